@@ -1,0 +1,389 @@
+"""Recipes: one YAML file, one section per stage, every section a mapping from a name to settings.
+
+A name is also the folder: `shards: {bilingual: ...}` is built in `WORK/shards/bilingual`. A field that can only mean one
+stage takes the bare name (`corpus: bilingual`); a field that also takes a path or a hub name says which stage it means
+(`foundation: pretraining/ko-mini`). Settings are frozen and strict: unknown keys and impossible values are refused, all at
+once, each with its place.
+"""
+
+import json
+import re
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from bimed_dist.errors import ConfigError
+
+Language = Literal["ko", "en", "mixed", "other"]
+Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")]
+Share = Annotated[float, Field(ge=0, le=1)]
+Positive = Annotated[int, Field(gt=0)]
+NotNegative = Annotated[int, Field(ge=0)]
+
+STAGES = ("corpus", "vocabulary", "shards", "model", "pretraining", "evaluation", "report")
+
+
+class Settings(BaseModel):
+    model_config = ConfigDict(frozen=True, strict=True, extra="forbid")
+
+
+# ---------------------------------------------------------------------------------------------------------------- corpus
+
+
+class TextSource(Settings):
+    kind: Literal["text"]
+    name: Name
+    path: str
+    """A .txt file or a folder of them, relative to the recipe's `data`."""
+    document: Literal["file", "paragraph", "line"] = "file"
+    """What one document is. Paragraphs are separated by blank lines."""
+    line_break: Literal["space", "sentence"] = "space"
+    """Whether a single line break inside a paragraph is a blank or the end of a sentence."""
+
+
+class JsonLinesSource(Settings):
+    kind: Literal["jsonl"]
+    name: Name
+    path: str
+    """A .jsonl or .jsonl.gz file or a folder of them."""
+    text: tuple[str, ...]
+    """Fields that hold the text; each is one paragraph or more of the document."""
+    id: str | None = None
+    """Field that names the document; rows with the same value become one document."""
+
+
+class TableSource(Settings):
+    kind: Literal["table"]
+    name: Name
+    path: str
+    """A .csv or .tsv file (also .gz) or a folder of them, with a header line."""
+    text: tuple[str, ...]
+    """Columns that hold the text."""
+    id: str | None = None
+    """Column that names the document; rows with the same value become one document."""
+
+
+class SyntheticSource(Settings):
+    kind: Literal["synthetic"]
+    name: Name
+    documents: Positive
+    languages: tuple[Literal["ko", "en", "mixed"], ...] = ("ko", "en", "mixed")
+
+
+Source = Annotated[TextSource | JsonLinesSource | TableSource | SyntheticSource, Field(discriminator="kind")]
+
+
+class CorpusSettings(Settings):
+    sources: Annotated[tuple[Source, ...], Field(min_length=1)]
+    held_out_share: Share = 0.05
+    """Share of documents, chosen by the hash of their text, that is never trained on."""
+
+    @model_validator(mode="after")
+    def names_are_unique(self) -> "CorpusSettings":
+        names = [source.name for source in self.sources]
+        if len(set(names)) != len(names):
+            raise ValueError(f"source names must be unique, found {names}")
+        return self
+
+
+# ------------------------------------------------------------------------------------------------- vocabulary and shards
+
+
+class VocabularySettings(Settings):
+    corpus: Name
+    size: Annotated[int, Field(ge=300)] = 45_000
+    """Pieces, the five special ones included (45,000 in Jo et al. 2025)."""
+    min_frequency: Positive = 2
+    lowercase: bool = False
+
+
+class ShardSettings(Settings):
+    corpus: Name
+    tokenizer: str
+    """`vocabulary/NAME`, or a folder or hub name whose tokenizer is kept (KM-BERT, BioBERT)."""
+    shard_tokens: Positive = 16_777_216
+    """Tokens per shard file at most; a document is never cut."""
+
+
+# ----------------------------------------------------------------------------------------------------------------- model
+
+
+class Architecture(Settings):
+    """A BERT trained from random weights."""
+
+    layers: Positive
+    width: Positive
+    heads: Positive
+    feed_forward: Positive
+    positions: Positive = 512
+
+    @model_validator(mode="after")
+    def heads_divide_width(self) -> "Architecture":
+        if self.width % self.heads:
+            raise ValueError(f"width={self.width} is not a multiple of heads={self.heads}")
+        return self
+
+
+class ModelSettings(Settings):
+    foundation: str | None = None
+    """`pretraining/NAME`, a folder or a hub name. Exactly one of `foundation` and `architecture` is given."""
+    architecture: Architecture | None = None
+    tokenizer: str | None = None
+    """`vocabulary/NAME`, a folder or a hub name; without it the foundation's vocabulary is kept."""
+    new_rows: Literal["mean", "random"] = "mean"
+    """How rows for pieces that the foundation lacks are made: mean of the old tokenizer's pieces (normal where these are
+    unknown), or random normal (KM-BERT-vocab)."""
+
+    @model_validator(mode="after")
+    def one_origin(self) -> "ModelSettings":
+        if (self.foundation is None) == (self.architecture is None):
+            raise ValueError("give either foundation or architecture")
+        if self.architecture is not None and self.tokenizer is None:
+            raise ValueError("architecture needs a tokenizer")
+        return self
+
+
+# ----------------------------------------------------------------------------------------------------------- pretraining
+
+
+class PretrainingSettings(Settings):
+    model: Name
+    shards: Name
+    steps: Positive
+    """Optimizer updates in all."""
+    global_batch: Positive
+    """Rows (sentence pairs) per update over all ranks."""
+    micro_batch: Positive
+    """Rows that one rank feeds forward at once, at most."""
+    max_length: Annotated[int, Field(ge=8)] = 128
+    """Tokens per row, [CLS] and both [SEP] included."""
+    pairing: Literal["segments", "sentences"] = "segments"
+    """`segments`: fill up to max_length (BERT). `sentences`: one sentence and its successor (KM-BERT)."""
+    mask_rate: Share = 0.15
+    mask_unit: Literal["token", "word"] = "token"
+    mask_token_share: Share = 0.8
+    random_token_share: Share = 0.1
+    learning_rate: Annotated[float, Field(gt=0)] = 1e-4
+    warmup_steps: NotNegative = 0
+    schedule: Literal["linear", "constant"] = "linear"
+    weight_decay: Annotated[float, Field(ge=0)] = 0.01
+    betas: tuple[Share, Share] = (0.9, 0.999)
+    epsilon: Annotated[float, Field(gt=0)] = 1e-6
+    clip_norm: Annotated[float, Field(gt=0)] = 1.0
+    dropout: Share | None = None
+    """Overrides the model's hidden and attention dropout; none keeps the model's own."""
+    precision: Literal["fp32", "bf16"] = "fp32"
+    log_every: Positive = 10
+    validate_every: Positive = 500
+    validation_rows: Positive = 512
+    checkpoint_every: Positive = 500
+    keep_checkpoints: Positive = 2
+    accelerate_config: str | None = None
+    """File of ds_configs/accelerate that `pipeline.py` launches this run with; without it one process."""
+
+    @model_validator(mode="after")
+    def numbers_fit(self) -> "PretrainingSettings":
+        problems = []
+        if self.mask_token_share + self.random_token_share > 1:
+            problems.append("mask_token_share + random_token_share is above 1")
+        if self.warmup_steps >= self.steps:
+            problems.append(f"warmup_steps={self.warmup_steps} leaves nothing of steps={self.steps}")
+        if problems:
+            raise ValueError("; ".join(problems))
+        return self
+
+
+# ------------------------------------------------------------------------------------------------- evaluation and report
+
+
+class EvaluatedModel(Settings):
+    folder: str
+    """`pretraining/NAME`, a folder or a hub name."""
+    adapted_from: str | None = None
+    """Label of the foundation that the report compares this model with."""
+
+
+class TaskSettings(Settings):
+    task: str
+    """A file of bimed_dist/evaluation/tasks, such as `korsts`."""
+    path: str | None = None
+    """Folder of the task's files, relative to the recipe's `data`; none for synthetic and intrinsic tasks."""
+    corpus: Name | None = None
+    """Intrinsic tasks: whose held-out documents are used."""
+    rows: dict[str, Positive] = {}
+    """Rows kept per split (the first by hash), for machines that can't afford all; shown in the report."""
+    max_length: Annotated[int, Field(ge=8)] = 128
+    learning_rates: tuple[float, ...] | None = None
+    epochs: tuple[Positive, ...] | None = None
+    """Grid values that differ from the evaluation's own."""
+
+
+class EvaluationSettings(Settings):
+    models: Annotated[dict[Name, EvaluatedModel], Field(min_length=1)]
+    tasks: Annotated[dict[Name, TaskSettings], Field(min_length=1)]
+    learning_rates: Annotated[tuple[float, ...], Field(min_length=1)] = (2e-5, 3e-5, 5e-5)
+    epochs: Annotated[tuple[Positive, ...], Field(min_length=1)] = (2, 3, 4)
+    seeds: Annotated[tuple[NotNegative, ...], Field(min_length=1)] = (1, 2, 3, 4, 5)
+    batch: Positive = 32
+
+    @model_validator(mode="after")
+    def foundations_are_evaluated(self) -> "EvaluationSettings":
+        missing = {m.adapted_from for m in self.models.values()} - {None} - set(self.models)
+        if missing:
+            raise ValueError(f"adapted_from names models that are not evaluated: {sorted(missing)}")
+        return self
+
+
+class ReportSettings(Settings):
+    title: str
+
+
+# ---------------------------------------------------------------------------------------------------------------- recipe
+
+
+class Recipe(Settings):
+    name: Name
+    seed: NotNegative
+    data: str | None = None
+    """Folder that relative paths of sources and tasks start from; none means the recipe's folder."""
+    corpus: dict[Name, CorpusSettings] = {}
+    vocabulary: dict[Name, VocabularySettings] = {}
+    shards: dict[Name, ShardSettings] = {}
+    model: dict[Name, ModelSettings] = {}
+    pretraining: dict[Name, PretrainingSettings] = {}
+    evaluation: EvaluationSettings | None = None
+    report: ReportSettings | None = None
+
+    @model_validator(mode="after")
+    def references_exist(self) -> "Recipe":
+        problems = []
+
+        def check(place: str, stage: str, name: str) -> None:
+            if name not in getattr(self, stage):
+                problems.append(f"{place}: there is no {stage}/{name} in this recipe")
+
+        for place, reference in open_references(self):
+            stage, _, name = reference.partition("/")
+            if stage in ("vocabulary", "pretraining"):
+                check(place, stage, name)
+        for name, vocabulary in self.vocabulary.items():
+            check(f"vocabulary.{name}.corpus", "corpus", vocabulary.corpus)
+        for name, shards in self.shards.items():
+            check(f"shards.{name}.corpus", "corpus", shards.corpus)
+        for name, run in self.pretraining.items():
+            check(f"pretraining.{name}.model", "model", run.model)
+            check(f"pretraining.{name}.shards", "shards", run.shards)
+        for name, task in (self.evaluation.tasks if self.evaluation else {}).items():
+            if task.corpus is not None:
+                check(f"evaluation.tasks.{name}.corpus", "corpus", task.corpus)
+        if problems:
+            raise ValueError("; ".join(problems))
+        return self
+
+
+def open_references(recipe: Recipe) -> Iterable[tuple[str, str]]:
+    """(place, value) of every field that takes `stage/NAME`, a folder or a hub name."""
+    for name, shards in recipe.shards.items():
+        yield f"shards.{name}.tokenizer", shards.tokenizer
+    for name, model in recipe.model.items():
+        if model.foundation is not None:
+            yield f"model.{name}.foundation", model.foundation
+        if model.tokenizer is not None:
+            yield f"model.{name}.tokenizer", model.tokenizer
+    for name, evaluated in (recipe.evaluation.models if recipe.evaluation else {}).items():
+        yield f"evaluation.models.{name}.folder", evaluated.folder
+
+
+class _Loader(yaml.SafeLoader):
+    """YAML 1.1 reads 1e-4 as text; a learning rate is a number. Repeated keys are refused."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        keys = [self.construct_object(key, deep=deep) for key, _ in node.value]
+        for key, (key_node, _) in zip(keys, node.value, strict=True):
+            if keys.count(key) > 1:
+                raise ConfigError(f"line {key_node.start_mark.line + 1}: {key} is given twice; keep one")
+        return super().construct_mapping(node, deep=deep)
+
+
+_Loader.add_implicit_resolver(
+    "tag:yaml.org,2002:float",
+    re.compile(r"^[-+]?(\d[\d_]*\.?[\d_]*|\.\d[\d_]*)[eE][-+]?\d+$"),
+    list("-+0123456789."),
+)
+
+
+def load_recipe(path: Path, overrides: Iterable[str] = ()) -> Recipe:
+    """The recipe in `path` with `a.b=value` overrides (values are YAML).
+
+    Raises ConfigError with every problem and its place.
+    """
+    if not path.is_file():
+        raise ConfigError(f"no recipe at {path}; ready ones are in launch/recipes/")
+    try:
+        tree = yaml.load(path.read_text(encoding="utf-8"), Loader=_Loader)
+    except UnicodeDecodeError as error:
+        raise ConfigError(f"{path} is not UTF-8 at byte {error.start}; save it as UTF-8") from None
+    except yaml.YAMLError as error:
+        raise ConfigError(f"{path} is not YAML: {error}") from None
+    except ConfigError as error:
+        raise ConfigError(f"{path}, {error}") from None
+    if not isinstance(tree, dict):
+        raise ConfigError(f"{path} holds no mapping; a recipe starts with `name:`")
+    for override in overrides:
+        set_value(tree, override)
+    if tree.get("data") is None:
+        tree["data"] = str(path.resolve().parent)
+    return parse_recipe(tree, where=str(path))
+
+
+def parse_recipe(tree: Mapping[str, Any], where: str) -> Recipe:
+    try:
+        # JSON mode: strict about types, yet takes a list for a tuple.
+        return Recipe.model_validate_json(json.dumps(tree))
+    except ValidationError as error:
+        lines = [f"  {'.'.join(map(str, e['loc'])) or 'recipe'}: {_reason(e)}" for e in error.errors(include_url=False)]
+        raise ConfigError(f"{where}: {len(lines)} problem(s)\n" + "\n".join(lines)) from None
+    except TypeError as error:
+        raise ConfigError(f"{where}: a value is not plain YAML text, number, list or mapping ({error})") from None
+
+
+def _reason(problem: Mapping[str, Any]) -> str:
+    if problem["type"] == "extra_forbidden":
+        return "unknown setting"
+    if problem["type"] in ("missing", "value_error"):
+        return problem["msg"].removeprefix("Value error, ")
+    return f"{problem['msg']}, found {problem['input']!r}"
+
+
+def set_value(tree: dict[str, Any], override: str) -> None:
+    """Apply one `a.b.0.c=value` to nested dicts and lists in place."""
+    dotted, equals, text = override.partition("=")
+    if not equals or not dotted:
+        raise ConfigError(f"--set {override}: write it as place.of.setting=value")
+    *parents, last = dotted.split(".")
+    node: Any = tree
+    for i, part in enumerate(parents):
+        node = _child(node, part, ".".join(parents[: i + 1]), create=True)
+    value = yaml.load(text, Loader=_Loader)
+    if isinstance(node, list):
+        _child(node, last, dotted, create=False)
+        node[int(last)] = value
+    elif isinstance(node, dict):
+        node[last] = value
+    else:
+        raise ConfigError(f"--set {dotted}: {'.'.join(parents)} is a single value and has no parts")
+
+
+def _child(node: Any, part: str, place: str, create: bool) -> Any:
+    if isinstance(node, list):
+        if not part.isdigit() or int(part) >= len(node):
+            raise ConfigError(f"--set {place}: there are {len(node)} entries, counted from 0")
+        return node[int(part)]
+    if isinstance(node, dict):
+        if create and node.get(part) is None:
+            node[part] = {}
+        return node.get(part)
+    raise ConfigError(f"--set {place}: its parent is a single value and has no parts")

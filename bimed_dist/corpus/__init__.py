@@ -1,0 +1,1 @@
+"""Raw text to clean documents: read, normalise, drop duplicates, split sentences, hold out."""

@@ -1,0 +1,1 @@
+"""Hugging Face folders to scores: fine-tuning on tasks, intrinsic measures, statistics."""

@@ -1,0 +1,242 @@
+"""Stage folders: a manifest written last says what is in a folder and what it was made from.
+
+A folder without `manifest.json` is unfinished. Plain stages are built in `NAME.partial` and renamed, so that an
+interrupted build leaves nothing that looks finished; pre-training and evaluation continue in place.
+"""
+
+import datetime
+import hashlib
+import importlib.metadata
+import json
+import os
+import platform
+import shutil
+import time
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import bimed_dist
+from bimed_dist.errors import ConfigError, DataError
+
+FILE_NAME = "manifest.json"
+SETTINGS_NAME = "settings.json"
+_PACKAGES = ("accelerate", "datasets", "deepspeed", "numpy", "pyarrow", "tokenizers", "torch", "transformers")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Manifest:
+    stage: str
+    name: str
+    settings: dict[str, Any]
+    """Resolved settings of this stage, the recipe's seed included."""
+    inputs: dict[str, str]
+    """Digest of every folder or file that this stage read."""
+    counts: dict[str, Any]
+    files: dict[str, dict[str, Any]]
+    """Relative path -> {"bytes", "sha256"}."""
+    versions: dict[str, str]
+    seconds: float
+    finished: str
+    digest: str
+    """SHA-256 over stage, settings, inputs and files: equal digests mean equal content."""
+
+
+@dataclass(frozen=True)
+class Outcome:
+    folder: Path
+    manifest: Manifest
+    was_done: bool
+    """True when the stage had been finished before and nothing was built."""
+
+
+def canonical_json(value: Any) -> str:
+    return json.dumps(value, ensure_ascii=False, sort_keys=True, separators=(",", ":"))
+
+
+def digest_of(value: Any) -> str:
+    """SHA-256 of a JSON-like value, independent of key order."""
+    return hashlib.sha256(canonical_json(value).encode()).hexdigest()
+
+
+def file_sha256(path: Path) -> str:
+    digest = hashlib.sha256()
+    with path.open("rb") as file:
+        while block := file.read(1 << 20):
+            digest.update(block)
+    return digest.hexdigest()
+
+
+def input_digest(path: Path) -> str:
+    """Digest of a file or of all files below a folder (names and contents)."""
+    if path.is_file():
+        return file_sha256(path)
+    if not path.is_dir():
+        raise DataError(f"{path} does not exist; check the path and the recipe's `data`")
+    return digest_of({p.relative_to(path).as_posix(): file_sha256(p) for p in sorted(path.rglob("*")) if p.is_file()})
+
+
+def versions() -> dict[str, str]:
+    found = {"bimed_dist": bimed_dist.__version__, "python": platform.python_version()}
+    for package in _PACKAGES:
+        try:
+            found[package] = importlib.metadata.version(package)
+        except importlib.metadata.PackageNotFoundError:
+            continue
+    return found
+
+
+def write_json(path: Path, value: Any) -> None:
+    """Write JSON so that a reader sees the old file or the new one, never half of it."""
+    temporary = path.with_name(path.name + ".partial")
+    with temporary.open("w", encoding="utf-8") as file:
+        json.dump(value, file, ensure_ascii=False, indent=1)
+        file.write("\n")
+        file.flush()
+        os.fsync(file.fileno())
+    temporary.replace(path)
+
+
+def read_manifest(folder: Path) -> Manifest:
+    """The manifest of a finished folder; DataError where there is none or it can't be read."""
+    path = folder / FILE_NAME
+    if not path.is_file():
+        raise DataError(f"{folder} has no {FILE_NAME}: the stage before did not finish; run it first")
+    try:
+        manifest = Manifest(**json.loads(path.read_text(encoding="utf-8")))
+    except (ValueError, TypeError) as error:
+        raise DataError(f"{path} is damaged ({error}); build the folder again") from None
+    if manifest.digest != _digest(manifest.stage, manifest.settings, manifest.inputs, manifest.files):
+        raise DataError(f"{path} was edited: its digest does not match its content; build the folder again")
+    return manifest
+
+
+def verified(folder: Path) -> Manifest:
+    """The manifest, after size and SHA-256 of every listed file were checked."""
+    manifest = read_manifest(folder)
+    for name, expected in manifest.files.items():
+        path = folder / name
+        if not path.is_file():
+            raise DataError(f"{path} is missing but listed in {FILE_NAME}; build the folder again")
+        if path.stat().st_size != expected["bytes"]:
+            raise DataError(
+                f"{path} has {path.stat().st_size} bytes, {FILE_NAME} says {expected['bytes']}: it was cut or changed; "
+                "build the folder again"
+            )
+        if file_sha256(path) != expected["sha256"]:
+            raise DataError(f"{path} does not have the SHA-256 in {FILE_NAME}: it is damaged; build the folder again")
+    return manifest
+
+
+def write_manifest(
+    folder: Path,
+    *,
+    stage: str,
+    name: str,
+    settings: Mapping[str, Any],
+    inputs: Mapping[str, str],
+    counts: Mapping[str, Any],
+    files: Iterable[Path],
+    seconds: float,
+) -> Manifest:
+    """Hash `files` (below `folder`) and write the manifest last."""
+    listed = {
+        path.relative_to(folder).as_posix(): {"bytes": path.stat().st_size, "sha256": file_sha256(path)}
+        for path in sorted(files)
+    }
+    manifest = Manifest(
+        stage=stage,
+        name=name,
+        settings=dict(settings),
+        inputs=dict(inputs),
+        counts=dict(counts),
+        files=listed,
+        versions=versions(),
+        seconds=round(seconds, 2),
+        finished=datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds"),
+        digest=_digest(stage, settings, inputs, listed),
+    )
+    write_json(folder / FILE_NAME, asdict(manifest))
+    return manifest
+
+
+def _digest(stage: str, settings: Any, inputs: Any, files: Any) -> str:
+    return digest_of({"stage": stage, "settings": settings, "inputs": inputs, "files": files})
+
+
+def finished(folder: Path, settings: Mapping[str, Any], inputs: Mapping[str, str]) -> Manifest | None:
+    """The verified manifest if `folder` was finished with these settings and inputs, None if it was not finished.
+
+    Raises ConfigError where it was finished, or begun, with others: nothing is overwritten.
+    """
+    if (folder / FILE_NAME).is_file():
+        manifest = verified(folder)
+        _refuse_change(folder, "settings", manifest.settings, settings)
+        _refuse_change(folder, "inputs", manifest.inputs, inputs)
+        return manifest
+    begun = folder / SETTINGS_NAME
+    if begun.is_file():
+        before = json.loads(begun.read_text(encoding="utf-8"))
+        _refuse_change(folder, "settings", before["settings"], settings)
+        _refuse_change(folder, "inputs", before["inputs"], inputs)
+    elif folder.exists() and any(folder.iterdir()):
+        raise ConfigError(f"{folder} holds files but no {FILE_NAME}; it was not made by this program: move it away")
+    return None
+
+
+def begin(folder: Path, settings: Mapping[str, Any], inputs: Mapping[str, str]) -> None:
+    """Open a folder that will be filled over several runs, and note what for."""
+    folder.mkdir(parents=True, exist_ok=True)
+    if not (folder / SETTINGS_NAME).is_file():
+        write_json(folder / SETTINGS_NAME, {"settings": settings, "inputs": inputs})
+
+
+def build(
+    folder: Path,
+    *,
+    stage: str,
+    settings: Mapping[str, Any],
+    inputs: Mapping[str, str],
+    make: Callable[[Path], Mapping[str, Any]],
+) -> Outcome:
+    """Run `make(empty folder) -> counts` once for these settings and inputs; a finished folder is left alone."""
+    settings = json.loads(canonical_json(settings))
+    done = finished(folder, settings, inputs)
+    if done is not None:
+        return Outcome(folder, done, was_done=True)
+    partial = folder.with_name(folder.name + ".partial")
+    shutil.rmtree(partial, ignore_errors=True)
+    partial.mkdir(parents=True)
+    start = time.monotonic()
+    counts = make(partial)
+    files = [path for path in partial.rglob("*") if path.is_file()]
+    manifest = write_manifest(
+        partial,
+        stage=stage,
+        name=folder.name,
+        settings=settings,
+        inputs=inputs,
+        counts=counts,
+        files=files,
+        seconds=time.monotonic() - start,
+    )
+    partial.rename(folder)
+    return Outcome(folder, manifest, was_done=False)
+
+
+def _refuse_change(folder: Path, what: str, before: Mapping[str, Any], now: Mapping[str, Any]) -> None:
+    before, now = json.loads(canonical_json(before)), json.loads(canonical_json(now))
+    if before == now:
+        return
+    changed = sorted(key for key in before.keys() | now.keys() if before.get(key) != now.get(key))
+    lines = "\n".join(f"  {key}: was {_short(before.get(key))}, now {_short(now.get(key))}" for key in changed)
+    raise ConfigError(
+        f"{folder} was made with other {what}; nothing was changed. Use another --work, or remove the folder and all that "
+        f"was made from it.\n{lines}"
+    )
+
+
+def _short(value: Any) -> str:
+    text = canonical_json(value)
+    return text if len(text) <= 120 else text[:117] + "..."

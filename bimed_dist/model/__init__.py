@@ -1,0 +1,1 @@
+"""Foundation to trainable model: transplant of embedding rows, packed forward pass, export."""

@@ -1,0 +1,1 @@
+"""Scores and records to one self-contained HTML page, Markdown and CSV."""

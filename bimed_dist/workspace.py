@@ -1,0 +1,57 @@
+"""Where things are: the work folder's layout, and what a reference in a recipe points to."""
+
+import importlib.util
+from dataclasses import dataclass
+from pathlib import Path
+
+from bimed_dist.config import Recipe
+from bimed_dist.errors import ConfigError
+from bimed_dist.manifest import input_digest, verified
+
+
+@dataclass(frozen=True)
+class Located:
+    """A tokenizer or model: a local folder, or a hub name as `from_pretrained` takes it."""
+
+    location: str
+    digest: str
+    """Digest of the folder's manifest or content; `hub:NAME` where only the hub knows."""
+
+
+def locate(reference: str, recipe: Recipe, work: Path) -> Located:
+    """Resolve `vocabulary/NAME`, `pretraining/NAME`, `package/MODULE/FOLDER`, a folder, or a hub name.
+
+    Raises DataError where the stage referred to is unfinished or damaged, ConfigError where a folder can't be found.
+    """
+    stage, _, rest = reference.partition("/")
+    if stage == "vocabulary" and rest in recipe.vocabulary:
+        folder = work / stage / rest
+        return Located(str(folder), verified(folder).digest)
+    if stage == "pretraining" and rest in recipe.pretraining:
+        folder = work / stage / rest
+        return Located(str(folder / "export"), verified(folder).digest)
+    if stage == "package":
+        folder = _package_folder(rest)
+        return Located(str(folder), input_digest(folder))
+    folder = data_path(recipe, reference)
+    if folder.is_dir():
+        return Located(str(folder), input_digest(folder))
+    if Path(reference).is_absolute() or reference.startswith(".") or reference.count("/") > 1:
+        raise ConfigError(f"there is no folder {folder}; check the recipe's `data` and the path")
+    return Located(reference, f"hub:{reference}")
+
+
+def data_path(recipe: Recipe, path: str) -> Path:
+    """An input path of the recipe: absolute, or relative to its `data` folder."""
+    return (Path(recipe.data or ".").expanduser() / Path(path).expanduser()).absolute()
+
+
+def _package_folder(rest: str) -> Path:
+    module, _, below = rest.partition("/")
+    spec = importlib.util.find_spec(module)
+    if spec is None or not spec.submodule_search_locations:
+        raise ConfigError(f"the Python package {module} is not installed; install it with pip, or name a folder")
+    folder = Path(next(iter(spec.submodule_search_locations))) / below
+    if not folder.is_dir():
+        raise ConfigError(f"the Python package {module} has no folder {below}")
+    return folder
