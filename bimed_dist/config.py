@@ -1,36 +1,39 @@
 """Recipes: one YAML file, one section per stage, every section a mapping from a name to settings.
 
-A name is also the folder: `shards: {bilingual: ...}` is built in `WORK/shards/bilingual`. A field that can only mean one
-stage takes the bare name (`corpus: bilingual`); a field that also takes a path or a hub name says which stage it means
-(`foundation: pretraining/ko-mini`). Settings are frozen and strict: unknown keys and impossible values are refused, all at
-once, each with its place.
+A name is also the folder: `shards: {bilingual: ...}` is built in `WORK/shards/bilingual`. A field that can only mean
+one stage takes the bare name (`corpus: bilingual`); a field that also takes a path or a hub name says which stage it
+means (`foundation: pretraining/ko-mini`). Settings are frozen and strict: unknown keys and impossible values are
+refused, all at once, each with its place.
 """
 
+import graphlib
 import json
-import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from bimed_dist.errors import ConfigError
+from bimed_dist.tree import read_tree, set_value
 
 Language = Literal["ko", "en", "mixed", "other"]
-Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")]
+# No dots: `--set a.b=c` is split at them, and NAME.partial is a folder that is being built.
+Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]*$")]
 Share = Annotated[float, Field(ge=0, le=1)]
 Positive = Annotated[int, Field(gt=0)]
+Above0 = Annotated[float, Field(gt=0)]
+Below1 = Annotated[float, Field(ge=0, lt=1)]
 NotNegative = Annotated[int, Field(ge=0)]
 
 STAGES = ("corpus", "vocabulary", "shards", "model", "pretraining", "evaluation", "report")
 
 
 class Settings(BaseModel):
-    model_config = ConfigDict(frozen=True, strict=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, strict=True, extra="forbid", allow_inf_nan=False, str_min_length=1)
 
 
-# ---------------------------------------------------------------------------------------------------------------- corpus
+# --------------------------------------------------------------------------------------------------------------- corpus
 
 
 class TextSource(Settings):
@@ -49,7 +52,7 @@ class JsonLinesSource(Settings):
     name: Name
     path: str
     """A .jsonl or .jsonl.gz file or a folder of them."""
-    text: tuple[str, ...]
+    text: Annotated[tuple[str, ...], Field(min_length=1)]
     """Fields that hold the text; each is one paragraph or more of the document."""
     id: str | None = None
     """Field that names the document; rows with the same value become one document."""
@@ -60,7 +63,7 @@ class TableSource(Settings):
     name: Name
     path: str
     """A .csv or .tsv file (also .gz) or a folder of them, with a header line."""
-    text: tuple[str, ...]
+    text: Annotated[tuple[str, ...], Field(min_length=1)]
     """Columns that hold the text."""
     id: str | None = None
     """Column that names the document; rows with the same value become one document."""
@@ -70,7 +73,7 @@ class SyntheticSource(Settings):
     kind: Literal["synthetic"]
     name: Name
     documents: Positive
-    languages: tuple[Literal["ko", "en", "mixed"], ...] = ("ko", "en", "mixed")
+    languages: Annotated[tuple[Literal["ko", "en", "mixed"], ...], Field(min_length=1)] = ("ko", "en", "mixed")
 
 
 Source = Annotated[TextSource | JsonLinesSource | TableSource | SyntheticSource, Field(discriminator="kind")]
@@ -78,7 +81,7 @@ Source = Annotated[TextSource | JsonLinesSource | TableSource | SyntheticSource,
 
 class CorpusSettings(Settings):
     sources: Annotated[tuple[Source, ...], Field(min_length=1)]
-    held_out_share: Share = 0.05
+    held_out_share: Below1 = 0.05
     """Share of documents, chosen by the hash of their text, that is never trained on."""
 
     @model_validator(mode="after")
@@ -89,7 +92,7 @@ class CorpusSettings(Settings):
         return self
 
 
-# ------------------------------------------------------------------------------------------------- vocabulary and shards
+# ------------------------------------------------------------------------------------------------ vocabulary and shards
 
 
 class VocabularySettings(Settings):
@@ -108,7 +111,7 @@ class ShardSettings(Settings):
     """Tokens per shard file at most; a document is never cut."""
 
 
-# ----------------------------------------------------------------------------------------------------------------- model
+# ---------------------------------------------------------------------------------------------------------------- model
 
 
 class Architecture(Settings):
@@ -134,8 +137,8 @@ class ModelSettings(Settings):
     tokenizer: str | None = None
     """`vocabulary/NAME`, a folder or a hub name; without it the foundation's vocabulary is kept."""
     new_rows: Literal["mean", "random"] = "mean"
-    """How rows for pieces that the foundation lacks are made: mean of the old tokenizer's pieces (normal where these are
-    unknown), or random normal (KM-BERT-vocab)."""
+    """How rows for pieces that the foundation lacks are made: mean of the old tokenizer's pieces (normal where these
+    are unknown), or random normal (KM-BERT-vocab)."""
 
     @model_validator(mode="after")
     def one_origin(self) -> "ModelSettings":
@@ -146,7 +149,7 @@ class ModelSettings(Settings):
         return self
 
 
-# ----------------------------------------------------------------------------------------------------------- pretraining
+# ---------------------------------------------------------------------------------------------------------- pretraining
 
 
 class PretrainingSettings(Settings):
@@ -162,18 +165,18 @@ class PretrainingSettings(Settings):
     """Tokens per row, [CLS] and both [SEP] included."""
     pairing: Literal["segments", "sentences"] = "segments"
     """`segments`: fill up to max_length (BERT). `sentences`: one sentence and its successor (KM-BERT)."""
-    mask_rate: Share = 0.15
+    mask_rate: Annotated[float, Field(gt=0, lt=1)] = 0.15
     mask_unit: Literal["token", "word"] = "token"
     mask_token_share: Share = 0.8
     random_token_share: Share = 0.1
-    learning_rate: Annotated[float, Field(gt=0)] = 1e-4
+    learning_rate: Above0 = 1e-4
     warmup_steps: NotNegative = 0
     schedule: Literal["linear", "constant"] = "linear"
     weight_decay: Annotated[float, Field(ge=0)] = 0.01
-    betas: tuple[Share, Share] = (0.9, 0.999)
-    epsilon: Annotated[float, Field(gt=0)] = 1e-6
-    clip_norm: Annotated[float, Field(gt=0)] = 1.0
-    dropout: Share | None = None
+    betas: tuple[Below1, Below1] = (0.9, 0.999)
+    epsilon: Above0 = 1e-6
+    clip_norm: Above0 = 1.0
+    dropout: Below1 | None = None
     """Overrides the model's hidden and attention dropout; none keeps the model's own."""
     precision: Literal["fp32", "bf16"] = "fp32"
     log_every: Positive = 10
@@ -196,7 +199,7 @@ class PretrainingSettings(Settings):
         return self
 
 
-# ------------------------------------------------------------------------------------------------- evaluation and report
+# ------------------------------------------------------------------------------------------------ evaluation and report
 
 
 class EvaluatedModel(Settings):
@@ -216,24 +219,31 @@ class TaskSettings(Settings):
     rows: dict[str, Positive] = {}
     """Rows kept per split (the first by hash), for machines that can't afford all; shown in the report."""
     max_length: Annotated[int, Field(ge=8)] = 128
-    learning_rates: tuple[float, ...] | None = None
-    epochs: tuple[Positive, ...] | None = None
+    learning_rates: Annotated[tuple[Above0, ...], Field(min_length=1)] | None = None
+    epochs: Annotated[tuple[Positive, ...], Field(min_length=1)] | None = None
     """Grid values that differ from the evaluation's own."""
 
 
 class EvaluationSettings(Settings):
     models: Annotated[dict[Name, EvaluatedModel], Field(min_length=1)]
     tasks: Annotated[dict[Name, TaskSettings], Field(min_length=1)]
-    learning_rates: Annotated[tuple[float, ...], Field(min_length=1)] = (2e-5, 3e-5, 5e-5)
+    learning_rates: Annotated[tuple[Above0, ...], Field(min_length=1)] = (2e-5, 3e-5, 5e-5)
     epochs: Annotated[tuple[Positive, ...], Field(min_length=1)] = (2, 3, 4)
     seeds: Annotated[tuple[NotNegative, ...], Field(min_length=1)] = (1, 2, 3, 4, 5)
     batch: Positive = 32
 
     @model_validator(mode="after")
-    def foundations_are_evaluated(self) -> "EvaluationSettings":
-        missing = {m.adapted_from for m in self.models.values()} - {None} - set(self.models)
-        if missing:
-            raise ValueError(f"adapted_from names models that are not evaluated: {sorted(missing)}")
+    def grid_and_foundations_fit(self) -> "EvaluationSettings":
+        problems = []
+        for name, model in self.models.items():
+            if model.adapted_from is not None and model.adapted_from not in self.models.keys() - {name}:
+                problems.append(f"models.{name}.adapted_from={model.adapted_from} is no other model that is evaluated")
+        # A seed given twice would make the spread over seeds too small.
+        for field in ("seeds", "epochs", "learning_rates"):
+            if len(set(getattr(self, field))) != len(getattr(self, field)):
+                problems.append(f"{field} holds a value twice: {list(getattr(self, field))}")
+        if problems:
+            raise ValueError("; ".join(problems))
         return self
 
 
@@ -241,7 +251,7 @@ class ReportSettings(Settings):
     title: str
 
 
-# ---------------------------------------------------------------------------------------------------------------- recipe
+# --------------------------------------------------------------------------------------------------------------- recipe
 
 
 class Recipe(Settings):
@@ -267,7 +277,9 @@ class Recipe(Settings):
 
         for place, reference in open_references(self):
             stage, _, name = reference.partition("/")
-            if stage in ("vocabulary", "pretraining"):
+            if stage == "vocabulary" and not place.endswith(".tokenizer"):
+                problems.append(f"{place}: {reference} is a tokenizer, not a model")
+            elif stage in ("vocabulary", "pretraining"):
                 check(place, stage, name)
         for name, vocabulary in self.vocabulary.items():
             check(f"vocabulary.{name}.corpus", "corpus", vocabulary.corpus)
@@ -279,8 +291,10 @@ class Recipe(Settings):
         for name, task in (self.evaluation.tasks if self.evaluation else {}).items():
             if task.corpus is not None:
                 check(f"evaluation.tasks.{name}.corpus", "corpus", task.corpus)
+        if not problems:
+            problems = _circle(self)
         if problems:
-            raise ValueError("; ".join(problems))
+            raise ValueError("\n".join(problems))
         return self
 
 
@@ -297,22 +311,20 @@ def open_references(recipe: Recipe) -> Iterable[tuple[str, str]]:
         yield f"evaluation.models.{name}.folder", evaluated.folder
 
 
-class _Loader(yaml.SafeLoader):
-    """YAML 1.1 reads 1e-4 as text; a learning rate is a number. Repeated keys are refused."""
-
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
-        keys = [self.construct_object(key, deep=deep) for key, _ in node.value]
-        for key, (key_node, _) in zip(keys, node.value, strict=True):
-            if keys.count(key) > 1:
-                raise ConfigError(f"line {key_node.start_mark.line + 1}: {key} is given twice; keep one")
-        return super().construct_mapping(node, deep=deep)
-
-
-_Loader.add_implicit_resolver(
-    "tag:yaml.org,2002:float",
-    re.compile(r"^[-+]?(\d[\d_]*\.?[\d_]*|\.\d[\d_]*)[eE][-+]?\d+$"),
-    list("-+0123456789."),
-)
+def _circle(recipe: Recipe) -> list[str]:
+    """At most one problem: entries that are made from each other."""
+    made_from: dict[str, list[str]] = {}
+    for place, reference in open_references(recipe):
+        stage, name, _ = place.split(".", 2)
+        if stage != "evaluation":
+            made_from.setdefault(f"{stage}/{name}", []).append(reference)
+    for name, run in recipe.pretraining.items():
+        made_from[f"pretraining/{name}"] = [f"model/{run.model}", f"shards/{run.shards}"]
+    try:
+        graphlib.TopologicalSorter(made_from).prepare()
+    except graphlib.CycleError as error:
+        return [f"these are made from each other: {' -> '.join(error.args[1])}"]
+    return []
 
 
 def load_recipe(path: Path, overrides: Iterable[str] = ()) -> Recipe:
@@ -322,16 +334,7 @@ def load_recipe(path: Path, overrides: Iterable[str] = ()) -> Recipe:
     """
     if not path.is_file():
         raise ConfigError(f"no recipe at {path}; ready ones are in launch/recipes/")
-    try:
-        tree = yaml.load(path.read_text(encoding="utf-8"), Loader=_Loader)
-    except UnicodeDecodeError as error:
-        raise ConfigError(f"{path} is not UTF-8 at byte {error.start}; save it as UTF-8") from None
-    except yaml.YAMLError as error:
-        raise ConfigError(f"{path} is not YAML: {error}") from None
-    except ConfigError as error:
-        raise ConfigError(f"{path}, {error}") from None
-    if not isinstance(tree, dict):
-        raise ConfigError(f"{path} holds no mapping; a recipe starts with `name:`")
+    tree = read_tree(path)
     for override in overrides:
         set_value(tree, override)
     if tree.get("data") is None:
@@ -344,46 +347,26 @@ def parse_recipe(tree: Mapping[str, Any], where: str) -> Recipe:
         # JSON mode: strict about types, yet takes a list for a tuple.
         return Recipe.model_validate_json(json.dumps(tree))
     except ValidationError as error:
-        lines = [f"  {'.'.join(map(str, e['loc'])) or 'recipe'}: {_reason(e)}" for e in error.errors(include_url=False)]
+        lines = [f"  {line}" for problem in error.errors(include_url=False) for line in _lines(problem)]
         raise ConfigError(f"{where}: {len(lines)} problem(s)\n" + "\n".join(lines)) from None
     except TypeError as error:
         raise ConfigError(f"{where}: a value is not plain YAML text, number, list or mapping ({error})") from None
 
 
+def _lines(problem: Mapping[str, Any]) -> list[str]:
+    """`place: reason`, where the place is what `--set` would take."""
+    loc = list(problem["loc"])
+    if loc[:1] == ["corpus"] and loc[2:3] == ["sources"] and len(loc) > 4:
+        del loc[4]  # pydantic's mark of the kind of source, which is not in the file
+    if not loc and problem["type"] == "value_error":
+        return problem["msg"].removeprefix("Value error, ").splitlines()
+    return [f"{'.'.join(map(str, loc)) or 'recipe'}: {_reason(problem)}"]
+
+
 def _reason(problem: Mapping[str, Any]) -> str:
     if problem["type"] == "extra_forbidden":
         return "unknown setting"
-    if problem["type"] in ("missing", "value_error"):
+    if problem["type"] in ("missing", "value_error", "union_tag_not_found"):
         return problem["msg"].removeprefix("Value error, ")
-    return f"{problem['msg']}, found {problem['input']!r}"
-
-
-def set_value(tree: dict[str, Any], override: str) -> None:
-    """Apply one `a.b.0.c=value` to nested dicts and lists in place."""
-    dotted, equals, text = override.partition("=")
-    if not equals or not dotted:
-        raise ConfigError(f"--set {override}: write it as place.of.setting=value")
-    *parents, last = dotted.split(".")
-    node: Any = tree
-    for i, part in enumerate(parents):
-        node = _child(node, part, ".".join(parents[: i + 1]), create=True)
-    value = yaml.load(text, Loader=_Loader)
-    if isinstance(node, list):
-        _child(node, last, dotted, create=False)
-        node[int(last)] = value
-    elif isinstance(node, dict):
-        node[last] = value
-    else:
-        raise ConfigError(f"--set {dotted}: {'.'.join(parents)} is a single value and has no parts")
-
-
-def _child(node: Any, part: str, place: str, create: bool) -> Any:
-    if isinstance(node, list):
-        if not part.isdigit() or int(part) >= len(node):
-            raise ConfigError(f"--set {place}: there are {len(node)} entries, counted from 0")
-        return node[int(part)]
-    if isinstance(node, dict):
-        if create and node.get(part) is None:
-            node[part] = {}
-        return node.get(part)
-    raise ConfigError(f"--set {place}: its parent is a single value and has no parts")
+    found = repr(problem["input"])
+    return f"{problem['msg']}, found {found if len(found) <= 80 else found[:77] + '...'}"

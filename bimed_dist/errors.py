@@ -27,3 +27,9 @@ class NonFiniteError(BimedError):
     """A loss or gradient that is not a number; no update was made from it."""
 
     exit_code = 3
+
+
+class Stopped(BimedError):
+    """A signal asked the run to stop; its checkpoint is committed and the run can be continued."""
+
+    exit_code = 75  # EX_TEMPFAIL of sysexits.h: try again

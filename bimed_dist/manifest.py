@@ -12,7 +12,7 @@ import os
 import platform
 import shutil
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -22,6 +22,7 @@ from bimed_dist.errors import ConfigError, DataError
 
 FILE_NAME = "manifest.json"
 SETTINGS_NAME = "settings.json"
+_ABSENT = object()
 _PACKAGES = ("accelerate", "datasets", "deepspeed", "numpy", "pyarrow", "tokenizers", "torch", "transformers")
 
 
@@ -74,7 +75,9 @@ def input_digest(path: Path) -> str:
         return file_sha256(path)
     if not path.is_dir():
         raise DataError(f"{path} does not exist; check the path and the recipe's `data`")
-    return digest_of({p.relative_to(path).as_posix(): file_sha256(p) for p in sorted(path.rglob("*")) if p.is_file()})
+    # An installed package's folder gains __pycache__ when it is imported.
+    files = (p for p in sorted(path.rglob("*")) if p.is_file() and "__pycache__" not in p.relative_to(path).parts)
+    return digest_of({p.relative_to(path).as_posix(): file_sha256(p) for p in files})
 
 
 def versions() -> dict[str, str]:
@@ -177,9 +180,13 @@ def finished(folder: Path, settings: Mapping[str, Any], inputs: Mapping[str, str
         return manifest
     begun = folder / SETTINGS_NAME
     if begun.is_file():
-        before = json.loads(begun.read_text(encoding="utf-8"))
-        _refuse_change(folder, "settings", before["settings"], settings)
-        _refuse_change(folder, "inputs", before["inputs"], inputs)
+        try:
+            before = json.loads(begun.read_text(encoding="utf-8"))
+            before_settings, before_inputs = before["settings"], before["inputs"]
+        except (ValueError, TypeError, KeyError) as error:
+            raise DataError(f"{begun} is damaged ({error}); move the folder away and build it again") from None
+        _refuse_change(folder, "settings", before_settings, settings)
+        _refuse_change(folder, "inputs", before_inputs, inputs)
     elif folder.exists() and any(folder.iterdir()):
         raise ConfigError(f"{folder} holds files but no {FILE_NAME}; it was not made by this program: move it away")
     return None
@@ -227,16 +234,28 @@ def build(
 
 def _refuse_change(folder: Path, what: str, before: Mapping[str, Any], now: Mapping[str, Any]) -> None:
     before, now = json.loads(canonical_json(before)), json.loads(canonical_json(now))
-    if before == now:
+    changes = list(_changes("", before, now))
+    if not changes:
         return
-    changed = sorted(key for key in before.keys() | now.keys() if before.get(key) != now.get(key))
-    lines = "\n".join(f"  {key}: was {_short(before.get(key))}, now {_short(now.get(key))}" for key in changed)
+    shown = "\n".join(changes[:20]) + (f"\n  and {len(changes) - 20} more" if len(changes) > 20 else "")
     raise ConfigError(
-        f"{folder} was made with other {what}; nothing was changed. Use another --work, or remove the folder and all that "
-        f"was made from it.\n{lines}"
+        f"{folder} was made with other {what}; nothing was changed. Use another --work, or remove the folder and all "
+        f"that was made from it.\n{shown}"
     )
 
 
+def _changes(place: str, before: Any, now: Any) -> Iterator[str]:
+    """One line for every value that differs, named as `--set` would name it."""
+    if isinstance(before, dict) and isinstance(now, dict):
+        for key in sorted(before.keys() | now.keys()):
+            yield from _changes(f"{place}.{key}" if place else key, before.get(key, _ABSENT), now.get(key, _ABSENT))
+    elif isinstance(before, list) and isinstance(now, list) and len(before) == len(now):
+        for i, (old, new) in enumerate(zip(before, now, strict=True)):
+            yield from _changes(f"{place}.{i}", old, new)
+    elif before != now:
+        yield f"  {place}: was {_short(before)}, now {_short(now)}"
+
+
 def _short(value: Any) -> str:
-    text = canonical_json(value)
+    text = "absent" if value is _ABSENT else canonical_json(value)
     return text if len(text) <= 120 else text[:117] + "..."

@@ -2,6 +2,7 @@
 
 import importlib.util
 from dataclasses import dataclass
+from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
 from bimed_dist.config import Recipe
@@ -48,6 +49,8 @@ def data_path(recipe: Recipe, path: str) -> Path:
 
 def _package_folder(rest: str) -> Path:
     module, _, below = rest.partition("/")
+    if not module.isidentifier():
+        raise ConfigError(f"package/{rest} names no Python package; write package/MODULE/FOLDER")
     spec = importlib.util.find_spec(module)
     if spec is None or not spec.submodule_search_locations:
         raise ConfigError(f"the Python package {module} is not installed; install it with pip, or name a folder")
@@ -55,3 +58,32 @@ def _package_folder(rest: str) -> Path:
     if not folder.is_dir():
         raise ConfigError(f"the Python package {module} has no folder {below}")
     return folder
+
+
+def stage_order(recipe: Recipe) -> list[tuple[str, str | None]]:
+    """(stage, name) of everything the recipe makes, each after what it is made from; evaluation and report last."""
+    made_from: dict[tuple[str, str | None], set[tuple[str, str | None]]] = {}
+    for name in recipe.corpus:
+        made_from["corpus", name] = set()
+    for name, vocabulary in recipe.vocabulary.items():
+        made_from["vocabulary", name] = {("corpus", vocabulary.corpus)}
+    for name, shards in recipe.shards.items():
+        made_from["shards", name] = {("corpus", shards.corpus)} | _referred(recipe, shards.tokenizer)
+    for name, model in recipe.model.items():
+        made_from["model", name] = _referred(recipe, model.foundation) | _referred(recipe, model.tokenizer)
+    for name, run in recipe.pretraining.items():
+        made_from["pretraining", name] = {("model", run.model), ("shards", run.shards)}
+    if recipe.evaluation is not None:
+        made_from["evaluation", None] = set(made_from)
+    if recipe.report is not None:
+        made_from["report", None] = set(made_from)
+    try:
+        return list(TopologicalSorter(made_from).static_order())
+    except CycleError as error:
+        chain = " <- ".join(f"{stage}/{name}" for stage, name in error.args[1])
+        raise ConfigError(f"the recipe's entries are made from each other in a circle: {chain}") from None
+
+
+def _referred(recipe: Recipe, reference: str | None) -> set[tuple[str, str | None]]:
+    stage, _, name = (reference or "").partition("/")
+    return {(stage, name)} if stage in ("vocabulary", "pretraining") and name in getattr(recipe, stage) else set()

@@ -9,4 +9,4 @@ class RawDocument:
     """Unique within its source; says where the text came from (file, row), never what it says."""
     source: str
     paragraphs: tuple[str, ...]
-    """Text as read; not yet normalised or split into sentences."""
+    """Text as read; not yet normalised or split into sentences. A line break ends a sentence."""

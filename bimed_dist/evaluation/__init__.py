@@ -1,1 +1,2 @@
-"""Hugging Face folders to scores: fine-tuning on tasks, intrinsic measures, statistics."""
+"""Evaluation: benchmark files and Hugging Face folders -> validated splits -> grid of fine-tunings scored on development
+-> choice -> test scores -> statistics -> results.json."""

@@ -1,0 +1,69 @@
+# `make demo` or `make test` on a fresh clone is enough: each sets everything up in .venv first, once.
+#
+#   PYTHON  the Python (>= 3.10) that .venv is made from, e.g. make test PYTHON=python3.12
+#   TORCH   what `pip install` gets to install torch before all else, e.g. for machines without a GPU
+#           make demo TORCH="torch==2.13.0 --index-url https://download.pytorch.org/whl/cpu"
+#   ARGS    more arguments of pytest, e.g. make test ARGS="-m 'not slow' -x"
+
+PYTHON ?= python3
+TORCH ?=
+ARGS ?=
+
+VENV := .venv
+INSTALLED := $(VENV)/installed
+# ninja, accelerate and the like are found by name.
+RUN := PATH="$(CURDIR)/$(VENV)/bin:$$PATH" $(VENV)/bin/python
+STOP = { echo "$(1)" >&2; exit 1; }
+
+.PHONY: help setup demo test lint bench clean
+
+help:
+	@echo "make demo    the whole pipeline on synthetic text, in about ten minutes; the report is in work/demo/report"
+	@echo "make test    all tests"
+	@echo "make lint    ruff"
+	@echo "make bench   the measurements in benchmarks/"
+	@echo "make setup   only .venv"
+	@echo "make clean   remove .venv and caches; work/ stays"
+
+setup: $(INSTALLED)
+
+demo: $(INSTALLED)
+	$(RUN) launch/pipeline.py launch/recipes/demo.yaml --work work/demo
+	@echo "Report: $(CURDIR)/work/demo/report/index.html"
+
+test: $(INSTALLED)
+	$(RUN) -m pytest $(ARGS)
+
+lint: $(INSTALLED)
+	$(RUN) -m ruff check .
+
+bench: $(INSTALLED)
+	set -e; for file in benchmarks/[a-z]*.py; do echo "== $$file"; $(RUN) "$$file"; done
+
+clean:
+	rm -rf $(VENV) build dist *.egg-info .pytest_cache .ruff_cache
+	find . -name __pycache__ -type d -not -path './work/*' -prune -exec rm -rf {} +
+
+# Whatever is missing is said before anything is downloaded. Python.h and a C++ compiler: DeepSpeed compiles its
+# shared-memory operator when training first starts.
+$(INSTALLED): setup.cfg pyproject.toml constraints.txt
+	@command -v "$(PYTHON)" > /dev/null || \
+	    $(call STOP,There is no $(PYTHON): apt-get install python3 python3-venv python3-dev)
+	@"$(PYTHON)" -c 'import sys; sys.exit(sys.version_info < (3, 10))' || \
+	    $(call STOP,Python >= 3.10 is needed but $(PYTHON) is older: apt-get install python3.11 python3.11-venv python3.11-dev and say make PYTHON=python3.11)
+	@"$(PYTHON)" -c 'import ensurepip, venv' 2> /dev/null || \
+	    $(call STOP,$(PYTHON) cannot make virtual environments: apt-get install python3-venv)
+	@"$(PYTHON)" -c 'import os, sysconfig; open(os.path.join(sysconfig.get_path("include"), "Python.h"))' 2> /dev/null || \
+	    $(call STOP,The headers of $(PYTHON) are missing: apt-get install python3-dev)
+	@command -v "$${CXX:-c++}" > /dev/null || \
+	    $(call STOP,There is no C++ compiler ($${CXX:-c++}): apt-get install g++)
+	@"$(VENV)/bin/python" -m pip --version > /dev/null 2>&1 || "$(PYTHON)" -m venv --clear $(VENV)
+	@echo "Installing into $(VENV), once; this takes some minutes"
+ifeq ($(strip $(TORCH)),)
+	$(VENV)/bin/python -m pip install --disable-pip-version-check -e '.[test,lint]' -c constraints.txt
+else
+	$(VENV)/bin/python -m pip install --disable-pip-version-check $(TORCH)
+	grep -v '^torch==' constraints.txt > $(VENV)/constraints.txt
+	$(VENV)/bin/python -m pip install --disable-pip-version-check -e '.[test,lint]' -c $(VENV)/constraints.txt
+endif
+	@touch $@

@@ -1,0 +1,53 @@
+"""Language of a text by the script of its letters."""
+
+import re
+from collections.abc import Iterable
+from typing import NamedTuple
+
+from bimed_dist.config import Language
+
+MIXED_SHARE = 0.1
+"""Least share of the rarer script that makes a text mixed: one abbreviation in a long Korean sentence does not."""
+
+_HANGUL = re.compile("[가-힣ㄱ-ㆎ\u1100-\u11ff\ua960-\ua97f\ud7b0-\ud7ff]+")
+_LATIN = re.compile("[A-Za-z\xaa\xba\xc0-\xd6\xd8-\xf6\xf8-\u024f\u1e00-\u1effＡ-Ｚａ-ｚ]+")
+_LETTERS = re.compile(r"[^\W\d_]+")
+
+
+class Letters(NamedTuple):
+    """Number of letters per script."""
+
+    hangul: int
+    latin: int
+    other: int
+
+
+def count_letters(text: str) -> Letters:
+    hangul = 0 if text.isascii() else _length(_HANGUL, text)
+    latin = _length(_LATIN, text)
+    return Letters(hangul, latin, 0 if text.isascii() else _length(_LETTERS, text) - hangul - latin)
+
+
+def language_of(letters: Letters) -> Language:
+    """`ko` for Hangul, `en` for Latin script (whatever its language), `mixed` for both, `other` for anything else.
+
+    A text is `other` where most of its letters, or all, are neither Hangul nor Latin.
+    """
+    known = letters.hangul + letters.latin
+    if known <= letters.other:
+        return "other"
+    if min(letters.hangul, letters.latin) >= MIXED_SHARE * known:
+        return "mixed"
+    return "ko" if letters.hangul > letters.latin else "en"
+
+
+def add_letters(counts: Iterable[Letters]) -> Letters:
+    return Letters(*(sum(column) for column in zip((0, 0, 0), *counts, strict=True)))
+
+
+def has_hangul(text: str) -> bool:
+    return _HANGUL.search(text) is not None
+
+
+def _length(pattern: re.Pattern[str], text: str) -> int:
+    return sum(map(len, pattern.findall(text)))

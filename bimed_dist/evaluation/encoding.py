@@ -1,0 +1,142 @@
+"""Examples to padded-later rows of piece ids, with targets; done once per (task, tokenizer).
+
+U units of an item (words or characters), T pieces of a row.
+"""
+
+import hashlib
+import itertools
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from transformers import PreTrainedTokenizerBase
+
+from bimed_dist.errors import DataError
+from bimed_dist.evaluation.metrics import tag_names
+from bimed_dist.evaluation.task import Example, Kind
+
+IGNORED = -100
+"""Target of pieces that carry no tag, as torch's cross entropy has it."""
+
+
+@dataclass(frozen=True)
+class Row:
+    ids: np.ndarray
+    """(T,) int64."""
+    types: np.ndarray | None
+    """(T,) segment of each piece, where the model knows segments."""
+    target: np.ndarray
+    """sts: (1,) score / 5; multilabel: (L,) 0.0 or 1.0; ner: (T,) tag number or IGNORED."""
+    covers: np.ndarray | None = None
+    """ner: (T, 2) units [start, end) that the piece speaks for; empty where it speaks for none."""
+
+
+@dataclass(frozen=True)
+class Encoded:
+    rows: list[Row]
+    gold: list[np.ndarray]
+    """One array of numbers per item, as `metrics` takes it."""
+    cut: int
+    """Items that were longer than the model's or the task's limit."""
+    unknown: float
+    """Share of pieces that are [UNK]."""
+
+
+def tokenizer_key(tokenizer: PreTrainedTokenizerBase, limit: int) -> str:
+    """Equal keys mean equal encodings."""
+    settings = (tokenizer.backend_tokenizer.to_str(), limit, sorted(tokenizer.model_input_names))
+    return hashlib.sha256(repr(settings).encode()).hexdigest()
+
+
+def encode(
+    tokenizer: PreTrainedTokenizerBase,
+    kind: Kind,
+    unit: str,
+    labels: Sequence[str],
+    examples: Sequence[Example],
+    limit: int,
+) -> Encoded:
+    """Rows of a fine-tuned kind, cut at `limit` pieces."""
+    if kind == "ner":
+        return _encode_words(tokenizer, unit, labels, examples, limit)
+    texts = [example.texts if len(example.texts) == 2 else example.texts[0] for example in examples]
+    found = tokenizer(texts, truncation=True, max_length=limit, padding=False)
+    gold = [np.atleast_1d(np.asarray(example.target, dtype=np.float64)) for example in examples]
+    scale = 5.0 if kind == "sts" else 1.0
+    rows = [
+        Row(ids, types, (target / scale).astype(np.float32))
+        for (ids, types), target in zip(_pieces(found), gold, strict=True)
+    ]
+    return _encoded(tokenizer, rows, gold, sum(bool(e.overflowing) for e in found.encodings))
+
+
+def _pieces(found: object) -> list[tuple[np.ndarray, np.ndarray | None]]:
+    ids = [np.asarray(row, dtype=np.int64) for row in found["input_ids"]]
+    if "token_type_ids" not in found:
+        return [(row, None) for row in ids]
+    return list(zip(ids, (np.asarray(row, dtype=np.int64) for row in found["token_type_ids"]), strict=True))
+
+
+def _encoded(tokenizer: PreTrainedTokenizerBase, rows: list[Row], gold: list[np.ndarray], cut: int) -> Encoded:
+    pieces = sum(len(row.ids) for row in rows)
+    unknown = sum(int((row.ids == tokenizer.unk_token_id).sum()) for row in rows)
+    return Encoded(rows, gold, cut, unknown / max(pieces, 1))
+
+
+def _encode_words(
+    tokenizer: PreTrainedTokenizerBase, unit: str, labels: Sequence[str], examples: Sequence[Example], limit: int
+) -> Encoded:
+    number = {name: i for i, name in enumerate(tag_names(labels))}
+    found = tokenizer(
+        [list(example.texts) for example in examples],
+        is_split_into_words=True,
+        truncation=True,
+        max_length=limit,
+        padding=False,
+    )
+    rows, gold = [], []
+    for example, encoding, (ids, types) in zip(examples, found.encodings, _pieces(found), strict=True):
+        tags = np.array([number[tag] for tag in example.target], dtype=np.int64)
+        covers = covered_units(unit, example.texts, encoding.word_ids, encoding.offsets)
+        if covers.max(initial=0) > len(tags):
+            raise DataError(f"{example.id}: the tokenizer names characters that the words do not have")
+        first = covers[:, 0]
+        speaks = covers[:, 1] > first
+        target = np.where(speaks, tags[np.where(speaks, first, 0)], IGNORED)
+        rows.append(Row(ids, types, target, covers))
+        gold.append(tags)
+    return _encoded(tokenizer, rows, gold, sum(bool(e.overflowing) for e in found.encodings))
+
+
+def covered_units(
+    unit: str, words: Sequence[str], word_of_piece: Sequence[int | None], offsets: Sequence[tuple[int, int]]
+) -> np.ndarray:
+    """(T, 2) units that each piece speaks for.
+
+    word: the first piece of a word speaks for the word. character: a piece speaks for the characters it covers that no
+    earlier piece covered (pieces of a Hangul syllable taken apart into jamo all cover the same character).
+    """
+    start_of_word = [0, *itertools.accumulate(map(len, words))]
+    covers = np.zeros((len(word_of_piece), 2), dtype=np.int64)
+    reached = 0
+    for piece, (word, (begin, end)) in enumerate(zip(word_of_piece, offsets, strict=True)):
+        if word is None:
+            continue
+        if unit == "word":
+            start, stop = max(word, reached), word + 1
+        else:
+            start, stop = max(start_of_word[word] + begin, reached), start_of_word[word] + end
+        if stop > start:
+            covers[piece] = start, stop
+            reached = stop
+    return covers
+
+
+def tags_of_units(piece_tags: np.ndarray, covers: np.ndarray, units: int) -> np.ndarray:
+    """(U,) tag numbers from (T,) tag numbers of pieces: inside one piece B- goes on as I-; units of no piece are O."""
+    tags = np.zeros(units, dtype=np.int64)
+    for (start, stop), tag in zip(covers, piece_tags, strict=True):
+        if stop > start:
+            tags[start:stop] = tag + (tag % 2)
+            tags[start] = tag
+    return tags

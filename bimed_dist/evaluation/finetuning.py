@@ -1,0 +1,169 @@
+"""Fine-tuning of one encoder on one task: a plain torch loop whose result is a function of its arguments.
+
+AdamW (weight decay 0.01 but for biases and normalisation), linear warm-up over 10 % of the updates and linear decay, gradient
+norm clipped at 1. Everything random (head, dropout, order) follows from the seed; on CPU two runs agree bit for bit with the
+same number of threads.
+"""
+
+import os
+from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext
+
+import numpy as np
+import torch
+from torch.nn import functional
+from transformers import PreTrainedModel
+
+from bimed_dist.errors import NonFiniteError
+from bimed_dist.evaluation.encoding import IGNORED, Row, tags_of_units
+from bimed_dist.evaluation.models import load_classifier
+from bimed_dist.evaluation.task import Kind
+
+PROTOCOL = {"optimizer": "adamw", "weight_decay": 0.01, "warmup_share": 0.1, "schedule": "linear", "clip_norm": 1.0}
+BUCKET_BATCHES = 50
+"""Batches whose rows are sorted by length together: large enough for little padding, small enough to stay shuffled."""
+EVALUATION_PIECES = 8_192
+"""Padded pieces per batch without gradients."""
+
+
+def device() -> torch.device:
+    return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+
+
+def autocast() -> AbstractContextManager:
+    """bf16 on a GPU, fp32 on a CPU."""
+    return torch.autocast("cuda", dtype=torch.bfloat16) if torch.cuda.is_available() else nullcontext()
+
+
+def learning_rate(step: int, steps: int, peak: float) -> float:
+    """Rate of update `step`, counted from 0."""
+    warmup = max(1, round(steps * PROTOCOL["warmup_share"]))
+    if step < warmup:
+        return peak * (step + 1) / warmup
+    return peak * (steps - step) / max(1, steps - warmup)
+
+
+def epoch_batches(lengths: np.ndarray, batch: int, rng: np.random.Generator) -> list[np.ndarray]:
+    """Row numbers of each batch of one epoch: every row once, rows of a batch alike in length, batches in random order."""
+    order = rng.permutation(len(lengths))
+    batches = []
+    for start in range(0, len(order), batch * BUCKET_BATCHES):
+        bucket = order[start : start + batch * BUCKET_BATCHES]
+        bucket = bucket[np.argsort(lengths[bucket], kind="stable")]
+        batches += [bucket[i : i + batch] for i in range(0, len(bucket), batch)]
+    return [batches[i] for i in rng.permutation(len(batches))]
+
+
+def evaluation_batches(lengths: np.ndarray, pieces: int = EVALUATION_PIECES) -> list[np.ndarray]:
+    """Row numbers sorted by length, longest first, in batches of at most `pieces` padded pieces (one row at least)."""
+    order = np.argsort(-lengths, kind="stable")
+    batches, start = [], 0
+    while start < len(order):
+        size = max(1, pieces // int(lengths[order[start]]))
+        batches.append(order[start : start + size])
+        start += size
+    return batches
+
+
+def row_lengths(rows: Sequence[Row]) -> np.ndarray:
+    return np.array([len(row.ids) for row in rows])
+
+
+def padded(rows: Sequence[Row], pad_id: int) -> dict[str, torch.Tensor]:
+    """Model inputs of a batch, padded to its longest row."""
+    length = max(len(row.ids) for row in rows)
+    ids = np.full((len(rows), length), pad_id, dtype=np.int64)
+    mask = np.zeros_like(ids)
+    types = np.zeros_like(ids)
+    for i, row in enumerate(rows):
+        ids[i, : len(row.ids)] = row.ids
+        mask[i, : len(row.ids)] = 1
+        if row.types is not None:
+            types[i, : len(row.types)] = row.types
+    arrays = {"input_ids": ids, "attention_mask": mask}
+    if rows[0].types is not None:
+        arrays["token_type_ids"] = types
+    return {name: torch.from_numpy(array).to(device()) for name, array in arrays.items()}
+
+
+def batch_loss(kind: Kind, logits: torch.Tensor, rows: Sequence[Row]) -> torch.Tensor:
+    """Mean squared error of score / 5, binary cross entropy over labels, or cross entropy over the units' first pieces."""
+    logits = logits.float()
+    if kind == "ner":
+        target = np.full(logits.shape[:2], IGNORED, dtype=np.int64)
+        for i, row in enumerate(rows):
+            target[i, : len(row.target)] = row.target
+        return functional.cross_entropy(
+            logits.flatten(0, 1), torch.from_numpy(target).to(logits.device).flatten(), ignore_index=IGNORED
+        )
+    target = torch.from_numpy(np.stack([row.target for row in rows])).to(logits.device)
+    if kind == "sts":
+        return functional.mse_loss(logits, target)
+    return functional.binary_cross_entropy_with_logits(logits, target)
+
+
+def _optimizer(model: PreTrainedModel) -> torch.optim.AdamW:
+    decayed = [p for p in model.parameters() if p.ndim > 1]
+    kept = [p for p in model.parameters() if p.ndim <= 1]
+    groups = [{"params": decayed, "weight_decay": PROTOCOL["weight_decay"]}, {"params": kept, "weight_decay": 0.0}]
+    return torch.optim.AdamW(groups, lr=0.0, fused=True)
+
+
+def fine_tune(
+    location: str,
+    kind: Kind,
+    labels: Sequence[str],
+    rows: Sequence[Row],
+    *,
+    pad_id: int,
+    peak: float,
+    epochs: int,
+    seed: int,
+    batch: int,
+) -> PreTrainedModel:
+    """The encoder in `location` trained on `rows`. Raises NonFiniteError before an update from a loss that is no number."""
+    seed_torch(seed)
+    model = load_classifier(location, kind, labels).to(device()).train()
+    optimizer = _optimizer(model)
+    rng = np.random.default_rng(seed)
+    lengths = row_lengths(rows)
+    batches = [numbers for _ in range(epochs) for numbers in epoch_batches(lengths, batch, rng)]
+    for step, numbers in enumerate(batches):
+        chosen = [rows[i] for i in numbers]
+        with autocast():
+            logits = model(**padded(chosen, pad_id)).logits
+        loss = batch_loss(kind, logits, chosen)
+        if not torch.isfinite(loss):
+            raise NonFiniteError(f"the loss is not finite at update {step + 1}; try a smaller learning rate")
+        optimizer.zero_grad(set_to_none=True)
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(model.parameters(), PROTOCOL["clip_norm"])
+        for group in optimizer.param_groups:
+            group["lr"] = learning_rate(step, len(batches), peak)
+        optimizer.step()
+    return model.eval()
+
+
+def seed_torch(seed: int) -> None:
+    """Head and dropout follow `seed`; on a GPU torch's deterministic kernels are taken where there are any."""
+    torch.manual_seed(seed)
+    if torch.cuda.is_available():
+        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+        torch.use_deterministic_algorithms(True, warn_only=True)
+
+
+@torch.inference_mode()
+def predict(
+    model: PreTrainedModel, kind: Kind, rows: Sequence[Row], units: Sequence[int], pad_id: int
+) -> list[np.ndarray]:
+    """One array of numbers per row, in the rows' order, as `metrics` takes it. `units` are the items' lengths (ner)."""
+    predicted: list[np.ndarray] = [np.empty(0)] * len(rows)
+    for numbers in evaluation_batches(row_lengths(rows)):
+        with autocast():
+            logits = model(**padded([rows[i] for i in numbers], pad_id)).logits
+        logits = logits.float().cpu()
+        values = (logits.argmax(-1) if kind == "ner" else logits * 5 if kind == "sts" else logits.sigmoid()).numpy()
+        for i, value in zip(numbers, values, strict=True):
+            row = rows[i]
+            predicted[i] = value if row.covers is None else tags_of_units(value[: len(row.ids)], row.covers, units[i])
+    return predicted

@@ -1,0 +1,134 @@
+"""Loading Hugging Face folders for evaluation; whatever a broken one raises becomes a DataError."""
+
+import logging
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any, TypeVar
+
+import torch
+import transformers
+from safetensors import SafetensorError
+from transformers import (
+    AutoConfig,
+    AutoModel,
+    AutoModelForMaskedLM,
+    AutoModelForNextSentencePrediction,
+    AutoModelForSequenceClassification,
+    AutoModelForTokenClassification,
+    AutoTokenizer,
+    PreTrainedModel,
+    PreTrainedTokenizerBase,
+)
+
+from bimed_dist.errors import DataError
+from bimed_dist.evaluation.metrics import tag_names
+from bimed_dist.evaluation.task import Kind
+
+logger = logging.getLogger(__name__)
+T = TypeVar("T")
+# from_pretrained has no family of errors of its own; these are what damaged and foreign folders raise.
+_LOADING = (OSError, ValueError, RuntimeError, ImportError, KeyError, TypeError, AttributeError, SafetensorError)
+_HEADS = {"mlm": AutoModelForMaskedLM, "nsp": AutoModelForNextSentencePrediction}
+
+
+def one_line(error: BaseException) -> str:
+    """First line of an error, for records."""
+    text = (str(error).strip().splitlines() or [""])[0][:300]
+    return text if isinstance(error, DataError) else f"{type(error).__name__}: {text}"
+
+
+@contextmanager
+def _quietly() -> Iterator[None]:
+    """No progress bars and no warnings of new heads, which are what fine-tuning wants, while a folder is loaded."""
+    log, bars = transformers.logging.get_verbosity(), transformers.logging.is_progress_bar_enabled()
+    transformers.logging.set_verbosity_error()
+    transformers.logging.disable_progress_bar()
+    try:
+        yield
+    finally:
+        transformers.logging.set_verbosity(log)
+        if bars:
+            transformers.logging.enable_progress_bar()
+
+
+def _loaded(what: str, location: str, load: Callable[[], T]) -> T:
+    try:
+        with _quietly():
+            return load()
+    except _LOADING as error:
+        raise DataError(f"{location}: the {what} can't be loaded ({one_line(error)})") from error
+
+
+def load_tokenizer(location: str) -> PreTrainedTokenizerBase:
+    tokenizer = _loaded("tokenizer", location, lambda: AutoTokenizer.from_pretrained(location))
+    if not tokenizer.is_fast:
+        raise DataError(f"{location}: the tokenizer does not say which word a piece is of; convert it to tokenizer.json")
+    if tokenizer.pad_token_id is None:
+        raise DataError(f"{location}: the tokenizer has no padding token")
+    return tokenizer
+
+
+def load_config(location: str) -> Any:
+    return _loaded("configuration", location, lambda: AutoConfig.from_pretrained(location))
+
+
+def parameter_count(config: Any) -> int:
+    """Parameters of the encoder without task heads; nothing is allocated."""
+    with torch.device("meta"):
+        model = _loaded("encoder", config.name_or_path, lambda: AutoModel.from_config(config))
+    return sum(parameter.numel() for parameter in model.parameters())
+
+
+def check_vocabulary(location: str, config: Any, tokenizer: PreTrainedTokenizerBase) -> None:
+    """DataError where the tokenizer gives ids that the model has no row for."""
+    if len(tokenizer) > config.vocab_size:
+        raise DataError(
+            f"{location}: the tokenizer has {len(tokenizer)} pieces, the model {config.vocab_size} rows; they are not a pair"
+        )
+
+
+def piece_limit(config: Any, tokenizer: PreTrainedTokenizerBase, wanted: int) -> int:
+    """Pieces per row that the model takes, `wanted` at most."""
+    positions = getattr(config, "max_position_embeddings", None) or wanted
+    if "roberta" in config.model_type or config.model_type in ("camembert", "longformer", "mpnet"):
+        # These count positions from the padding id + 1.
+        positions -= (config.pad_token_id or 0) + 1
+    return min(wanted, positions, tokenizer.model_max_length)
+
+
+def load_classifier(location: str, kind: Kind, labels: Sequence[str]) -> PreTrainedModel:
+    """Encoder with a new head for a fine-tuned kind, in fp32; the head is drawn from torch's generator."""
+    outputs = {"sts": 1, "multilabel": len(labels), "ner": len(tag_names(labels))}[kind]
+    auto = AutoModelForTokenClassification if kind == "ner" else AutoModelForSequenceClassification
+    model, info = _load_model(location, auto, num_labels=outputs, ignore_mismatched_sizes=True)
+    _refuse_new_encoder(location, model, info)
+    return model
+
+
+def load_head_model(location: str, kind: Kind) -> PreTrainedModel | None:
+    """The model with its own MLM or NSP head, or none where the checkpoint lacks the head's weights."""
+    auto = _HEADS[kind]
+    if type(load_config(location)) not in auto._model_mapping:
+        return None
+    model, info = _load_model(location, auto)
+    _refuse_new_encoder(location, model, info)
+    if info["missing_keys"]:
+        logger.info("%s has no weights for %s", location, ", ".join(sorted(info["missing_keys"])))
+        return None
+    return model.eval()
+
+
+def _load_model(location: str, auto: Any, **options: Any) -> tuple[PreTrainedModel, dict[str, Any]]:
+    def load() -> tuple[PreTrainedModel, dict[str, Any]]:
+        return auto.from_pretrained(location, dtype=torch.float32, output_loading_info=True, **options)
+
+    return _loaded("model", location, load)
+
+
+def _refuse_new_encoder(location: str, model: PreTrainedModel, info: dict[str, Any]) -> None:
+    """from_pretrained draws what it does not find; a drawn encoder would be scored as if it had been trained."""
+    encoder = model.base_model_prefix + "."
+    lost = {key for key in info["missing_keys"] if key.startswith(encoder) and "pooler" not in key}
+    lost |= {key for key, *_ in info["mismatched_keys"] if key.startswith(encoder)}
+    if lost:
+        raise DataError(f"{location}: {len(lost)} weights of the encoder are missing, such as {min(lost)}")

@@ -1,0 +1,81 @@
+"""Which rows belong to which split: hash splits, leaks and duplicates, row limits. All by content, none by position.
+
+Rules, the same for every task:
+1. A row whose input text equals that of an earlier row of its split is dropped (`duplicates`), in test too: a row that
+   counts twice is not two observations, and the bootstrap takes rows as independent.
+2. A row whose input text is also in a more protected split is dropped (`leaked`); test is the most protected, then external,
+   dev, train. So test keeps every distinct published row.
+Text is compared after NFC and folding of white space; a pair equals its reverse. Single sentences that two pairs share do not
+count.
+"""
+
+import hashlib
+import unicodedata
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from bimed_dist.evaluation.task import Example, Kind
+
+PROTECTION = ("test", "external", "dev", "train")
+"""Most protected first."""
+
+
+def content_key(kind: Kind, example: Example) -> str:
+    """SHA-256 of a row's input text, labels not included."""
+    texts = [" ".join(unicodedata.normalize("NFC", text).split()) for text in example.texts]
+    if kind == "sts":
+        texts.sort()
+    return hashlib.sha256("\x1f".join(texts).encode()).hexdigest()
+
+
+def hash_split(
+    kind: Kind, examples: Sequence[Example], shares: Mapping[str, float], rest: str
+) -> dict[str, tuple[Example, ...]]:
+    """Deal rows by content: equal texts always fall into the same split, and adding rows moves no other row."""
+    parts: dict[str, list[Example]] = {name: [] for name in (*shares, rest)}
+    for example in examples:
+        at = int(content_key(kind, example)[:12], 16) / 16**12
+        parts[_where(at, shares, rest)].append(example)
+    return {name: tuple(part) for name, part in parts.items()}
+
+
+def _where(at: float, shares: Mapping[str, float], rest: str) -> str:
+    reached = 0.0
+    for name, share in shares.items():
+        reached += share
+        if at < reached:
+            return name
+    return rest
+
+
+@dataclass(frozen=True)
+class Cleaned:
+    parts: dict[str, tuple[Example, ...]]
+    duplicates: int
+    leaked: int
+
+
+def without_leaks(kind: Kind, parts: Mapping[str, Sequence[Example]]) -> Cleaned:
+    """Drop duplicates inside splits, then rows that a more protected split holds."""
+    kept: dict[str, tuple[Example, ...]] = {}
+    protected: set[str] = set()
+    duplicates = leaked = 0
+    for name in sorted(parts, key=PROTECTION.index):
+        distinct: dict[str, Example] = {}
+        for example in parts[name]:
+            distinct.setdefault(content_key(kind, example), example)
+        duplicates += len(parts[name]) - len(distinct)
+        kept[name] = tuple(example for key, example in distinct.items() if key not in protected)
+        leaked += len(distinct) - len(kept[name])
+        protected |= distinct.keys()
+    return Cleaned({name: kept[name] for name in parts}, duplicates, leaked)
+
+
+def limited(kind: Kind, examples: Sequence[Example], rows: int | None) -> tuple[Example, ...]:
+    """The first `rows` by hash, in their order of before."""
+    if rows is None or rows >= len(examples):
+        return tuple(examples)
+    # Another salt than hash_split, whose splits are ranges of the plain hash.
+    keys = [hashlib.sha256(f"limit {content_key(kind, e)}".encode()).digest() for e in examples]
+    chosen = set(sorted(range(len(examples)), key=keys.__getitem__)[:rows])
+    return tuple(example for i, example in enumerate(examples) if i in chosen)

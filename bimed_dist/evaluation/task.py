@@ -1,0 +1,75 @@
+"""What a benchmark is: kind + data + splits + main metric + where it comes from.
+
+A file of `tasks/` makes one `Task`. Its `load` only reads; dropping leaks, limiting rows and checking are done for all tasks
+in one place (`preparation`).
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
+
+Kind = Literal["sts", "multilabel", "ner", "mlm", "nsp"]
+FINE_TUNED: tuple[Kind, ...] = ("sts", "multilabel", "ner")
+MAIN_METRIC: dict[Kind, str] = {
+    "sts": "pearson",
+    "multilabel": "macro_f1",
+    "ner": "f1",
+    "mlm": "bits_per_character",
+    "nsp": "accuracy",
+}
+
+
+@dataclass(frozen=True)
+class Example:
+    id: str
+    """File and line, for messages; never text."""
+    texts: tuple[str, ...]
+    """sts: the two texts; multilabel: one; ner: the words; mlm: the words of a window; nsp: a text and what follows it."""
+    target: float | tuple[int, ...] | tuple[str, ...] | None
+    """sts: 0-5; multilabel: 0/1 per label; ner: BIO tag per unit; intrinsic kinds: none."""
+    language: str = ""
+    """Intrinsic kinds: language of the document, which the score is also given for."""
+
+
+@dataclass(frozen=True)
+class Splits:
+    parts: Mapping[str, tuple[Example, ...]]
+    """Fine-tuned kinds: train, dev, test and perhaps external; intrinsic kinds: test."""
+    labels: tuple[str, ...] = ()
+    """multilabel: label names; ner: entity types; otherwise empty."""
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Origin:
+    """Where a task's rows come from."""
+
+    folder: Path | None
+    """The task's files, or the corpus folder; none for synthetic tasks."""
+    seed: int
+    rows: Mapping[str, int]
+    """Rows asked for per split: how many a synthetic task makes."""
+    max_length: int
+    problems: list[str] = field(default_factory=list)
+    """Readers append `file line n: what is wrong`, so that everything is reported together."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Task:
+    kind: Kind
+    title: str
+    language: str
+    """`ko`, `en`, `mixed` or `any`."""
+    citation: str
+    licence: str
+    labels_from: str
+    """Who or what made the labels: a rule baseline belongs beside labels that come from rules."""
+    source: Literal["path", "corpus", "synthetic"]
+    load: Callable[[Origin], Splits]
+    unit: Literal["word", "character"] = "word"
+    """ner: what carries one tag. Entity spans are compared in these units."""
+
+    @property
+    def metric(self) -> str:
+        return MAIN_METRIC[self.kind]

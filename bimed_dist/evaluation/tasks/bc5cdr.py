@@ -1,0 +1,29 @@
+"""BC5CDR: chemicals and diseases in the sentences of 1,500 PubMed abstracts (4,560 / 4,581 / 4,797), tagged by word."""
+
+from pathlib import Path
+
+from bimed_dist.evaluation.reading import bio_sentences, entity_types
+from bimed_dist.evaluation.task import Example, Origin, Splits, Task
+
+FILES = {"train": "train.tsv", "dev": "devel.tsv", "test": "test.tsv"}
+
+
+def load(origin: Origin) -> Splits:
+    def sentences(path: Path) -> tuple[Example, ...]:
+        found = bio_sentences(path, origin.problems)
+        return tuple(Example(place, tuple(words), tuple(tags)) for place, words, tags in found)
+
+    parts = {name: sentences(origin.folder / file) for name, file in FILES.items()}
+    return Splits(parts, entity_types(list(parts.values())))
+
+
+TASK = Task(
+    kind="ner",
+    title="BC5CDR: chemicals and diseases in PubMed abstracts",
+    language="en",
+    citation="Li et al. 2016, Database baw068; split and format of Crichton et al. 2017, BMC Bioinformatics 18:368",
+    licence="CC BY 4.0",
+    labels_from="expert curators (CTD, MeSH)",
+    source="path",
+    load=load,
+)

@@ -1,0 +1,51 @@
+"""CT-CLIP chest CT reports with 18 findings: 800 reports to train on and 200 (`val`) that are the test set here."""
+
+from bimed_dist.evaluation.reading import labelled_texts
+from bimed_dist.evaluation.splitting import hash_split
+from bimed_dist.evaluation.task import Origin, Splits, Task
+
+LABELS = (
+    "Medical material",
+    "Arterial wall calcification",
+    "Cardiomegaly",
+    "Pericardial effusion",
+    "Coronary artery wall calcification",
+    "Hiatal hernia",
+    "Lymphadenopathy",
+    "Emphysema",
+    "Atelectasis",
+    "Lung nodule",
+    "Lung opacity",
+    "Pulmonary fibrotic sequela",
+    "Pleural effusion",
+    "Mosaic attenuation pattern",
+    "Peribronchial thickening",
+    "Consolidation",
+    "Bronchiectasis",
+    "Interlobular septal thickening",
+)
+DEV_SHARE = 0.15
+
+
+def load(origin: Origin) -> Splits:
+    """Reads train.csv and val.csv; as nothing else is published, dev is taken out of train by hash."""
+    train = labelled_texts(origin.folder / "train.csv", "report_text", LABELS, origin.problems)
+    test = labelled_texts(origin.folder / "val.csv", "report_text", LABELS, origin.problems)
+    parts = hash_split("multilabel", train, {"dev": DEV_SHARE}, rest="train")
+    return Splits(
+        {"train": parts["train"], "dev": parts["dev"], "test": test},
+        LABELS,
+        (f"the published val.csv is the test split; dev is {DEV_SHARE:.0%} of train.csv, chosen by hash",),
+    )
+
+
+TASK = Task(
+    kind="multilabel",
+    title="CT-CLIP: 18 findings of chest CT reports",
+    language="en",
+    citation="Hamamci et al. 2024, CT-RATE and CT-CLIP, arXiv:2403.17834",
+    licence="CC BY-NC-SA 4.0",
+    labels_from="annotations of the reports, published for training CT-RATE's text classifier",
+    source="path",
+    load=load,
+)

@@ -1,0 +1,26 @@
+"""KorSTS: 5,749 / 1,500 / 1,379 sentence pairs of STS-B in Korean, graded 0-5; the open stand-in for Korean MedSTS."""
+
+from bimed_dist.evaluation.reading import scored_pairs
+from bimed_dist.evaluation.task import Origin, Splits, Task
+
+
+def load(origin: Origin) -> Splits:
+    """Reads sts-train.tsv, sts-dev.tsv and sts-test.tsv, with a header line, as github.com/kakaobrain/KorNLUDatasets has
+    them."""
+    parts = {
+        name: scored_pairs(origin.folder / f"sts-{name}.tsv", header=True, cells=(7,), problems=origin.problems)
+        for name in ("train", "dev", "test")
+    }
+    return Splits(parts)
+
+
+TASK = Task(
+    kind="sts",
+    title="KorSTS: Korean sentence similarity",
+    language="ko",
+    citation="Ham et al. 2020, KorNLI and KorSTS, Findings of EMNLP",
+    licence="CC BY-SA 4.0",
+    labels_from="STS-B's crowd grades of the English pairs; train machine-translated, dev and test translated by people",
+    source="path",
+    load=load,
+)

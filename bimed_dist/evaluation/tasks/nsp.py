@@ -1,0 +1,15 @@
+"""Next or random sentence: pairs of the held-out documents of a corpus stage, for models that have the NSP head."""
+
+from bimed_dist.evaluation.held_out import successors
+from bimed_dist.evaluation.task import Task
+
+TASK = Task(
+    kind="nsp",
+    title="Next sentence or random sentence of held-out documents",
+    language="any",
+    citation="Devlin et al. 2019; Kim et al. 2022, KM-BERT (accuracy on next and on random pairs)",
+    licence="that of the corpus",
+    labels_from="the order of sentences",
+    source="corpus",
+    load=successors,
+)

@@ -1,0 +1,28 @@
+"""STS-B: 5,749 / 1,500 / 1,379 English sentence pairs graded 0-5, the pairs that KorSTS translates."""
+
+from bimed_dist.evaluation.reading import scored_pairs
+from bimed_dist.evaluation.task import Origin, Splits, Task
+
+
+def load(origin: Origin) -> Splits:
+    """Reads sts-train.csv, sts-dev.csv and sts-test.csv: tab-separated in spite of the name, no header.
+
+    Some rows have two more cells, where the sentences came from.
+    """
+    parts = {
+        name: scored_pairs(origin.folder / f"sts-{name}.csv", header=False, cells=(7, 9), problems=origin.problems)
+        for name in ("train", "dev", "test")
+    }
+    return Splits(parts)
+
+
+TASK = Task(
+    kind="sts",
+    title="STS-B: English sentence similarity",
+    language="en",
+    citation="Cer et al. 2017, SemEval-2017 Task 1",
+    licence="mixed, by source of the sentences",
+    labels_from="mean of crowd grades",
+    source="path",
+    load=load,
+)

@@ -1,0 +1,17 @@
+"""Synthetic pairs of Korean clinical sentences, graded 0-5 by the distance of the findings behind them."""
+
+from functools import partial
+
+from bimed_dist.evaluation.synthetic_rows import graded_pairs
+from bimed_dist.evaluation.task import Task
+
+TASK = Task(
+    kind="sts",
+    title="Synthetic Korean clinical similarity",
+    language="ko",
+    citation="made by bimed_dist.corpus.synthetic",
+    licence="Apache-2.0, as this package",
+    labels_from="distance of the generated findings, never the text",
+    source="synthetic",
+    load=partial(graded_pairs, "ko"),
+)

@@ -1,0 +1,92 @@
+"""Checks of a whole task before anything is trained. Problems name the row and never quote it."""
+
+import math
+from collections.abc import Iterator, Mapping, Sequence
+
+from bimed_dist.errors import DataError
+from bimed_dist.evaluation.task import FINE_TUNED, Example, Splits, Task
+
+SHOWN = 20
+
+
+def row_problems(task: Task, splits: Splits) -> list[str]:
+    """What is wrong with single rows, as read."""
+    check = {"sts": _score_problem, "multilabel": _label_problem, "ner": _tag_problem}.get(task.kind)
+    problems = []
+    for part in splits.parts.values():
+        for example in part:
+            if not all(text.strip() for text in example.texts) or not example.texts:
+                problems.append(f"{example.id}: empty text")
+            reason = check(example, splits.labels, task.unit) if check else None
+            if reason is not None:
+                problems.append(f"{example.id}: {reason}")
+    return problems
+
+
+def _score_problem(example: Example, labels: Sequence[str], unit: str) -> str | None:
+    score = example.target
+    assert isinstance(score, float)
+    if math.isnan(score):
+        return "the score is not a number"
+    return None if 0 <= score <= 5 else f"score {score:g} is outside 0-5"
+
+
+def _label_problem(example: Example, labels: Sequence[str], unit: str) -> str | None:
+    assert isinstance(example.target, tuple)
+    wrong = [label for label, value in zip(labels, example.target, strict=True) if value not in (0, 1)]
+    return f"label not 0 or 1: {', '.join(wrong)}" if wrong else None
+
+
+def _tag_problem(example: Example, labels: Sequence[str], unit: str) -> str | None:
+    tags = example.target
+    assert isinstance(tags, tuple)
+    units = len(example.texts) if unit == "word" else sum(map(len, example.texts))
+    if len(tags) != units:
+        return f"{len(tags)} tags for {units} {unit}s"
+    before = "O"
+    for position, tag in enumerate(tags, start=1):
+        if tag != "O" and (tag[:2] not in ("B-", "I-") or not tag[2:]):
+            return f"{unit} {position}: the tag is not O, B-TYPE or I-TYPE"
+        if tag[:2] == "I-" and before[2:] != tag[2:]:
+            return f"{unit} {position}: {tag} continues no entity; the first {unit} of an entity has B-"
+        before = tag
+    return None
+
+
+def split_problems(task: Task, parts: Mapping[str, Sequence[Example]], labels: Sequence[str]) -> list[str]:
+    """What is wrong with the splits after leaks were dropped and rows limited."""
+    needed = ("train", "dev", "test") if task.kind in FINE_TUNED else ("test",)
+    problems = [f"split {name} is empty" for name in dict.fromkeys((*needed, *parts)) if not parts.get(name)]
+    if not problems and task.kind == "multilabel":
+        problems += _absent_labels(parts["train"], labels)
+    if not problems and task.kind == "ner":
+        problems += _absent_types(parts)
+    if not problems and task.kind == "sts":
+        constant = [name for name, part in parts.items() if len({example.target for example in part}) < 2]
+        problems += [f"split {name}: all scores are equal, so that no correlation exists" for name in constant]
+    return problems
+
+
+def _absent_labels(train: Sequence[Example], labels: Sequence[str]) -> Iterator[str]:
+    for i, label in enumerate(labels):
+        for value in {0, 1} - {example.target[i] for example in train}:
+            yield f"split train: no row has {label}={value}; give more rows or drop the label"
+
+
+def _absent_types(parts: Mapping[str, Sequence[Example]]) -> Iterator[str]:
+    def types(name: str) -> set[str]:
+        return {tag[2:] for example in parts[name] for tag in example.target if tag != "O"}
+
+    for name in parts:
+        for absent in sorted(types(name) - types("train")):
+            yield f"split train: no entity of type {absent}, which {name} has; give more rows"
+
+
+def raise_all(problems: Sequence[str], what: str) -> None:
+    """DataError with the first problems, if there are any."""
+    if not problems:
+        return
+    lines = [f"  {problem}" for problem in problems[:SHOWN]]
+    if len(problems) > SHOWN:
+        lines.append(f"  ... and {len(problems) - SHOWN} more")
+    raise DataError(f"{what}: {len(problems)} problem(s); mend the files and run again\n" + "\n".join(lines))

@@ -1,0 +1,92 @@
+"""The training forward pass: packed rows, MLM logits at masked positions only, NSP from each pair's first token.
+
+Legend: T tokens of a micro-batch, B pairs, M masked positions, D width, V vocabulary.
+"""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import cross_entropy
+from transformers import BertForPreTraining
+
+from bimed_dist.model import attention
+from bimed_dist.shards.batches import PackedBatch
+
+
+@dataclass(frozen=True)
+class MicroBatch:
+    """A `PackedBatch` as tensors on one device."""
+
+    input_ids: Tensor
+    token_type_ids: Tensor
+    position_ids: Tensor
+    """(1, T) int64 each."""
+    packing: attention.Packing
+    pair_starts: Tensor
+    """(B,) int64: position of each pair's [CLS]."""
+    masked_positions: Tensor
+    mlm_labels: Tensor
+    """(M,) int64 each."""
+    nsp_labels: Tensor
+    """(B,) int64: 0 = B follows A, 1 = B is from elsewhere."""
+
+
+def micro_batch(batch: PackedBatch, device: torch.device) -> MicroBatch:
+    def tensor(array) -> Tensor:
+        return torch.from_numpy(array).long().to(device, non_blocking=True)
+
+    return MicroBatch(
+        input_ids=tensor(batch.input_ids)[None],
+        token_type_ids=tensor(batch.token_type_ids)[None],
+        position_ids=tensor(batch.position_ids)[None],
+        packing=attention.packing(batch.row_starts, device),
+        pair_starts=tensor(batch.row_starts[:-1]),
+        masked_positions=tensor(batch.masked_positions),
+        mlm_labels=tensor(batch.mlm_labels),
+        nsp_labels=tensor(batch.nsp_labels),
+    )
+
+
+class PackedPretraining(nn.Module):
+    """Runs Hugging Face's BertForPreTraining on packed micro-batches; owns no weights of its own.
+
+    The model's attention implementation becomes `packed`; `unwrap` gives the model back as it came.
+    """
+
+    def __init__(self, model: BertForPreTraining) -> None:
+        super().__init__()
+        self._before = model.config._attn_implementation
+        model.set_attn_implementation(attention.NAME)
+        self.model = model
+
+    def forward(self, batch: MicroBatch) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """(MLM losses (M,), NSP losses (B,), right MLM guesses (M,), right NSP guesses (B,)), all float32.
+
+        One value per masked token and per pair, not means: only the caller knows how many the global batch has.
+        """
+        hidden = self.encode(batch)[0]  # (T, D)
+        heads, bert = self.model.cls, self.model.bert
+        mlm_logits = heads.predictions(hidden.index_select(0, batch.masked_positions)).float()  # (M, V)
+        first = hidden.index_select(0, batch.pair_starts)  # (B, D)
+        # BertPooler reads [:, 0] of a (B, L, D) batch, so each pair's first token is given as a row of length one.
+        nsp_logits = heads.seq_relationship(bert.pooler(first[:, None, :])).float()  # (B, 2)
+        return (
+            cross_entropy(mlm_logits, batch.mlm_labels, reduction="none"),
+            cross_entropy(nsp_logits, batch.nsp_labels, reduction="none"),
+            (mlm_logits.detach().argmax(-1) == batch.mlm_labels).float(),
+            (nsp_logits.detach().argmax(-1) == batch.nsp_labels).float(),
+        )
+
+    def encode(self, batch: MicroBatch) -> Tensor:
+        """Hidden states of the last layer, (1, T, D)."""
+        bert = self.model.bert
+        # BertModel.forward would build an attention mask for one row of T tokens, so its two parts are called directly.
+        embedded = bert.embeddings(
+            input_ids=batch.input_ids, token_type_ids=batch.token_type_ids, position_ids=batch.position_ids
+        )
+        return bert.encoder(embedded, attention_mask=None, packing=batch.packing).last_hidden_state
+
+    def unwrap(self) -> BertForPreTraining:
+        self.model.set_attn_implementation(self._before)
+        return self.model

@@ -1,0 +1,80 @@
+"""DeepSpeed's configuration: ZeRO keys from a file of ds_configs/, every number from the recipe, nothing `auto`."""
+
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+from bimed_dist.config import PretrainingSettings
+from bimed_dist.errors import ConfigError
+
+ENVIRONMENT_NAME = "ACCELERATE_DEEPSPEED_CONFIG_FILE"
+_OWN_KEYS = {"zero_optimization", "zero_allow_untested_optimizer", "zero_force_ds_cpu_optimizer"}
+
+
+def rows_per_rank(settings: PretrainingSettings, world_size: int) -> int:
+    if settings.global_batch % world_size:
+        raise ConfigError(
+            f"global_batch={settings.global_batch} is not a multiple of the {world_size} processes; change one of the two"
+        )
+    return settings.global_batch // world_size
+
+
+def accumulation(settings: PretrainingSettings, world_size: int) -> int:
+    """Micro-batches per update on each rank."""
+    return -(-rows_per_rank(settings, world_size) // settings.micro_batch)
+
+
+def read_zero_file(path: Path) -> dict[str, Any]:
+    """A file of ds_configs/: ZeRO keys only, since the recipe owns batch, precision, clipping and learning rate."""
+    if not path.is_file():
+        raise ConfigError(f"there is no DeepSpeed file {path}; ready ones are in ds_configs/ (run from the repository)")
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise ConfigError(f"{path} is not JSON: {error}") from None
+    foreign = sorted(set(found) - _OWN_KEYS)
+    if foreign:
+        raise ConfigError(f"{path} sets {', '.join(foreign)}; the recipe owns these, so remove them from the file")
+    zero = found.get("zero_optimization", {})
+    for key in ("contiguous_gradients", "reduce_scatter"):
+        # With both false ZeRO-1/2 leaves out gradient buckets on CPU (DeepSpeed pull request 8382).
+        if zero.get(key) is False:
+            raise ConfigError(f"{path}: {key} must stay true; DeepSpeed loses gradients on CPU without it")
+    return found
+
+
+def resolve(zero: dict[str, Any], settings: PretrainingSettings, world_size: int) -> dict[str, Any]:
+    """The whole configuration that the engine gets."""
+    per_rank = rows_per_rank(settings, world_size)
+    steps = accumulation(settings, world_size)
+    if per_rank % steps:
+        raise ConfigError(
+            f"{per_rank} rows per process can't be cut into {steps} equal micro-batches; choose micro_batch so that it "
+            f"divides global_batch / processes = {per_rank}"
+        )
+    return {
+        **zero,
+        "train_batch_size": settings.global_batch,
+        "train_micro_batch_size_per_gpu": per_rank // steps,
+        "gradient_accumulation_steps": steps,
+        "gradient_clipping": settings.clip_norm,
+        "bf16": {"enabled": settings.precision == "bf16"},
+        "steps_per_print": 2**31,
+        "wall_clock_breakdown": False,
+        # Our AdamW is torch's own; without these DeepSpeed refuses it or compiles its own Adam for CPU.
+        "zero_allow_untested_optimizer": True,
+        "zero_force_ds_cpu_optimizer": False,
+    }
+
+
+def requested_file() -> Path | None:
+    """The DeepSpeed file that `accelerate launch` asks this process to use."""
+    if os.environ.get("ACCELERATE_USE_DEEPSPEED", "false").lower() != "true":
+        return None
+    name = os.environ.get(ENVIRONMENT_NAME, "none")
+    if name == "none":
+        raise ConfigError(
+            "accelerate was told to use DeepSpeed without deepspeed_config_file; use a file of ds_configs/accelerate/"
+        )
+    return Path(name)

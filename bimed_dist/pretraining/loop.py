@@ -1,0 +1,211 @@
+"""The training loop: batch, forward and backward, agree, update; log, validate, save.
+
+Nothing here is state but the weights and the optimizer: rows, masks, dropout and learning rate are functions of the step.
+"""
+
+import logging
+import signal
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from bimed_dist.config import PretrainingSettings
+from bimed_dist.errors import NonFiniteError, Stopped
+from bimed_dist.model.packed import PackedPretraining, micro_batch
+from bimed_dist.pretraining import checkpoints
+from bimed_dist.pretraining.distributed import Engine
+from bimed_dist.pretraining.records import RunRecord
+from bimed_dist.pretraining.schedule import learning_rate
+from bimed_dist.shards.batches import PackedBatch, RowStream
+
+_log = logging.getLogger(__name__)
+
+
+class Trainer:
+    """One run on one rank. `record` is None on all ranks but the first."""
+
+    def __init__(
+        self,
+        engine: Engine,
+        module: PackedPretraining,
+        settings: PretrainingSettings,
+        *,
+        seed: int,
+        stream: RowStream,
+        validation: Sequence[PackedBatch],
+        languages: Sequence[str],
+        folder: Path,
+        run_digest: str,
+        record: RunRecord | None,
+    ) -> None:
+        self.engine, self.module, self.settings, self.seed = engine, module, settings, seed
+        self.stream, self.validation, self.languages = stream, validation, languages
+        self.checkpoints = folder / "checkpoints"
+        self.run_digest, self.record = run_digest, record
+
+    def train(self, first_step: int) -> dict[str, Any]:
+        """Updates first_step to settings.steps; returns the last validation."""
+        settings, since = self.settings, _Window()
+        last = self.validate(0) if first_step == 0 else {}
+        self.module.train()
+        with _stop_requests() as stop:
+            for step in range(first_step, settings.steps):
+                metrics, stop_now = self.step(step, stop)
+                since.add(metrics)
+                done = step + 1
+                if done % settings.log_every == 0 or done == settings.steps:
+                    self._log(done, since.close())
+                if done % settings.validate_every == 0 or done == settings.steps:
+                    last = self.validate(done)
+                if done % settings.checkpoint_every == 0 or done == settings.steps or stop_now:
+                    self.save(done)
+                if stop_now and done < settings.steps:
+                    raise Stopped(f"stopped on request after step {done}; continue with --resume auto")
+        return last
+
+    def step(self, step: int, stop: list[bool]) -> tuple[dict[str, float], bool]:
+        """One update; its metrics over the global batch, and whether any rank was asked to stop."""
+        engine, settings = self.engine, self.settings
+        batches = self.stream.step_batches(step, rank=engine.rank, world_size=engine.world_size)
+        masked = int(engine.sums(torch.tensor([sum(len(b.mlm_labels) for b in batches)]))[0])
+        totals = torch.zeros(4, dtype=torch.float64, device=engine.device)
+
+        def loss(index: int, batch: PackedBatch) -> Tensor:
+            seed_dropout(self.seed, step, engine.rank * len(batches) + index)
+            sums = [values.sum() for values in engine.forward(micro_batch(batch, engine.device))]
+            totals.add_(torch.stack(sums).detach().double())
+            return sums[0] / max(masked, 1) + sums[1] / settings.global_batch
+
+        engine.accumulate(lambda i=i, b=b: loss(i, b) for i, b in enumerate(batches))
+        tokens = sum(len(b.input_ids) for b in batches)
+        more = totals.new_tensor([tokens, stop[0]])
+        mlm, nsp, mlm_right, nsp_right, tokens, stops = engine.sums(torch.cat([totals, more])).tolist()
+        if not np.isfinite(mlm + nsp):
+            raise NonFiniteError(
+                f"the loss of step {step + 1} is not a number; no update was made and the last checkpoint is kept. "
+                "Lower learning_rate or look at the rows of this step"
+            )
+        rate = learning_rate(step, settings)
+        norm = engine.update(rate)
+        metrics = {
+            "mlm_loss": mlm / max(masked, 1),
+            "nsp_loss": nsp / settings.global_batch,
+            "mlm_accuracy": mlm_right / max(masked, 1),
+            "nsp_accuracy": nsp_right / settings.global_batch,
+            "learning_rate": rate,
+            "grad_norm": norm,
+            "tokens": tokens,
+        }
+        return metrics, stops > 0
+
+    @torch.no_grad()
+    def validate(self, step: int) -> dict[str, Any]:
+        """MLM and NSP on the held-out rows, the same rows and masks every time; by language of segment A too."""
+        self.module.eval()
+        sums = torch.zeros(len(self.languages), 6, dtype=torch.float64)
+        for batch in self.validation:
+            values = [v.cpu().double() for v in self.engine.forward(micro_batch(batch, self.engine.device))]
+            pair_language = torch.from_numpy(batch.languages).long()
+            pair = np.searchsorted(batch.row_starts, batch.masked_positions, side="right") - 1
+            token_language = pair_language[torch.from_numpy(pair)]
+            for column, (value, language) in enumerate(zip(values, [token_language, pair_language] * 2, strict=True)):
+                sums[:, column].index_add_(0, language, value)
+            for column, language in ((4, token_language), (5, pair_language)):
+                sums[:, column] += torch.bincount(language, minlength=len(self.languages))
+        sums = self.engine.sums(sums.to(self.engine.device))
+        self.module.train()
+        metrics = {"kind": "validation", "step": step, **_averages(sums.sum(0))}
+        metrics["by_language"] = {
+            language: _averages(sums[code]) for code, language in enumerate(self.languages) if sums[code, 5] > 0
+        }
+        if self.record:
+            self.record.write(metrics)
+            _log.info(
+                "step %d held out: MLM loss %.4f accuracy %.4f, NSP loss %.4f accuracy %.4f",
+                step, *(metrics[k] for k in ("mlm_loss", "mlm_accuracy", "nsp_loss", "nsp_accuracy")),
+            )  # fmt: skip
+        return metrics
+
+    def save(self, step: int) -> None:
+        start = time.monotonic()
+        record = {
+            "step": step,
+            "rows_seen": step * self.settings.global_batch,
+            "engine": self.engine.kind,
+            "run": self.run_digest,
+        }
+        folder = checkpoints.commit(
+            self.checkpoints, step, self.engine, self.engine.save, record, keep=self.settings.keep_checkpoints
+        )
+        if self.record:
+            _log.info("checkpoint %s in %.1f s", folder.name, time.monotonic() - start)
+
+    def _log(self, step: int, metrics: dict[str, float]) -> None:
+        if self.record:
+            rows = step * self.settings.global_batch
+            loss = metrics["mlm_loss"] + metrics["nsp_loss"]
+            self.record.write({"kind": "train", "step": step, "rows_seen": rows, "loss": loss, **metrics})
+            self.record.advance(
+                step, loss=f"{loss:.3f}", tokens=f"{metrics['tokens_per_second']:,.0f}/s"
+            )
+
+
+class _Window:
+    """Averages of the steps between two log lines."""
+
+    def __init__(self) -> None:
+        self._steps: list[dict[str, float]] = []
+        self._start = time.monotonic()
+
+    def add(self, metrics: dict[str, float]) -> None:
+        self._steps.append(metrics)
+
+    def close(self) -> dict[str, float]:
+        seconds = time.monotonic() - self._start
+        names = [name for name in self._steps[0] if name != "tokens"]
+        means = {name: sum(step[name] for step in self._steps) / len(self._steps) for name in names}
+        means["learning_rate"] = self._steps[-1]["learning_rate"]
+        means["tokens_per_second"] = sum(step["tokens"] for step in self._steps) / seconds
+        self.__init__()
+        return means
+
+
+def _averages(sums: Tensor) -> dict[str, float]:
+    mlm, nsp, mlm_right, nsp_right, masked, rows = sums.tolist()
+    masked, rows = max(masked, 1.0), max(rows, 1.0)
+    return {
+        "mlm_loss": mlm / masked,
+        "mlm_accuracy": mlm_right / masked,
+        "nsp_loss": nsp / rows,
+        "nsp_accuracy": nsp_right / rows,
+    }
+
+
+def seed_dropout(seed: int, step: int, micro: int) -> None:
+    """Dropout is a function of (seed, step, micro-batch), so that a checkpoint needs no generator state."""
+    torch.manual_seed(int(np.random.SeedSequence((seed, step, micro)).generate_state(1, np.uint64)[0] >> np.uint64(1)))
+
+
+@contextmanager
+def _stop_requests() -> Iterator[list[bool]]:
+    """A flag that SIGTERM and SIGINT raise once; a second signal acts as usual."""
+    requested = [False]
+    before = {}
+
+    def request(number: int, _: object) -> None:
+        requested[0] = True
+        signal.signal(number, before[number])
+
+    for number in (signal.SIGTERM, signal.SIGINT):
+        before[number] = signal.signal(number, request)
+    try:
+        yield requested
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

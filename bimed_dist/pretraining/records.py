@@ -1,0 +1,52 @@
+"""What a run writes while it trains: metrics.jsonl, TensorBoard, a progress bar. Rank 0 only."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+from torch.utils.tensorboard import SummaryWriter
+from tqdm import tqdm
+
+METRICS_NAME = "metrics.jsonl"
+
+
+class RunRecord:
+    """Appends metrics; after a resume the lines beyond the checkpoint are taken back first."""
+
+    def __init__(self, folder: Path, *, first_step: int, steps: int, label: str) -> None:
+        self._path = folder / METRICS_NAME
+        keep = [m for m in read_metrics(self._path) if m["step"] <= first_step]
+        if first_step == 0:
+            keep = []
+        self._path.write_text("".join(json.dumps(m) + "\n" for m in keep), encoding="utf-8")
+        self._board = SummaryWriter(str(folder / "tensorboard"), purge_step=first_step + 1)
+        self._bar = tqdm(total=steps, initial=first_step, unit="step", desc=label, disable=None, dynamic_ncols=True)
+
+    def write(self, metrics: dict[str, Any]) -> None:
+        with self._path.open("a", encoding="utf-8") as file:
+            file.write(json.dumps(metrics) + "\n")
+        for name, value in metrics.items():
+            if isinstance(value, float):
+                self._board.add_scalar(f"{metrics['kind']}/{name}", value, metrics["step"])
+
+    def advance(self, step: int, **shown: str) -> None:
+        self._bar.update(step - self._bar.n)
+        if shown:
+            self._bar.set_postfix(shown)
+
+    def close(self) -> None:
+        self._board.close()
+        self._bar.close()
+
+
+def read_metrics(path: Path) -> list[dict[str, Any]]:
+    """Lines of a metrics file; a last line cut off by a crash is left out."""
+    if not path.is_file():
+        return []
+    metrics = []
+    for line in path.read_text(encoding="utf-8").splitlines():
+        try:
+            metrics.append(json.loads(line))
+        except ValueError:
+            break
+    return metrics

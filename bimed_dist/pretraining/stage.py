@@ -1,0 +1,209 @@
+"""The pre-training stage: check, start the engine, resume, train, export. Run by every process of the job."""
+
+import logging
+import time
+from pathlib import Path
+from typing import Any
+
+import torch
+from transformers import BertForPreTraining
+
+from bimed_dist import manifest
+from bimed_dist.config import PretrainingSettings, Recipe
+from bimed_dist.errors import CheckpointError, ConfigError
+from bimed_dist.manifest import Outcome
+from bimed_dist.model import attention
+from bimed_dist.model.export import export, pad_vocabulary
+from bimed_dist.model.foundation import load_tokenizer
+from bimed_dist.model.packed import PackedPretraining
+from bimed_dist.pretraining import checkpoints, schedule
+from bimed_dist.pretraining.card import model_card
+from bimed_dist.pretraining.distributed import Engine
+from bimed_dist.pretraining.loop import Trainer
+from bimed_dist.pretraining.records import RunRecord
+from bimed_dist.shards.batches import RowStream, validation_batches
+from bimed_dist.shards.reading import ShardSet
+
+_log = logging.getLogger(__name__)
+RESUME_CHOICES = ("auto", "never")
+
+
+def folder_of(name: str, work: Path) -> Path:
+    return work / "pretraining" / name
+
+
+def check(recipe: Recipe, name: str, work: Path, resume: str) -> Outcome | None:
+    """Everything that can be wrong before a process is started; the outcome if the run was finished before.
+
+    Raises ConfigError, DataError or CheckpointError.
+    """
+    settings, folder = recipe.pretraining[name], folder_of(name, work)
+    inputs = _inputs(settings, work)
+    done = manifest.finished(folder, _settings(recipe, name), inputs)
+    if done is not None:
+        return Outcome(folder, done, was_done=True)
+    if resume == "never" and any((folder / "checkpoints").glob("step-*")):
+        raise ConfigError(
+            f"{folder} holds checkpoints of an unfinished run; add --resume auto to continue it, or remove the folder"
+        )
+    model_folder, shard_folder = work / "model" / settings.model, work / "shards" / settings.shards
+    pieces, shard_pieces = (load_tokenizer(str(f)).get_vocab() for f in (model_folder, shard_folder / "tokenizer"))
+    if pieces != shard_pieces:
+        raise ConfigError(
+            f"shards/{settings.shards} ({len(shard_pieces)} pieces) and model/{settings.model} ({len(pieces)} pieces) have "
+            "different vocabularies; name the same tokenizer in both sections"
+        )
+    positions = BertForPreTraining.config_class.from_pretrained(model_folder).max_position_embeddings
+    if settings.max_length > positions:
+        raise ConfigError(f"max_length={settings.max_length} is above the {positions} positions of model/{settings.model}")
+    return None
+
+
+def run(recipe: Recipe, name: str, work: Path, resume: str = "never") -> Outcome:
+    """Train `pretraining.NAME`, or continue it; every process of the job calls this."""
+    start = time.monotonic()
+    settings, folder = recipe.pretraining[name], folder_of(name, work)
+    done = check(recipe, name, work, resume)
+    if done is not None:
+        return done
+    engine = Engine(settings)
+    begun = {"settings": _settings(recipe, name), "inputs": _inputs(settings, work)}
+    engine.on_main(lambda: manifest.begin(folder, **begun))
+    run_digest = manifest.digest_of(begun)
+
+    model = BertForPreTraining.from_pretrained(work / "model" / settings.model, dtype=torch.float32)
+    _set_dropout(model, settings)
+    pad_vocabulary(model)
+    module = PackedPretraining(model)
+    engine.prepare(module, schedule.optimizer(module, settings))
+    first_step = _resume(engine, folder, run_digest)
+
+    shard_folder = work / "shards" / settings.shards
+    stream = RowStream(ShardSet.open(shard_folder, "train"), settings, seed=recipe.seed)
+    held_out = ShardSet.open(shard_folder, "held_out")
+    record = None
+    if engine.rank == 0:
+        _announce(name, engine, settings, stream, model, first_step)
+        record = RunRecord(folder, first_step=first_step, steps=settings.steps, label=name)
+    trainer = Trainer(
+        engine,
+        module,
+        settings,
+        seed=recipe.seed,
+        stream=stream,
+        validation=validation_batches(
+            held_out, settings, seed=recipe.seed, rank=engine.rank, world_size=engine.world_size
+        ),
+        languages=held_out.languages,
+        folder=folder,
+        run_digest=run_digest,
+        record=record,
+    )
+    try:
+        last = trainer.train(first_step)
+    finally:
+        if record:
+            record.close()
+    weights = engine.weights()
+    counts = {
+        "steps": settings.steps,
+        "rows": settings.steps * settings.global_batch,
+        "rows_per_epoch": stream.num_rows,
+        "epochs": round(settings.steps / stream.steps_per_epoch, 2),
+        "parameters": model.num_parameters(),
+        "engine": engine.kind,
+        "processes": engine.world_size,
+        "threads": torch.get_num_threads(),
+        "attention": _kernel(engine, settings, model),
+        "held_out": {key: value for key, value in last.items() if key not in ("kind", "step")},
+    }
+    finish = engine.on_main(lambda: _finish(folder, recipe, name, work, weights, begun, counts, start))
+    engine.close()
+    return Outcome(folder, finish, was_done=False)
+
+
+def _settings(recipe: Recipe, name: str) -> dict[str, Any]:
+    settings = recipe.pretraining[name].model_dump(mode="json")
+    del settings["accelerate_config"]  # where a run continues may change, what it computes may not
+    return {"seed": recipe.seed, **settings}
+
+
+def _inputs(settings: PretrainingSettings, work: Path) -> dict[str, str]:
+    return {
+        f"{stage}/{name}": manifest.verified(work / stage / name).digest
+        for stage, name in (("model", settings.model), ("shards", settings.shards))
+    }
+
+
+def _set_dropout(model: BertForPreTraining, settings: PretrainingSettings) -> None:
+    if settings.dropout is None:
+        return
+    for part in model.modules():
+        if isinstance(part, torch.nn.Dropout):
+            part.p = settings.dropout
+
+
+def _kernel(engine: Engine, settings: PretrainingSettings, model: BertForPreTraining) -> str:
+    dtype = torch.bfloat16 if settings.precision == "bf16" else torch.float32
+    return attention.kernel_name(engine.device, dtype, model.bert.encoder.layer[0].attention.self.dropout.p)
+
+
+def _resume(engine: Engine, folder: Path, run_digest: str) -> int:
+    """Load the newest valid checkpoint, if there is one; returns the number of updates already made."""
+    found = engine.on_main(lambda: checkpoints.newest(folder / "checkpoints"))
+    if found is None:
+        return 0
+    path, record = found
+    problems = []
+    if record["run"] != run_digest:
+        problems.append("it is of a run with other settings, model or shards")
+    if engine.is_deepspeed or record["engine"].startswith("zero"):
+        for what, now in (("engine", engine.kind), ("world_size", engine.world_size)):
+            if record[what] != now:
+                problems.append(f"its {what} is {record[what]}, this job's is {now}")
+    if problems:
+        raise CheckpointError(
+            f"{path} can't be continued: {'; '.join(problems)}. Launch with the engine and number of processes it was "
+            "saved with"
+        )
+    engine.load(path)
+    if engine.rank == 0:
+        _log.info("continuing from %s", path)
+    return int(record["step"])
+
+
+def _announce(
+    name: str, engine: Engine, settings: PretrainingSettings, stream: RowStream, model: BertForPreTraining, first_step: int
+) -> None:
+    _log.info(
+        "%s: %s on %d process(es), %s, %s, attention kernel %s",
+        name, engine.kind, engine.world_size, engine.device, settings.precision, _kernel(engine, settings, model),
+    )  # fmt: skip
+    _log.info(
+        "%s: %d parameters; %d rows an epoch (%d dropped), %d rows a step in %d micro-batch(es) a process; steps %d to %d",
+        name, model.num_parameters(), stream.num_rows, stream.dropped_rows, settings.global_batch, engine.accumulation,
+        first_step + 1, settings.steps,
+    )  # fmt: skip
+
+
+def _finish(
+    folder: Path,
+    recipe: Recipe,
+    name: str,
+    work: Path,
+    weights: dict[str, torch.Tensor],
+    begun: dict[str, Any],
+    counts: dict[str, Any],
+    start: float,
+) -> manifest.Manifest:
+    model_folder = work / "model" / recipe.pretraining[name].model
+    model = BertForPreTraining.from_pretrained(model_folder, dtype=torch.float32)
+    tokenizer = load_tokenizer(str(model_folder))
+    pad_vocabulary(model)
+    model.load_state_dict({key.removeprefix("model."): value for key, value in weights.items()})
+    card = model_card(recipe, name, work, counts)
+    export(folder / "export", model, tokenizer, card)
+    files = [p for p in (folder / "export").rglob("*") if p.is_file()] + [folder / "metrics.jsonl"]
+    return manifest.write_manifest(
+        folder, stage="pretraining", name=name, files=files, counts=counts, seconds=time.monotonic() - start, **begun
+    )

@@ -1,0 +1,187 @@
+"""Figures as inline SVG: drawn by matplotlib without a display, coloured by the page.
+
+Text is drawn as paths, so a page looks the same everywhere. Colours become CSS variables, so that one figure serves
+light, dark and print; ids get the figure's name in front, because all figures share one page.
+"""
+
+import io
+import logging
+import re
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import matplotlib
+from matplotlib import font_manager
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import FuncFormatter, MaxNLocator
+
+from bimed_dist.report.scores import MainRow
+from bimed_dist.report.tables import metric_name
+
+log = logging.getLogger(__name__)
+
+PANELS = ("mlm_loss", "nsp_loss", "mlm_accuracy", "nsp_accuracy")
+_KOREAN_FONTS = (
+    "Noto Sans KR",
+    "Noto Sans CJK KR",
+    "Noto Sans CJK JP",
+    "NanumGothic",
+    "NanumBarunGothic",
+    "Apple SD Gothic Neo",
+    "AppleGothic",
+    "Malgun Gothic",
+    "UnDotum",
+    "Baekmuk Dotum",
+)
+_KOREAN_FILES = re.compile(r"noto ?sans ?(cjk|kr)|nanum(barun)?gothic\.|malgun\.|applesdgothic|undotum", re.IGNORECASE)
+_HANGUL = re.compile(r"[\u1100-\u11ff\u3130-\u318f\uac00-\ud7a3]")
+
+# Stand-ins that no figure would draw otherwise -> the page's colour.
+_INK, _MUTED, _RULE, _PAPER, _GAIN, _LOSS = "#010101", "#020202", "#030303", "#040404", "#050505", "#060606"
+_SERIES = tuple(f"#0{i}0a0b" for i in range(1, 7))
+_VARIABLES = {
+    _INK: "var(--ink)",
+    _MUTED: "var(--muted)",
+    _RULE: "var(--rule)",
+    _PAPER: "var(--paper)",
+    _GAIN: "var(--gain)",
+    _LOSS: "var(--loss)",
+    **{color: f"var(--series-{i})" for i, color in enumerate(_SERIES, start=1)},
+}
+_DASHES = ("", "5 2", "1.5 1.5")
+_STYLE = {
+    "svg.fonttype": "path",
+    "svg.hashsalt": "bimed_dist",
+    "font.size": 9,
+    "text.color": _INK,
+    "axes.edgecolor": _RULE,
+    "axes.labelcolor": _MUTED,
+    "axes.titlecolor": _INK,
+    "axes.titlesize": 10,
+    "axes.titleweight": "bold",
+    "axes.titlelocation": "left",
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.grid": True,
+    "axes.grid.axis": "y",
+    "axes.axisbelow": True,
+    "grid.color": _RULE,
+    "grid.linewidth": 0.6,
+    "xtick.color": _MUTED,
+    "ytick.color": _MUTED,
+    "xtick.labelsize": 8,
+    "ytick.labelsize": 8,
+    "lines.solid_capstyle": "round",
+}
+
+
+def korean_font() -> str | None:
+    """Name of an installed font with Hangul, or None."""
+    known = {font.name for font in font_manager.fontManager.ttflist}
+    found = next((name for name in _KOREAN_FONTS if name in known), None)
+    if found is not None:
+        return found
+    # matplotlib keeps a list of fonts from its first use; a font installed later is only on the disk.
+    for path in sorted(font_manager.findSystemFonts()):
+        if _KOREAN_FILES.search(Path(path).name):
+            font_manager.fontManager.addfont(path)
+            return font_manager.FontProperties(fname=path).get_name()
+    return None
+
+
+def series_style(index: int) -> tuple[int, str]:
+    """(number of the colour, SVG dash pattern) of the run at `index`: colours first, then dashes."""
+    return index % len(_SERIES) + 1, _DASHES[index // len(_SERIES) % len(_DASHES)]
+
+
+def curve_panels(curves: Mapping[str, Sequence[Mapping[str, Any]]]) -> list[tuple[str, str]]:
+    """(title, SVG) of the four panels of figure 2 in Kim et al. 2022: validation per step, one line per run.
+
+    Losses also show the training loss, thin.
+    """
+    return [(metric_name(key), _curve_panel(key, curves)) for key in PANELS]
+
+
+def _curve_panel(key: str, curves: Mapping[str, Sequence[Mapping[str, Any]]]) -> str:
+    with matplotlib.rc_context(_STYLE):
+        figure = Figure(figsize=(4.3, 2.7), layout="constrained")
+        axes = figure.subplots()
+        for i, lines in enumerate(curves.values()):
+            number, dashes = series_style(i)
+            style: dict[str, Any] = {"color": _SERIES[number - 1]}
+            if dashes:
+                style["linestyle"] = (0, tuple(float(part) for part in dashes.split()))
+            if key.endswith("loss"):
+                _draw(axes, lines, "train", key, linewidth=0.6, alpha=0.45, **style)
+            _draw(axes, lines, "validation", key, linewidth=1.8, marker="o", markersize=2.6, **style)
+        axes.set_title(metric_name(key))
+        axes.set_xlabel("step")
+        axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.0f}"))
+        axes.xaxis.set_major_locator(MaxNLocator(5, integer=True))
+        return _svg(figure, key, f"{metric_name(key)} on held-out text by step, one line per run")
+
+
+def _draw(axes: Axes, lines: Sequence[Mapping[str, Any]], kind: str, key: str, **style: Any) -> None:
+    points = [(line["step"], line[key]) for line in lines if line["kind"] == kind and line.get(key) is not None]
+    if points:
+        axes.plot(*zip(*points, strict=True), **style)
+
+
+def change_figure(rows: Sequence[MainRow], korean: str | None) -> str | None:
+    """Foundation (ring) and adapted model (dot) of every row whose score is at most 1, higher being better; or None."""
+    shown = [row for row in rows if row.difference is not None and not row.lower_is_better]
+    if not shown:
+        return None
+    family = [korean, "DejaVu Sans"] if korean else ["DejaVu Sans"]
+    with matplotlib.rc_context({**_STYLE, "font.family": family, "axes.grid.axis": "x"}):
+        figure = Figure(figsize=(5.6, 0.75 + 0.3 * len(shown)), layout="constrained")
+        axes = figure.subplots()
+        for y, row in enumerate(shown):
+            _draw_change(axes, y, row)
+        axes.set_yticks(range(len(shown)), _labels(shown, korean))
+        axes.tick_params(axis="y", length=0, labelcolor=_INK)
+        axes.spines["left"].set_visible(False)
+        axes.set_ylim(len(shown) - 0.4, -0.6)
+        axes.set_xlabel("score (ring: foundation, dot: adapted model)")
+        return _svg(figure, "change", "Score of each foundation and of the model adapted from it, by task")
+
+
+def _draw_change(axes: Axes, y: int, row: MainRow) -> None:
+    before, after = row.foundation_score.mean, row.model_score.mean
+    color = _LOSS if row.gain < 0 else _GAIN
+    axes.plot([before, after], [y, y], color=color, linewidth=2.2, zorder=2)
+    axes.plot([before], [y], "o", markersize=6, markerfacecolor=_PAPER, markeredgecolor=_MUTED, zorder=3)
+    axes.plot([after], [y], "o", markersize=6.5, color=color, zorder=4)
+
+
+def _labels(rows: Sequence[MainRow], korean: str | None) -> list[str]:
+    labels = [f"{row.title} · {row.split} · {row.model}" for row in rows]
+    if korean or not any(map(_HANGUL.search, labels)):
+        return [_shortened(label) for label in labels]
+    log.info("no font with Hangul is installed (such as fonts-nanum): the figure names tasks by their short names")
+    return [_shortened(f"{row.task} · {row.split} · {row.model}") for row in rows]
+
+
+def _shortened(label: str) -> str:
+    # matplotlib would read $...$ as mathematics.
+    return (label if len(label) <= 48 else label[:47] + "…").replace("$", r"\$")
+
+
+def _svg(figure: Figure, name: str, label: str) -> str:
+    buffer = io.StringIO()
+    figure.savefig(buffer, format="svg", transparent=True, metadata={"Date": None})
+    svg = buffer.getvalue()
+    svg = svg[svg.index("<svg") :]
+    # Comments repeat the text of labels, which is not ours.
+    svg = re.sub(r"<metadata>.*?</metadata>|<!--.*?-->", "", svg, flags=re.DOTALL)
+    svg = re.sub(r' id="([^"]+)"', rf' id="{name}-\1"', svg)
+    svg = re.sub(r'href="#([^"]+)"', rf'href="#{name}-\1"', svg)
+    svg = re.sub(r"url\(#([^)]+)\)", rf"url(#{name}-\1)", svg)
+    for color, variable in _VARIABLES.items():
+        svg = svg.replace(color, variable)
+    # The view box gives the proportions; the page gives the width.
+    svg = re.sub(r'(<svg[^>]*?) width="[^"]+"', r"\1", svg, count=1)
+    svg = re.sub(r'(<svg[^>]*?) height="[^"]+"', r"\1", svg, count=1)
+    return svg.replace("<svg", f'<svg role="img" aria-label="{label}"', 1).strip()

@@ -1,0 +1,94 @@
+"""What the report reads: the verified manifest of every stage in the recipe, and the few files that hold its numbers.
+
+Nothing is computed here; a folder that is missing, unfinished or damaged is a DataError, all told at once.
+"""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from bimed_dist.config import STAGES, Recipe
+from bimed_dist.errors import DataError
+from bimed_dist.manifest import Manifest, verified
+
+_NAMED_STAGES = STAGES[: STAGES.index("evaluation")]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Records:
+    manifests: dict[str, Manifest]
+    """`stage/NAME` (and `evaluation`) -> manifest, in the order of the stages."""
+    results: dict[str, Any] | None
+    """evaluation/results.json; None where the recipe evaluates nothing."""
+    curves: dict[str, list[dict[str, Any]]]
+    """Run -> lines of metrics.jsonl, by step, each step once."""
+    compositions: dict[str, dict[str, Any]]
+    """Vocabulary -> composition.json."""
+
+    def of(self, stage: str) -> dict[str, Manifest]:
+        """NAME -> manifest of one stage."""
+        return {key.partition("/")[2]: m for key, m in self.manifests.items() if key.startswith(stage + "/")}
+
+
+def stage_folders(recipe: Recipe, work: Path) -> dict[str, Path]:
+    """`stage/NAME` -> folder of everything in the recipe that the report shows."""
+    keys = [f"{stage}/{name}" for stage in _NAMED_STAGES for name in getattr(recipe, stage)]
+    if recipe.evaluation is not None:
+        keys.append("evaluation")
+    return {key: work / key for key in keys}
+
+
+def verified_manifests(folders: Mapping[str, Path]) -> dict[str, Manifest]:
+    manifests, problems = {}, []
+    for key, folder in folders.items():
+        try:
+            manifests[key] = verified(folder)
+        except DataError as error:
+            problems.append(f"  {error}")
+    if problems:
+        raise DataError(
+            f"the report needs every stage of the recipe; {len(problems)} can't be used\n" + "\n".join(problems)
+        )
+    return manifests
+
+
+def read_records(folders: Mapping[str, Path], manifests: Mapping[str, Manifest]) -> Records:
+    results, curves, compositions = None, {}, {}
+    for key, folder in folders.items():
+        stage, _, name = key.partition("/")
+        if stage == "evaluation":
+            results = _read_json(folder / "results.json")
+        elif stage == "pretraining":
+            curves[name] = read_metrics(folder / "metrics.jsonl")
+        elif stage == "vocabulary":
+            compositions[name] = _read_json(folder / "composition.json")
+    return Records(manifests=dict(manifests), results=results, curves=curves, compositions=compositions)
+
+
+def read_metrics(path: Path) -> list[dict[str, Any]]:
+    """Lines of a metrics.jsonl by step. A run that was resumed logged some steps twice: the later line counts."""
+    latest: dict[tuple[int, str], dict[str, Any]] = {}
+    for number, line in enumerate(_read_text(path).splitlines(), start=1):
+        try:
+            record = json.loads(line)
+            latest[record["step"], record["kind"]] = record
+        except (ValueError, KeyError, TypeError):
+            raise DataError(
+                f"{path}, line {number} is not a metrics record with `kind` and `step`; run it with --resume auto"
+            ) from None
+    return [latest[key] for key in sorted(latest)]
+
+
+def _read_json(path: Path) -> dict[str, Any]:
+    try:
+        return json.loads(_read_text(path))
+    except ValueError as error:
+        raise DataError(f"{path} is not JSON ({error}); build its folder again") from None
+
+
+def _read_text(path: Path) -> str:
+    if not path.is_file():
+        raise DataError(f"{path} is missing although its folder is finished; build the folder again")
+    return path.read_text(encoding="utf-8")

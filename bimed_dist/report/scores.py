@@ -1,0 +1,205 @@
+"""Reading results.json: what stands in each cell of the main table, and what may be said about it.
+
+A cell is a measured score, `failed` (its error is kept) or `n/a` (its reason is kept); it is never a made-up number.
+Differences are adapted model minus its own foundation. A gain is a difference in the good direction of its metric.
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+_LOWER = {"loss", "perplexity", "bits", "hamming", "error", "mae", "mse", "rmse"}
+_CLEAR = 0.05
+NOT_COMPARABLE = "counted in pieces of two different vocabularies, so the two numbers can't be compared"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Score:
+    state: Literal["measured", "failed", "n/a"]
+    mean: float | None = None
+    sd: float | None = None
+    n: int = 0
+    interval: tuple[float, float] | None = None
+    chosen: Mapping[str, Any] | None = None
+    reason: str = ""
+    """Why there is no score, or which of its cells are missing."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class MainRow:
+    """One adapted model against its foundation on one split of one task; or one model that has no foundation here."""
+
+    task: str
+    title: str
+    language: str
+    split: str
+    metric: str
+    foundation: str | None
+    model: str
+    foundation_score: Score | None
+    model_score: Score
+    difference: float | None
+    interval: tuple[float, float] | None
+    p: float | None
+    p_holm: float | None
+    why_no_difference: str
+    best: frozenset[str]
+    """Models with the best mean on this split of this task."""
+
+    @property
+    def lower_is_better(self) -> bool:
+        return lower_is_better(self.metric)
+
+    @property
+    def gain(self) -> float | None:
+        """Difference with the sign that means better."""
+        if self.difference is None:
+            return None
+        return -self.difference if self.lower_is_better else self.difference
+
+    @property
+    def tested(self) -> bool:
+        return self.p_holm is not None or self.interval is not None
+
+    @property
+    def clear(self) -> bool:
+        """Holm-corrected p below 0.05; without a p, an interval that excludes 0."""
+        if self.p_holm is not None:
+            return self.p_holm < _CLEAR
+        return self.interval is not None and not self.interval[0] <= 0 <= self.interval[1]
+
+
+def lower_is_better(metric: str) -> bool:
+    return not _LOWER.isdisjoint(metric.lower().replace("-", "_").split("_"))
+
+
+def main_rows(results: Mapping[str, Any]) -> list[MainRow]:
+    """Rows of the main table: by task, then split, then model, in the order of the recipe."""
+    foundations = {model["adapted_from"] for model in results["models"].values()} - {None}
+    rows = []
+    for task in results["tasks"]:
+        for split, metric in main_measures(results, task):
+            scores = {label: score_of(results, task, label, split, metric) for label in results["models"]}
+            best = _best(results, task, metric, scores)
+            for label, model in results["models"].items():
+                # A foundation stands in the row of each model adapted from it.
+                if model["adapted_from"] is not None or label not in foundations:
+                    rows.append(_main_row(results, task, split, metric, label, scores, best))
+    return rows
+
+
+def main_measures(results: Mapping[str, Any], task: str) -> list[tuple[str, str]]:
+    """(split, metric) pairs that the task is judged by; the test split where nothing was measured."""
+    found = dict.fromkeys((s["split"], s["metric"]) for s in results["scores"] if s["task"] == task and s["main"])
+    return list(found) or [("test", results["tasks"][task]["metric"])]
+
+
+def score_of(results: Mapping[str, Any], task: str, model: str, split: str, metric: str) -> Score:
+    errors = [f for f in results["failures"] if f["task"] == task and f["model"] == model]
+    told = "; ".join(dict.fromkeys(f"{f['cell']}: {f['error']}" for f in errors))
+    for s in results["scores"]:
+        if (s["task"], s["model"], s["split"], s["metric"]) == (task, model, split, metric) and s["mean"] is not None:
+            interval = tuple(s["interval"]) if s["interval"] else None
+            reason = f"{len(errors)} cell(s) failed: {told}" if errors else ""
+            return Score(
+                state="measured",
+                mean=s["mean"],
+                sd=s["sd"],
+                n=s["n"],
+                interval=interval,
+                chosen=s["chosen"],
+                reason=reason,
+            )
+    if errors:
+        return Score(state="failed", reason=told)
+    reasons = [n["reason"] for n in results.get("not_applicable", []) if (n["task"], n["model"]) == (task, model)]
+    return Score(state="n/a", reason="; ".join(reasons) or "not measured for this model")
+
+
+def _main_row(
+    results: Mapping[str, Any],
+    task: str,
+    split: str,
+    metric: str,
+    label: str,
+    scores: Mapping[str, Score],
+    best: frozenset[str],
+) -> MainRow:
+    foundation = results["models"][label]["adapted_from"]
+    why, difference, compared = "", None, {}
+    if foundation is None:
+        why = "no foundation among the evaluated models"
+    elif not comparable(results, task, metric, label, foundation):
+        why = NOT_COMPARABLE
+    elif scores[label].mean is None or scores[foundation].mean is None:
+        why = "one of the two scores is missing"
+    else:
+        difference = scores[label].mean - scores[foundation].mean
+        compared = _comparison(results, task, split, metric, label)
+    described = results["tasks"][task]
+    return MainRow(
+        task=task,
+        title=described["title"],
+        language=described["language"],
+        split=split,
+        metric=metric,
+        foundation=foundation,
+        model=label,
+        foundation_score=None if foundation is None else scores[foundation],
+        model_score=scores[label],
+        difference=compared.get("difference", difference),
+        interval=tuple(compared["interval"]) if compared.get("interval") else None,
+        p=compared.get("p"),
+        p_holm=compared.get("p_holm"),
+        why_no_difference=why,
+        best=best,
+    )
+
+
+def _comparison(results: Mapping[str, Any], task: str, split: str, metric: str, label: str) -> Mapping[str, Any]:
+    wanted = (task, split, metric, label)
+    for c in results["comparisons"]:
+        if (c["task"], c["split"], c["metric"], c["model"]) == wanted and c["difference"] is not None:
+            return c
+    return {}
+
+
+def comparable(results: Mapping[str, Any], task: str, metric: str, one: str, other: str) -> bool:
+    """Whether two models' scores are on one scale: MLM loss and accuracy are per piece, and pieces differ."""
+    if results["tasks"][task]["kind"] != "mlm" or "character" in metric:
+        return True
+    return results["models"][one]["vocabulary"] == results["models"][other]["vocabulary"]
+
+
+def _best(results: Mapping[str, Any], task: str, metric: str, scores: Mapping[str, Score]) -> frozenset[str]:
+    means = {label: s.mean for label, s in scores.items() if s.mean is not None}
+    first = next(iter(means), None)
+    if len(means) < 2 or not all(comparable(results, task, metric, first, label) for label in means):
+        return frozenset()
+    wanted = (min if lower_is_better(metric) else max)(means.values())
+    return frozenset(label for label, mean in means.items() if mean == wanted)
+
+
+def forgetting_rows(rows: Iterable[MainRow], languages: Mapping[str, str | None]) -> list[MainRow]:
+    """Compared rows in the foundation's own language; in every single language where its own is not known.
+
+    languages: foundation -> `ko`, `en` or None.
+    """
+    return [
+        row
+        for row in rows
+        if row.difference is not None
+        and row.foundation is not None
+        and (row.language == languages[row.foundation] if languages.get(row.foundation) else row.language != "mixed")
+    ]
+
+
+def verdict(row: MainRow) -> str:
+    """What the data say about one difference, in words."""
+    if not row.gain:
+        return "no change"
+    if not row.tested:
+        return "higher score, not tested" if row.gain > 0 else "lower score, not tested"
+    if not row.clear:
+        return "no clear change"
+    return "better" if row.gain > 0 else "worse"

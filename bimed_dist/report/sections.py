@@ -1,0 +1,315 @@
+"""What the report says, in which order: sections of facts, tables and figures, made from the records alone."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import yaml
+
+from bimed_dist.config import Recipe
+from bimed_dist.manifest import Manifest
+from bimed_dist.report import figures, scores, tables
+from bimed_dist.report.records import Records
+from bimed_dist.report.scores import MainRow
+from bimed_dist.report.tables import Table, language_name, signed
+
+
+@dataclass(frozen=True)
+class Bar:
+    """A bar of shares that add up to 1."""
+
+    label: str
+    parts: tuple[tuple[str, float], ...]
+    """(name of the part, share)"""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Section:
+    title: str
+    anchor: str = ""
+    paragraphs: tuple[str, ...] = ()
+    points: tuple[str, ...] = ()
+    facts: tuple[tuple[str, str], ...] = ()
+    figures: tuple[tuple[str, str], ...] = ()
+    """(title, SVG)"""
+    legend: tuple[tuple[str, int, str], ...] = ()
+    """(run, number of its colour, dash pattern)"""
+    bars: tuple[Bar, ...] = ()
+    tables: tuple[Table, ...] = ()
+    code: str = ""
+    parts: tuple["Section", ...] = ()
+
+
+def report_sections(records: Records, recipe: Recipe, rows: Sequence[MainRow]) -> list[Section]:
+    """Every section that these records have something for, in the order of the page."""
+    sections = [_main(rows)] if records.results is not None else []
+    if records.results is not None:
+        sections.append(_tasks(records.results))
+    if records.compositions:
+        sections.append(_vocabulary(records))
+    if models := records.of("model"):
+        sections.append(_transplant(models))
+    if records.curves:
+        sections.append(_training(records.curves))
+    if corpora := records.of("corpus"):
+        sections.append(_corpus(corpora))
+    if records.results is not None:
+        sections.append(_forgetting(rows, foundation_languages(records, recipe)))
+    sections.append(_run(records, recipe))
+    sections.append(Section(title="Limits", anchor="limits", points=tuple(limits(records, recipe, rows))))
+    return sections
+
+
+# ------------------------------------------------------------------------------------------------------------- headline
+
+
+def headline(rows: Sequence[MainRow]) -> str:
+    """One sentence on what continued pre-training did to the scores, losses named as openly as gains."""
+    if not rows:
+        return "This recipe evaluates no models."
+    compared = [row for row in rows if row.gain is not None]
+    missing = [row for row in rows if row.foundation is not None and row.gain is None]
+    if not compared:
+        return f"No adapted model could be compared with its foundation{_missing(missing)}."
+    raised, lowered = ([row for row in compared if sign * row.gain > 0] for sign in (1, -1))
+    sentence = f"Continued pre-training improved {len(raised)} of {_plural(len(compared), 'score')}{_clear(raised)}"
+    if lowered:
+        sentence += f" and worsened {len(lowered)}{_clear(lowered)}"
+    # Gains in loss or bits are on another scale than gains in correlation or F1.
+    bounded = [row for row in compared if not row.lower_is_better] or compared
+    best, worst = max(bounded, key=lambda row: row.gain), min(bounded, key=lambda row: row.gain)
+    if best.gain > 0:
+        sentence += f"; largest gain: {_change(best)}"
+    if worst.gain < 0:
+        sentence += f"; largest loss: {_change(worst)}"
+    return sentence + _missing(missing) + "."
+
+
+def _clear(rows: Sequence[MainRow]) -> str:
+    tested = [row for row in rows if row.tested]
+    return f" ({sum(row.clear for row in tested)} of them beyond chance)" if tested else ""
+
+
+def _change(row: MainRow) -> str:
+    where = "" if row.split == "test" else f", {row.split}"
+    values = f"{tables.decimal(row.foundation_score.mean)} to {tables.decimal(row.model_score.mean)}"
+    measured = f"{tables.metric_name(row.metric)} {values} ({signed(row.difference)})"
+    return f"{row.title}{where} ({row.foundation} → {row.model}), {measured}"
+
+
+def _missing(rows: Sequence[MainRow]) -> str:
+    if not rows:
+        return ""
+    failed = sum("failed" in (row.foundation_score.state, row.model_score.state) for row in rows)
+    reason = f", {failed} of them because a run failed" if failed else ""
+    return f"; {_plural(len(rows), 'comparison')} can't be made{reason}"
+
+
+def _plural(number: int, noun: str) -> str:
+    return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
+
+
+# ------------------------------------------------------------------------------------------------------------- sections
+
+
+def _main(rows: Sequence[MainRow]) -> Section:
+    figure = figures.change_figure(rows, figures.korean_font())
+    return Section(
+        title="Main results",
+        anchor="main",
+        paragraphs=(
+            "Each adapted model against the foundation it was trained from. Mean ± standard deviation over seeds; "
+            "bold is the best of all models on that task; p is corrected by Holm's method.",
+        ),
+        tables=(tables.main_table(rows),),
+        figures=(("Change from foundation to adapted model", figure),) if figure else (),
+    )
+
+
+def _tasks(results: Mapping[str, Any]) -> Section:
+    grid = results["grid"]
+    paragraph = (
+        f"Grid: learning rates {', '.join(f'{v:g}' for v in grid['learning_rates'])}; epochs "
+        f"{', '.join(map(str, grid['epochs']))}; seeds {', '.join(map(str, grid['seeds']))}; batch {grid['batch']}. "
+        "Learning rate and epochs are chosen on the development split; the test split is read once."
+    )
+    parts = tuple(_task(results, name) for name in results["tasks"])
+    return Section(title="Tasks in detail", anchor="tasks", paragraphs=(paragraph,), parts=parts)
+
+
+def _task(results: Mapping[str, Any], name: str) -> Section:
+    task = results["tasks"][name]
+    dropped = ", ".join(f"{number:,} {what}" for what, number in task["dropped"].items() if number)
+    facts = [
+        ("Kind", f"{task['kind']}, {language_name(task['language'])}; judged by {tables.metric_name(task['metric'])}"),
+        ("Rows used", rows_used(task)),
+        ("Rows dropped", dropped or "none"),
+        ("Labels from", task["labels_from"]),
+        ("Source", task["citation"]),
+        ("Licence", task["licence"]),
+    ]
+    return Section(
+        title=task["title"],
+        facts=tuple((label, value) for label, value in facts if value),
+        points=tuple(task["notes"]),
+        tables=(tables.task_table(results, name),),
+    )
+
+
+def rows_used(task: Mapping[str, Any]) -> str:
+    """Such as `train 1,200 of 5,749, dev 300, test 1,379`."""
+    kept_of = task["kept_of"]
+    return ", ".join(
+        f"{split} {number:,}" + (f" of {kept_of[split]:,}" if kept_of.get(split, number) != number else "")
+        for split, number in task["rows"].items()
+    )
+
+
+def _vocabulary(records: Records) -> Section:
+    facts = [
+        (f"vocabulary/{name}: {key.replace('_', ' ')}", _fertility(value))
+        for name, manifest in records.of("vocabulary").items()
+        for key, value in manifest.counts.items()
+        if "fertility" in key or "unknown" in key
+    ]
+    shards = records.of("shards")
+    return Section(
+        title="Vocabulary",
+        anchor="vocabulary",
+        paragraphs=("Pieces by script, and how finely they cut the corpus: fewer tokens a sentence is a better fit.",),
+        facts=tuple(facts),
+        tables=(
+            *(tables.composition_table(name, composition) for name, composition in records.compositions.items()),
+            *((tables.tokens_table(shards),) if shards else ()),
+        ),
+    )
+
+
+def _fertility(value: Any) -> str:
+    if isinstance(value, Mapping):
+        return ", ".join(f"{language_name(key)} {_fertility(part)}" for key, part in value.items())
+    return f"{value:.4g}" if isinstance(value, float) else f"{value}"
+
+
+def _transplant(models: Mapping[str, Manifest]) -> Section:
+    bars = []
+    for name, manifest in models.items():
+        total = manifest.counts["rows"]
+        made = ((origin, manifest.counts.get(origin, 0) / total) for origin in tables.ORIGINS if total)
+        bars.append(Bar(name, tuple((origin, part) for origin, part in made if part > 0)))
+    return Section(
+        title="How rows were transplanted",
+        anchor="transplant",
+        paragraphs=("Where the embedding row of each piece of the new vocabulary came from.",),
+        bars=tuple(bars),
+        tables=(tables.transplant_table(models),),
+    )
+
+
+def _training(curves: Mapping[str, Sequence[Mapping[str, Any]]]) -> Section:
+    return Section(
+        title="Training curves",
+        anchor="training",
+        paragraphs=(
+            "Thick: held-out text. Thin: training loss. MLM numbers are per piece, so runs with different vocabularies "
+            "are not on one scale.",
+        ),
+        figures=tuple(figures.curve_panels(curves)),
+        legend=tuple((name, *figures.series_style(i)) for i, name in enumerate(curves)),
+        tables=(tables.training_table(curves),),
+    )
+
+
+def _corpus(corpora: Mapping[str, Manifest]) -> Section:
+    facts = []
+    for name, manifest in corpora.items():
+        counts = manifest.counts
+        held_out = f"{counts['held_out_documents']:,} documents ({counts['held_out_sentences']:,} sentences) held out"
+        dropped = f"{counts['duplicates_dropped']:,} duplicates and {counts['empty_dropped']:,} empty ones dropped"
+        facts.append((f"corpus/{name}", f"{held_out}; {dropped}; {counts['nfc_changed']:,} changed by NFC"))
+    return Section(title="Corpus", anchor="corpus", facts=tuple(facts), tables=(tables.corpus_table(corpora),))
+
+
+def foundation_languages(records: Records, recipe: Recipe) -> dict[str, str | None]:
+    """Evaluated foundation -> the language of at least 90 % of the tokens it was pre-trained on here, or None."""
+    shards, languages = records.of("shards"), {}
+    for label, model in (recipe.evaluation.models if recipe.evaluation else {}).items():
+        stage, _, run = model.folder.partition("/")
+        languages[label] = None
+        if stage == "pretraining" and run in recipe.pretraining:
+            by_language = shards[recipe.pretraining[run].shards].counts["by_language"]
+            tokens = {language: part["tokens"] for language, part in by_language.items() if language in ("ko", "en")}
+            main = max(tokens, key=tokens.__getitem__, default=None)
+            if main is not None and tokens[main] >= 0.9 * sum(tokens.values()) > 0:
+                languages[label] = main
+    return languages
+
+
+def _forgetting(rows: Sequence[MainRow], languages: Mapping[str, str | None]) -> Section:
+    concerned = scores.forgetting_rows(rows, languages)
+    if not concerned:
+        paragraph = "No task in a foundation's own language was measured for both models, so nothing can be said."
+        return Section(title="Forgetting", anchor="forgetting", paragraphs=(paragraph,))
+    worse = [row for row in concerned if row.gain < 0]
+    clear = sum(row.clear for row in worse)
+    paragraph = "In the foundation's own language the adapted model does worse in "
+    paragraph += f"{len(worse)} of {_plural(len(concerned), 'comparison')}"
+    paragraph += f", {clear} of them beyond chance." if any(row.tested for row in worse) else "."
+    unknown = {row.foundation for row in concerned if not languages.get(row.foundation or "")}
+    if unknown:
+        names = ", ".join(sorted(map(str, unknown)))
+        paragraph += f" The language of {names} is not recorded: every task in a single language is listed."
+    table = tables.forgetting_table(rows, languages)
+    return Section(title="Forgetting", anchor="forgetting", paragraphs=(paragraph,), tables=(table,))
+
+
+def _run(records: Records, recipe: Recipe) -> Section:
+    # The data folder is a path on somebody's machine; the digests say what was in it.
+    shown = recipe.model_dump(mode="json", exclude={"data"}, exclude_unset=True)
+    return Section(
+        title="Settings and versions",
+        anchor="run",
+        tables=(tables.stages_table(records.manifests), tables.versions_table(records.manifests)),
+        code=yaml.safe_dump(shown, allow_unicode=True, sort_keys=False, width=100),
+    )
+
+
+# --------------------------------------------------------------------------------------------------------------- limits
+
+
+def limits(records: Records, recipe: Recipe, rows: Sequence[MainRow]) -> list[str]:
+    """What a reader must know before believing the numbers, as far as the records tell."""
+    found = []
+    if any(source.kind == "synthetic" for corpus in recipe.corpus.values() for source in corpus.sources):
+        found.append("Part of the corpus is synthetic: written by a program, not by clinicians.")
+    if records.results is None:
+        return [*found, "No model was evaluated."]
+    found += _limits_of_tasks(records.results["tasks"])
+    seeds = records.results["grid"]["seeds"]
+    if len(seeds) < 5:
+        found.append(
+            f"{_plural(len(seeds), 'seed')} per score: fine-tuning scores swing with the seed, take five or more."
+        )
+    failures = records.results["failures"]
+    if failures:
+        found.append(f"{_plural(len(failures), 'cell')} failed; means over the remaining seeds say how many these are.")
+    if any(row.why_no_difference == scores.NOT_COMPARABLE for row in rows):
+        found.append("MLM loss and accuracy count pieces and don't compare across vocabularies; bits per character do.")
+    if any(row.foundation is not None and not row.tested for row in rows if row.difference is not None):
+        found.append("Differences without an interval or p were not tested; they may be chance.")
+    found.append("A score says how a model does on this test set, not that it is safe in care.")
+    return found
+
+
+def _limits_of_tasks(tasks: Mapping[str, Mapping[str, Any]]) -> list[str]:
+    found = []
+    cut = [t["title"] for t in tasks.values() if any(t["rows"].get(split) != n for split, n in t["kept_of"].items())]
+    if cut:
+        found.append(f"Only part of the rows was used for: {', '.join(cut)}. Published scores are on all rows.")
+    dropped = sum(sum(t["dropped"].values()) for t in tasks.values())
+    if dropped:
+        found.append(f"{_plural(dropped, 'row')} dropped as duplicates or leaks; published scores may include them.")
+    ruled = [t["title"] for t in tasks.values() if "rule" in t["labels_from"].lower()]
+    if ruled:
+        found.append(f"Labels made by rules on the text itself: {', '.join(ruled)}. A rule can score high there.")
+    return found

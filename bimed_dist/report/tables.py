@@ -1,0 +1,396 @@
+"""Tables as values: from results and records to rows of cells, and from those to CSV and aligned text.
+
+A cell has a text for readers and, where it is a number, the full value for CSV. HTML and Markdown are made in `page`.
+"""
+
+import csv
+import io
+import unicodedata
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Literal
+
+from bimed_dist.manifest import Manifest
+from bimed_dist.report import scores
+from bimed_dist.report.scores import MainRow, Score
+
+LANGUAGES = {"ko": "Korean", "en": "English", "mixed": "mixed", "other": "other", "any": "any language"}
+METRICS = {"f1": "F1", "auroc": "AUROC", "mlm": "MLM", "nsp": "NSP", "mse": "MSE", "mae": "MAE"}
+ORIGINS = {
+    "copied": "copied: the piece is in both vocabularies",
+    "mean": "mean of the old tokenizer's pieces",
+    "normal": "normal draw fitted to the old rows (no old piece known)",
+    "random": "random",
+}
+DASH = "–"
+
+
+@dataclass(frozen=True)
+class Cell:
+    text: str
+    value: Any = None
+    """For CSV; None means the text."""
+    kind: Literal["text", "number", "failed", "missing"] = "text"
+    best: bool = False
+    detail: str = ""
+    """A second, smaller line."""
+    note: str = ""
+    """Told below the table, behind `mark`."""
+    mark: str = ""
+
+
+@dataclass(frozen=True)
+class Table:
+    name: str
+    """Also the name of its CSV file."""
+    caption: str
+    columns: tuple[str, ...]
+    rows: tuple[tuple[Cell, ...], ...]
+    notes: tuple[tuple[str, str], ...] = ()
+    """(mark, text) of the notes that cells refer to."""
+    grouped: bool = False
+    """Equal first cells of consecutive rows are one cell."""
+
+    def numeric(self, column: int) -> bool:
+        kinds = {row[column].kind for row in self.rows}
+        return "number" in kinds or kinds <= {"failed", "missing"}
+
+
+def make_table(
+    name: str, caption: str, columns: Sequence[str], rows: Iterable[Sequence[Cell]], grouped: bool = False
+) -> Table:
+    """A table whose cell notes are marked a, b, c, ... and listed; equal notes share a mark."""
+    marks: dict[str, str] = {}
+    marked = tuple(
+        tuple(replace(c, mark=marks.setdefault(c.note, _letter(len(marks)))) if c.note else c for c in row)
+        for row in rows
+    )
+    return Table(name, caption, tuple(columns), marked, tuple((mark, note) for note, mark in marks.items()), grouped)
+
+
+def _letter(index: int) -> str:
+    return (_letter(index // 26 - 1) if index >= 26 else "") + "abcdefghijklmnopqrstuvwxyz"[index % 26]
+
+
+# ------------------------------------------------------------------------------------------------------ how to write it
+
+
+def decimal(value: float) -> str:
+    """Three decimals; one from 100 on (perplexities)."""
+    return f"{value:,.{1 if abs(value) >= 100 else 3}f}".replace("-", "−")
+
+
+def signed(value: float) -> str:
+    return ("+" if value > 0 else "") + decimal(value)
+
+
+def mean_and_sd(score: Score) -> str:
+    return decimal(score.mean or 0.0) + ("" if score.sd is None else f" ± {decimal(score.sd)}")
+
+
+def p_value(p: float) -> str:
+    return "<0.001" if p < 0.001 else f"{p:.3f}"
+
+
+def duration(seconds: float) -> str:
+    if seconds < 60:
+        return f"{seconds:.1f} s"
+    minutes, rest = divmod(round(seconds), 60)
+    return f"{minutes} min {rest:02d} s" if minutes < 60 else f"{minutes // 60} h {minutes % 60:02d} min"
+
+
+def metric_name(metric: str) -> str:
+    words = [METRICS.get(word, word) for word in metric.split("_")]
+    return " ".join([words[0][:1].upper() + words[0][1:], *words[1:]])
+
+
+def language_name(language: str) -> str:
+    return LANGUAGES.get(language, language)
+
+
+def text(value: Any) -> Cell:
+    return Cell(str(value))
+
+
+def count(value: int | None) -> Cell:
+    return Cell(DASH, "", "missing") if value is None else Cell(f"{value:,}", value, "number")
+
+
+def share(value: float | None, digits: int = 2) -> Cell:
+    return Cell(DASH, "", "missing") if value is None else Cell(f"{value:.{digits}%}", value, "number")
+
+
+def measure(value: float | None) -> Cell:
+    return Cell(DASH, "", "missing") if value is None else Cell(decimal(value), value, "number")
+
+
+def nothing(why: str = "") -> Cell:
+    return Cell(DASH, "", "missing", note=why)
+
+
+def score_cell(score: Score | None, best: bool = False, interval: bool = False) -> Cell:
+    if score is None:
+        return nothing()
+    if score.state == "failed":
+        return Cell("failed", "failed", "failed", note=score.reason)
+    if score.state == "n/a":
+        return Cell("n/a", "n/a", "missing", note=score.reason)
+    detail = f"[{decimal(score.interval[0])}, {decimal(score.interval[1])}]" if interval and score.interval else ""
+    return Cell(mean_and_sd(score), score.mean, "number", best=best, detail=detail, note=score.reason)
+
+
+# ----------------------------------------------------------------------------------------------------------- the scores
+
+
+def main_table(rows: Sequence[MainRow]) -> Table:
+    scored = ("Foundation", "Adapted", "Difference", "95 % interval", "p (Holm)", "Seeds")
+    columns = ("Task", "Foundation → adapted", *scored)
+    return make_table("main", "Main results", columns, [_main_cells(row) for row in rows], grouped=True)
+
+
+def _main_cells(row: MainRow) -> tuple[Cell, ...]:
+    direction = ", lower is better" if row.lower_is_better else ""
+    detail = f"{metric_name(row.metric)}{direction} · {row.split} · {language_name(row.language)}"
+    seeds = dict.fromkeys(str(s.n) for s in (row.foundation_score, row.model_score) if s is not None and s.n)
+    names = row.model if row.foundation is None else f"{row.foundation} → {row.model}"
+    return (
+        Cell(row.title, row.task, detail=detail),
+        text(names),
+        score_cell(row.foundation_score, best=row.foundation in row.best),
+        score_cell(row.model_score, best=row.model in row.best),
+        *_difference_cells(row),
+        Cell(" / ".join(seeds) or DASH, kind="number"),
+    )
+
+
+def _difference_cells(row: MainRow) -> tuple[Cell, Cell, Cell]:
+    if row.difference is None:
+        # A failed or missing score says why in its own cell.
+        why = row.why_no_difference if row.why_no_difference == scores.NOT_COMPARABLE else ""
+        return nothing(why), nothing(), nothing()
+    interval = nothing()
+    if row.interval is not None:
+        interval = Cell(f"{signed(row.interval[0])} to {signed(row.interval[1])}", kind="number")
+    p = nothing() if row.p_holm is None else Cell(p_value(row.p_holm), row.p_holm, "number")
+    return Cell(signed(row.difference), row.difference, "number"), interval, p
+
+
+def main_csv(rows: Sequence[MainRow]) -> str:
+    """The main table for programs: one value a column, full precision, `failed` and `n/a` in the state columns."""
+    columns = ("task", "title", "language", "split", "metric", "foundation", "model")
+    sides = ("state", "mean", "sd", "n", "reason")
+    tail = ("difference", "interval_low", "interval_high", "p", "p_holm", "best")
+    header = [*columns, *(f"foundation_{s}" for s in sides), *(f"model_{s}" for s in sides), *tail]
+    lines = []
+    for row in rows:
+        values = [getattr(row, column) for column in columns]
+        for score in (row.foundation_score, row.model_score):
+            values += [None] * len(sides) if score is None else [getattr(score, s) for s in sides]
+        low, high = row.interval or (None, None)
+        lines.append([*values, row.difference, low, high, row.p, row.p_holm, " ".join(sorted(row.best))])
+    return csv_text(header, lines)
+
+
+def main_table_text(results: Mapping[str, Any]) -> str:
+    """The main table as aligned text for a terminal; the best score of a task carries a star."""
+    table = main_table(scores.main_rows(results))
+    right = [table.numeric(i) for i in range(1, len(table.columns))]
+    heads = [f"{row[0].text}: {row[0].detail}" for row in table.rows]
+    # A number is followed by a star or a blank, so that digits stay below digits.
+    lines = [[f"{c} " if r else c for c, r in zip(table.columns[1:], right, strict=True)]]
+    lines += [[_plain(cell) for cell in row[1:]] for row in table.rows]
+    header, *body = aligned(lines, right)
+    shown = [f"  {header}", "-" * (2 + max(map(display_width, [header, *body])))]
+    for i, line in enumerate(body):
+        shown += [] if i and heads[i] == heads[i - 1] else [heads[i]]
+        shown.append(f"  {line}")
+    if any(cell.best for row in table.rows for cell in row):
+        shown.append("* best of all models on this task")
+    shown += [f"{mark}) {note}" for mark, note in table.notes]
+    return "\n".join("".join(c if c.isprintable() else " " for c in line) for line in shown)
+
+
+def _plain(cell: Cell) -> str:
+    after = "*" if cell.best else " " if cell.kind != "text" else ""
+    return (f"{cell.text} ({cell.mark})" if cell.mark else cell.text) + after
+
+
+def aligned(lines: Sequence[Sequence[str]], right: Sequence[bool]) -> list[str]:
+    """Pad columns to equal width on a terminal, where a Hangul syllable takes two places."""
+    widths = [max(display_width(line[i]) for line in lines) for i in range(len(right))]
+
+    def padded(cell: str, i: int) -> str:
+        space = " " * (widths[i] - display_width(cell))
+        return space + cell if right[i] else cell + space
+
+    return ["  ".join(padded(cell, i) for i, cell in enumerate(line)).rstrip() for line in lines]
+
+
+def display_width(line: str) -> int:
+    return sum(0 if unicodedata.combining(c) else 2 if unicodedata.east_asian_width(c) in "WF" else 1 for c in line)
+
+
+def task_table(results: Mapping[str, Any], task: str) -> Table:
+    """All metrics of one task: a row per metric and split, a column per model, and what the development split chose."""
+    labels = list(results["models"])
+    measures = dict.fromkeys((s["split"], s["metric"]) for s in results["scores"] if s["task"] == task)
+    for measured in scores.main_measures(results, task):
+        measures.setdefault(measured)
+    rows = []
+    for split, metric in measures:
+        found = [scores.score_of(results, task, label, split, metric) for label in labels]
+        rows.append([text(split), text(metric_name(metric)), *(score_cell(s, interval=True) for s in found)])
+    rows += _chosen_rows(results, task, labels)
+    columns = ("Split", "Metric", *labels)
+    return make_table(f"task-{task}", "All metrics: mean ± sd over seeds, [95 % interval]", columns, rows)
+
+
+def _chosen_rows(results: Mapping[str, Any], task: str, labels: Sequence[str]) -> list[list[Cell]]:
+    chosen = {s["model"]: s["chosen"] for s in results["scores"] if s["task"] == task and s["chosen"]}
+    if not chosen:
+        return []
+    shown: dict[str, Callable[[Any], str]] = {"learning_rate": lambda v: f"{v:g}", "epochs": str}
+    return [
+        [
+            text("chosen on dev"),
+            text(key.replace("_", " ")),
+            *(Cell(write(chosen[m][key]), chosen[m][key], "number") if m in chosen else nothing() for m in labels),
+        ]
+        for key, write in shown.items()
+    ]
+
+
+def forgetting_table(rows: Sequence[MainRow], languages: Mapping[str, str | None]) -> Table:
+    columns = ("Foundation → adapted", "Its language", "Task", "Foundation", "Adapted", "Difference", "What it shows")
+    cells = [
+        (
+            text(f"{row.foundation} → {row.model}"),
+            text(language_name(languages.get(row.foundation or "") or "not recorded")),
+            Cell(row.title, row.task, detail=f"{metric_name(row.metric)} · {row.split}"),
+            score_cell(row.foundation_score),
+            score_cell(row.model_score),
+            _difference_cells(row)[0],
+            text(scores.verdict(row)),
+        )
+        for row in scores.forgetting_rows(rows, languages)
+    ]
+    return make_table("forgetting", "Adapted model against its foundation on the foundation's language", columns, cells)
+
+
+# ---------------------------------------------------------------------------------------------------- the stages before
+
+
+def composition_table(name: str, composition: Mapping[str, Any]) -> Table:
+    """Item | Value, as in the README of the published models."""
+    rows = [(text("Vocabulary size"), Cell(f"{composition['size']:,} pieces", composition["size"], "number"))]
+    for row in composition["rows"]:
+        rows.append((text(row["item"]), Cell(f"{row['pieces']:,} ({row['share']:.2%})", row["pieces"], "number")))
+    return make_table(f"vocabulary-{name}", f"vocabulary/{name}", ("Item", "Value"), rows)
+
+
+def transplant_table(models: Mapping[str, Manifest]) -> Table:
+    rows = []
+    for name, manifest in models.items():
+        made = [manifest.counts.get(origin, 0) for origin in ORIGINS]
+        total = manifest.counts["rows"]
+        cells = [Cell(f"{n:,}", n, "number", detail=f"{n / total:.1%}" if total else "") for n in made]
+        source = manifest.settings.get("foundation") or "random weights"
+        rows.append((text(name), text(source), *cells, count(total), count(manifest.counts.get("parameters"))))
+    columns = ("Model", "From", *(origin.capitalize() for origin in ORIGINS), "Rows", "Parameters")
+    return make_table("transplant", "How the embedding rows were made", columns, rows)
+
+
+def corpus_table(corpora: Mapping[str, Manifest]) -> Table:
+    rows = []
+    for name, manifest in corpora.items():
+        counts = manifest.counts
+        parts = [(f"source {source}", part) for source, part in counts["by_source"].items()]
+        parts += [(f"language {language_name(lang)}", part) for lang, part in counts["by_language"].items()]
+        for label, part in [*parts, ("all", counts)]:
+            numbers = (count(part.get(key)) for key in ("documents", "sentences", "characters"))
+            rows.append((text(name), text(label), *numbers))
+    columns = ("Corpus", "Part", "Documents", "Sentences", "Characters")
+    return make_table(
+        "corpus", "Text by source and by language, held-out documents included", columns, rows, grouped=True
+    )
+
+
+def tokens_table(shards: Mapping[str, Manifest]) -> Table:
+    rows = []
+    for name, manifest in shards.items():
+        counts = manifest.counts
+        for language, part in [*counts["by_language"].items(), ("all", counts)]:
+            per_sentence = part["tokens"] / part["sentences"] if part["sentences"] else None
+            unknown = part.get("unknown_share")
+            fit = Cell(f"{per_sentence:.1f}", per_sentence, "number") if per_sentence else nothing()
+            numbers = (count(part["sentences"]), count(part["tokens"]), fit, share(unknown, 3))
+            rows.append((text(name), text(language_name(language)), *numbers))
+    columns = ("Shards", "Language", "Sentences", "Tokens", "Tokens per sentence", "[UNK] share")
+    return make_table("tokens", "The corpus in pieces", columns, rows, grouped=True)
+
+
+def training_table(curves: Mapping[str, Sequence[Mapping[str, Any]]]) -> Table:
+    """First and last validation of every run."""
+    keys = ("mlm_loss", "nsp_loss", "mlm_accuracy", "nsp_accuracy")
+    rows = []
+    for name, lines in curves.items():
+        validations = [line for line in lines if line["kind"] == "validation"]
+        for line in dict.fromkeys((0, len(validations) - 1)) if validations else ():
+            found = validations[line]
+            rows.append((text(name), count(found["step"]), *(measure(found.get(key)) for key in keys)))
+    columns = ("Run", "Step", *(metric_name(key) for key in keys))
+    return make_table("training", "Validation before and after pre-training", columns, rows, grouped=True)
+
+
+def stages_table(manifests: Mapping[str, Manifest]) -> Table:
+    rows = [
+        (text(key), Cell(duration(m.seconds), m.seconds, "number"), Cell(m.digest[:12], m.digest))
+        for key, m in manifests.items()
+    ]
+    total = sum(m.seconds for m in manifests.values())
+    rows.append((text("all"), Cell(duration(total), total, "number"), text("")))
+    return make_table("stages", "Stages of this run", ("Stage", "Time", "Digest"), rows)
+
+
+def versions_table(manifests: Mapping[str, Manifest]) -> Table:
+    """Versions that the stages ran with; several where stages differ."""
+    found: dict[str, dict[str, None]] = {}
+    for manifest in manifests.values():
+        for package, version in manifest.versions.items():
+            found.setdefault(package, {})[version] = None
+    return make_table(
+        "versions", "Versions", ("Package", "Version"), [(text(p), text(", ".join(v))) for p, v in found.items()]
+    )
+
+
+# ------------------------------------------------------------------------------------------------------------------ CSV
+
+
+def table_csv(table: Table) -> str:
+    return csv_text(table.columns, [[c.text if c.value is None else c.value for c in row] for row in table.rows])
+
+
+def csv_text(header: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:
+    buffer = io.StringIO()
+    writer = csv.writer(buffer, lineterminator="\n")
+    writer.writerow([csv_cell(value) for value in header])
+    writer.writerows([csv_cell(value) for value in row] for row in rows)
+    return buffer.getvalue()
+
+
+def csv_cell(value: Any) -> str:
+    """The value as text that no spreadsheet takes for a formula."""
+    if value is None:
+        return ""
+    written = str(value)
+    if written[:1] in ("=", "+", "-", "@", "\t", "\r") and not _is_number(written):
+        return "'" + written
+    return written
+
+
+def _is_number(written: str) -> bool:
+    try:
+        float(written)
+    except ValueError:
+        return False
+    return True

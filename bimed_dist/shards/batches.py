@@ -1,0 +1,210 @@
+"""From a step to this rank's packed micro-batches: pure arithmetic, so that seeking to any step costs the same.
+
+step -> (epoch, step in it) -> rows of the global batch -> this rank's rows -> micro-batches -> packed and masked.
+
+    stream = RowStream(ShardSet.open(folder, "train"), settings, seed=recipe.seed)
+    for step in range(first_step, settings.steps):                 # steps count from 0
+        for batch in stream.step_batches(step, rank=rank, world_size=world_size): ...
+
+    held_out = ShardSet.open(folder, "held_out")
+    batches = validation_batches(held_out, settings, seed=recipe.seed, rank=rank, world_size=world_size)
+"""
+
+from dataclasses import dataclass
+from math import ceil
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bimed_dist.config import PretrainingSettings
+from bimed_dist.errors import ConfigError
+from bimed_dist.shards.masking import MaskRule, mask_tokens
+from bimed_dist.shards.plan import SPECIALS_PER_ROW, EpochPlan, load_plan
+from bimed_dist.shards.reading import ShardSet, ranges
+
+_SPECIALS_PER_PIECE = np.array([2, 1])
+
+
+@dataclass(frozen=True)
+class PackedBatch:
+    """B rows as one flat sequence of T real tokens, each row [CLS] A [SEP] B [SEP]; M tokens are to be predicted."""
+
+    input_ids: NDArray[np.int64]
+    """(T,) after masking."""
+    token_type_ids: NDArray[np.int64]
+    """(T,) 0 for [CLS] A [SEP], 1 for B [SEP]."""
+    position_ids: NDArray[np.int64]
+    """(T,) counted from 0 in every row."""
+    row_starts: NDArray[np.int32]
+    """(B + 1,) position of every row's [CLS], then T: the cu_seqlens of variable-length attention kernels."""
+    masked_positions: NDArray[np.int64]
+    """(M,) ascending positions in the flat sequence."""
+    mlm_labels: NDArray[np.int64]
+    """(M,) the ids that stood there."""
+    nsp_labels: NDArray[np.int64]
+    """(B,) 0 = B follows A, 1 = B is from another document, as in Hugging Face's BertForPreTraining."""
+    rows: NDArray[np.int64]
+    """(B,) row numbers in the epoch plan."""
+    languages: NDArray[np.int8]
+    """(B,) language of segment A, index into ShardSet.languages."""
+
+
+def steps_per_epoch(num_rows: int, global_batch: int) -> int:
+    """Whole global batches in an epoch; ConfigError where there is not even one."""
+    if num_rows < global_batch:
+        raise ConfigError(f"global_batch={global_batch} is more than the {num_rows} rows of an epoch; make it smaller")
+    return num_rows // global_batch
+
+
+def locate_step(step: int, num_rows: int, global_batch: int) -> tuple[int, int]:
+    """(epoch, step in that epoch) of a step counted from 0 over all epochs."""
+    return divmod(step, steps_per_epoch(num_rows, global_batch))
+
+
+def step_rows(order: NDArray[np.int64], step_in_epoch: int, global_batch: int) -> NDArray[np.int64]:
+    """(global_batch,) row numbers of one update."""
+    return np.asarray(order[step_in_epoch * global_batch : (step_in_epoch + 1) * global_batch])
+
+
+def deal(rows: NDArray[np.int64], lengths: NDArray[np.integer], hands: int) -> list[NDArray[np.int64]]:
+    """Rows in `hands` shares of nearly equal tokens; row counts differ by one at most, the first shares have more.
+
+    The longest rows are dealt first, to and fro (0 1 2 2 1 0 0 1 ...); of equal lengths the earlier row.
+    """
+    by_length = rows[np.argsort(-np.asarray(lengths), kind="stable")]
+    rounds = ceil(len(rows) / hands)
+    table = np.full(rounds * hands, -1, dtype=np.int64)
+    table[: len(rows)] = by_length
+    table = table.reshape(rounds, hands)
+    # The last round stays in order when it is not full, so that the first shares have the additional rows.
+    last = rounds if len(rows) % hands == 0 else rounds - 1
+    table[1:last:2] = table[1:last:2, ::-1]
+    return [share[share >= 0] for share in table.T]
+
+
+def rank_rows(
+    rows: NDArray[np.int64], lengths: NDArray[np.integer], *, rank: int, world_size: int
+) -> NDArray[np.int64]:
+    """This rank's rows of a global batch: the same number on every rank, nearly equal tokens."""
+    if len(rows) % world_size:
+        raise ConfigError(
+            f"global_batch={len(rows)} is not a multiple of the {world_size} processes; change global_batch or the "
+            "number of processes"
+        )
+    return deal(rows, lengths, world_size)[rank]
+
+
+def micro_batches(rows: NDArray[np.int64], lengths: NDArray[np.integer], micro_batch: int) -> list[NDArray[np.int64]]:
+    """At most `micro_batch` rows each, nearly equal tokens; how many depends on the number of rows alone."""
+    return deal(rows, lengths, ceil(len(rows) / micro_batch))
+
+
+def pack_rows(shards: ShardSet, plan: EpochPlan, rows: NDArray[np.int64], *, seed: int, rule: MaskRule) -> PackedBatch:
+    """Read, lay out and mask the rows of one micro-batch."""
+    a_length, b_length = plan.a_length[rows], plan.b_length[rows]
+    num_rows = len(rows)
+    row_starts = np.zeros(num_rows + 1, dtype=np.int64)
+    np.cumsum(a_length + b_length + SPECIALS_PER_ROW, out=row_starts[1:])
+    starts = row_starts[:-1]
+
+    # A and B of every row alternate: as read from the shards, and as the two slots between the special tokens.
+    piece_starts, slots, lengths = (np.empty((num_rows, 2), dtype=np.int64) for _ in range(3))
+    piece_starts[:, 0], piece_starts[:, 1] = plan.a_start[rows], plan.b_start[rows]
+    lengths[:, 0], lengths[:, 1] = a_length, b_length
+    slots[:, 0], slots[:, 1] = starts + 1, starts + a_length + 2
+    token_ids = np.empty(row_starts[-1], dtype=np.int64)
+    token_ids[ranges(slots.ravel(), lengths.ravel())] = shards.gather(piece_starts.ravel(), lengths.ravel())
+    token_ids[starts] = shards.tokens.cls
+    token_ids[slots[:, 1] - 1] = shards.tokens.sep
+    token_ids[row_starts[1:] - 1] = shards.tokens.sep
+
+    position_ids = np.arange(len(token_ids)) - np.repeat(starts, np.diff(row_starts))
+    masked = mask_tokens(
+        token_ids, position_ids, row_starts, rows, seed=seed, epoch=plan.epoch, rule=rule, tokens=shards.tokens
+    )
+    return PackedBatch(
+        input_ids=masked.input_ids,
+        token_type_ids=np.repeat(np.tile([0, 1], num_rows), (lengths + _SPECIALS_PER_PIECE).ravel()),
+        position_ids=position_ids,
+        row_starts=row_starts.astype(np.int32),
+        masked_positions=masked.positions,
+        mlm_labels=masked.labels,
+        nsp_labels=(~plan.is_next[rows]).astype(np.int64),
+        rows=rows,
+        languages=plan.language[rows],
+    )
+
+
+class RowStream:
+    """The training rows: any step of any rank, in any order, at the same cost."""
+
+    def __init__(self, shards: ShardSet, settings: PretrainingSettings, *, seed: int) -> None:
+        self.shards = shards
+        self.settings = settings
+        self.seed = seed
+        self.rule = mask_rule(shards, settings)
+        self._plan = self._load(epoch=0)
+        self.num_rows = self._plan.num_rows
+        """Rows of every epoch."""
+        self.steps_per_epoch = steps_per_epoch(self.num_rows, settings.global_batch)
+        self.dropped_rows = self.num_rows % settings.global_batch
+        """Rows of every epoch that don't fill a last global batch; other ones in each epoch."""
+
+    def plan(self, epoch: int) -> EpochPlan:
+        """The plan of one epoch; the last one asked for is kept open."""
+        if self._plan.epoch != epoch:
+            self._plan = self._load(epoch)
+        return self._plan
+
+    def step_batches(self, step: int, *, rank: int, world_size: int) -> list[PackedBatch]:
+        """This rank's micro-batches of update `step` (from 0): as many on every rank, with as many rows in all."""
+        batch = self.settings.global_batch
+        epoch, step_in_epoch = locate_step(step, self.num_rows, batch)
+        plan = self.plan(epoch)
+        rows = step_rows(plan.order, step_in_epoch, batch)
+        rows = rank_rows(rows, plan.lengths(rows), rank=rank, world_size=world_size)
+        return [
+            pack_rows(self.shards, plan, part, seed=self.seed, rule=self.rule)
+            for part in micro_batches(rows, plan.lengths(rows), self.settings.micro_batch)
+        ]
+
+    def _load(self, epoch: int) -> EpochPlan:
+        return _load_plan(self.shards, self.settings, seed=self.seed, epoch=epoch)
+
+
+def validation_batches(
+    shards: ShardSet, settings: PretrainingSettings, *, seed: int, rank: int, world_size: int
+) -> list[PackedBatch]:
+    """This rank's share of the first `settings.validation_rows` rows of the held-out plan; no row is repeated.
+
+    The same rows and masks at every validation and for every world size. As many micro-batches on every rank, because
+    ZeRO-3 gathers weights in every forward pass. Raises ConfigError where there are fewer rows than ranks.
+    """
+    plan = _load_plan(shards, settings, seed=seed, epoch=0)
+    rows = plan.order[: settings.validation_rows]
+    if len(rows) < world_size:
+        raise ConfigError(
+            f"{len(rows)} held-out rows are fewer than {world_size} processes; raise validation_rows or held_out_share"
+        )
+    share = deal(rows, plan.lengths(rows), world_size)[rank]
+    count = ceil(ceil(len(rows) / world_size) / settings.micro_batch)
+    # With micro_batch=1 a rank with one row less has no row for its last micro-batch; the others then take two once.
+    parts = deal(share, plan.lengths(share), min(count, len(rows) // world_size))
+    rule = mask_rule(shards, settings)
+    return [pack_rows(shards, plan, part, seed=seed, rule=rule) for part in parts]
+
+
+def mask_rule(shards: ShardSet, settings: PretrainingSettings) -> MaskRule:
+    """The masking part of the settings; ConfigError for whole words without a WordPiece vocabulary."""
+    if settings.mask_unit == "word" and not shards.tokens.continuing_ids:
+        raise ConfigError("mask_unit=word needs a vocabulary with pieces that start with ##; use mask_unit=token")
+    return MaskRule(
+        rate=settings.mask_rate,
+        unit=settings.mask_unit,
+        mask_token_share=settings.mask_token_share,
+        random_token_share=settings.random_token_share,
+    )
+
+
+def _load_plan(shards: ShardSet, settings: PretrainingSettings, *, seed: int, epoch: int) -> EpochPlan:
+    return load_plan(shards, seed=seed, epoch=epoch, max_length=settings.max_length, pairing=settings.pairing)

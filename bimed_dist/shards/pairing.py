@@ -1,0 +1,204 @@
+"""Sentences to pairs: chunks, cuts, and partners in other documents; functions of lengths and document numbers."""
+
+import logging
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bimed_dist.shards import chance
+
+logger = logging.getLogger(__name__)
+
+Int64Array = NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class Pairs:
+    """R rows as ranges of sentence numbers, before truncation."""
+
+    a_first: Int64Array
+    a_end: Int64Array
+    b_first: Int64Array
+    b_end: Int64Array
+    is_next: NDArray[np.bool_]
+    unused_sentences: int
+
+
+def sentence_pairs(lengths: NDArray[np.int32], documents: Int64Array, *, seed: int, epoch: int, budget: int) -> Pairs:
+    """Every sentence that has a successor, with it (half of the rows) or with a random one of another document."""
+    a = np.flatnonzero(documents[1:] == documents[:-1])
+    b = a + 1
+    is_next = np.ones(len(a), dtype=bool)
+    is_next[chance.permutation(chance.key("label", seed=seed, epoch=epoch), len(a))[: len(a) // 2]] = False
+    borders = np.append(document_starts(documents), len(documents))
+    number = np.searchsorted(borders, a[~is_next], side="right") - 1
+    first, size = borders[number], borders[number + 1] - borders[number]
+    # A number below the sentences of all other documents; those from `first` on lie behind the own document.
+    other = chance.draws(chance.key("partner", seed=seed, epoch=epoch), a[~is_next])
+    other_sentence = chance.below(other, len(documents) - size)
+    b[~is_next] = other_sentence + np.where(other_sentence >= first, size, 0)
+    return Pairs(a, a + 1, b, b + 1, is_next, unused_sentences=0)
+
+
+def segment_pairs(lengths: NDArray[np.int32], documents: Int64Array, *, seed: int, epoch: int, budget: int) -> Pairs:
+    """Chunks of sentences cut in two; half of the rows have their B exchanged with rows of other documents.
+
+    Chunks of one sentence can't be cut: as many of them become A as B, and they count towards the half.
+    """
+
+    def key(purpose: str) -> np.uint64:
+        return chance.key(purpose, seed=seed, epoch=epoch)
+
+    borders = chunk_borders(lengths, documents, budget)
+    first, end = borders[:-1], borders[1:]
+    is_single = end - first == 1
+    chunks_of = np.bincount(documents[first[~is_single]], minlength=int(documents[-1]) + 1)
+    singles = _usable_singles(first[is_single], documents, chunks_of, key("single"))
+    half = len(singles) // 2
+    first, end = first[~is_single], end[~is_single]
+    cut = first + 1 + chance.below(chance.draws(key("cut"), first), end - first - 1)
+    chosen = _not_next(documents[first], documents[singles], key("label"))
+
+    own = Pairs(
+        a_first=np.concatenate([first, singles[:half]]),
+        a_end=np.concatenate([cut, singles[:half] + 1]),
+        b_first=np.concatenate([cut, singles[half:]]),
+        b_end=np.concatenate([end, singles[half:] + 1]),
+        is_next=np.concatenate([~chosen, np.zeros(half, dtype=bool)]),
+        unused_sentences=int(is_single.sum()) - len(singles),
+    )
+    giver = _givers(own, lengths, documents, key("exchange a"), key("exchange b"))
+    return replace(own, b_first=own.b_first[giver], b_end=own.b_end[giver])
+
+
+def document_starts(documents: Int64Array) -> Int64Array:
+    """Number of each document's first sentence."""
+    return np.flatnonzero(np.diff(documents, prepend=documents[0] - 1))
+
+
+def chunk_borders(lengths: NDArray[np.int32], documents: Int64Array, budget: int) -> Int64Array:
+    """(C + 1,) first sentence of each chunk, and the end: as many sentences of a document as fit into `budget` tokens.
+
+    A sentence longer than the budget is a chunk of its own.
+    """
+    total = np.concatenate([[0], np.cumsum(np.minimum(lengths, budget), dtype=np.int64)])
+    reach = np.searchsorted(total, total[:-1] + budget, side="right") - 1
+    starts = np.append(document_starts(documents), len(lengths))
+    reach = np.minimum(reach, np.repeat(starts[1:], np.diff(starts)))
+    # Each chunk begins where the one before ends: a chain, walked in Python once per chunk (some 10 million a second).
+    following = memoryview(reach)
+    borders, at, last = [0], 0, len(lengths)
+    while at < last:
+        at = following[at]
+        borders.append(at)
+    return np.array(borders, dtype=np.int64)
+
+
+def _usable_singles(singles: Int64Array, documents: Int64Array, chunks: Int64Array, key: np.uint64) -> Int64Array:
+    """The one-sentence chunks that can have a partner, an even number, in random order.
+
+    Every row that takes part in the exchange brings two parts. A document with more single sentences than all others
+    have parts can't place the rest. How many are left out depends on the corpus alone, which ones on the epoch.
+    """
+    singles = singles[chance.permutation(key, len(singles))]
+    per_document = np.bincount(documents[singles], minlength=len(chunks))
+    room = 2 * (chunks.sum() - chunks) + len(singles) - per_document
+    crowded = int(np.argmax(per_document - room))
+    excess = per_document[crowded] - room[crowded]
+    if excess > 0:
+        surplus = np.flatnonzero(documents[singles] == crowded)[-excess:]
+        singles = np.delete(singles, surplus)
+        logger.warning("%d single sentences of one document have no partner in another and are left out", excess)
+    return singles[: len(singles) // 2 * 2]
+
+
+def _not_next(chunks: Int64Array, singles: Int64Array, key: np.uint64) -> NDArray[np.bool_]:
+    """Which chunks, given by document, exchange their B, so that half of all rows do and partners can be found.
+
+    Partners can be found if and only if no document owns more than half of the parts in the exchange (Hall's theorem).
+    """
+    half = len(singles) // 2
+    wanted = max(0, (len(chunks) + half) // 2 - half)
+    order = chance.permutation(key, len(chunks))
+    chosen = np.zeros(len(chunks), dtype=bool)
+    chosen[order[:wanted]] = True
+    parts = 2 * np.bincount(chunks[chosen], minlength=1)
+    own = np.bincount(singles, minlength=len(parts))
+    parts = np.pad(parts, (0, len(own) - len(parts))) + own
+    large = int(np.argmax(parts))
+    if parts[large] <= wanted + half:
+        return chosen
+    inside, outside = order[chunks[order] == large], order[chunks[order] != large]
+    # As many parts of the large document as of all others together: from_large = from_others + lead.
+    lead = (len(singles) - 2 * int(own[large])) // 2
+    wanted = max(wanted, -lead)
+    wanted += (wanted + lead) % 2
+    from_large = min((wanted + lead) // 2, len(outside) + lead)
+    from_others = min(wanted - from_large, len(outside))
+    chosen[:] = False
+    chosen[inside[:from_large]] = True
+    chosen[outside[:from_others]] = True
+    if from_large + from_others < wanted:
+        logger.warning(
+            "one document owns most of the text: only %d of %d rows, not half, can have a B from another document; "
+            "cut it into several documents",
+            from_large + from_others + half,
+            len(chunks) + half,
+        )
+    return chosen
+
+
+def _givers(
+    own: Pairs, lengths: NDArray[np.int32], documents: Int64Array, key_a: np.uint64, key_b: np.uint64
+) -> Int64Array:
+    """(R,) row that each row has its B from: itself, or, where not next, one of another document; a permutation.
+
+    Long A meet short B, so that little has to be truncated.
+    """
+    rows = np.flatnonzero(~own.is_next)
+    total = np.concatenate([[0], np.cumsum(lengths, dtype=np.int64)])
+    a_tokens = total[own.a_end[rows]] - total[own.a_first[rows]]
+    b_tokens = total[own.b_end[rows]] - total[own.b_first[rows]]
+    by_a = rows[_by_length(-a_tokens, key_a)]
+    by_b = rows[_by_length(b_tokens, key_b)]
+    giver = np.arange(len(own.is_next))
+    giver[by_a] = by_b[partners(documents[own.a_first[by_a]], documents[own.b_first[by_b]])]
+    return giver
+
+
+def _by_length(tokens: Int64Array, key: np.uint64) -> Int64Array:
+    """Ascending by tokens, equal ones in random order."""
+    random = chance.permutation(key, len(tokens))
+    return random[np.argsort(tokens[random], kind="stable")]
+
+
+def partners(a: Int64Array, b: Int64Array) -> Int64Array:
+    """(n,) permutation p, near the identity, with b[p[i]] != a[i] for all i; `a` and `b` are document numbers.
+
+    It exists where no document has more than n entries in both together, which the caller sees to.
+    """
+    p = np.arange(len(a))
+    b = b.copy()
+
+    def swap(i: Int64Array, j: Int64Array) -> None:
+        b[i], b[j] = b[j], b[i]
+        p[i], p[j] = p[j], p[i]
+
+    distance = 1
+    while distance < len(a):
+        for shift in (distance, -distance):
+            same = np.flatnonzero(a == b)
+            if not len(same):
+                return p
+            near = same + shift
+            inside = (near >= 0) & (near < len(a))
+            i, j = same[inside], near[inside]
+            free = (a[j] != b[j]) & (b[j] != a[i]) & (b[i] != a[j])
+            swap(i[free], j[free])
+        distance *= 2
+    for document in np.unique(a[a == b]):
+        # Entries that the document has no part in number at least as many as its collisions, and take any of them.
+        i = np.flatnonzero((a == document) & (b == document))
+        swap(i, np.flatnonzero((a != document) & (b != document))[: len(i)])
+    return p

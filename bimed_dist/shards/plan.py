@@ -1,0 +1,170 @@
+"""Epoch plan: which tokens form segment A and B of each row, the next-sentence label, and the order of rows.
+
+A plan is a function of (seed, epoch, shards, max_length, pairing) alone, and the number of rows is the same in every
+epoch, so that step -> (epoch, step in the epoch) is a division. Plans are cached below the shards folder.
+"""
+
+import json
+import logging
+import os
+import shutil
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bimed_dist.errors import ConfigError, DataError
+from bimed_dist.manifest import digest_of
+from bimed_dist.shards import chance
+from bimed_dist.shards.pairing import Pairs, segment_pairs, sentence_pairs
+from bimed_dist.shards.reading import ShardSet
+
+logger = logging.getLogger(__name__)
+
+Pairing = Literal["segments", "sentences"]
+SPECIALS_PER_ROW = 3
+_VERSION = 1
+"""Raised whenever the same arguments give another plan, so that old cached plans are not used."""
+_COLUMNS = ("a_start", "a_length", "b_start", "b_length", "is_next", "language", "source", "order")
+_COUNTS = ("unused_sentences", "truncated_tokens")
+
+
+@dataclass(frozen=True, kw_only=True)
+class EpochPlan:
+    """R rows of one epoch, each two pieces of text; row r is the r-th entry of every column but `order`."""
+
+    a_start: NDArray[np.int64]
+    """(R,) Global token position of segment A."""
+    a_length: NDArray[np.int32]
+    """(R,) Tokens of A after truncation: a_length + b_length + 3 <= max_length."""
+    b_start: NDArray[np.int64]
+    b_length: NDArray[np.int32]
+    is_next: NDArray[np.bool_]
+    """(R,) Whether B follows A in the same document; otherwise B is from another document."""
+    language: NDArray[np.int8]
+    """(R,) Language of A's first sentence, index into ShardSet.languages."""
+    source: NDArray[np.int16]
+    """(R,) Source of A, index into ShardSet.sources."""
+    order: NDArray[np.int64]
+    """(R,) Row numbers in the order in which they are trained on."""
+    epoch: int
+    unused_sentences: int
+    """Sentences without a partner in another document, in this epoch."""
+    truncated_tokens: int
+    """Tokens of used sentences that found no room in their row."""
+
+    @property
+    def num_rows(self) -> int:
+        return len(self.order)
+
+    def lengths(self, rows: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Tokens of `rows`, special tokens included."""
+        return self.a_length[rows].astype(np.int64) + self.b_length[rows] + SPECIALS_PER_ROW
+
+
+def epoch_plan(shards: ShardSet, *, seed: int, epoch: int, max_length: int, pairing: Pairing) -> EpochPlan:
+    """Compute the plan of one epoch.
+
+    `segments` (BERT, Devlin et al. 2019): documents are cut into runs of whole sentences that fill a row; each run is
+    cut in two at a random sentence border, and half of the rows exchange their B among each other. Every sentence is
+    in exactly one row of an epoch. `sentences` (KM-BERT, Kim et al. 2022): A is every sentence that has a successor, B
+    is the successor or a random sentence of another document.
+
+    Raises ConfigError for a max_length without room, DataError where no two documents can be paired.
+    """
+    budget = max_length - SPECIALS_PER_ROW
+    if budget < 2:
+        raise ConfigError(f"max_length={max_length} has no room for two tokens and {SPECIALS_PER_ROW} special ones")
+    documents = shards.num_documents
+    if documents < 2:
+        raise DataError(
+            f"the {shards.split} split of {shards.folder} has {documents} document; next-sentence rows need "
+            "two or more: add documents, or cut the text into several (for .txt sources see `document`)"
+        )
+    make = segment_pairs if pairing == "segments" else sentence_pairs
+    pairs = make(shards.sentence_length, shards.sentence_document, seed=seed, epoch=epoch, budget=budget)
+    if not len(pairs.a_first):
+        raise DataError(
+            f"the {shards.split} split of {shards.folder} makes no row with pairing={pairing}: no document has two "
+            "sentences; use pairing=segments or other text"
+        )
+    return _plan(shards, pairs, seed=seed, epoch=epoch, budget=budget)
+
+
+def _plan(shards: ShardSet, pairs: Pairs, *, seed: int, epoch: int, budget: int) -> EpochPlan:
+    bounds = np.append(shards.sentence_start, shards.num_tokens)
+    a_start, b_start = bounds[pairs.a_first], bounds[pairs.b_first]
+    a_all, b_all = bounds[pairs.a_end] - a_start, bounds[pairs.b_end] - b_start
+    a_length, b_length = truncated(a_all, b_all, budget)
+    return EpochPlan(
+        a_start=a_start,
+        a_length=a_length.astype(np.int32),
+        b_start=b_start,
+        b_length=b_length.astype(np.int32),
+        is_next=pairs.is_next,
+        language=shards.sentence_language[pairs.a_first],
+        source=shards.sentence_source[pairs.a_first],
+        order=chance.permutation(chance.key("order", seed=seed, epoch=epoch), len(a_start)),
+        epoch=epoch,
+        unused_sentences=pairs.unused_sentences,
+        truncated_tokens=int((a_all + b_all).sum() - (a_length + b_length).sum()),
+    )
+
+
+def truncated(a: NDArray[np.int64], b: NDArray[np.int64], budget: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Lengths after tokens were taken from the end of the longer segment until both fit into `budget`."""
+    b_kept = np.minimum(b, np.maximum(budget // 2, budget - a))
+    return np.minimum(a, budget - b_kept), b_kept
+
+
+def load_plan(shards: ShardSet, *, seed: int, epoch: int, max_length: int, pairing: Pairing) -> EpochPlan:
+    """The plan of `epoch_plan`, memory-mapped from `plans/DIGEST` in the shards folder; written there first if needed.
+
+    Several processes may do so at once: each writes its own temporary folder, the first rename wins.
+    """
+    arguments = {"seed": seed, "epoch": epoch, "max_length": max_length, "pairing": pairing}
+    named = {"version": _VERSION, "shards": shards.digest, "split": shards.split, **arguments}
+    folder = shards.folder / "plans" / digest_of(named)[:16]
+    if not folder.is_dir():
+        plan = epoch_plan(shards, seed=seed, epoch=epoch, max_length=max_length, pairing=pairing)
+        try:
+            _write(plan, folder)
+        except OSError as error:
+            logger.warning("the plan of epoch %d stays in memory: can't write %s (%s)", epoch, folder, error.strerror)
+            return plan
+    return _read(folder, epoch)
+
+
+def _write(plan: EpochPlan, folder: Path) -> None:
+    folder.parent.mkdir(exist_ok=True)
+    temporary = Path(tempfile.mkdtemp(prefix=f"{folder.name}.", suffix=".partial", dir=folder.parent))
+    try:
+        for name in _COLUMNS:
+            with (temporary / f"{name}.npy").open("wb") as file:
+                np.save(file, getattr(plan, name))
+                file.flush()
+                os.fsync(file.fileno())
+        counts = {name: getattr(plan, name) for name in _COUNTS}
+        (temporary / "counts.json").write_text(json.dumps(counts), encoding="utf-8")
+        temporary.chmod(0o755)
+        try:
+            temporary.rename(folder)
+        except OSError:
+            # Another process was first, with the same content.
+            if not folder.is_dir():
+                raise
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+
+
+def _read(folder: Path, epoch: int) -> EpochPlan:
+    try:
+        # A plain ndarray over the map: indexing np.memmap itself costs several times as much.
+        columns = {name: np.load(folder / f"{name}.npy", mmap_mode="r").view(np.ndarray) for name in _COLUMNS}
+        counts = json.loads((folder / "counts.json").read_text(encoding="utf-8"))
+        return EpochPlan(**columns, epoch=epoch, **counts)
+    except (OSError, ValueError, TypeError) as error:
+        raise DataError(f"the cached plan {folder} is damaged ({error}); remove it and run again") from None

@@ -1,0 +1,220 @@
+"""A split of a shards folder as numpy views of memory-mapped Arrow files; nothing is copied or loaded up front.
+
+Tokens have one global position: shards follow each other in the order of their numbers. So (start, length) names a
+piece of text, whichever file it is in.
+"""
+
+import json
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from bimed_dist.errors import DataError
+from bimed_dist.manifest import read_manifest, write_json
+
+Split = Literal["train", "held_out"]
+TOKENS_NAME = "tokens.json"
+
+
+@dataclass(frozen=True, kw_only=True)
+class TokenTable:
+    """What rows and masking need to know of the tokenizer, so that nothing after this stage has to load it."""
+
+    vocabulary_size: int
+    pad: int
+    unknown: int
+    cls: int
+    sep: int
+    mask: int
+    special_ids: tuple[int, ...]
+    """All special ids, ascending, the five above included."""
+    continuing_ids: tuple[int, ...]
+    """Ids of pieces that start with ##, ascending."""
+
+    @cached_property
+    def is_special(self) -> NDArray[np.bool_]:
+        """(vocabulary_size,)"""
+        return _flags(self.special_ids, self.vocabulary_size)
+
+    @cached_property
+    def continues_word(self) -> NDArray[np.bool_]:
+        """(vocabulary_size,) Whether the piece continues the word of the piece before it."""
+        return _flags(self.continuing_ids, self.vocabulary_size)
+
+    @cached_property
+    def ordinary_ids(self) -> NDArray[np.int64]:
+        """Ids that are not special, ascending."""
+        return np.flatnonzero(~self.is_special)
+
+    def write(self, folder: Path) -> None:
+        write_json(folder / TOKENS_NAME, asdict(self))
+
+    @classmethod
+    def read(cls, folder: Path) -> "TokenTable":
+        path = folder / TOKENS_NAME
+        try:
+            fields = json.loads(path.read_text(encoding="utf-8"))
+            return cls(**{name: tuple(value) if isinstance(value, list) else value for name, value in fields.items()})
+        except (OSError, ValueError, TypeError, AttributeError) as error:
+            raise DataError(f"{path} can't be read ({type(error).__name__}); build the shards again") from None
+
+
+def _flags(ids: tuple[int, ...], size: int) -> NDArray[np.bool_]:
+    flags = np.zeros(size, dtype=bool)
+    flags[list(ids)] = True
+    return flags
+
+
+@dataclass(frozen=True)
+class _Shard:
+    path: Path
+    tokens: NDArray[np.unsignedinteger]
+    offsets: NDArray[np.int32]
+    """(sentences + 1,) positions in `tokens`."""
+    batch: pa.RecordBatch
+
+    def column(self, name: str) -> pa.Array:
+        return self.batch.column(self.batch.schema.get_field_index(name))
+
+
+class ShardSet:
+    """All shards of one split; S sentences, ordered as in the corpus.
+
+    `sentence_*` arrays are made when first asked for: training on a cached plan never touches them.
+    """
+
+    def __init__(self, folder: Path, split: str, digest: str, tokens: TokenTable, shards: list[_Shard]) -> None:
+        self.folder = folder
+        self.split = split
+        self.digest = digest
+        """Digest of the folder's manifest."""
+        self.tokens = tokens
+        self._shards = shards
+        self._bounds = np.cumsum([0, *(len(shard.tokens) for shard in shards)], dtype=np.int64)
+        self.num_tokens = int(self._bounds[-1])
+        self.num_sentences = sum(shard.batch.num_rows for shard in shards)
+
+    @classmethod
+    def open(cls, folder: Path, split: Split) -> "ShardSet":
+        """Map the shards of `split`. Contents are not hashed here: `manifest.verified(folder)` does that.
+
+        Raises DataError where the folder is unfinished, a shard is missing, or Arrow can't parse one.
+        """
+        manifest = read_manifest(folder)
+        listed = sorted(name for name in manifest.files if name.startswith(f"{split}-") and name.endswith(".arrow"))
+        if not listed:
+            raise DataError(f"{folder} has no {split} shards; is it a shards folder? Build it with the shards stage")
+        tokens = TokenTable.read(folder)
+        shards = [_open_shard(folder / name) for name in listed]
+        first = shards[0].batch.schema.field("input_ids").type
+        for shard in shards:
+            if shard.batch.schema.field("input_ids").type != first:
+                raise DataError(f"{shard.path} has another token type than {shards[0].path}; build the shards again")
+        return cls(folder, split, manifest.digest, tokens, shards)
+
+    @cached_property
+    def sentence_start(self) -> NDArray[np.int64]:
+        """(S,) Global position of each sentence's first token; each ends where the next one starts."""
+        parts = zip(self._shards, self._bounds[:-1], strict=True)
+        return np.concatenate([shard.offsets[:-1] + bound for shard, bound in parts])
+
+    @cached_property
+    def sentence_length(self) -> NDArray[np.int32]:
+        """(S,) Tokens of each sentence, at least 1."""
+        return np.concatenate([np.diff(shard.offsets) for shard in self._shards])
+
+    @cached_property
+    def sentence_document(self) -> NDArray[np.int64]:
+        """(S,) Ascending number of each sentence's document."""
+        return np.concatenate([shard.column("document").to_numpy() for shard in self._shards])
+
+    @property
+    def num_documents(self) -> int:
+        return int(self._shards[-1].column("document")[-1].as_py()) + 1
+
+    @cached_property
+    def languages(self) -> tuple[str, ...]:
+        """Names that `sentence_language` counts into."""
+        return self._names("language")
+
+    @cached_property
+    def sources(self) -> tuple[str, ...]:
+        """Names that `sentence_source` counts into."""
+        return self._names("source")
+
+    @cached_property
+    def sentence_language(self) -> NDArray[np.int8]:
+        """(S,) Index into `languages`."""
+        return self._codes("language", self.languages, np.int8)
+
+    @cached_property
+    def sentence_source(self) -> NDArray[np.int16]:
+        """(S,) Index into `sources`."""
+        return self._codes("source", self.sources, np.int16)
+
+    def gather(self, starts: NDArray[np.integer], lengths: NDArray[np.integer]) -> NDArray[np.unsignedinteger]:
+        """Tokens of the pieces one after another, (lengths.sum(),), in the type they are stored in.
+
+        A piece must not cross a document's border, so it lies in one shard.
+        """
+        shard = np.searchsorted(self._bounds, starts, side="right") - 1
+        if len(starts) and (shard == shard[0]).all():
+            first = shard[0]
+            return self._shards[first].tokens.take(ranges(starts - self._bounds[first], lengths))
+        starts = starts - self._bounds[shard]
+        pieces = zip(shard.tolist(), starts.tolist(), (starts + lengths).tolist(), strict=True)
+        tokens = [one.tokens for one in self._shards]
+        return np.concatenate([tokens[k][start:end] for k, start, end in pieces] or [tokens[0][:0]])
+
+    def _names(self, column: str) -> tuple[str, ...]:
+        return tuple(sorted({name for shard in self._shards for name in shard.column(column).dictionary.to_pylist()}))
+
+    def _codes(self, column: str, names: tuple[str, ...], dtype: type) -> NDArray[Any]:
+        parts = []
+        for shard in self._shards:
+            array = shard.column(column)
+            here = np.array([names.index(name) for name in array.dictionary.to_pylist()], dtype=dtype)
+            parts.append(here[array.indices.to_numpy()])
+        return np.concatenate(parts)
+
+
+def ranges(starts: NDArray[np.integer], lengths: NDArray[np.integer]) -> NDArray[np.int64]:
+    """start, start + 1, ... start + length - 1 of every piece, one after another."""
+    ends = np.cumsum(lengths)
+    shift = starts - ends
+    shift += lengths
+    positions = np.repeat(shift, lengths)
+    positions += np.arange(len(positions))
+    return positions
+
+
+def _open_shard(path: Path) -> _Shard:
+    try:
+        with pa.ipc.open_stream(pa.memory_map(str(path))) as reader:
+            batches = list(_batches(reader.read_next_batch))
+        if len(batches) != 1:
+            raise pa.ArrowInvalid(f"{len(batches)} record batches instead of 1")
+        batch = batches[0]
+        batch.validate()
+        ids = batch.column(batch.schema.get_field_index("input_ids"))
+        offsets, tokens = ids.offsets.to_numpy(zero_copy_only=True), ids.values.to_numpy(zero_copy_only=True)
+    except (OSError, pa.ArrowException, AttributeError, IndexError) as error:
+        reason = f"{type(error).__name__}: {error}"
+        raise DataError(f"{path} is not a readable shard ({reason}); build the shards again") from None
+    if len(offsets) < 2 or offsets[0] != 0 or offsets[-1] != len(tokens) or (np.diff(offsets) < 1).any():
+        raise DataError(f"{path} is damaged: its sentences don't tile its tokens; build the shards again")
+    return _Shard(path, tokens, offsets, batch)
+
+
+def _batches(read_next: Callable[[], pa.RecordBatch]) -> Any:
+    while True:
+        try:
+            yield read_next()
+        except StopIteration:
+            return

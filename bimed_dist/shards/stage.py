@@ -1,0 +1,169 @@
+"""corpus/NAME -> shards/NAME: every sentence encoded once, in the order of the corpus, both splits.
+
+The folder holds {train,held_out}-NNNNN.arrow, tokens.json (see reading.TokenTable) and a copy of the tokenizer.
+"""
+
+import json
+import logging
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from tqdm import tqdm
+
+from bimed_dist import manifest
+from bimed_dist.config import Recipe
+from bimed_dist.errors import ConfigError, DataError
+from bimed_dist.shards.encoding import Encoder
+from bimed_dist.shards.writing import EncodedDocument, ShardWriter
+from bimed_dist.workspace import locate
+
+logger = logging.getLogger(__name__)
+
+SPLITS = ("train", "held_out")
+_SENTENCES_AT_ONCE = 8192
+_LARGEST_SHARD = 2**30
+"""Offsets in a shard are 32 bits wide."""
+
+
+@dataclass
+class SplitCounts:
+    documents: int = 0
+    sentences: int = 0
+    tokens: int = 0
+    unknown: int = 0
+    empty_sentences: int = 0
+    """Sentences without a single token: blanks and control characters only."""
+    by_language: dict[str, Counter[str]] = field(default_factory=dict)
+    by_source: dict[str, Counter[str]] = field(default_factory=dict)
+
+
+def run(recipe: Recipe, name: str, work: Path) -> manifest.Outcome:
+    """Build `work/shards/NAME`, or find it finished.
+
+    Raises DataError where the corpus is unfinished, damaged or empty, ConfigError for a tokenizer that does not fit.
+    """
+    settings = recipe.shards[name]
+    if settings.shard_tokens > _LARGEST_SHARD:
+        raise ConfigError(f"shards.{name}.shard_tokens={settings.shard_tokens} is above {_LARGEST_SHARD}; lower it")
+    corpus = work / "corpus" / settings.corpus
+    tokenizer = locate(settings.tokenizer, recipe, work)
+    inputs = {
+        f"corpus/{settings.corpus}": manifest.verified(corpus).digest,
+        settings.tokenizer: tokenizer.digest,
+    }
+    return manifest.build(
+        work / "shards" / name,
+        stage="shards",
+        settings={"seed": recipe.seed, **settings.model_dump(mode="json")},
+        inputs=inputs,
+        make=lambda folder: write_shards(corpus, tokenizer.location, folder, settings.shard_tokens),
+    )
+
+
+def write_shards(corpus: Path, tokenizer: str, folder: Path, shard_tokens: int) -> dict[str, Any]:
+    """Encode both splits of `corpus` into the empty `folder`; returns the counts of the manifest."""
+    encoder = Encoder(tokenizer)
+    train, held_out = (_write_split(corpus, split, encoder, folder, shard_tokens) for split in SPLITS)
+    encoder.table.write(folder)
+    encoder.save(folder / "tokenizer")
+    return {
+        "sentences": train.sentences,
+        "tokens": train.tokens,
+        "documents": train.documents,
+        "held_out_sentences": held_out.sentences,
+        "held_out_tokens": held_out.tokens,
+        "held_out_documents": held_out.documents,
+        "empty_dropped": train.empty_sentences + held_out.empty_sentences,
+        "unknown_share": round(train.unknown / train.tokens, 6),
+        "vocabulary_size": encoder.table.vocabulary_size,
+        "by_language": {key: dict(train.by_language[key]) for key in sorted(train.by_language)},
+        "by_source": {key: dict(train.by_source[key]) for key in sorted(train.by_source)},
+    }
+
+
+def _write_split(corpus: Path, split: str, encoder: Encoder, folder: Path, shard_tokens: int) -> SplitCounts:
+    path = corpus / f"{split}.jsonl"
+    counts = SplitCounts()
+    with ShardWriter(folder, split, shard_tokens) as writer:
+        for documents in _batches(tqdm(_documents(path), desc=f"encoding {split}", unit=" documents", disable=None)):
+            sentences = [s for document in documents for paragraph in document["paragraphs"] for s in paragraph]
+            tokens, lengths = encoder.encode(sentences)
+            counts.unknown += int((tokens == encoder.table.unknown).sum())
+            for encoded in _split_documents(documents, tokens, lengths, counts):
+                writer.add(encoded)
+    counts.documents, counts.sentences, counts.tokens = writer.num_documents, writer.num_sentences, writer.num_tokens
+    if not counts.sentences:
+        raise DataError(
+            f"{path} gives no sentence with a token; the {split} split needs documents: add text, or change "
+            "held_out_share of the corpus"
+        )
+    if counts.empty_sentences:
+        logger.info("%s: %d sentences without a token were dropped", path, counts.empty_sentences)
+    return counts
+
+
+def _split_documents(
+    documents: list[dict[str, Any]],
+    tokens: NDArray[np.unsignedinteger],
+    lengths: NDArray[np.int32],
+    counts: SplitCounts,
+) -> Iterator[EncodedDocument]:
+    """Cut a batch of encoded sentences back into documents, without empty sentences and empty documents."""
+    sentences = [sum(map(len, document["paragraphs"])) for document in documents]
+    borders = np.cumsum([0, *sentences])
+    token_borders = np.concatenate([[0], np.cumsum(lengths, dtype=np.int64)])[borders]
+    ranges = zip(pairwise(borders.tolist()), pairwise(token_borders.tolist()), documents, strict=True)
+    for (first, end), (start, stop), document in ranges:
+        all_lengths = lengths[first:end]
+        kept = all_lengths > 0
+        counts.empty_sentences += int((~kept).sum())
+        if not kept.any():
+            continue
+        languages = [language for paragraph in document["languages"] for language in paragraph]
+        for language, length in zip(languages, all_lengths.tolist(), strict=True):
+            if length:
+                counts.by_language.setdefault(language, Counter()).update(sentences=1, tokens=length)
+        of_source = counts.by_source.setdefault(document["source"], Counter())
+        of_source.update(sentences=int(kept.sum()), tokens=stop - start)
+        yield EncodedDocument(
+            tokens=tokens[start:stop],
+            lengths=all_lengths[kept],
+            languages=[language for language, keep in zip(languages, kept.tolist(), strict=True) if keep],
+            source=document["source"],
+        )
+
+
+def _batches(documents: Iterator[dict[str, Any]]) -> Iterator[list[dict[str, Any]]]:
+    batch, sentences = [], 0
+    for document in documents:
+        batch.append(document)
+        sentences += sum(map(len, document["paragraphs"]))
+        if sentences >= _SENTENCES_AT_ONCE:
+            yield batch
+            batch, sentences = [], 0
+    if batch:
+        yield batch
+
+
+def _documents(path: Path) -> Iterator[dict[str, Any]]:
+    if not path.is_file():
+        raise DataError(f"{path} is missing; build the corpus again")
+    with path.open(encoding="utf-8") as file:
+        for number, line in enumerate(file, start=1):
+            try:
+                document = json.loads(line)
+                fits = [list(map(len, document[key])) for key in ("paragraphs", "languages")]
+                is_whole = isinstance(document["source"], str) and fits[0] == fits[1]
+            except (ValueError, KeyError, TypeError) as error:
+                raise DataError(
+                    f"{path}, line {number}: no document ({type(error).__name__}); build it again"
+                ) from None
+            if not is_whole:
+                raise DataError(f"{path}, line {number}: sentences and languages don't match; build the corpus again")
+            yield document

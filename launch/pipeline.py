@@ -1,0 +1,65 @@
+import subprocess
+import sys
+from pathlib import Path
+
+import click
+from options import stage_command, state_line, summary_line
+
+from bimed_dist.corpus import stage as corpus
+from bimed_dist.errors import BimedError
+from bimed_dist.evaluation import stage as evaluation
+from bimed_dist.manifest import Outcome, read_manifest
+from bimed_dist.model import stage as model
+from bimed_dist.pretraining import stage as pretraining
+from bimed_dist.report import stage as report
+from bimed_dist.shards import stage as shards
+from bimed_dist.vocabulary import stage as vocabulary
+from bimed_dist.workspace import stage_order
+
+REPOSITORY = Path(__file__).resolve().parent.parent
+NAMED = {"corpus": corpus, "vocabulary": vocabulary, "shards": shards, "model": model}
+
+
+@stage_command
+@click.pass_context
+def main(context, recipe, work, dry_run):
+    """Run every stage of RECIPE in order; finished stages are left alone, an interrupted run continues."""
+    order = stage_order(recipe)
+    for number, (stage, name) in enumerate(order, start=1):
+        if dry_run:
+            click.echo(state_line(stage, name, work))
+            continue
+        click.echo(f"[{number}/{len(order)}] {stage}{'/' + name if name else ''}")
+        if stage in NAMED:
+            outcome = NAMED[stage].run(recipe, name, work)
+        elif stage == "pretraining":
+            outcome = pretrain(recipe, name, work, context.params)
+        else:
+            outcome = {"evaluation": evaluation, "report": report}[stage].run(recipe, work)
+        click.echo(f"[{number}/{len(order)}] {summary_line(outcome)}")
+    if recipe.report is not None and not dry_run:
+        click.echo(report.main_table_text(work))
+        click.echo(f"report: {work / 'report' / 'index.html'}")
+
+
+def pretrain(recipe, name, work, params):
+    """Check here, so that mistakes are found before processes are started; then train in processes of its own."""
+    done = pretraining.check(recipe, name, work, resume="auto")
+    if done is not None:
+        return done
+    program = [str(REPOSITORY / "launch" / "pretrain.py"), str(params["recipe_path"].absolute()), "--work", str(work)]
+    program += ["--name", name, "--resume", "auto", *(part for o in params["overrides"] for part in ("--set", o))]
+    config = recipe.pretraining[name].accelerate_config
+    launcher = [sys.executable]
+    if config is not None:
+        path = REPOSITORY / "ds_configs" / "accelerate" / config
+        launcher += ["-m", "accelerate.commands.launch", "--config_file", str(path), "--main_process_port", "0"]
+    result = subprocess.run([*launcher, *program], cwd=REPOSITORY)
+    if result.returncode:
+        raise BimedError(f"pre-training {name} ended with exit code {result.returncode}; the reason is above")
+    folder = pretraining.folder_of(name, work)
+    return Outcome(folder, read_manifest(folder), was_done=False)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,37 @@
+import json
+import os
+
+import click
+from options import names_to_run, stage_command, state_line, summary_line
+
+from bimed_dist.errors import ConfigError
+from bimed_dist.pretraining import deepspeed_config, stage
+
+
+@stage_command
+@click.option("--name", help="Which entry of the recipe's section; needed where it has several.")
+@click.option("--resume", type=click.Choice(stage.RESUME_CHOICES), default="never", show_default=True)
+def main(recipe, work, dry_run, name, resume):
+    """Pre-train one model of RECIPE; run by `accelerate launch` or by plain python."""
+    names = names_to_run(recipe, "pretraining", name)
+    if len(names) > 1:
+        raise ConfigError(f"the recipe has several runs, {', '.join(names)}; choose one with --name")
+    if dry_run:
+        show(recipe.pretraining[names[0]], work, names[0])
+        return
+    outcome = stage.run(recipe, names[0], work, resume)
+    if os.environ.get("RANK", "0") == "0":
+        click.echo(summary_line(outcome))
+
+
+def show(settings, work, name):
+    click.echo(state_line("pretraining", name, work))
+    zero_file = deepspeed_config.requested_file()
+    if zero_file is not None:
+        world_size = int(os.environ.get("WORLD_SIZE", "1"))
+        resolved = deepspeed_config.resolve(deepspeed_config.read_zero_file(zero_file), settings, world_size)
+        click.echo(f"DeepSpeed on {world_size} process(es): {json.dumps(resolved, indent=1)}")
+
+
+if __name__ == "__main__":
+    main()

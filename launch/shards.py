@@ -1,0 +1,16 @@
+import click
+from options import names_to_run, stage_command, state_line, summary_line
+
+from bimed_dist.shards import stage
+
+
+@stage_command
+@click.option("--name", help="Only this entry of the recipe's section.")
+def main(recipe, work, dry_run, name):
+    """Write the token shards of RECIPE."""
+    for entry in names_to_run(recipe, "shards", name):
+        click.echo(state_line("shards", entry, work) if dry_run else summary_line(stage.run(recipe, entry, work)))
+
+
+if __name__ == "__main__":
+    main()

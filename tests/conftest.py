@@ -1,0 +1,25 @@
+"""What tests of several stages share: where the repository is, and the folder of open data."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+@pytest.fixture(scope="session")
+def root() -> Path:
+    """The repository."""
+    return ROOT
+
+
+@pytest.fixture(scope="session")
+def open_data() -> Path:
+    """The folder of open data sets; tests that need it carry the mark `data`."""
+    folder = os.environ.get("BIMED_DATA")
+    if folder is None:
+        pytest.skip("set BIMED_DATA to the folder of open data sets (docs/data.md)")
+    if not Path(folder).is_dir():
+        pytest.fail(f"BIMED_DATA={folder} is not a folder")
+    return Path(folder)

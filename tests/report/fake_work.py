@@ -1,0 +1,249 @@
+"""A finished work folder with made-up numbers: real manifests, a failed cell, an n/a cell, Korean and hostile text."""
+
+import json
+import math
+from pathlib import Path
+from typing import Any
+
+from bimed_dist.config import Recipe, parse_recipe
+from bimed_dist.manifest import write_manifest
+
+SCRIPT = "<script>alert(1)</script>"
+ATTRIBUTE = '"onerror="alert(2)'
+MODELS = {
+    "ko-mini": {"folder": "pretraining/ko-mini", "adapted_from": None},
+    "bi-ko-mini": {"folder": "pretraining/bi-ko-mini", "adapted_from": "ko-mini"},
+    "en-mini": {"folder": "pretraining/en-mini", "adapted_from": None},
+    "bi-en-mini": {"folder": "pretraining/bi-en-mini", "adapted_from": "en-mini"},
+}
+SEEDS = [1, 2, 3]
+# task -> (kind, title, language, metric, {split: {model: mean}})
+TASKS: dict[str, tuple[str, str, str, str, dict[str, dict[str, float]]]] = {
+    "korsts": ("sts", "한국어 문장 유사도 (KorSTS)", "ko", "pearson",
+               {"test": {"ko-mini": 0.6512, "bi-ko-mini": 0.6431, "en-mini": 0.1904, "bi-en-mini": 0.6127}}),
+    "stsb": ("sts", "STS-B: English sentence similarity", "en", "pearson",
+             {"test": {"ko-mini": 0.2203, "bi-ko-mini": 0.5871, "en-mini": 0.7012, "bi-en-mini": 0.6871}}),
+    "ct": ("multilabel", f"흉부 CT 판독문 {SCRIPT}", "mixed", "macro_f1",
+           {"test": {"ko-mini": 0.8902, "bi-ko-mini": 0.9460, "en-mini": 0.8123, "bi-en-mini": 0.9312},
+            "external": {"ko-mini": 0.8495, "bi-ko-mini": 0.9288, "en-mini": 0.7711, "bi-en-mini": 0.9011}}),
+    "ner": ("ner", "의료 개체명 인식 (NER)", "ko", "f1",
+            {"test": {"ko-mini": 0.8470, "bi-ko-mini": 0.8660, "en-mini": 0.4210}}),
+    "mlm": ("mlm", "Masked words of held-out documents", "any", "bits_per_character",
+            {"test": {"ko-mini": 2.911, "bi-ko-mini": 2.104, "en-mini": 3.420, "bi-en-mini": 2.215}}),
+    "nsp": ("nsp", "Next or random sentence", "any", "accuracy",
+            {"test": {"ko-mini": 0.697, "bi-ko-mini": 0.955, "bi-en-mini": 0.949}}),
+}  # fmt: skip
+CORPUS_SOURCES = {"textbooks": 1834, "reports": 2600}
+
+
+def recipe(**changes: Any) -> Recipe:
+    run = {"shards": "bilingual", "steps": 2000, "global_batch": 64, "micro_batch": 32}
+    tree = {
+        "name": "demo",
+        "seed": 7,
+        "data": "/somewhere/private",
+        "corpus": {"bilingual": {"sources": [{"kind": "synthetic", "name": n, "documents": 10} for n in CORPUS_SOURCES]}},
+        "vocabulary": {"bilingual": {"corpus": "bilingual", "size": 45_000}},
+        "shards": {
+            "korean": {"corpus": "bilingual", "tokenizer": "vocabulary/bilingual"},
+            "bilingual": {"corpus": "bilingual", "tokenizer": "vocabulary/bilingual"},
+        },
+        "model": {
+            "ko-mini": {
+                "architecture": {"layers": 2, "width": 64, "heads": 2, "feed_forward": 128},
+                "tokenizer": "vocabulary/bilingual",
+            },
+            "bi-ko-mini": {"foundation": "pretraining/ko-mini", "tokenizer": "vocabulary/bilingual"},
+            "bi-en-mini": {"foundation": "pretraining/en-mini", "tokenizer": "vocabulary/bilingual"},
+        },
+        "pretraining": {
+            "ko-mini": {"model": "ko-mini", **run, "shards": "korean"},
+            "en-mini": {"model": "ko-mini", **run},
+            "bi-ko-mini": {"model": "bi-ko-mini", **run},
+            "bi-en-mini": {"model": "bi-en-mini", **run},
+        },
+        "evaluation": {
+            "models": {k: {a: b for a, b in m.items() if b is not None} for k, m in MODELS.items()},
+            "tasks": {name: {"task": name} for name in TASKS},
+            "seeds": SEEDS,
+        },
+        "report": {"title": f"이중언어 의료 BERT 보고서 {ATTRIBUTE} {SCRIPT}"},
+    }
+    return parse_recipe({**tree, **changes}, where="test")
+
+
+def results() -> dict[str, Any]:
+    scores = [
+        score
+        for task, (_, _, _, metric, splits) in TASKS.items()
+        for split, means in splits.items()
+        for model, mean in means.items()
+        for score in _scores(task, model, split, metric, mean)
+    ]
+    comparisons = [
+        _comparison(task, split, metric, means, model)
+        for task, (_, _, _, metric, splits) in TASKS.items()
+        for split, means in splits.items()
+        for model, described in MODELS.items()
+        if described["adapted_from"] in means and model in means
+    ]
+    return {
+        "models": {
+            label: {**model, "digest": "d" * 64, "parameters": 4_400_000, "vocabulary": 45_000 if "bi" in label else 8_000}
+            for label, model in MODELS.items()
+        },
+        "tasks": {task: _task(task) for task in TASKS},
+        "grid": {"learning_rates": [2e-5, 5e-5], "epochs": [2, 4], "seeds": SEEDS, "batch": 32},
+        "scores": scores,
+        "comparisons": comparisons,
+        "failures": [
+            {"task": "ner", "model": "bi-en-mini", "cell": "lr=5e-05,epochs=4,seed=2", "error": f"out of memory {SCRIPT}"}
+        ],
+        "not_applicable": [{"task": "nsp", "model": "en-mini", "reason": "the model has no next-sentence head"}],
+    }
+
+
+def _scores(task: str, model: str, split: str, metric: str, mean: float) -> list[dict[str, Any]]:
+    values = [mean - 0.01, mean, mean + 0.01]
+    tuned = TASKS[task][0] not in ("mlm", "nsp")
+    common = {
+        "task": task,
+        "model": model,
+        "split": split,
+        "values": values,
+        "sd": 0.01,
+        "n": 3,
+        "chosen": {"learning_rate": 5e-5, "epochs": 4} if tuned else None,
+    }
+    main = {**common, "metric": metric, "main": True, "mean": mean, "interval": [mean - 0.021, mean + 0.019]}
+    others = {"sts": ["spearman"], "multilabel": ["micro_f1", "hamming_loss"], "mlm": ["accuracy"]}.get(TASKS[task][0], [])
+    return [main] + [
+        {**common, "metric": other, "main": False, "mean": mean * 0.97, "interval": None} for other in others
+    ]
+
+
+def _comparison(task: str, split: str, metric: str, means: dict[str, float], model: str) -> dict[str, Any]:
+    foundation = MODELS[model]["adapted_from"]
+    difference = means[model] - means[foundation]
+    p = math.exp(-abs(difference) * 100)
+    return {
+        "task": task,
+        "split": split,
+        "metric": metric,
+        "model": model,
+        "foundation": foundation,
+        "difference": difference,
+        "interval": [difference - 0.02, difference + 0.02],
+        "p": p,
+        "p_holm": min(1.0, 3 * p),
+    }
+
+
+def _task(task: str) -> dict[str, Any]:
+    kind, title, language, metric, _ = TASKS[task]
+    return {
+        "task": task,
+        "kind": kind,
+        "title": title,
+        "language": language,
+        "metric": metric,
+        "citation": "Jo et al. 2025, https://doi.org/10.1186/s12911-025-03262-7",
+        "licence": "CC BY-SA 4.0",
+        "labels_from": "rules on the report text" if task == "ct" else "crowd grades",
+        "rows": {"train": 1200, "dev": 300, "test": 1379},
+        "dropped": {"duplicates": 12, "leaked": 3} if task == "ct" else {"duplicates": 0, "leaked": 0},
+        "kept_of": {"train": 5749} if task == "korsts" else {},
+        "notes": ["=HYPERLINK: split 80/10/10 by hash"] if task == "ner" else [],
+    }
+
+
+def build(work: Path, made: Recipe, found: dict[str, Any] | None = None) -> None:
+    """Write every stage of the recipe below `work`, each with its manifest."""
+    for name in made.corpus:
+        _stage(work, "corpus", name, {"train.jsonl": "{}\n"}, _corpus_counts())
+    for name in made.vocabulary:
+        rows = [("Korean subwords", 24_497), ("English subwords", 15_212), ("Digits, symbols, other", 5_286), ("Special tokens", 5)]
+        composition = {"size": 45_000, "rows": [{"item": i, "pieces": n, "share": n / 45_000} for i, n in rows]}
+        counts = {"pieces": 45_000, "fertility": {"ko": 1.83, "en": 1.31}, "unknown_share": 0.00021}
+        _stage(work, "vocabulary", name, {"composition.json": json.dumps(composition)}, counts)
+    for name in made.shards:
+        _stage(work, "shards", name, {}, _shard_counts("ko" if name == "korean" else None))
+    for name, settings in made.model.items():
+        counts = {"rows": 45_000, "copied": 6_204, "mean": 31_811, "normal": 6_985, "random": 0, "parameters": 4_400_000}
+        if settings.architecture is not None:
+            counts = {"rows": 45_000, "copied": 0, "mean": 0, "normal": 0, "random": 45_000, "parameters": 4_400_000}
+        _stage(work, "model", name, {"origins.csv": "id\n"}, counts, settings.model_dump(mode="json"))
+    for i, name in enumerate(made.pretraining):
+        _stage(work, "pretraining", name, {"metrics.jsonl": metrics(i)}, {"steps": 2000})
+    if made.evaluation is not None:
+        found = results() if found is None else found
+        _stage(work, "evaluation", "", {"results.json": json.dumps(found, ensure_ascii=False)}, {"cells": 96})
+
+
+def _stage(
+    work: Path, stage: str, name: str, files: dict[str, str], counts: dict[str, Any], settings: dict[str, Any] | None = None
+) -> None:
+    folder = work / stage / name
+    folder.mkdir(parents=True)
+    for file, content in files.items():
+        (folder / file).write_text(content, encoding="utf-8")
+    write_manifest(
+        folder,
+        stage=stage,
+        name=folder.name,
+        settings={"seed": 7, **(settings or {})},
+        inputs={},
+        counts=counts,
+        files=[folder / file for file in files],
+        seconds=12.5 if stage != "pretraining" else 4211.0,
+    )
+
+
+def metrics(run: int) -> str:
+    """metrics.jsonl of one run; step 1000 was logged twice, before and after a resumption."""
+    lines = []
+    for step in range(0, 2001, 20):
+        left = math.exp(-step / (500 + 100 * run))
+        values = {
+            "mlm_loss": 3.1 + 5 * left + 0.2 * run,
+            "nsp_loss": 0.35 + 0.34 * left,
+            "mlm_accuracy": 0.45 * (1 - left),
+            "nsp_accuracy": 0.5 + 0.4 * (1 - left),
+        }
+        noisy = {key: value + 0.05 * math.sin(step * (run + 3)) for key, value in values.items()}
+        lines.append({"kind": "train", "step": step, "loss": noisy["mlm_loss"] + noisy["nsp_loss"], **noisy})
+        if step % 200 == 0:
+            lines.append({"kind": "validation", "step": step, **values, "by_language": {}})
+        if step == 1000:
+            lines.insert(0, {"kind": "validation", "step": step, **dict.fromkeys(values, 99.0), "by_language": {}})
+    return "".join(json.dumps(line) + "\n" for line in lines)
+
+
+def _corpus_counts() -> dict[str, Any]:
+    return {
+        "documents": 4434,
+        "sentences": 61_209,
+        "characters": 3_912_338,
+        "held_out_documents": 222,
+        "held_out_sentences": 3_018,
+        "duplicates_dropped": 41,
+        "nfc_changed": 3,
+        "empty_dropped": 0,
+        "by_source": {n: {"documents": d, "sentences": 14 * d, "characters": 900 * d} for n, d in CORPUS_SOURCES.items()},
+        "by_language": {
+            language: {"sentences": n, "characters": 60 * n} for language, n in {"ko": 31_000, "en": 18_000, "mixed": 12_209}.items()
+        },
+    }
+
+
+def _shard_counts(only: str | None) -> dict[str, Any]:
+    sentences = {"ko": 31_000, "en": 18_000, "mixed": 12_209} if only is None else {only: 31_000}
+    return {
+        "sentences": sum(sentences.values()),
+        "tokens": 24 * sum(sentences.values()),
+        "documents": 4212,
+        "unknown_share": 0.00021,
+        "vocabulary_size": 45_000,
+        "by_language": {language: {"sentences": n, "tokens": 24 * n} for language, n in sentences.items()},
+        "by_source": {},
+    }
