@@ -347,10 +347,17 @@ def parse_recipe(tree: Mapping[str, Any], where: str) -> Recipe:
         # JSON mode: strict about types, yet takes a list for a tuple.
         return Recipe.model_validate_json(json.dumps(tree))
     except ValidationError as error:
-        lines = [f"  {line}" for problem in error.errors(include_url=False) for line in _lines(problem)]
+        found = error.errors(include_url=False)
+        lines = [f"  {line}" for problem in found if not _is_echo(problem, found) for line in _lines(problem)]
         raise ConfigError(f"{where}: {len(lines)} problem(s)\n" + "\n".join(lines)) from None
     except TypeError as error:
         raise ConfigError(f"{where}: a value is not plain YAML text, number, list or mapping ({error})") from None
+
+
+def _is_echo(problem: Mapping[str, Any], found: Iterable[Mapping[str, Any]]) -> bool:
+    """pydantic counts only valid entries, so a list with one wrong entry is also said to be too short."""
+    loc = problem["loc"]
+    return problem["type"] == "too_short" and any(p["loc"][: len(loc)] == loc and p["loc"] != loc for p in found)
 
 
 def _lines(problem: Mapping[str, Any]) -> list[str]:

@@ -173,6 +173,8 @@ def finished(folder: Path, settings: Mapping[str, Any], inputs: Mapping[str, str
 
     Raises ConfigError where it was finished, or begun, with others: nothing is overwritten.
     """
+    if folder.is_file():
+        raise ConfigError(f"{folder} is a file where a folder is to be made; move it away")
     if (folder / FILE_NAME).is_file():
         manifest = verified(folder)
         _refuse_change(folder, "settings", manifest.settings, settings)

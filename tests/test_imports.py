@@ -17,8 +17,12 @@ ENGINE_FILE = "bimed_dist.pretraining.distributed"
 LAUNCH_OPTIONS = "options"
 """The one module of launch/ that the programs share."""
 TORCH_FREE = ("corpus", "vocabulary", "shards", "report", "evaluation.metrics", "evaluation.statistics")
-# `import evaluate` and `from transformers import AutoTokenizer` load torch by themselves, so only these can promise it.
-LOADS_NO_TORCH = ("config", "manifest", "workspace", "corpus", "vocabulary", "shards", "report", "evaluation.statistics")
+# `import evaluate` and `from transformers import AutoTokenizer` load torch by themselves, so not all of them can
+# promise this: a data worker, a corpus process and a report start without it.
+LOADS_NO_TORCH = (
+    *("config", "manifest", "workspace", "corpus", "vocabulary", "report", "evaluation.statistics"),
+    *("shards.reading", "shards.plan", "shards.masking", "shards.batches"),
+)
 
 
 def module_name(path: Path) -> str:
@@ -47,9 +51,9 @@ def top(names: set[str]) -> set[str]:
 
 
 def is_below(module: str, part: str) -> bool:
-    """`part` is a subpackage (`corpus`), a module or the stem of several (`evaluation.metrics`, `..metrics_ner`)."""
+    """`part` is a subpackage (`corpus`), a module, or the stem of several (`evaluation.metrics`, `metrics_ner`)."""
     name = module.removeprefix("bimed_dist.")
-    return name == part or name.startswith((part + ".", part + "_")) and module.startswith("bimed_dist.")
+    return name == part or name.startswith((part + ".", part + "_"))
 
 
 def library_modules(*parts: str) -> Iterator[str]:
@@ -90,7 +94,10 @@ def test_parts_that_promise_it_never_import_torch():
 
 
 def test_parts_that_promise_it_reach_no_file_that_imports_torch():
-    reached = {m: sorted(r for r in reached_from(m) if "torch" in top(LIBRARY[r])) for m in library_modules(*TORCH_FREE)}
+    reached = {
+        module: sorted(name for name in reached_from(module) if "torch" in top(LIBRARY[name]))
+        for module in library_modules(*TORCH_FREE)
+    }
     assert {module: users for module, users in reached.items() if users} == {}
 
 
@@ -159,11 +166,6 @@ def test_the_library_imports_neither_programs_nor_tests():
     # A program may share its name with a stage (`corpus`), which is imported as bimed_dist.corpus.
     users = {module: sorted(top(names) & outside) for module, names in LIBRARY.items()}
     assert {module: found for module, found in users.items() if found} == {}
-
-
-def test_every_program_stays_thin():
-    long = {name: lines for name in PROGRAMS if (lines := len((LAUNCH / f"{name}.py").read_text().splitlines())) > 200}
-    assert long == {}
 
 
 def test_the_rules_see_imports_inside_functions(tmp_path: Path):

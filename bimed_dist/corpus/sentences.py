@@ -20,12 +20,13 @@ LONGEST_SENTENCE = 2_000
 
 # Abbreviations of clinical notes that sentencex does not know. They may end a sentence, so what follows decides.
 _MEDICAL = frozenset(
-    "approx. bx. cx. diff. dx. esp. fx. hx. incl. max. min. mets. neg. pmh. pmhx. pos. pt. pts. rx. sx. temp. tx. wt. "
-    "b.i.d. p.o. p.r.n. q.d. q.h.s. q.i.d. t.i.d.".split()
+    "adenoca. approx. bx. chemo. cx. diff. dx. esp. fx. hx. incl. max. meta. mets. min. neg. pmh. pmhx. pos. poss. prob. "
+    "pt. pts. rx. susp. sx. temp. tx. wt. b.i.d. p.o. p.r.n. q.d. q.h.s. q.i.d. t.i.d.".split()
 )
 _LIST_MARK = re.compile(r"\(?(?:\d{1,2}|[A-Za-z]|[ivx]{1,4})[.)]|[-*•·▪○●]")
 _WORD = re.compile(r"[^\W_]")
 _LATIN_WORD = re.compile("[A-Za-z]{2,}")
+_WHOLE_WORD = re.compile(r"[a-z]{4,}[.!?]")
 _FORGOTTEN_BLANK = re.compile(r"(?:.*[\s(])?[a-z]+[.!?]\n[A-Z][a-z]*\s.*|.*[가-힣][.!?]\(?\n.*")
 """End of a sentence, a line break, begin of the next: `...of the lung.The ...` but not `FORECAST.ETS` or `svc.Get()`."""
 
@@ -61,15 +62,22 @@ def _korean_parts(lines: list[str]) -> Iterator[list[Part]]:
 
 
 def _split_off_english(part: Part) -> Iterator[Part]:
-    """English sentences before Korean ones, whose ends Kiwi takes for abbreviations: `Both lungs clear. 흉수 없음.`"""
+    """Sentences that end in English words, which Kiwi takes for abbreviations: `Both lungs clear. 흉수 없음.`"""
     text, apart = "", part.apart
     for piece in _english_parts(part.text):
         text += f" {piece.text}" if piece.apart and text else piece.text
-        if not has_hangul(text) and len(_LATIN_WORD.findall(text)) >= 2:
+        if _ends_in_english(text):
             yield Part(text, apart)
             text, apart = "", True
     if text:
         yield Part(text, apart)
+
+
+def _ends_in_english(text: str) -> bool:
+    if not has_hangul(text):
+        return len(_LATIN_WORD.findall(text)) >= 2
+    last_word = text.rpartition(" ")[2]
+    return _WHOLE_WORD.fullmatch(last_word) is not None and last_word not in _MEDICAL
 
 
 def _english_parts(line: str) -> Iterator[Part]:

@@ -45,7 +45,9 @@ class _Masked:
     word: np.ndarray
     """Number of the word that each masked piece is of."""
     characters: np.ndarray
-    """Characters of each masked word, by word number."""
+    """Characters of each word of the window, by word number."""
+    covered: np.ndarray
+    """Characters that each masked piece stands for."""
 
 
 def masked_word_sums(
@@ -80,7 +82,8 @@ def _mask(tokenizer: PreTrainedTokenizerBase, window: Example, seed: int, limit:
     inputs[at] = tokenizer.mask_token_id
     types = np.zeros_like(ids) if "token_type_ids" in found else None
     characters = np.array([len(text) for text in window.texts])
-    return _Masked(Row(inputs, types, np.empty(0)), at, ids[at], word[at], characters)
+    covered = np.array([end - begin for begin, end in encoding.offsets])
+    return _Masked(Row(inputs, types, np.empty(0)), at, ids[at], word[at], characters, covered[at])
 
 
 @torch.inference_mode()
@@ -102,9 +105,8 @@ def _piece_scores(
 
 def _window_sums(item: _Masked, nats: np.ndarray, right: np.ndarray, unknown_id: int | None) -> np.ndarray:
     words = np.unique(item.word)
-    unknown = np.unique(item.word[item.ids == unknown_id]) if unknown_id is not None else np.empty(0, dtype=int)
     wrong = np.unique(item.word[~right])
-    bits = nats.sum() / np.log(2) + UNKNOWN_BITS * item.characters[unknown].sum()
+    bits = nats.sum() / np.log(2) + UNKNOWN_BITS * item.covered[item.ids == unknown_id].sum()
     return np.array(
         [
             bits,
@@ -126,15 +128,20 @@ def sentence_pairs(examples: Sequence[Example], seed: int) -> tuple[list[tuple[s
     """
     rng = np.random.default_rng(seed)
     document = [example.id.rpartition(" sentence ")[0] for example in examples]
+    of_language: dict[str, list[int]] = {}
+    for i, example in enumerate(examples):
+        of_language.setdefault(example.language, []).append(i)
+    for language, members in of_language.items():
+        if len({document[i] for i in members}) < 2:
+            raise DataError(f"a single held-out document in {language}: there is no random sentence from another one")
     pairs: list[tuple[str, str]] = []
     is_next: list[int] = []
     for i, example in enumerate(examples):
-        partners = [
-            j for j, other in enumerate(examples) if document[j] != document[i] and other.language == example.language
-        ]
-        if not partners:
-            raise DataError(f"{example.id}: no other document of its language to draw a random sentence from")
-        pairs += [(example.texts[0], example.texts[1]), (example.texts[0], examples[rng.choice(partners)].texts[1])]
+        partners = of_language[example.language]
+        other = partners[rng.integers(len(partners))]
+        while document[other] == document[i]:
+            other = partners[rng.integers(len(partners))]
+        pairs += [(example.texts[0], example.texts[1]), (example.texts[0], examples[other].texts[1])]
         is_next += [1, 0]
     return pairs, np.array(is_next)
 

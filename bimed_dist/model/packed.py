@@ -61,16 +61,17 @@ class PackedPretraining(nn.Module):
         self.model = model
 
     def forward(self, batch: MicroBatch) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        """(MLM losses (M,), NSP losses (B,), right MLM guesses (M,), right NSP guesses (B,)), all float32.
+        """(MLM losses (M,), NSP losses (B,), right MLM guesses (M,), right NSP guesses (B,)), float32 or finer.
 
         One value per masked token and per pair, not means: only the caller knows how many the global batch has.
         """
         hidden = self.encode(batch)[0]  # (T, D)
         heads, bert = self.model.cls, self.model.bert
-        mlm_logits = heads.predictions(hidden.index_select(0, batch.masked_positions)).float()  # (M, V)
+        mlm_logits = heads.predictions(hidden.index_select(0, batch.masked_positions))  # (M, V)
         first = hidden.index_select(0, batch.pair_starts)  # (B, D)
         # BertPooler reads [:, 0] of a (B, L, D) batch, so each pair's first token is given as a row of length one.
-        nsp_logits = heads.seq_relationship(bert.pooler(first[:, None, :])).float()  # (B, 2)
+        nsp_logits = heads.seq_relationship(bert.pooler(first[:, None, :]))  # (B, 2)
+        mlm_logits, nsp_logits = (x.to(torch.promote_types(x.dtype, torch.float32)) for x in (mlm_logits, nsp_logits))
         return (
             cross_entropy(mlm_logits, batch.mlm_labels, reduction="none"),
             cross_entropy(nsp_logits, batch.nsp_labels, reduction="none"),

@@ -130,20 +130,30 @@ def _draw(axes: Axes, lines: Sequence[Mapping[str, Any]], kind: str, key: str, *
 
 
 def change_figure(rows: Sequence[MainRow], korean: str | None) -> str | None:
-    """Foundation (ring) and adapted model (dot) of every row whose score is at most 1, higher being better; or None."""
-    shown = [row for row in rows if row.difference is not None and not row.lower_is_better]
-    if not shown:
+    """Foundation (ring) and adapted model (dot) of every compared row whose score is better when higher, or None."""
+    groups: dict[str, list[MainRow]] = {}
+    for row in rows:
+        if row.difference is not None and not row.lower_is_better:
+            groups.setdefault(_heading(row, korean), []).append(row)
+    if not groups:
         return None
+    places = len(groups) + sum(map(len, groups.values()))
     family = [korean, "DejaVu Sans"] if korean else ["DejaVu Sans"]
     with matplotlib.rc_context({**_STYLE, "font.family": family, "axes.grid.axis": "x"}):
-        figure = Figure(figsize=(5.6, 0.75 + 0.3 * len(shown)), layout="constrained")
+        figure = Figure(figsize=(5.6, 0.65 + 0.23 * places), layout="constrained")
         axes = figure.subplots()
-        for y, row in enumerate(shown):
-            _draw_change(axes, y, row)
-        axes.set_yticks(range(len(shown)), _labels(shown, korean))
-        axes.tick_params(axis="y", length=0, labelcolor=_INK)
+        names: dict[int, str] = {}
+        top = 0
+        for heading, group in groups.items():
+            axes.text(0, top, _shortened(heading), transform=axes.get_yaxis_transform(), va="center")
+            for y, row in enumerate(group, start=top + 1):
+                names[y] = _shortened(row.model, 24)
+                _draw_change(axes, y, row)
+            top += 1 + len(group)
+        axes.set_yticks(list(names), names.values())
+        axes.tick_params(axis="y", length=0)
         axes.spines["left"].set_visible(False)
-        axes.set_ylim(len(shown) - 0.4, -0.6)
+        axes.set_ylim(places - 0.4, -0.6)
         axes.set_xlabel("score (ring: foundation, dot: adapted model)")
         return _svg(figure, "change", "Score of each foundation and of the model adapted from it, by task")
 
@@ -152,21 +162,21 @@ def _draw_change(axes: Axes, y: int, row: MainRow) -> None:
     before, after = row.foundation_score.mean, row.model_score.mean
     color = _LOSS if row.gain < 0 else _GAIN
     axes.plot([before, after], [y, y], color=color, linewidth=2.2, zorder=2)
-    axes.plot([before], [y], "o", markersize=6, markerfacecolor=_PAPER, markeredgecolor=_MUTED, zorder=3)
-    axes.plot([after], [y], "o", markersize=6.5, color=color, zorder=4)
+    axes.plot([before], [y], "o", markersize=5.5, markerfacecolor=_PAPER, markeredgecolor=_MUTED, zorder=3)
+    axes.plot([after], [y], "o", markersize=6, color=color, zorder=4)
 
 
-def _labels(rows: Sequence[MainRow], korean: str | None) -> list[str]:
-    labels = [f"{row.title} · {row.split} · {row.model}" for row in rows]
-    if korean or not any(map(_HANGUL.search, labels)):
-        return [_shortened(label) for label in labels]
-    log.info("no font with Hangul is installed (such as fonts-nanum): the figure names tasks by their short names")
-    return [_shortened(f"{row.task} · {row.split} · {row.model}") for row in rows]
+def _heading(row: MainRow, korean: str | None) -> str:
+    title = row.title
+    if korean is None and _HANGUL.search(title):
+        log.info("no font with Hangul is installed (such as fonts-nanum): the figure calls a task %s", row.task)
+        title = row.task
+    return f"{_shortened(title, 48)} · {metric_name(row.metric)}" + ("" if row.split == "test" else f" · {row.split}")
 
 
-def _shortened(label: str) -> str:
+def _shortened(label: str, length: int = 90) -> str:
     # matplotlib would read $...$ as mathematics.
-    return (label if len(label) <= 48 else label[:47] + "…").replace("$", r"\$")
+    return (label if len(label) <= length else label[: length - 1] + "…").replace("$", r"\$")
 
 
 def _svg(figure: Figure, name: str, label: str) -> str:

@@ -140,8 +140,9 @@ def _tasks(results: Mapping[str, Any]) -> Section:
 def _task(results: Mapping[str, Any], name: str) -> Section:
     task = results["tasks"][name]
     dropped = ", ".join(f"{number:,} {what}" for what, number in task["dropped"].items() if number)
+    kind = f"{tables.KINDS[task['kind']]}, {language_name(task['language'])}"
     facts = [
-        ("Kind", f"{task['kind']}, {language_name(task['language'])}; judged by {tables.metric_name(task['metric'])}"),
+        ("Kind", f"{kind}; judged by {tables.metric_name(task['metric'])}"),
         ("Rows used", rows_used(task)),
         ("Rows dropped", dropped or "none"),
         ("Labels from", task["labels_from"]),

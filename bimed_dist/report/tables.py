@@ -16,6 +16,13 @@ from bimed_dist.report.scores import MainRow, Score
 
 LANGUAGES = {"ko": "Korean", "en": "English", "mixed": "mixed", "other": "other", "any": "any language"}
 METRICS = {"f1": "F1", "auroc": "AUROC", "mlm": "MLM", "nsp": "NSP", "mse": "MSE", "mae": "MAE"}
+KINDS = {
+    "sts": "sentence similarity",
+    "multilabel": "several yes/no labels a text",
+    "ner": "named entities",
+    "mlm": "masked words, no fine-tuning",
+    "nsp": "next sentence or not, no fine-tuning",
+}
 ORIGINS = {
     "copied": "copied: the piece is in both vocabularies",
     "mean": "mean of the old tokenizer's pieces",
@@ -128,6 +135,10 @@ def nothing(why: str = "") -> Cell:
     return Cell(DASH, "", "missing", note=why)
 
 
+def model_cell(row: MainRow) -> Cell:
+    return Cell(row.model, detail=f"from {row.foundation}" if row.foundation else "")
+
+
 def score_cell(score: Score | None, best: bool = False, interval: bool = False) -> Cell:
     if score is None:
         return nothing()
@@ -144,7 +155,7 @@ def score_cell(score: Score | None, best: bool = False, interval: bool = False) 
 
 def main_table(rows: Sequence[MainRow]) -> Table:
     scored = ("Foundation", "Adapted", "Difference", "95 % interval", "p (Holm)", "Seeds")
-    columns = ("Task", "Foundation → adapted", *scored)
+    columns = ("Task", "Adapted model", *scored)
     return make_table("main", "Main results", columns, [_main_cells(row) for row in rows], grouped=True)
 
 
@@ -152,10 +163,9 @@ def _main_cells(row: MainRow) -> tuple[Cell, ...]:
     direction = ", lower is better" if row.lower_is_better else ""
     detail = f"{metric_name(row.metric)}{direction} · {row.split} · {language_name(row.language)}"
     seeds = dict.fromkeys(str(s.n) for s in (row.foundation_score, row.model_score) if s is not None and s.n)
-    names = row.model if row.foundation is None else f"{row.foundation} → {row.model}"
     return (
         Cell(row.title, row.task, detail=detail),
-        text(names),
+        model_cell(row),
         score_cell(row.foundation_score, best=row.foundation in row.best),
         score_cell(row.model_score, best=row.model in row.best),
         *_difference_cells(row),
@@ -212,7 +222,7 @@ def main_table_text(results: Mapping[str, Any]) -> str:
 
 def _plain(cell: Cell) -> str:
     after = "*" if cell.best else " " if cell.kind != "text" else ""
-    return (f"{cell.text} ({cell.mark})" if cell.mark else cell.text) + after
+    return " ".join([cell.text, *(f"({part})" for part in (cell.detail, cell.mark) if part)]) + after
 
 
 def aligned(lines: Sequence[Sequence[str]], right: Sequence[bool]) -> list[str]:
@@ -261,10 +271,10 @@ def _chosen_rows(results: Mapping[str, Any], task: str, labels: Sequence[str]) -
 
 
 def forgetting_table(rows: Sequence[MainRow], languages: Mapping[str, str | None]) -> Table:
-    columns = ("Foundation → adapted", "Its language", "Task", "Foundation", "Adapted", "Difference", "What it shows")
+    columns = ("Adapted model", "Foundation's language", "Task", "Foundation", "Adapted", "Difference", "What it shows")
     cells = [
         (
-            text(f"{row.foundation} → {row.model}"),
+            model_cell(row),
             text(language_name(languages.get(row.foundation or "") or "not recorded")),
             Cell(row.title, row.task, detail=f"{metric_name(row.metric)} · {row.split}"),
             score_cell(row.foundation_score),
@@ -293,7 +303,7 @@ def transplant_table(models: Mapping[str, Manifest]) -> Table:
     for name, manifest in models.items():
         made = [manifest.counts.get(origin, 0) for origin in ORIGINS]
         total = manifest.counts["rows"]
-        cells = [Cell(f"{n:,}", n, "number", detail=f"{n / total:.1%}" if total else "") for n in made]
+        cells = [Cell(f"{n:,}", n, "number", detail=f"{n / total:.1%}" if n else "") for n in made]
         source = manifest.settings.get("foundation") or "random weights"
         rows.append((text(name), text(source), *cells, count(total), count(manifest.counts.get("parameters"))))
     columns = ("Model", "From", *(origin.capitalize() for origin in ORIGINS), "Rows", "Parameters")

@@ -20,7 +20,7 @@ from bimed_dist.config import PretrainingSettings
 from bimed_dist.errors import ConfigError
 from bimed_dist.shards.masking import MaskRule, mask_tokens
 from bimed_dist.shards.plan import SPECIALS_PER_ROW, EpochPlan, load_plan
-from bimed_dist.shards.reading import ShardSet, ranges
+from bimed_dist.shards.reading import ShardSet
 
 _SPECIALS_PER_PIECE = np.array([2, 1])
 
@@ -107,16 +107,15 @@ def pack_rows(shards: ShardSet, plan: EpochPlan, rows: NDArray[np.int64], *, see
     np.cumsum(a_length + b_length + SPECIALS_PER_ROW, out=row_starts[1:])
     starts = row_starts[:-1]
 
-    # A and B of every row alternate: as read from the shards, and as the two slots between the special tokens.
-    piece_starts, slots, lengths = (np.empty((num_rows, 2), dtype=np.int64) for _ in range(3))
-    piece_starts[:, 0], piece_starts[:, 1] = plan.a_start[rows], plan.b_start[rows]
+    # A and B of every row alternate, as read from the shards; the special tokens stand between them.
+    pieces, lengths = np.empty((num_rows, 2), dtype=np.int64), np.empty((num_rows, 2), dtype=np.int64)
+    pieces[:, 0], pieces[:, 1] = plan.a_start[rows], plan.b_start[rows]
     lengths[:, 0], lengths[:, 1] = a_length, b_length
-    slots[:, 0], slots[:, 1] = starts + 1, starts + a_length + 2
-    token_ids = np.empty(row_starts[-1], dtype=np.int64)
-    token_ids[ranges(slots.ravel(), lengths.ravel())] = shards.gather(piece_starts.ravel(), lengths.ravel())
+    token_ids = np.full(row_starts[-1], shards.tokens.sep, dtype=np.int64)
     token_ids[starts] = shards.tokens.cls
-    token_ids[slots[:, 1] - 1] = shards.tokens.sep
-    token_ids[row_starts[1:] - 1] = shards.tokens.sep
+    is_text = np.ones(len(token_ids), dtype=bool)
+    is_text[starts] = is_text[starts + a_length + 1] = is_text[row_starts[1:] - 1] = False
+    token_ids[is_text] = shards.gather(pieces.ravel(), lengths.ravel())
 
     position_ids = np.arange(len(token_ids)) - np.repeat(starts, np.diff(row_starts))
     masked = mask_tokens(

@@ -63,7 +63,7 @@ def mask_tokens(
     bits = chance.draws(np.repeat(row_keys, row_lengths), position_ids)
     ordinary = ~tokens.is_special.take(token_ids)
     if rule.unit == "word":
-        bits = bits.take(_word_starts(token_ids, ordinary, tokens))
+        bits = _of_word(bits, token_ids, ordinary, tokens)
     # The upper half of the bits chooses, the lower one says what replaces the token: independent of each other.
     draw = bits >> _32
     chosen = (draw < _threshold(rule.rate)) & ordinary
@@ -78,11 +78,13 @@ def _threshold(share: float) -> np.uint64:
     return np.uint64(round(share * 2**32))
 
 
-def _word_starts(token_ids: NDArray[np.int64], ordinary: NDArray[np.bool_], tokens: TokenTable) -> NDArray[np.int64]:
-    """(T,) position of the first piece of each token's word; a ## piece after a special token begins one itself."""
+def _of_word(
+    bits: NDArray[np.uint64], token_ids: NDArray[np.int64], ordinary: NDArray[np.bool_], tokens: TokenTable
+) -> NDArray[np.uint64]:
+    """(T,) the bits of the first piece of each token's word; a ## piece after a special token begins a word itself."""
     begins = ~tokens.continues_word.take(token_ids)
     begins[1:] |= ~ordinary[:-1]
-    return np.maximum.accumulate(np.where(begins, np.arange(len(token_ids)), 0))
+    return bits[begins].take(np.cumsum(begins) - 1)
 
 
 def _fill_empty_rows(

@@ -161,9 +161,7 @@ def _documents(path: Path) -> Iterator[dict[str, Any]]:
                 fits = [list(map(len, document[key])) for key in ("paragraphs", "languages")]
                 is_whole = isinstance(document["source"], str) and fits[0] == fits[1]
             except (ValueError, KeyError, TypeError) as error:
-                raise DataError(
-                    f"{path}, line {number}: no document ({type(error).__name__}); build it again"
-                ) from None
+                raise DataError(f"{path}, line {number}: no document ({type(error).__name__})") from None
             if not is_whole:
                 raise DataError(f"{path}, line {number}: sentences and languages don't match; build the corpus again")
             yield document

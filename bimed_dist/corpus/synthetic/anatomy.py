@@ -110,7 +110,7 @@ tree-in-bud opacity | airspace | u | tree-in-bud opacity,centrilobular nodularit
 atelectasis | volume | u | atelectasis,volume loss | 무기폐,허탈 | atelectasis,subsegmental atelectasis | lung | - | linear,passive
 reticulation | interstitial | u | reticulation,reticular opacity | 망상 음영,그물 음영 | reticular opacity,reticulation | lung | - | subpleural,peripheral
 emphysema | airway | u | emphysema,emphysematous change | 폐기종,폐기종성 변화 | emphysema,emphysematous change | lung | - | centrilobular,paraseptal
-bronchiectasis | airway | u | bronchiectasis,bronchial dilatation | 기관지확장증,기관지 확장 소견 | bronchiectasis,bronchiectatic change | lung | - | cylindrical,traction
+bronchiectasis | airway | u | bronchiectasis,bronchial dilatation | 기관지확장증,기관지 확장 | bronchiectasis,bronchiectatic change | lung | - | cylindrical,traction
 fibrotic scar | interstitial | u | fibrotic scar,fibrotic change | 섬유화 반흔,섬유성 변화 | fibrotic scar,fibrotic change | lung | - | linear,old
 pleural effusion | pleural | u | pleural effusion,effusion | 흉수,흉막삼출 | pleural effusion,effusion | pleura | - | small,moderate,large,loculated
 pneumothorax | pleural | u | pneumothorax | 기흉 | pneumothorax,PTX | pleura | - | small,large
@@ -133,13 +133,13 @@ pancreatic mass | focal | c | low-attenuating mass,hypovascular mass | 저음영
 splenic infarct | infarct | u | infarction,infarct | 경색 | infarct,infarction | spleen | - | wedge-shaped
 thyroid nodule | focal | c | nodule,thyroid nodule | 결절,갑상선 결절 | nodule,thyroid nodule | thyroid | 4-38 | solid,cystic,calcified
 breast mass | focal | c | mass,irregular mass | 종괴,유방 종괴 | mass,irregular mass | breast | 8-50 | spiculated,well-defined
-microcalcification | calcific | u | microcalcification,grouped microcalcification | 미세석회화,군집성 미세석회화 | microcalcification | breast | - | pleomorphic,clustered
+microcalcification | calcific | u | microcalcification,fine calcification | 미세석회화,미세 석회화 | microcalcification | breast | - | pleomorphic,clustered
 fracture | fracture | c | fracture | 골절 | fracture,Fx. | bone | - | old,acute,healing
 osteoblastic lesion | focal | c | osteoblastic lesion,sclerotic lesion | 골형성 병변,경화성 골병변 | osteoblastic lesion,sclerotic lesion | bone | 6-34 | ill-defined
 acute infarction | infarct | u | acute infarction,diffusion restriction | 급성 뇌경색,확산 제한 병변 | acute infarction,diffusion restriction | brain | - | focal,multifocal
 hemorrhage | bleeding | u | hemorrhage,intracerebral hemorrhage | 출혈,뇌실질내 출혈 | hemorrhage,ICH | brain | 9-55 | acute,subacute
 brain metastasis | focal | c | enhancing mass,ring-enhancing lesion | 조영증강 종괴,고리형 조영증강 병변 | enhancing mass,ring-enhancing lesion | brain | 5-42 | necrotic
-prostatic enlargement | size | u | enlargement,hyperplasia | 비대,비대 소견 | enlargement,hyperplasia | prostate | - | mild,severe
+prostatic enlargement | size | u | enlargement,hyperplasia | 비대 | enlargement,hyperplasia | prostate | - | mild,severe
 diverticulitis | inflammation | u | diverticulitis | 게실염 | diverticulitis | bowel | - | acute
 colonic mass | focal | c | mass,polypoid mass | 종괴,용종성 종괴 | mass,polypoid mass | bowel | 12-65 | enhancing,ulcerating
 gastric ulcer | focal | c | ulcer,gastric ulcer | 궤양,위궤양 | ulcer,gastric ulcer | stomach | 5-30 | active,healing

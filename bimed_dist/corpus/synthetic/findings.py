@@ -118,11 +118,19 @@ def draw_complaint(rng: random.Random, symptom: str | None = None) -> Complaint:
 
 
 def draw_prescription(rng: random.Random, drug: str | None = None) -> Prescription:
-    entry = DRUGS[drug or rng.choice(list(DRUGS))]
-    actions = {"take": 0.5, "start": 0.25, "stop": 0.15}
-    if len(entry.doses) > 1:
-        actions |= {"increase": 0.1, "decrease": 0.1}
-    return Prescription(entry.key, rng.choice(entry.doses), rng.choice(entry.frequencies), pick(rng, actions))
+    drug = drug or rng.choice(list(DRUGS))
+    entry = DRUGS[drug]
+    dose = rng.choice(entry.doses)
+    actions = {action: {"take": 0.5, "start": 0.25, "stop": 0.15}.get(action, 0.2) for action in actions_of(drug, dose)}
+    return Prescription(drug, dose, rng.choice(entry.frequencies), pick(rng, actions))
+
+
+def actions_of(drug: str, dose: str) -> tuple[str, ...]:
+    """What can be done to end at `dose`: nothing is increased to the lowest dose."""
+    doses = DRUGS[drug].doses
+    up = ("increase",) if dose != doses[0] else ()
+    down = ("decrease",) if dose != doses[-1] else ()
+    return ("take", "start", "stop", *up, *down)
 
 
 def draw_lab(rng: random.Random, lab: str | None = None, flag: str | None = None) -> LabValue:

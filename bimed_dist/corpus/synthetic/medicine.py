@@ -83,7 +83,7 @@ morning stiffness | morning stiffness | 조조강직,아침 뻣뻣함 | morning 
 rash | skin rash | 발진,피부 발진 | skin rash
 itching | itching,pruritus | 가려움증,소양감 | itching
 polyuria | polyuria,frequent urination | 다뇨,소변량 증가 | polyuria
-thirst | excessive thirst,polydipsia | 다음,심한 갈증 | polydipsia
+thirst | excessive thirst,polydipsia | 갈증,심한 갈증 | polydipsia
 dysuria | dysuria,painful urination | 배뇨통 | dysuria
 urinary frequency | urinary frequency | 빈뇨 | frequency
 hematuria | hematuria,blood in the urine | 혈뇨 | hematuria
@@ -154,30 +154,30 @@ _LABS = """
 WBC | 백혈구,백혈구 수 | /μL | 4000-10000 | 1800-24500 | -2
 Hb | 혈색소,헤모글로빈 | g/dL | 12.5-16.5 | 6.2-18.4 | 1
 platelet | 혈소판,혈소판 수 | /μL | 150000-400000 | 24000-720000 | -3
-CRP | C-반응단백,CRP 수치 | mg/L | 0.2-5.0 | 0.1-240.0 | 1
+CRP | C-반응단백,CRP 수치 | mg/L | 0.1-5.0 | 0.1-240.0 | 1
 procalcitonin | 프로칼시토닌 | ng/mL | 0.02-0.05 | 0.02-18.5 | 2
-BUN | 혈액요소질소,BUN 수치 | mg/dL | 8.0-20.0 | 5.0-92.0 | 1
-creatinine | 크레아티닌,혈청 크레아티닌 | mg/dL | 0.60-1.20 | 0.38-7.80 | 2
-AST | AST 수치,간효소 AST | U/L | 10-40 | 8-1250 | 0
-ALT | ALT 수치,간효소 ALT | U/L | 8-40 | 6-1480 | 0
-total bilirubin | 총빌리루빈 | mg/dL | 0.3-1.2 | 0.2-18.6 | 1
+BUN | 혈액요소질소,BUN 수치 | mg/dL | 5.0-20.0 | 5.0-92.0 | 1
+creatinine | 크레아티닌,혈청 크레아티닌 | mg/dL | 0.50-1.20 | 0.50-7.80 | 2
+AST | AST 수치,간효소 AST | U/L | 8-40 | 8-1250 | 0
+ALT | ALT 수치,간효소 ALT | U/L | 6-40 | 6-1480 | 0
+total bilirubin | 총빌리루빈 | mg/dL | 0.2-1.2 | 0.2-18.6 | 1
 albumin | 알부민,혈청 알부민 | g/dL | 3.5-5.2 | 1.6-5.4 | 1
 sodium | 나트륨,혈청 나트륨 | mmol/L | 135-145 | 112-158 | 0
 potassium | 칼륨,혈청 칼륨 | mmol/L | 3.5-5.1 | 2.1-7.2 | 1
 HbA1c | 당화혈색소 | % | 4.5-5.6 | 4.2-13.8 | 1
 fasting glucose | 공복 혈당 | mg/dL | 70-99 | 52-412 | 0
-LDL cholesterol | LDL 콜레스테롤 | mg/dL | 50-129 | 42-226 | 0
+LDL cholesterol | LDL 콜레스테롤 | mg/dL | 50-129 | 50-226 | 0
 D-dimer | D-이합체,D-dimer 수치 | μg/mL | 0.10-0.50 | 0.10-19.80 | 2
-NT-proBNP | NT-proBNP 수치 | pg/mL | 20-125 | 18-18400 | 0
+NT-proBNP | NT-proBNP 수치 | pg/mL | 18-125 | 18-18400 | 0
 troponin I | 트로포닌 I | ng/mL | 0.001-0.040 | 0.001-9.800 | 3
 TSH | 갑상선자극호르몬 | mIU/L | 0.40-4.20 | 0.01-62.50 | 2
 free T4 | 유리 T4,유리 티록신 | ng/dL | 0.80-1.80 | 0.18-6.40 | 2
-uric acid | 요산,혈청 요산 | mg/dL | 3.0-7.0 | 2.1-12.8 | 1
-amylase | 아밀라아제 | U/L | 30-110 | 24-1860 | 0
+uric acid | 요산,혈청 요산 | mg/dL | 2.1-7.0 | 2.1-12.8 | 1
+amylase | 아밀라아제 | U/L | 24-110 | 24-1860 | 0
 ESR | 적혈구침강속도 | mm/hr | 2-20 | 2-118 | 0
 ferritin | 페리틴 | ng/mL | 20-250 | 3-1450 | 0
-CEA | 암배아항원,CEA 수치 | ng/mL | 0.5-5.0 | 0.4-186.0 | 1
-AFP | 알파태아단백 | ng/mL | 1.0-8.0 | 0.9-2480.0 | 1
+CEA | 암배아항원,CEA 수치 | ng/mL | 0.4-5.0 | 0.4-186.0 | 1
+AFP | 알파태아단백 | ng/mL | 0.9-8.0 | 0.9-2480.0 | 1
 PSA | 전립선특이항원 | ng/mL | 0.2-4.0 | 0.2-88.0 | 1
 SpO2 | 산소포화도 | % | 95-100 | 78-100 | 0
 """

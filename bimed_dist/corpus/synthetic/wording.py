@@ -66,8 +66,8 @@ def site_text(finding: Finding, language: str, rng: random.Random) -> str:
     if language == "mixed":
         if rng.random() < 0.55:
             return rng.choice(short)
-        name = site.en_plural if side == "both" else site.en
-        return f"{rng.choice(_SIDES_MIXED[side])} {name}" if side else rng.choice(short)
+        # Korean has no plural to agree with: "both lung에" is how it is written.
+        return f"{rng.choice(_SIDES_MIXED[side])} {site.en}" if side else rng.choice(short)
     if site.key in ("upper lobe", "middle lobe", "lower lobe") and side != "both" and rng.random() < 0.3:
         return f"the {short[0]}"
     if side == "both":
@@ -403,17 +403,14 @@ def _lab_en(fact: LabValue, rng: random.Random) -> str:
 
 def _lab_ko(fact: LabValue, rng: random.Random) -> str:
     name, said = rng.choice(LABS[fact.lab].ko), amount(fact.lab, fact.value)
+    opening = rng.choice((f"{name}[은/는]", f"혈액검사에서 {name}[이/가]", f"검사 결과 {name}"))
+    if fact.before is not None:
+        level = {"high": ("높은 수치임", "정상보다 높음"), "low": ("낮은 수치임", "정상보다 낮음")}
+        judged = rng.choice(level.get(flag_of(fact), ("정상 범위임", "정상임")))
+        moved = rng.choice(("상승하였고", "올랐으며")) if fact.value > fact.before else rng.choice(("감소하였고", "떨어졌으며"))
+        return f"{opening} 이전 {amount(fact.lab, fact.before)}에서 {said}[으로/로] {moved} {judged}"
     flag = {"high": ("상승되어 있음", "증가 소견 보임", "정상보다 높음"), "low": ("감소되어 있음", "감소 소견 보임", "정상보다 낮음")}
-    judged = rng.choice(flag.get(flag_of(fact), ("정상 범위임", "정상임")))
-    before = f"이전 {amount(fact.lab, fact.before)}에서 " if fact.before is not None else ""
-    changed = "상승하여 " if before and fact.before is not None and fact.value > fact.before else "감소하여 " if before else ""
-    return rng.choice(
-        (
-            f"{name}[은/는] {before}{said}[으로/로] {changed}{judged}",
-            f"혈액검사에서 {name}[이/가] {before}{said}[으로/로] {changed}{judged}",
-            f"검사 결과 {name} {before}{said}[으로/로] {changed}{judged}",
-        )
-    )
+    return f"{opening} {said}[으로/로] {rng.choice(flag.get(flag_of(fact), ('정상 범위임', '정상임')))}"
 
 
 def _lab_mixed(fact: LabValue, rng: random.Random) -> str:

@@ -1,0 +1,68 @@
+"""Records of single results, one JSON file each, that are trusted only for the key they were made for."""
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from safetensors import SafetensorError
+from safetensors.torch import load_model, save_model
+from transformers import PreTrainedModel
+
+from bimed_dist.manifest import digest_of, versions, write_json
+
+SCHEMA = 1
+Key = Mapping[str, Any]
+
+
+def cell_name(learning_rate: float, epochs: int, seed: int) -> str:
+    return f"lr={learning_rate!r},epochs={epochs},seed={seed}"
+
+
+def read_record(path: Path, key: Key) -> dict[str, Any] | None:
+    """The finished record of exactly this key; none where it is missing, failed, damaged or made for something else."""
+    try:
+        record = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None
+    same = isinstance(record, dict) and record.get("schema") == SCHEMA and record.get("key") == dict(key)
+    return record if same and record.get("status") == "done" else None
+
+
+def write_record(path: Path, key: Key, status: str, **values: Any) -> dict[str, Any]:
+    """Write `done` or `failed` with its values; a reader sees all of it or nothing."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    record = {"schema": SCHEMA, "status": status, "key": dict(key), **values, "versions": versions()}
+    write_json(path, record)
+    return record
+
+
+def packed(predicted: Sequence[np.ndarray]) -> list[str]:
+    """One line of numbers per item, in the fewest digits that give the same number back."""
+    return [" ".join(np.format_float_positional(v, trim="-") if v.dtype.kind == "f" else str(v) for v in item)
+            for item in predicted]
+
+
+def unpacked(lines: Sequence[str], dtype: type) -> list[np.ndarray]:
+    return [np.array(line.split(), dtype=dtype) for line in lines]
+
+
+def weights_path(folder: Path, key: Key) -> Path:
+    return folder / f"{digest_of(key)[:32]}.safetensors"
+
+
+def save_weights(model: PreTrainedModel, path: Path) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_suffix(".partial")
+    save_model(model, str(temporary))
+    temporary.replace(path)
+
+
+def load_weights(model: PreTrainedModel, path: Path) -> bool:
+    """Whether the weights were there and whole."""
+    try:
+        load_model(model, str(path), device=str(model.device))
+    except (OSError, SafetensorError):
+        return False
+    return True

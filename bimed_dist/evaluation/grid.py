@@ -1,0 +1,289 @@
+"""One model on one task: every cell of the grid on the development split, the choice, then the test splits.
+
+Files of `cells/TASK/MODEL/`: `lr=..,epochs=..,seed=...json` (development scores of a cell), `choice.json` (written when all
+cells are done), `test,seed=...json` (test and external scores and predictions of the chosen cells), `seed=...json` (intrinsic
+tasks). The weights of cells that can still be chosen wait in `weights.partial/`; a cell whose weights were lost is trained
+again, to the same weights.
+"""
+
+import logging
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from tqdm import tqdm
+from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+from bimed_dist.errors import BimedError
+from bimed_dist.evaluation import cells, finetuning, intrinsic, metrics
+from bimed_dist.evaluation.encoding import Encoded, encode, tokenizer_key
+from bimed_dist.evaluation.models import load_classifier, load_head_model, one_line
+from bimed_dist.evaluation.preparation import Prepared
+from bimed_dist.evaluation.task import Example
+from bimed_dist.manifest import write_json
+
+logger = logging.getLogger(__name__)
+# What training or scoring one cell may raise (torch's out-of-memory is a RuntimeError). Anything else is a fault of ours.
+CELL_ERRORS = (BimedError, OSError, ValueError, RuntimeError, MemoryError, IndexError)
+
+
+@dataclass(frozen=True)
+class Candidate:
+    learning_rate: float
+    epochs: int
+
+
+@dataclass(frozen=True)
+class Pair:
+    """A task and a model, with all that decides their scores."""
+
+    prepared: Prepared
+    label: str
+    location: str
+    model_digest: str
+    tokenizer: PreTrainedTokenizerBase
+    limit: int
+    """Pieces per row."""
+    candidates: tuple[Candidate, ...]
+    seeds: tuple[int, ...]
+    batch: int
+    folder: Path
+    """cells/TASK/MODEL."""
+    weights: Path
+    encoded: dict[tuple[str, str], Encoded]
+    """Rows of this task by (tokenizer, split), shared by the models of the task."""
+
+    def key(self, **more: Any) -> dict[str, Any]:
+        base = {
+            "task": self.prepared.name,
+            "model": self.label,
+            "model_digest": self.model_digest,
+            "data_digest": self.prepared.digest,
+            "pieces": self.limit,
+        }
+        if self.candidates:
+            base |= {"batch": self.batch, "protocol": finetuning.PROTOCOL}
+        return base | more
+
+    def cell_key(self, candidate: Candidate, seed: int) -> dict[str, Any]:
+        return self.key(learning_rate=candidate.learning_rate, epochs=candidate.epochs, seed=seed)
+
+    def choice_key(self) -> dict[str, Any]:
+        grid = [[candidate.learning_rate, candidate.epochs] for candidate in self.candidates]
+        return self.key(grid=grid, seeds=list(self.seeds))
+
+    def rows(self, split: str, examples: tuple[Example, ...]) -> Encoded:
+        at = (tokenizer_key(self.tokenizer, self.limit), split)
+        if at not in self.encoded:
+            task = self.prepared.task
+            self.encoded[at] = encode(
+                self.tokenizer, task.kind, task.unit, self.prepared.labels, examples, self.limit
+            )
+        return self.encoded[at]
+
+
+@dataclass
+class SplitResult:
+    gold: dict[int, list[np.ndarray]] = field(default_factory=dict)
+    predicted: dict[int, list[np.ndarray]] = field(default_factory=dict)
+    scores: dict[int, dict[str, float]] = field(default_factory=dict)
+    """All three by seed."""
+    languages: tuple[str, ...] = ()
+    """Intrinsic tasks: language of each item."""
+
+
+@dataclass
+class Measured:
+    """What one model did on one task."""
+
+    chosen: Candidate | None = None
+    splits: dict[str, SplitResult] = field(default_factory=dict)
+    failures: list[dict[str, str]] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+
+    def fail(self, pair: Pair, cell: str, error: str) -> None:
+        logger.warning("%s, %s, %s failed: %s", pair.prepared.name, pair.label, cell, error)
+        self.failures.append({"task": pair.prepared.name, "model": pair.label, "cell": cell, "error": error})
+
+
+def fine_tuned(pair: Pair, progress: tqdm) -> Measured:
+    """Grid on dev, choice, test."""
+    measured = Measured()
+    means: dict[Candidate, list[float]] = {}
+    for candidate in pair.candidates:
+        records = [_dev_cell(pair, candidate, seed, progress) for seed in pair.seeds]
+        for seed, record in zip(pair.seeds, records, strict=True):
+            if record["status"] == "failed":
+                name = cells.cell_name(candidate.learning_rate, candidate.epochs, seed)
+                measured.fail(pair, name, record["error"])
+        if all(record["status"] == "done" for record in records):
+            means[candidate] = [record["dev"][pair.prepared.task.metric] for record in records]
+        _drop_weights(pair, keep=best(means))
+    chosen = best(means)
+    if chosen is None:
+        progress.update(len(pair.seeds))
+        return measured
+    write_choice(pair, means, chosen)
+    measured.chosen = chosen
+    for split, examples in pair.prepared.sealed.open(pair.folder / "choice.json", pair.choice_key()).items():
+        rows = pair.rows(split, examples)
+        measured.splits[split] = SplitResult()
+        measured.notes += _row_notes(pair, split, rows)
+    for seed in pair.seeds:
+        _test_cell(pair, chosen, seed, measured)
+        progress.update()
+    _drop_weights(pair, keep=None)
+    return measured
+
+
+def best(dev_scores: Mapping[Candidate, list[float]]) -> Candidate | None:
+    """Highest mean over seeds; the first of the grid where two are equal."""
+    return max(dev_scores, key=lambda candidate: float(np.mean(dev_scores[candidate])), default=None)
+
+
+def write_choice(pair: Pair, dev_scores: Mapping[Candidate, list[float]], chosen: Candidate) -> None:
+    """`choice.json`, which opens the test splits."""
+    tried = [
+        {"learning_rate": c.learning_rate, "epochs": c.epochs, "dev": values, "mean": float(np.mean(values))}
+        for c, values in dev_scores.items()
+    ]
+    write_json(
+        pair.folder / "choice.json",
+        {
+            "schema": cells.SCHEMA,
+            "key": pair.choice_key(),
+            "metric": pair.prepared.task.metric,
+            "candidates": tried,
+            "chosen": {"learning_rate": chosen.learning_rate, "epochs": chosen.epochs},
+        },
+    )
+
+
+def _dev_cell(pair: Pair, candidate: Candidate, seed: int, progress: tqdm) -> dict[str, Any]:
+    """The record of a cell, which is trained unless it was before."""
+    key = pair.cell_key(candidate, seed)
+    path = pair.folder / f"{cells.cell_name(candidate.learning_rate, candidate.epochs, seed)}.json"
+    record = cells.read_record(path, key)
+    if record is None:
+        start = time.monotonic()
+        try:
+            model = _trained(pair, candidate, seed)
+            dev = pair.rows("dev", pair.prepared.dev)
+            scores = _scores(pair, dev.gold, _predicted(pair, model, dev))
+            cells.save_weights(model, cells.weights_path(pair.weights, key))
+        except CELL_ERRORS as error:
+            record = cells.write_record(path, key, "failed", error=one_line(error))
+        else:
+            seconds = round(time.monotonic() - start, 2)
+            device = str(model.device)
+            record = cells.write_record(path, key, "done", dev=scores, seconds=seconds, device=device)
+    progress.update()
+    return record
+
+
+def _trained(pair: Pair, candidate: Candidate, seed: int) -> PreTrainedModel:
+    return finetuning.fine_tune(
+        pair.location,
+        pair.prepared.task.kind,
+        pair.prepared.labels,
+        pair.rows("train", pair.prepared.train).rows,
+        pad_id=pair.tokenizer.pad_token_id,
+        peak=candidate.learning_rate,
+        epochs=candidate.epochs,
+        seed=seed,
+        batch=pair.batch,
+    )
+
+
+def _predicted(pair: Pair, model: PreTrainedModel, encoded: Encoded) -> list[np.ndarray]:
+    units = [len(gold) for gold in encoded.gold]
+    return finetuning.predict(model, pair.prepared.task.kind, encoded.rows, units, pair.tokenizer.pad_token_id)
+
+
+def _scores(pair: Pair, gold: list[np.ndarray], predicted: list[np.ndarray]) -> dict[str, float]:
+    return metrics.scores(pair.prepared.task.kind, gold, predicted, pair.prepared.labels)
+
+
+def _test_cell(pair: Pair, chosen: Candidate, seed: int, measured: Measured) -> None:
+    """Scores of the chosen cell on every test split, into `measured`."""
+    key = {**pair.choice_key(), "chosen": [chosen.learning_rate, chosen.epochs], "seed": seed}
+    path = pair.folder / f"test,seed={seed}.json"
+    record = cells.read_record(path, key)
+    if record is None:
+        try:
+            splits = _scored_splits(pair, chosen, seed, list(measured.splits))
+        except CELL_ERRORS as error:
+            record = cells.write_record(path, key, "failed", error=one_line(error))
+        else:
+            record = cells.write_record(path, key, "done", splits=splits)
+    if record["status"] == "failed":
+        return measured.fail(pair, path.stem, record["error"])
+    dtype = np.int64 if pair.prepared.task.kind == "ner" else np.float32
+    for split, result in measured.splits.items():
+        result.gold[seed] = pair.rows(split, ()).gold
+        result.predicted[seed] = cells.unpacked(record["splits"][split]["predictions"], dtype)
+        result.scores[seed] = record["splits"][split]["scores"]
+
+
+def _scored_splits(pair: Pair, chosen: Candidate, seed: int, splits: list[str]) -> dict[str, Any]:
+    model = load_classifier(pair.location, pair.prepared.task.kind, pair.prepared.labels).to(finetuning.device()).eval()
+    if not cells.load_weights(model, cells.weights_path(pair.weights, pair.cell_key(chosen, seed))):
+        model = _trained(pair, chosen, seed)
+    scored = {}
+    for split in splits:
+        encoded = pair.rows(split, ())
+        predicted = _predicted(pair, model, encoded)
+        scored[split] = {"scores": _scores(pair, encoded.gold, predicted), "predictions": cells.packed(predicted)}
+    return scored
+
+
+def _drop_weights(pair: Pair, keep: Candidate | None) -> None:
+    """Remove the weights of cells that can't be chosen any more."""
+    for candidate in pair.candidates:
+        if candidate != keep:
+            for seed in pair.seeds:
+                cells.weights_path(pair.weights, pair.cell_key(candidate, seed)).unlink(missing_ok=True)
+
+
+def _row_notes(pair: Pair, split: str, encoded: Encoded) -> list[str]:
+    notes = []
+    if encoded.cut:
+        notes.append(f"{pair.label}: {encoded.cut} of {len(encoded.rows)} {split} rows cut at {pair.limit} pieces")
+    if encoded.unknown >= 0.001:
+        notes.append(f"{pair.label}: {encoded.unknown:.1%} of the pieces of {split} are [UNK]")
+    return notes
+
+
+def untrained(pair: Pair, progress: tqdm) -> Measured:
+    """Masked words or next sentences with the checkpoint's own head, once per seed."""
+    measured = Measured()
+    result = SplitResult()
+    model: PreTrainedModel | None = None
+    measure = {"mlm": _masked_words, "nsp": _next_sentences}[pair.prepared.task.kind]
+    for seed in pair.seeds:
+        path = pair.folder / f"seed={seed}.json"
+        record = cells.read_record(path, pair.key(seed=seed))
+        gold = _intrinsic_gold(pair, seed)
+        try:
+            if record is None:
+                model = model or load_head_model(pair.location, pair.prepared.task.kind)
+                if model is None:
+                    measured.notes.append(f"{pair.label}: not applicable, the checkpoint has no {pair.prepared.task.kind} head")
+                    progress.update(len(pair.seeds))
+                    return measured
+                predicted = measure(pair, model.to(finetuning.device()), seed)
+                scores = _scores(pair, gold, predicted)
+                packed = cells.packed(predicted)
+                record = cells.write_record(path, pair.key(seed=seed), "done", scores=scores, predictions=packed)
+        except CELL_ERRORS as error:
+            cells.write_record(path, pair.key(seed=seed), "failed", error=one_line(error))
+            measured.fail(pair, path.stem, one_line(error))
+        else:
+            result.gold[seed] = gold
+            result.predicted[seed] = cells.unpacked(record["predictions"], np.float64)
+            result.scores[seed] = record["scores"]
+        progress.update()
+    return measured

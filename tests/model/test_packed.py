@@ -1,0 +1,171 @@
+"""The packed forward pass against Hugging Face's own padded BertForPreTraining, in float64."""
+
+import numpy as np
+import pytest
+import torch
+from transformers import BertConfig, BertForPreTraining
+
+from bimed_dist.model.export import pad_vocabulary, trim_vocabulary
+from bimed_dist.model.packed import PackedPretraining, micro_batch
+from bimed_dist.shards.batches import PackedBatch
+
+VOCABULARY = 101
+# Sums of a few thousand float64 products in another order; observed differences are below 1e-13.
+TOLERANCE = {"rtol": 1e-10, "atol": 1e-12}
+
+
+def tiny_bert() -> BertForPreTraining:
+    torch.manual_seed(3)
+    config = BertConfig(
+        vocab_size=VOCABULARY,
+        hidden_size=24,
+        num_hidden_layers=3,
+        num_attention_heads=4,
+        intermediate_size=48,
+        max_position_embeddings=80,
+    )
+    return BertForPreTraining(config).double().eval()
+
+
+def random_rows(lengths: list[int], seed: int = 0) -> PackedBatch:
+    rng = np.random.default_rng(seed)
+    starts = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int32)
+    position_ids = np.concatenate([np.arange(n) for n in lengths])
+    types = np.concatenate([(np.arange(n) >= rng.integers(1, n)).astype(np.int64) for n in lengths])
+    masked = np.flatnonzero(rng.random(starts[-1]) < 0.2)
+    return PackedBatch(
+        input_ids=rng.integers(0, VOCABULARY, starts[-1]),
+        token_type_ids=types,
+        position_ids=position_ids,
+        row_starts=starts,
+        masked_positions=masked,
+        mlm_labels=rng.integers(0, VOCABULARY, len(masked)),
+        nsp_labels=rng.integers(0, 2, len(lengths)),
+        rows=np.arange(len(lengths)),
+        languages=np.zeros(len(lengths), np.int8),
+    )
+
+
+def padded_losses(model: BertForPreTraining, batch: PackedBatch) -> tuple[torch.Tensor, torch.Tensor]:
+    """Sums of MLM and NSP losses by Hugging Face's forward pass over rows padded to the longest."""
+    lengths = np.diff(batch.row_starts)
+    shape = (len(lengths), lengths.max())
+    real = np.arange(shape[1]) < lengths[:, None]
+    labels = np.full(len(batch.input_ids), -100)
+    labels[batch.masked_positions] = batch.mlm_labels
+
+    def rectangle(flat: np.ndarray, fill: int) -> torch.Tensor:
+        out = np.full(shape, fill)
+        out[real] = flat
+        return torch.from_numpy(out)
+
+    out = model(
+        input_ids=rectangle(batch.input_ids, 0),
+        token_type_ids=rectangle(batch.token_type_ids, 0),
+        attention_mask=torch.from_numpy(real).long(),
+    )
+    loss = torch.nn.functional.cross_entropy
+    return (
+        loss(out.prediction_logits.flatten(0, 1), rectangle(labels, -100).flatten(), reduction="sum"),
+        loss(out.seq_relationship_logits, torch.from_numpy(batch.nsp_labels), reduction="sum"),
+    )
+
+
+def gradients(model: BertForPreTraining) -> dict[str, torch.Tensor]:
+    found = {name: p.grad.clone() for name, p in model.named_parameters() if p.grad is not None}
+    model.zero_grad()
+    return found
+
+
+@pytest.mark.parametrize("lengths", [[7, 5, 64, 33, 12, 70, 31], [40], [9, 9, 9]])
+def test_packed_losses_and_gradients_equal_the_padded_model(lengths):
+    batch, model = random_rows(lengths), tiny_bert()
+    mlm, nsp = padded_losses(model, batch)
+    (mlm + nsp).backward()
+    expected = gradients(model)
+
+    mlm_losses, nsp_losses, _, _ = PackedPretraining(model)(micro_batch(batch, torch.device("cpu")))
+    torch.testing.assert_close(mlm_losses.sum(), mlm, **TOLERANCE)
+    torch.testing.assert_close(nsp_losses.sum(), nsp, **TOLERANCE)
+    (mlm_losses.sum() + nsp_losses.sum()).backward()
+    found = gradients(model)
+    assert found.keys() == expected.keys()
+    for name in expected:
+        torch.testing.assert_close(found[name], expected[name], **TOLERANCE)
+
+
+def test_hidden_states_of_each_row_do_not_depend_on_its_neighbours():
+    module = PackedPretraining(tiny_bert())
+    together = random_rows([7, 5, 64, 33])
+    whole = module.encode(micro_batch(together, torch.device("cpu")))[0]
+    for row in range(4):
+        start, end = together.row_starts[row : row + 2]
+        alone = tiny_bert().bert(
+            input_ids=torch.from_numpy(together.input_ids[start:end])[None],
+            token_type_ids=torch.from_numpy(together.token_type_ids[start:end])[None],
+        )
+        torch.testing.assert_close(whole[start:end], alone.last_hidden_state[0], **TOLERANCE)
+
+
+@pytest.mark.parametrize("parts", [[7], [3, 4], [1, 2, 4], [5, 1, 1]])
+def test_gradients_of_a_global_batch_do_not_depend_on_how_it_is_cut(parts):
+    lengths = [7, 5, 64, 33, 12, 70, 31]
+    model = tiny_bert()
+    module = PackedPretraining(model)
+
+    def gradients_of(cuts: list[int]) -> dict[str, torch.Tensor]:
+        batch, row = random_rows(lengths), 0
+        masked = len(batch.masked_positions)
+        for size in cuts:
+            mlm, nsp, _, _ = module(micro_batch(rows_of(batch, row, row + size), torch.device("cpu")))
+            (mlm.sum() / masked + nsp.sum() / len(lengths)).backward()
+            row += size
+        return gradients(model)
+
+    expected, found = gradients_of([len(lengths)]), gradients_of(parts)
+    for name in expected:
+        torch.testing.assert_close(found[name], expected[name], **TOLERANCE)
+
+
+def rows_of(batch: PackedBatch, first: int, end: int) -> PackedBatch:
+    """Rows first to end of a batch as a batch of their own."""
+    start, stop = batch.row_starts[first], batch.row_starts[end]
+    masked = (batch.masked_positions >= start) & (batch.masked_positions < stop)
+    return PackedBatch(
+        input_ids=batch.input_ids[start:stop],
+        token_type_ids=batch.token_type_ids[start:stop],
+        position_ids=batch.position_ids[start:stop],
+        row_starts=batch.row_starts[first : end + 1] - start,
+        masked_positions=batch.masked_positions[masked] - start,
+        mlm_labels=batch.mlm_labels[masked],
+        nsp_labels=batch.nsp_labels[first:end],
+        rows=batch.rows[first:end],
+        languages=batch.languages[first:end],
+    )
+
+
+def test_a_micro_batch_without_masked_tokens_has_no_mlm_loss_and_a_gradient():
+    batch = random_rows([6, 8])
+    batch = PackedBatch(**{**vars(batch), "masked_positions": np.zeros(0, np.int64), "mlm_labels": np.zeros(0, np.int64)})
+    model = tiny_bert()
+    mlm, nsp, _, _ = PackedPretraining(model)(micro_batch(batch, torch.device("cpu")))
+    (mlm.sum() + nsp.sum()).backward()
+    assert mlm.numel() == 0
+    assert all(p.grad is None or p.grad.isfinite().all() for p in model.parameters())
+
+
+def test_padding_rows_of_the_vocabulary_get_no_probability_no_gradient_and_leave_on_export():
+    model = tiny_bert()
+    before = {name: value.clone() for name, value in model.state_dict().items()}
+    plain = [x.item() for x in padded_losses(model, random_rows([20, 30]))]
+    pad_vocabulary(model)
+    assert model.config.vocab_size == 128
+    padded = padded_losses(model, random_rows([20, 30]))
+    assert [x.item() for x in padded] == pytest.approx(plain, rel=1e-12)
+    sum(padded).backward()
+    assert model.get_input_embeddings().weight.grad[VOCABULARY:].abs().max() == 0
+    assert model.cls.predictions.bias.grad[VOCABULARY:].abs().max() == 0
+    trim_vocabulary(model, VOCABULARY)
+    after = model.state_dict()
+    assert before.keys() == after.keys()
+    assert all(torch.equal(before[name], after[name]) for name in before)

@@ -1,0 +1,278 @@
+"""Recipes: strict, frozen, and every problem named with its place at once."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from pydantic import ValidationError
+
+from bimed_dist.config import Recipe, load_recipe, open_references, parse_recipe
+from bimed_dist.errors import ConfigError
+from bimed_dist.tree import set_value
+
+RECIPES = sorted((Path(__file__).resolve().parent.parent / "launch" / "recipes").glob("*.yaml"))
+
+SMALL = """\
+name: small
+seed: 1
+corpus:
+  bilingual:
+    sources:
+      - {kind: text, name: book, path: book_ko}
+      - {kind: synthetic, name: made, documents: 10}
+vocabulary:
+  bilingual: {corpus: bilingual, size: 500}
+shards:
+  bilingual: {corpus: bilingual, tokenizer: vocabulary/bilingual}
+model:
+  first:
+    architecture: {layers: 1, width: 8, heads: 2, feed_forward: 16}
+    tokenizer: vocabulary/bilingual
+pretraining:
+  first: {model: first, shards: bilingual, steps: 10, global_batch: 4, micro_batch: 2, learning_rate: 1e-4}
+evaluation:
+  models:
+    first: {folder: pretraining/first}
+    other: {folder: some/folder, adapted_from: first}
+  tasks:
+    mlm: {task: mlm, corpus: bilingual}
+report: {title: Small}
+"""
+
+
+def write(folder: Path, text: str = SMALL) -> Path:
+    path = folder / "recipe.yaml"
+    path.write_text(text, encoding="utf-8")
+    return path
+
+
+def load(folder: Path, *overrides: str, text: str = SMALL) -> Recipe:
+    return load_recipe(write(folder, text), overrides)
+
+
+def problems(folder: Path, *overrides: str, text: str = SMALL) -> str:
+    with pytest.raises(ConfigError) as caught:
+        load(folder, *overrides, text=text)
+    return str(caught.value)
+
+
+def tree() -> dict[str, Any]:
+    return yaml.safe_load(SMALL)
+
+
+@pytest.mark.parametrize("path", RECIPES, ids=lambda path: path.name)
+def test_every_recipe_that_ships_is_valid(path: Path):
+    assert load_recipe(path).name
+
+
+def test_a_recipe_is_read_with_its_defaults(tmp_path: Path):
+    recipe = load(tmp_path)
+    assert recipe.pretraining["first"].mask_rate == 0.15
+    assert recipe.corpus["bilingual"].sources[1].languages == ("ko", "en", "mixed")
+    assert recipe.data == str(tmp_path)
+
+
+def test_settings_are_frozen(tmp_path: Path):
+    recipe = load(tmp_path)
+    with pytest.raises(ValidationError):
+        recipe.pretraining["first"].steps = 20
+
+
+def test_an_exponent_without_a_dot_is_a_number(tmp_path: Path):
+    assert load(tmp_path).pretraining["first"].learning_rate == 0.0001
+    assert load(tmp_path, "pretraining.first.learning_rate=5e-5").pretraining["first"].learning_rate == 0.00005
+
+
+def test_all_problems_are_reported_at_once_with_their_places(tmp_path: Path):
+    text = problems(
+        tmp_path,
+        "pretraining.first.stepps=5",
+        "pretraining.first.micro_batch=0",
+        "pretraining.first.precision=fp16",
+        "vocabulary.bilingual.size=many",
+        "seed=-1",
+    )
+    assert "5 problem(s)" in text
+    assert str(tmp_path / "recipe.yaml") in text
+    for line in (
+        "  pretraining.first.stepps: unknown setting\n",
+        "  pretraining.first.micro_batch: Input should be greater than 0, found 0",
+        "  pretraining.first.precision: Input should be 'fp32' or 'bf16', found 'fp16'",
+        "  vocabulary.bilingual.size: Input should be a valid integer, found 'many'",
+        "  seed: Input should be greater than or equal to 0, found -1",
+    ):
+        assert line in text + "\n"
+
+
+def test_places_inside_a_source_are_those_of_the_file(tmp_path: Path):
+    assert "  corpus.bilingual.sources.0.document: Input should be" in problems(
+        tmp_path, "corpus.bilingual.sources.0.document=page"
+    )
+
+
+def test_a_source_without_a_kind_names_the_kinds(tmp_path: Path):
+    text = problems(tmp_path, "corpus.bilingual.sources.0={name: x, path: y}")
+    assert "corpus.bilingual.sources.0:" in text
+    assert "'kind'" in text
+
+
+@pytest.mark.parametrize(
+    ("override", "reason"),
+    [
+        ("pretraining.first.steps=10.5", "valid integer"),
+        ("pretraining.first.steps=true", "valid integer"),
+        ("pretraining.first.steps='10'", "valid integer"),
+        ("pretraining.first.learning_rate=0", "greater than 0"),
+        ("pretraining.first.learning_rate=.nan", "finite"),
+        ("pretraining.first.learning_rate=.inf", "finite"),
+        ("pretraining.first.mask_rate=0", "greater than 0"),
+        ("pretraining.first.betas=[0.9, 1.0]", "less than 1"),
+        ("pretraining.first.warmup_steps=10", "leaves nothing of steps=10"),
+        ("pretraining.first.mask_token_share=0.95", "is above 1"),
+        ("pretraining.first.max_length=4", "greater than or equal to 8"),
+        ("model.first.foundation=bert-base", "give either foundation or architecture"),
+        ("model.first.architecture.heads=3", "not a multiple of heads=3"),
+        ("corpus.bilingual.sources=[]", "at least 1 item"),
+        ("corpus.bilingual.sources=[{kind: synthetic, name: x, documents: 0}]", "sources.0.documents: Input"),
+        ("corpus.bilingual.sources.1.name=book", "must be unique"),
+        ("corpus.bilingual.sources.0.path=", "valid string"),
+        ("corpus.bilingual.sources.0.path=''", "at least 1 character"),
+        ("corpus.bilingual.held_out_share=1", "less than 1"),
+        ("evaluation.seeds=[1, 1]", "holds a value twice"),
+        ("evaluation.learning_rates=[]", "at least 1 item"),
+        ("evaluation.tasks.mlm.learning_rates=[-1.0]", "greater than 0"),
+        ("evaluation.models.other.adapted_from=nobody", "no other model that is evaluated"),
+        ("evaluation.models.other.adapted_from=other", "no other model that is evaluated"),
+        ("name=a/b", "match pattern"),
+        ("name=a.partial", "match pattern"),
+        ("corpus=", "should be an object, found None"),
+    ],
+)
+def test_an_impossible_value_is_refused(tmp_path: Path, override: str, reason: str):
+    text = problems(tmp_path, override)
+    assert reason in text
+    assert "Value error" not in text
+    assert "1 problem(s)" in text
+
+
+def test_a_missing_setting_is_named(tmp_path: Path):
+    assert "pretraining.first.model: Field required" in problems(tmp_path, "pretraining.first={}")
+
+
+def test_references_that_lead_nowhere_are_all_named(tmp_path: Path):
+    text = problems(
+        tmp_path,
+        "vocabulary.bilingual.corpus=ghost",
+        "shards.bilingual.tokenizer=vocabulary/ghost",
+        "pretraining.first.model=ghost",
+        "pretraining.first.shards=ghost",
+        "evaluation.models.first.folder=pretraining/ghost",
+        "evaluation.tasks.mlm.corpus=ghost",
+    )
+    assert "6 problem(s)" in text
+    for line in (
+        "  vocabulary.bilingual.corpus: there is no corpus/ghost in this recipe",
+        "  shards.bilingual.tokenizer: there is no vocabulary/ghost in this recipe",
+        "  pretraining.first.model: there is no model/ghost in this recipe",
+        "  pretraining.first.shards: there is no shards/ghost in this recipe",
+        "  evaluation.models.first.folder: there is no pretraining/ghost in this recipe",
+        "  evaluation.tasks.mlm.corpus: there is no corpus/ghost in this recipe",
+    ):
+        assert line in text
+
+
+def test_a_vocabulary_is_no_foundation(tmp_path: Path):
+    text = problems(tmp_path, "model.second={foundation: vocabulary/bilingual}")
+    assert "model.second.foundation: vocabulary/bilingual is a tokenizer, not a model" in text
+
+
+def test_stages_made_from_each_other_are_refused(tmp_path: Path):
+    text = problems(tmp_path, "model.first={foundation: pretraining/first}")
+    assert "made from each other" in text
+    assert "model/first" in text
+
+
+def test_open_references_name_their_places(tmp_path: Path):
+    assert list(open_references(load(tmp_path))) == [
+        ("shards.bilingual.tokenizer", "vocabulary/bilingual"),
+        ("model.first.tokenizer", "vocabulary/bilingual"),
+        ("evaluation.models.first.folder", "pretraining/first"),
+        ("evaluation.models.other.folder", "some/folder"),
+    ]
+
+
+def test_a_key_given_twice_is_refused_with_its_line(tmp_path: Path):
+    text = problems(tmp_path, text=SMALL + "seed: 2\n")
+    assert f"line {len(SMALL.splitlines()) + 1}: seed is given twice" in text
+
+
+def test_set_reaches_into_mappings_and_lists(tmp_path: Path):
+    recipe = load(
+        tmp_path,
+        "corpus.bilingual.sources.1.documents=7",
+        "corpus.bilingual.sources.1.languages=[ko]",
+        "evaluation.seeds.0=9",
+        "evaluation.batch=8",
+        text=SMALL.replace("evaluation:\n", "evaluation:\n  seeds: [1, 2]\n"),
+    )
+    assert recipe.corpus["bilingual"].sources[1].documents == 7
+    assert recipe.corpus["bilingual"].sources[1].languages == ("ko",)
+    assert recipe.evaluation.seeds == (9, 2)
+    assert recipe.evaluation.batch == 8
+
+
+def test_set_makes_the_mappings_on_its_way():
+    nested = tree()
+    set_value(nested, "evaluation.tasks.mlm.rows.test=5")
+    assert nested["evaluation"]["tasks"]["mlm"]["rows"] == {"test": 5}
+
+
+@pytest.mark.parametrize(
+    ("override", "reason"),
+    [
+        ("seed", "write it as place.of.setting=value"),
+        ("=5", "write it as place.of.setting=value"),
+        ("corpus.bilingual.sources.2.name=x", "there are 2 entries, counted from 0"),
+        ("corpus.bilingual.sources.book.name=x", "there are 2 entries, counted from 0"),
+        ("corpus.bilingual.sources.-1={}", "there are 2 entries, counted from 0"),
+        ("corpus.bilingual.sources.²={}", "there are 2 entries, counted from 0"),
+        ("seed.low=1", "seed is a single value and has no parts"),
+        ("seed.low.er=1", "is a single value and has no parts"),
+        ("evaluation.seeds=[1, 2", "is not a YAML value"),
+        ("evaluation={batch: 1, batch: 2}", "batch is given twice"),
+    ],
+)
+def test_a_set_that_fits_nowhere_is_refused(tmp_path: Path, override: str, reason: str):
+    text = problems(tmp_path, override)
+    assert reason in text
+    assert text.startswith("--set ")
+
+
+def test_a_set_of_an_unknown_name_is_an_unknown_setting(tmp_path: Path):
+    assert "pretrainin: unknown setting" in problems(tmp_path, "pretrainin.first.steps=5")
+
+
+def test_a_recipe_that_cannot_be_read_says_why(tmp_path: Path):
+    with pytest.raises(ConfigError, match="no recipe at"):
+        load_recipe(tmp_path / "absent.yaml")
+    assert "is not YAML" in problems(tmp_path, text="name: [")
+    assert "holds no mapping" in problems(tmp_path, text="- name\n")
+    assert "holds no mapping" in problems(tmp_path, text="")
+    (tmp_path / "latin.yaml").write_bytes("name: café".encode("latin-1"))
+    with pytest.raises(ConfigError, match="is not UTF-8 at byte 9"):
+        load_recipe(tmp_path / "latin.yaml")
+
+
+def test_a_value_that_is_no_plain_yaml_is_refused(tmp_path: Path):
+    assert "not plain YAML" in problems(tmp_path, text=SMALL.replace("title: Small", "title: 2024-01-01"))
+
+
+def test_a_long_wrong_value_is_cut_in_the_message(tmp_path: Path):
+    text = problems(tmp_path, f"pretraining.first.steps={'x' * 500}")
+    assert len(text) < 300
+
+
+def test_a_resolved_recipe_reads_back_the_same(tmp_path: Path):
+    recipe = load(tmp_path)
+    assert parse_recipe(recipe.model_dump(mode="json"), where="dump") == recipe

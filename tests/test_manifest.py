@@ -1,0 +1,243 @@
+"""Stage folders: finished or not there, never overwritten, and no damage goes unseen."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from bimed_dist.errors import ConfigError, DataError
+from bimed_dist.manifest import (
+    FILE_NAME,
+    SETTINGS_NAME,
+    Outcome,
+    begin,
+    build,
+    digest_of,
+    finished,
+    input_digest,
+    read_manifest,
+    verified,
+    write_manifest,
+)
+
+SETTINGS = {"seed": 1, "size": 300, "sources": [{"name": "book", "path": "a"}, {"name": "help", "path": "b"}]}
+INPUTS = {"corpus/bilingual": "aa" * 32}
+
+
+def make(folder: Path) -> dict[str, Any]:
+    (folder / "train.txt").write_text("first\nsecond\n", encoding="utf-8")
+    (folder / "parts").mkdir()
+    (folder / "parts" / "0.bin").write_bytes(bytes(range(64)))
+    return {"lines": 2}
+
+
+def make_nothing(folder: Path) -> dict[str, Any]:
+    raise AssertionError("a finished stage must not be built again")
+
+
+def stage(folder: Path, settings: Any = SETTINGS, inputs: Any = INPUTS, make: Any = make) -> Outcome:
+    return build(folder, stage="vocabulary", settings=settings, inputs=inputs, make=make)
+
+
+@pytest.fixture
+def done(tmp_path: Path) -> Path:
+    return stage(tmp_path / "work" / "vocabulary" / "bilingual").folder
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    return {path.relative_to(folder).as_posix(): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+def test_a_built_folder_lists_its_files_counts_and_origin(done: Path):
+    manifest = verified(done)
+    assert (manifest.stage, manifest.name) == ("vocabulary", "bilingual")
+    assert sorted(manifest.files) == ["parts/0.bin", "train.txt"]
+    assert manifest.files["train.txt"]["bytes"] == 13
+    assert manifest.counts == {"lines": 2}
+    assert manifest.settings == SETTINGS
+    assert manifest.inputs == INPUTS
+    assert manifest.versions["bimed_dist"]
+
+
+def test_a_finished_stage_does_nothing(done: Path):
+    before = contents(done)
+    outcome = stage(done, make=make_nothing)
+    assert outcome.was_done
+    assert contents(done) == before
+
+
+def test_the_order_of_keys_changes_nothing(done: Path):
+    assert digest_of({"a": 1, "b": {"c": 2, "d": 3}}) == digest_of({"b": {"d": 3, "c": 2}, "a": 1})
+    assert stage(done, settings=dict(reversed(SETTINGS.items())), make=make_nothing).was_done
+
+
+def test_equal_content_has_an_equal_digest_wherever_it_was_built(tmp_path: Path):
+    first, second = stage(tmp_path / "a").manifest, stage(tmp_path / "b").manifest
+    assert first.digest == second.digest
+    assert first.digest != stage(tmp_path / "c", inputs={"corpus/bilingual": "bb" * 32}).manifest.digest
+
+
+def test_changed_settings_are_refused_by_name_and_nothing_is_overwritten(done: Path):
+    before = contents(done)
+    sources = [SETTINGS["sources"][0], {"name": "help", "path": "c"}]
+    with pytest.raises(ConfigError) as caught:
+        stage(done, settings={"size": 400, "sources": sources, "lowercase": True}, make=make_nothing)
+    assert str(caught.value).splitlines()[1:] == [
+        "  lowercase: was absent, now true",
+        "  seed: was 1, now absent",
+        "  size: was 300, now 400",
+        '  sources.1.path: was "b", now "c"',
+    ]
+    assert contents(done) == before
+
+
+def test_changed_inputs_are_refused_and_nothing_is_overwritten(done: Path):
+    before = contents(done)
+    with pytest.raises(ConfigError, match="made with other inputs"):
+        stage(done, inputs={"corpus/bilingual": "bb" * 32}, make=make_nothing)
+    assert contents(done) == before
+
+
+def test_many_changes_are_cut_in_the_message(tmp_path: Path):
+    stage(tmp_path / "a", settings={f"s{i:02}": 0 for i in range(30)})
+    with pytest.raises(ConfigError) as caught:
+        stage(tmp_path / "a", settings={f"s{i:02}": 1 for i in range(30)})
+    assert len(str(caught.value).splitlines()) == 22
+    assert str(caught.value).endswith("and 10 more")
+
+
+def test_an_interrupted_build_leaves_no_finished_folder_and_can_be_repeated(tmp_path: Path):
+    def interrupted(folder: Path) -> dict[str, Any]:
+        (folder / "half.txt").write_text("half")
+        raise KeyboardInterrupt
+
+    folder = tmp_path / "bilingual"
+    with pytest.raises(KeyboardInterrupt):
+        stage(folder, make=interrupted)
+    assert not folder.exists()
+    outcome = stage(folder)
+    assert not outcome.was_done
+    assert sorted(outcome.manifest.files) == ["parts/0.bin", "train.txt"]
+    assert not folder.with_name("bilingual.partial").exists()
+
+
+def test_files_of_unknown_origin_are_not_built_over(tmp_path: Path):
+    folder = tmp_path / "bilingual"
+    folder.mkdir()
+    (folder / "thesis.txt").write_text("mine")
+    with pytest.raises(ConfigError, match="not made by this program"):
+        stage(folder)
+    assert contents(folder) == {"thesis.txt": b"mine"}
+
+
+def test_a_file_in_the_place_of_the_folder_is_not_built_over(tmp_path: Path):
+    (tmp_path / "bilingual").write_text("mine")
+    with pytest.raises(ConfigError, match="is a file"):
+        stage(tmp_path / "bilingual")
+
+
+def test_an_empty_folder_is_built_in(tmp_path: Path):
+    (tmp_path / "bilingual").mkdir()
+    assert not stage(tmp_path / "bilingual").was_done
+
+
+@pytest.mark.parametrize("position", [0, 31, 63])
+def test_a_flipped_bit_is_found(done: Path, position: int):
+    path = done / "parts" / "0.bin"
+    damaged = bytearray(path.read_bytes())
+    damaged[position] ^= 1
+    path.write_bytes(damaged)
+    with pytest.raises(DataError, match=r"0\.bin does not have the SHA-256"):
+        verified(done)
+
+
+def test_a_file_cut_short_is_found(done: Path):
+    path = done / "parts" / "0.bin"
+    path.write_bytes(path.read_bytes()[:-1])
+    with pytest.raises(DataError, match=r"has 63 bytes, manifest\.json says 64"):
+        verified(done)
+
+
+def test_a_missing_file_is_found(done: Path):
+    (done / "train.txt").unlink()
+    with pytest.raises(DataError, match=r"train\.txt is missing"):
+        verified(done)
+
+
+def test_a_damaged_finished_stage_is_reported_and_not_built_again(done: Path):
+    (done / "train.txt").write_text("other")
+    with pytest.raises(DataError):
+        stage(done, make=make_nothing)
+
+
+@pytest.mark.parametrize("field", ["stage", "settings", "inputs", "files"])
+def test_an_edited_manifest_is_found(done: Path, field: str):
+    path = done / FILE_NAME
+    record = json.loads(path.read_text())
+    record[field] = "shards" if field == "stage" else {**record[field], "more": {"bytes": 1, "sha256": ""}}
+    path.write_text(json.dumps(record))
+    with pytest.raises(DataError, match="was edited"):
+        read_manifest(done)
+
+
+@pytest.mark.parametrize("text", ["", "{", "[]", "{}", '{"stage": "corpus"}', "null"])
+def test_a_manifest_that_is_none_is_damaged(done: Path, text: str):
+    (done / FILE_NAME).write_text(text)
+    with pytest.raises(DataError, match="is damaged"):
+        verified(done)
+
+
+def test_a_folder_without_a_manifest_is_unfinished(tmp_path: Path):
+    with pytest.raises(DataError, match="did not finish"):
+        verified(tmp_path)
+
+
+def test_a_folder_filled_over_several_runs_goes_on_with_the_same_settings_only(tmp_path: Path):
+    folder = tmp_path / "pretraining" / "ko"
+    begin(folder, SETTINGS, INPUTS)
+    (folder / "metrics.jsonl").write_text("{}\n")
+    assert finished(folder, SETTINGS, INPUTS) is None
+    with pytest.raises(ConfigError, match="size: was 300, now 301"):
+        finished(folder, {**SETTINGS, "size": 301}, INPUTS)
+    with pytest.raises(ConfigError, match="other inputs"):
+        finished(folder, SETTINGS, {})
+    begin(folder, {"other": 1}, {})
+    assert json.loads((folder / SETTINGS_NAME).read_text())["settings"] == SETTINGS
+
+    written = write_manifest(
+        folder,
+        stage="pretraining",
+        name="ko",
+        settings=SETTINGS,
+        inputs=INPUTS,
+        counts={},
+        files=[folder / "metrics.jsonl"],
+        seconds=1.0,
+    )
+    assert finished(folder, SETTINGS, INPUTS) == written
+
+
+@pytest.mark.parametrize("text", ["", "[]", '{"settings": {}}'])
+def test_a_damaged_note_of_settings_is_reported(tmp_path: Path, text: str):
+    (tmp_path / SETTINGS_NAME).write_text(text)
+    with pytest.raises(DataError, match="is damaged"):
+        finished(tmp_path, SETTINGS, INPUTS)
+
+
+def test_the_digest_of_a_folder_follows_names_and_contents_only(tmp_path: Path):
+    for name in ("a", "b"):
+        (tmp_path / name / "below").mkdir(parents=True)
+        (tmp_path / name / "below" / "file").write_text("same")
+    before = input_digest(tmp_path / "a")
+    assert before == input_digest(tmp_path / "b")
+    (tmp_path / "a" / "__pycache__").mkdir()
+    (tmp_path / "a" / "__pycache__" / "module.pyc").write_text("made by an import")
+    assert before == input_digest(tmp_path / "a")
+    (tmp_path / "b" / "below" / "file").rename(tmp_path / "b" / "below" / "renamed")
+    assert before != input_digest(tmp_path / "b")
+
+
+def test_the_digest_of_nothing_is_refused(tmp_path: Path):
+    with pytest.raises(DataError, match="does not exist"):
+        input_digest(tmp_path / "absent")
