@@ -6,7 +6,6 @@ means (`foundation: pretraining/ko-mini`). Settings are frozen and strict: unkno
 refused, all at once, each with its place.
 """
 
-import graphlib
 import json
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -36,33 +35,38 @@ class Settings(BaseModel):
 # --------------------------------------------------------------------------------------------------------------- corpus
 
 
-class TextSource(Settings):
-    kind: Literal["text"]
+class FileSource(Settings):
     name: Name
     path: str
-    """A .txt file or a folder of them, relative to the recipe's `data`."""
+    """A file or a folder of them, relative to the recipe's `data`."""
+    share: Annotated[float, Field(gt=0, le=1)] = 1.0
+    """Share of the documents that is used, chosen by the hash of their ids; so that one source does not drown others."""
+
+
+class TextSource(FileSource):
+    """.txt files."""
+
+    kind: Literal["text"]
     document: Literal["file", "paragraph", "line"] = "file"
     """What one document is. Paragraphs are separated by blank lines."""
     line_break: Literal["space", "sentence"] = "space"
     """Whether a single line break inside a paragraph is a blank or the end of a sentence."""
 
 
-class JsonLinesSource(Settings):
+class JsonLinesSource(FileSource):
+    """.jsonl and .jsonl.gz files."""
+
     kind: Literal["jsonl"]
-    name: Name
-    path: str
-    """A .jsonl or .jsonl.gz file or a folder of them."""
     text: Annotated[tuple[str, ...], Field(min_length=1)]
     """Fields that hold the text; each is one paragraph or more of the document."""
     id: str | None = None
     """Field that names the document; rows with the same value become one document."""
 
 
-class TableSource(Settings):
+class TableSource(FileSource):
+    """.csv and .tsv files, also .gz, with a header line."""
+
     kind: Literal["table"]
-    name: Name
-    path: str
-    """A .csv or .tsv file (also .gz) or a folder of them, with a header line."""
     text: Annotated[tuple[str, ...], Field(min_length=1)]
     """Columns that hold the text."""
     id: str | None = None
@@ -291,8 +295,6 @@ class Recipe(Settings):
         for name, task in (self.evaluation.tasks if self.evaluation else {}).items():
             if task.corpus is not None:
                 check(f"evaluation.tasks.{name}.corpus", "corpus", task.corpus)
-        if not problems:
-            problems = _circle(self)
         if problems:
             raise ValueError("\n".join(problems))
         return self
@@ -309,22 +311,6 @@ def open_references(recipe: Recipe) -> Iterable[tuple[str, str]]:
             yield f"model.{name}.tokenizer", model.tokenizer
     for name, evaluated in (recipe.evaluation.models if recipe.evaluation else {}).items():
         yield f"evaluation.models.{name}.folder", evaluated.folder
-
-
-def _circle(recipe: Recipe) -> list[str]:
-    """At most one problem: entries that are made from each other."""
-    made_from: dict[str, list[str]] = {}
-    for place, reference in open_references(recipe):
-        stage, name, _ = place.split(".", 2)
-        if stage != "evaluation":
-            made_from.setdefault(f"{stage}/{name}", []).append(reference)
-    for name, run in recipe.pretraining.items():
-        made_from[f"pretraining/{name}"] = [f"model/{run.model}", f"shards/{run.shards}"]
-    try:
-        graphlib.TopologicalSorter(made_from).prepare()
-    except graphlib.CycleError as error:
-        return [f"these are made from each other: {' -> '.join(error.args[1])}"]
-    return []
 
 
 def load_recipe(path: Path, overrides: Iterable[str] = ()) -> Recipe:

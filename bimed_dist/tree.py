@@ -12,12 +12,19 @@ from bimed_dist.errors import ConfigError
 class _Loader(yaml.SafeLoader):
     """YAML 1.1 reads 1e-4 as text; a learning rate is a number. Repeated keys are refused."""
 
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
-        keys = [self.construct_object(key, deep=deep) for key, _ in node.value]
-        for i, (key_node, _) in enumerate(node.value):
-            if keys[i] in keys[:i]:
-                raise ConfigError(f"line {key_node.start_mark.line + 1}: {keys[i]} is given twice; keep one")
-        return super().construct_mapping(node, deep=deep)
+    def __init__(self, stream: str) -> None:
+        super().__init__(stream)
+        self._checked: set[int] = set()
+
+    def flatten_mapping(self, node: yaml.MappingNode) -> None:
+        # Checked before the first flattening: `<<: *anchor` may repeat what the mapping itself then overrides.
+        if id(node) not in self._checked:
+            self._checked.add(id(node))
+            keys = [key.value for key, _ in node.value]
+            for i, (key, _) in enumerate(node.value):
+                if keys[i] in keys[:i]:
+                    raise ConfigError(f"line {key.start_mark.line + 1}: {keys[i]} is given twice; keep one")
+        super().flatten_mapping(node)
 
 
 _Loader.add_implicit_resolver(

@@ -19,7 +19,7 @@ def open_data() -> Path:
     """The folder of open data sets; tests that need it carry the mark `data`."""
     folder = os.environ.get("BIMED_DATA")
     if folder is None:
-        pytest.skip("set BIMED_DATA to the folder of open data sets (docs/data.md)")
+        pytest.skip("set BIMED_DATA to the folder of open data sets (CONTRIBUTING.md)")
     if not Path(folder).is_dir():
         pytest.fail(f"BIMED_DATA={folder} is not a folder")
     return Path(folder)

@@ -187,12 +187,6 @@ def test_a_vocabulary_is_no_foundation(tmp_path: Path):
     assert "model.second.foundation: vocabulary/bilingual is a tokenizer, not a model" in text
 
 
-def test_stages_made_from_each_other_are_refused(tmp_path: Path):
-    text = problems(tmp_path, "model.first={foundation: pretraining/first}")
-    assert "made from each other" in text
-    assert "model/first" in text
-
-
 def test_open_references_name_their_places(tmp_path: Path):
     assert list(open_references(load(tmp_path))) == [
         ("shards.bilingual.tokenizer", "vocabulary/bilingual"),
@@ -205,6 +199,16 @@ def test_open_references_name_their_places(tmp_path: Path):
 def test_a_key_given_twice_is_refused_with_its_line(tmp_path: Path):
     text = problems(tmp_path, text=SMALL + "seed: 2\n")
     assert f"line {len(SMALL.splitlines()) + 1}: seed is given twice" in text
+
+
+def test_an_anchor_may_be_merged_and_overridden_but_not_repeat_a_key(tmp_path: Path):
+    second = "  first: &run {model: first,"
+    merged = SMALL.replace("  first: {model: first,", second).replace(
+        "evaluation:\n", "  second: {<<: *run, steps: 20}\nevaluation:\n"
+    )
+    runs = load(tmp_path, text=merged).pretraining
+    assert (runs["second"].steps, runs["second"].learning_rate) == (20, 0.0001)
+    assert "steps is given twice" in problems(tmp_path, text=merged.replace("steps: 20", "steps: 20, steps: 30"))
 
 
 def test_set_reaches_into_mappings_and_lists(tmp_path: Path):

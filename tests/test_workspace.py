@@ -8,7 +8,7 @@ import pytest
 from bimed_dist.config import Recipe, parse_recipe
 from bimed_dist.errors import ConfigError, DataError
 from bimed_dist.manifest import build, input_digest
-from bimed_dist.workspace import data_path, locate
+from bimed_dist.workspace import data_path, locate, stage_order
 
 
 @pytest.fixture
@@ -106,3 +106,32 @@ def test_paths_start_from_the_data_folder(recipe: Recipe, tmp_path: Path):
     assert data_path(recipe, "corpus/book") == tmp_path / "data" / "corpus" / "book"
     assert data_path(recipe, "/elsewhere/book") == Path("/elsewhere/book")
     assert data_path(recipe, "~/book") == Path.home() / "book"
+
+
+def test_every_entry_comes_after_what_it_is_made_from(recipe: Recipe):
+    tree = recipe.model_dump(mode="json")
+    tree["model"] = {"bilingual": {"foundation": "pretraining/ko", "tokenizer": "vocabulary/ko"}, **tree["model"]}
+    tree["pretraining"] = {"bilingual": {**tree["pretraining"]["ko"], "model": "bilingual"}, **tree["pretraining"]}
+    tree["shards"] = {"kept": {"corpus": "ko", "tokenizer": "pretraining/ko"}, **tree["shards"]}
+    tree["evaluation"] = {"models": {"ko": {"folder": "pretraining/ko"}}, "tasks": {"nsp": {"task": "nsp"}}}
+    tree["report"] = {"title": "Test"}
+    order = stage_order(parse_recipe(tree, where="test"))
+    assert len(order) == len(set(order)) == 10
+    assert order[-2:] == [("evaluation", None), ("report", None)]
+    for earlier, later in (
+        (("corpus", "ko"), ("vocabulary", "ko")),
+        (("vocabulary", "ko"), ("shards", "ko")),
+        (("shards", "ko"), ("pretraining", "ko")),
+        (("model", "ko"), ("pretraining", "ko")),
+        (("pretraining", "ko"), ("model", "bilingual")),
+        (("model", "bilingual"), ("pretraining", "bilingual")),
+        (("pretraining", "ko"), ("shards", "kept")),
+    ):
+        assert order.index(earlier) < order.index(later)
+
+
+def test_entries_made_from_each_other_are_refused(recipe: Recipe):
+    tree = recipe.model_dump(mode="json")
+    tree["model"]["ko"]["foundation"] = "pretraining/ko"
+    with pytest.raises(ConfigError, match=r"in a circle: .*model/ko"):
+        stage_order(parse_recipe(tree, where="test"))

@@ -62,12 +62,10 @@ def decoded_lines(file: SourceFile, problems: Problems) -> Iterator[str]:
 
 def _decoded(line: bytes, start: int, place: str, offset: int, problems: Problems) -> str:
     if b"\0" in line:
-        problems.add(f"{place}, byte {offset + line.index(0)}: NUL byte; this is not text, or it is UTF-16: save as UTF-8")
+        problems.add(f"{place}, byte {offset + line.index(0)}: NUL byte, so no text, or UTF-16; save it as UTF-8")
         return "\n"
     try:
         return line[start:].decode("utf-8")
     except UnicodeDecodeError as error:
-        problems.add(
-            f"{place}, byte {offset + start + error.start}: not UTF-8; convert it, such as with `iconv -f cp949 -t utf-8`"
-        )
+        problems.add(f"{place}, byte {offset + start + error.start}: not UTF-8; convert it (`iconv -f cp949 -t utf-8`)")
         return "\n"

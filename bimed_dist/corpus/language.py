@@ -11,7 +11,6 @@ MIXED_SHARE = 0.1
 
 _HANGUL = re.compile("[가-힣ㄱ-ㆎ\u1100-\u11ff\ua960-\ua97f\ud7b0-\ud7ff]+")
 _LATIN = re.compile("[A-Za-z\xaa\xba\xc0-\xd6\xd8-\xf6\xf8-\u024f\u1e00-\u1effＡ-Ｚａ-ｚ]+")
-_LETTERS = re.compile(r"[^\W\d_]+")
 
 
 class Letters(NamedTuple):
@@ -23,9 +22,11 @@ class Letters(NamedTuple):
 
 
 def count_letters(text: str) -> Letters:
-    hangul = 0 if text.isascii() else _length(_HANGUL, text)
     latin = _length(_LATIN, text)
-    return Letters(hangul, latin, 0 if text.isascii() else _length(_LETTERS, text) - hangul - latin)
+    if text.isascii():
+        return Letters(0, latin, 0)
+    hangul = _length(_HANGUL, text)
+    return Letters(hangul, latin, sum(map(str.isalpha, text)) - hangul - latin)
 
 
 def language_of(letters: Letters) -> Language:

@@ -6,6 +6,7 @@ problems, and raised as one DataError with file and line.
 """
 
 import csv
+import hashlib
 import itertools
 import json
 import re
@@ -13,7 +14,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from bimed_dist.config import JsonLinesSource, Source, SyntheticSource, TableSource, TextSource
+from bimed_dist.config import FileSource, JsonLinesSource, Source, SyntheticSource, TableSource, TextSource
 from bimed_dist.corpus import synthetic
 from bimed_dist.corpus.documents import RawDocument
 from bimed_dist.corpus.files import SourceFile, decoded_lines, source_files
@@ -34,9 +35,17 @@ def read(source: Source, path: Path | None, seed: int) -> Iterator[RawDocument]:
     Raises DataError with up to 20 problems, at the latest after the last document.
     """
     if isinstance(source, SyntheticSource):
-        yield from synthetic.documents(seed, source.documents, source.languages, source.name)
-        return
+        return synthetic.documents(seed, source.documents, source.languages, source.name)
     assert path is not None
+    return (document for document in _all_documents(source, path) if _position(document.id) < source.share)
+
+
+def _position(document_id: str) -> float:
+    """Place of a document in [0, 1), by its id."""
+    return int.from_bytes(hashlib.sha256(document_id.encode()).digest()[:6], "big") / 2**48
+
+
+def _all_documents(source: FileSource, path: Path) -> Iterator[RawDocument]:
     problems = Problems(source.name)
     if isinstance(source, TextSource):
         for file in source_files(path, (".txt",)):
@@ -58,7 +67,7 @@ def paragraphs_of(text: str) -> list[str]:
     return [_WRAP.sub(" ", part) for part in _BLANK_LINE.split(text) if part]
 
 
-# ------------------------------------------------------------------------------------------------------------------ text
+# ----------------------------------------------------------------------------------------------------------------- text
 
 
 def _text_documents(source: TextSource, file: SourceFile, problems: Problems) -> Iterator[RawDocument]:
@@ -96,7 +105,7 @@ def _block_text(lines: list[str], line_break: str) -> str:
     return text if line_break == "sentence" else _WRAP.sub(" ", text)
 
 
-# ------------------------------------------------------------------------------------------------------- JSON and tables
+# ------------------------------------------------------------------------------------------------------ JSON and tables
 
 
 def _json_rows(file: SourceFile, problems: Problems) -> Iterator[Row]:
@@ -132,8 +141,8 @@ def _table_rows(source: TableSource, file: SourceFile, problems: Problems) -> It
 def _cells(file: SourceFile, problems: Problems) -> Iterator[tuple[int, list[str]]]:
     """(number of the row's last line, cells); blank lines are skipped.
 
-    Cells of a .tsv can't hold tabs or line breaks (IANA text/tab-separated-values), so a quote there is a character; yet
-    a cell that is quoted as a whole is taken out of its quotes.
+    Cells of a .tsv can't hold tabs or line breaks (IANA text/tab-separated-values), so a quote there is a character; a
+    cell that is quoted as a whole is taken out of its quotes all the same.
     """
     lines = decoded_lines(file, problems)
     if file.path.name.removesuffix(".gz").endswith(".tsv"):

@@ -1,8 +1,8 @@
 """Paragraphs to sentences.
 
-Lines with Hangul are split by kiwipiepy (Apache-2.0 as of 0.24; older releases LGPL), whose morphological analysis finds
-the sentence ends of clinical notes even where no full stop stands; other lines by sentencex (Wikimedia, MIT). Nothing
-but blanks is lost.
+Lines with Hangul are split by kiwipiepy (Apache-2.0 as of 0.24; older releases were LGPL), whose morphological analysis
+finds the sentence ends of clinical notes even where no full stop stands; other lines by sentencex (Wikimedia, MIT).
+Nothing but blanks is lost.
 """
 
 import functools
@@ -19,16 +19,19 @@ LONGEST_SENTENCE = 2_000
 """Characters; what is longer (tables, lists without full stops) is cut at a blank."""
 
 # Abbreviations of clinical notes that sentencex does not know. They may end a sentence, so what follows decides.
-_MEDICAL = frozenset(
-    "adenoca. approx. bx. chemo. cx. diff. dx. esp. fx. hx. incl. max. meta. mets. min. neg. pmh. pmhx. pos. poss. prob. "
-    "pt. pts. rx. susp. sx. temp. tx. wt. b.i.d. p.o. p.r.n. q.d. q.h.s. q.i.d. t.i.d.".split()
-)
+# fmt: off
+_MEDICAL = frozenset((
+    "adenoca.", "approx.", "bx.", "chemo.", "cx.", "diff.", "dx.", "esp.", "fx.", "hx.", "incl.", "max.", "meta.",
+    "mets.", "min.", "neg.", "pmh.", "pmhx.", "pos.", "poss.", "prob.", "pt.", "pts.", "rx.", "susp.", "sx.", "temp.",
+    "tx.", "wt.", "b.i.d.", "p.o.", "p.r.n.", "q.d.", "q.h.s.", "q.i.d.", "t.i.d.",
+))
+# fmt: on
 _LIST_MARK = re.compile(r"\(?(?:\d{1,2}|[A-Za-z]|[ivx]{1,4})[.)]|[-*•·▪○●]")
 _WORD = re.compile(r"[^\W_]")
 _LATIN_WORD = re.compile("[A-Za-z]{2,}")
 _WHOLE_WORD = re.compile(r"[a-z]{4,}[.!?]")
 _FORGOTTEN_BLANK = re.compile(r"(?:.*[\s(])?[a-z]+[.!?]\n[A-Z][a-z]*\s.*|.*[가-힣][.!?]\(?\n.*")
-"""End of a sentence, a line break, begin of the next: `...of the lung.The ...` but not `FORECAST.ETS` or `svc.Get()`."""
+"""End of a sentence, a line break, start of the next: `of the lung.The rest` but not `FORECAST.ETS` or `svc.Get()`."""
 
 
 class Part(NamedTuple):
@@ -65,12 +68,12 @@ def _split_off_english(part: Part) -> Iterator[Part]:
     """Sentences that end in English words, which Kiwi takes for abbreviations: `Both lungs clear. 흉수 없음.`"""
     text, apart = "", part.apart
     for piece in _english_parts(part.text):
-        text += f" {piece.text}" if piece.apart and text else piece.text
-        if _ends_in_english(text):
+        if text and piece.apart and _ends_in_english(text):
             yield Part(text, apart)
-            text, apart = "", True
-    if text:
-        yield Part(text, apart)
+            text, apart = piece.text, True
+        else:
+            text += f" {piece.text}" if piece.apart and text else piece.text
+    yield Part(text, apart)
 
 
 def _ends_in_english(text: str) -> bool:

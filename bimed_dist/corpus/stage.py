@@ -104,9 +104,7 @@ def _make(folder: Path, settings: CorpusSettings, seed: int, paths: Mapping[str,
     return _counts(writer, tally)
 
 
-def _cleaned(
-    settings: CorpusSettings, seed: int, paths: Mapping[str, Path], tally: _Tally
-) -> Iterator[CleanDocument]:
+def _cleaned(settings: CorpusSettings, seed: int, paths: Mapping[str, Path], tally: _Tally) -> Iterator[CleanDocument]:
     for source in settings.sources:
         for raw in read(source, paths.get(source.name), seed):
             tally.nfc_changed += any(map(changes_under_nfc, raw.paragraphs))

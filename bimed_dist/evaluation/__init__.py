@@ -1,2 +1,2 @@
-"""Evaluation: benchmark files and Hugging Face folders -> validated splits -> grid of fine-tunings scored on development
--> choice -> test scores -> statistics -> results.json."""
+"""Evaluation: benchmark files and Hugging Face folders -> validated splits -> grid of fine-tunings scored on
+development -> choice -> test scores -> statistics -> results.json."""

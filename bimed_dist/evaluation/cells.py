@@ -40,8 +40,10 @@ def write_record(path: Path, key: Key, status: str, **values: Any) -> dict[str, 
 
 def packed(predicted: Sequence[np.ndarray]) -> list[str]:
     """One line of numbers per item, in the fewest digits that give the same number back."""
-    return [" ".join(np.format_float_positional(v, trim="-") if v.dtype.kind == "f" else str(v) for v in item)
-            for item in predicted]
+    return [
+        " ".join(np.format_float_positional(v, trim="-") if v.dtype.kind == "f" else str(v) for v in item)
+        for item in predicted
+    ]
 
 
 def unpacked(lines: Sequence[str], dtype: type) -> list[np.ndarray]:

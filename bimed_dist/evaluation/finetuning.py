@@ -1,8 +1,8 @@
 """Fine-tuning of one encoder on one task: a plain torch loop whose result is a function of its arguments.
 
-AdamW (weight decay 0.01 but for biases and normalisation), linear warm-up over 10 % of the updates and linear decay, gradient
-norm clipped at 1. Everything random (head, dropout, order) follows from the seed; on CPU two runs agree bit for bit with the
-same number of threads.
+AdamW (weight decay 0.01 but for biases and normalisation), linear warm-up over 10 % of the updates and linear decay,
+gradient norm clipped at 1. Everything random (head, dropout, order) follows from the seed; on CPU two runs agree bit
+for bit with the same number of threads.
 """
 
 import os
@@ -44,7 +44,7 @@ def learning_rate(step: int, steps: int, peak: float) -> float:
 
 
 def epoch_batches(lengths: np.ndarray, batch: int, rng: np.random.Generator) -> list[np.ndarray]:
-    """Row numbers of each batch of one epoch: every row once, rows of a batch alike in length, batches in random order."""
+    """Row numbers of the batches of one epoch: every row once, alike in length in a batch, batches in random order."""
     order = rng.permutation(len(lengths))
     batches = []
     for start in range(0, len(order), batch * BUCKET_BATCHES):
@@ -87,7 +87,7 @@ def padded(rows: Sequence[Row], pad_id: int) -> dict[str, torch.Tensor]:
 
 
 def batch_loss(kind: Kind, logits: torch.Tensor, rows: Sequence[Row]) -> torch.Tensor:
-    """Mean squared error of score / 5, binary cross entropy over labels, or cross entropy over the units' first pieces."""
+    """Mean squared error of score / 5, binary cross entropy over labels, or cross entropy over tagged pieces."""
     logits = logits.float()
     if kind == "ner":
         target = np.full(logits.shape[:2], IGNORED, dtype=np.int64)
@@ -121,7 +121,7 @@ def fine_tune(
     seed: int,
     batch: int,
 ) -> PreTrainedModel:
-    """The encoder in `location` trained on `rows`. Raises NonFiniteError before an update from a loss that is no number."""
+    """The encoder in `location` trained on `rows`. Raises NonFiniteError before updating from a loss that is none."""
     seed_torch(seed)
     model = load_classifier(location, kind, labels).to(device()).train()
     optimizer = _optimizer(model)

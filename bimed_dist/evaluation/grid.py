@@ -1,17 +1,17 @@
 """One model on one task: every cell of the grid on the development split, the choice, then the test splits.
 
-Files of `cells/TASK/MODEL/`: `lr=..,epochs=..,seed=...json` (development scores of a cell), `choice.json` (written when all
-cells are done), `test,seed=...json` (test and external scores and predictions of the chosen cells), `seed=...json` (intrinsic
-tasks). The weights of cells that can still be chosen wait in `weights.partial/`; a cell whose weights were lost is trained
-again, to the same weights.
+Files of `cells/TASK/MODEL/`: `lr=..,epochs=..,seed=...json` (development scores of a cell), `choice.json` (written
+when all cells are done), `test,seed=...json` (test and external scores and predictions of the chosen cells),
+`seed=...json` (intrinsic tasks). The weights of cells that can still be chosen wait in `weights.partial/`; a cell
+whose weights were lost is trained again, to the same weights.
 """
 
 import logging
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from tqdm import tqdm
@@ -26,7 +26,7 @@ from bimed_dist.evaluation.task import Example
 from bimed_dist.manifest import write_json
 
 logger = logging.getLogger(__name__)
-# What training or scoring one cell may raise (torch's out-of-memory is a RuntimeError). Anything else is a fault of ours.
+# What training or scoring a cell may raise (torch's out-of-memory is a RuntimeError); all else is a fault of ours.
 CELL_ERRORS = (BimedError, OSError, ValueError, RuntimeError, MemoryError, IndexError)
 
 
@@ -54,7 +54,7 @@ class Pair:
     """cells/TASK/MODEL."""
     weights: Path
     encoded: dict[tuple[str, str], Encoded]
-    """Rows of this task by (tokenizer, split), shared by the models of the task."""
+    """Train and dev rows of this task by (tokenizer, split), shared by the models of the task."""
 
     def key(self, **more: Any) -> dict[str, Any]:
         base = {
@@ -75,14 +75,16 @@ class Pair:
         grid = [[candidate.learning_rate, candidate.epochs] for candidate in self.candidates]
         return self.key(grid=grid, seeds=list(self.seeds))
 
-    def rows(self, split: str, examples: tuple[Example, ...]) -> Encoded:
+    def rows(self, split: Literal["train", "dev"]) -> Encoded:
+        """Train or dev rows, tokenised once for all models with the same tokenizer."""
         at = (tokenizer_key(self.tokenizer, self.limit), split)
         if at not in self.encoded:
-            task = self.prepared.task
-            self.encoded[at] = encode(
-                self.tokenizer, task.kind, task.unit, self.prepared.labels, examples, self.limit
-            )
+            self.encoded[at] = self.encode(self.prepared.train if split == "train" else self.prepared.dev)
         return self.encoded[at]
+
+    def encode(self, examples: tuple[Example, ...]) -> Encoded:
+        task = self.prepared.task
+        return encode(self.tokenizer, task.kind, task.unit, self.prepared.labels, examples, self.limit)
 
 
 @dataclass
@@ -128,12 +130,13 @@ def fine_tuned(pair: Pair, progress: tqdm) -> Measured:
         return measured
     write_choice(pair, means, chosen)
     measured.chosen = chosen
-    for split, examples in pair.prepared.sealed.open(pair.folder / "choice.json", pair.choice_key()).items():
-        rows = pair.rows(split, examples)
+    opened = pair.prepared.sealed.open(pair.folder / "choice.json", pair.choice_key())
+    encoded = {split: pair.encode(examples) for split, examples in opened.items()}
+    for split, rows in encoded.items():
         measured.splits[split] = SplitResult()
         measured.notes += _row_notes(pair, split, rows)
     for seed in pair.seeds:
-        _test_cell(pair, chosen, seed, measured)
+        _test_cell(pair, chosen, seed, encoded, measured)
         progress.update()
     _drop_weights(pair, keep=None)
     return measured
@@ -171,7 +174,7 @@ def _dev_cell(pair: Pair, candidate: Candidate, seed: int, progress: tqdm) -> di
         start = time.monotonic()
         try:
             model = _trained(pair, candidate, seed)
-            dev = pair.rows("dev", pair.prepared.dev)
+            dev = pair.rows("dev")
             scores = _scores(pair, dev.gold, _predicted(pair, model, dev))
             cells.save_weights(model, cells.weights_path(pair.weights, key))
         except CELL_ERRORS as error:
@@ -189,7 +192,7 @@ def _trained(pair: Pair, candidate: Candidate, seed: int) -> PreTrainedModel:
         pair.location,
         pair.prepared.task.kind,
         pair.prepared.labels,
-        pair.rows("train", pair.prepared.train).rows,
+        pair.rows("train").rows,
         pad_id=pair.tokenizer.pad_token_id,
         peak=candidate.learning_rate,
         epochs=candidate.epochs,
@@ -207,14 +210,14 @@ def _scores(pair: Pair, gold: list[np.ndarray], predicted: list[np.ndarray]) -> 
     return metrics.scores(pair.prepared.task.kind, gold, predicted, pair.prepared.labels)
 
 
-def _test_cell(pair: Pair, chosen: Candidate, seed: int, measured: Measured) -> None:
+def _test_cell(pair: Pair, chosen: Candidate, seed: int, encoded: Mapping[str, Encoded], measured: Measured) -> None:
     """Scores of the chosen cell on every test split, into `measured`."""
     key = {**pair.choice_key(), "chosen": [chosen.learning_rate, chosen.epochs], "seed": seed}
     path = pair.folder / f"test,seed={seed}.json"
     record = cells.read_record(path, key)
     if record is None:
         try:
-            splits = _scored_splits(pair, chosen, seed, list(measured.splits))
+            splits = _scored_splits(pair, chosen, seed, encoded)
         except CELL_ERRORS as error:
             record = cells.write_record(path, key, "failed", error=one_line(error))
         else:
@@ -223,20 +226,19 @@ def _test_cell(pair: Pair, chosen: Candidate, seed: int, measured: Measured) -> 
         return measured.fail(pair, path.stem, record["error"])
     dtype = np.int64 if pair.prepared.task.kind == "ner" else np.float32
     for split, result in measured.splits.items():
-        result.gold[seed] = pair.rows(split, ()).gold
+        result.gold[seed] = encoded[split].gold
         result.predicted[seed] = cells.unpacked(record["splits"][split]["predictions"], dtype)
         result.scores[seed] = record["splits"][split]["scores"]
 
 
-def _scored_splits(pair: Pair, chosen: Candidate, seed: int, splits: list[str]) -> dict[str, Any]:
+def _scored_splits(pair: Pair, chosen: Candidate, seed: int, encoded: Mapping[str, Encoded]) -> dict[str, Any]:
     model = load_classifier(pair.location, pair.prepared.task.kind, pair.prepared.labels).to(finetuning.device()).eval()
     if not cells.load_weights(model, cells.weights_path(pair.weights, pair.cell_key(chosen, seed))):
         model = _trained(pair, chosen, seed)
     scored = {}
-    for split in splits:
-        encoded = pair.rows(split, ())
-        predicted = _predicted(pair, model, encoded)
-        scored[split] = {"scores": _scores(pair, encoded.gold, predicted), "predictions": cells.packed(predicted)}
+    for split, rows in encoded.items():
+        predicted = _predicted(pair, model, rows)
+        scored[split] = {"scores": _scores(pair, rows.gold, predicted), "predictions": cells.packed(predicted)}
     return scored
 
 
@@ -262,28 +264,75 @@ def untrained(pair: Pair, progress: tqdm) -> Measured:
     measured = Measured()
     result = SplitResult()
     model: PreTrainedModel | None = None
-    measure = {"mlm": _masked_words, "nsp": _next_sentences}[pair.prepared.task.kind]
     for seed in pair.seeds:
-        path = pair.folder / f"seed={seed}.json"
-        record = cells.read_record(path, pair.key(seed=seed))
-        gold = _intrinsic_gold(pair, seed)
+        path, key = pair.folder / f"seed={seed}.json", pair.key(seed=seed)
+        record = cells.read_record(path, key)
         try:
+            gold, languages = _intrinsic_gold(pair, seed)
             if record is None:
                 model = model or load_head_model(pair.location, pair.prepared.task.kind)
                 if model is None:
-                    measured.notes.append(f"{pair.label}: not applicable, the checkpoint has no {pair.prepared.task.kind} head")
+                    head = pair.prepared.task.kind.upper()
+                    measured.notes.append(f"{pair.label}: not applicable, the checkpoint has no {head} head")
                     progress.update(len(pair.seeds))
                     return measured
-                predicted = measure(pair, model.to(finetuning.device()), seed)
+                predicted = _intrinsic_prediction(pair, model.to(finetuning.device()), seed)
                 scores = _scores(pair, gold, predicted)
                 packed = cells.packed(predicted)
-                record = cells.write_record(path, pair.key(seed=seed), "done", scores=scores, predictions=packed)
+                record = cells.write_record(path, key, "done", scores=scores, predictions=packed)
         except CELL_ERRORS as error:
-            cells.write_record(path, pair.key(seed=seed), "failed", error=one_line(error))
+            cells.write_record(path, key, "failed", error=one_line(error))
             measured.fail(pair, path.stem, one_line(error))
         else:
-            result.gold[seed] = gold
+            result.gold[seed], result.languages = gold, languages
             result.predicted[seed] = cells.unpacked(record["predictions"], np.float64)
             result.scores[seed] = record["scores"]
         progress.update()
+    if result.scores:
+        measured.splits = {"test": result, **by_language(pair, result)}
+        measured.notes += _lost_word_notes(pair, result)
     return measured
+
+
+def _intrinsic_gold(pair: Pair, seed: int) -> tuple[list[np.ndarray], tuple[str, ...]]:
+    """(gold, language) of every item; masked words have no gold but the text."""
+    examples = pair.prepared.intrinsic
+    if pair.prepared.task.kind == "mlm":
+        return [np.empty(0)] * len(examples), tuple(example.language for example in examples)
+    _, is_next = intrinsic.sentence_pairs(examples, seed)
+    return list(is_next[:, None]), tuple(example.language for example in examples for _ in range(2))
+
+
+def _intrinsic_prediction(pair: Pair, model: PreTrainedModel, seed: int) -> list[np.ndarray]:
+    examples = pair.prepared.intrinsic
+    if pair.prepared.task.kind == "mlm":
+        return intrinsic.masked_word_sums(model, pair.tokenizer, examples, seed, pair.limit)
+    pairs, _ = intrinsic.sentence_pairs(examples, seed)
+    return list(intrinsic.next_probabilities(model, pair.tokenizer, pairs, pair.limit)[:, None])
+
+
+def by_language(pair: Pair, whole: SplitResult) -> dict[str, SplitResult]:
+    """The same items for each language, where there is more than one: forgetting shows in the foundation's language."""
+    slices: dict[str, SplitResult] = {}
+    languages = sorted(set(whole.languages))
+    for language in languages if len(languages) > 1 else ():
+        at = [i for i, found in enumerate(whole.languages) if found == language]
+        part = SplitResult(languages=(language,) * len(at))
+        for seed in whole.scores:
+            part.gold[seed] = [whole.gold[seed][i] for i in at]
+            part.predicted[seed] = [whole.predicted[seed][i] for i in at]
+            part.scores[seed] = _scores(pair, part.gold[seed], part.predicted[seed])
+        slices[language] = part
+    return slices
+
+
+def _lost_word_notes(pair: Pair, result: SplitResult) -> list[str]:
+    if pair.prepared.task.kind != "mlm":
+        return []
+    at = metrics.MLM_SUMS.index("words")
+    seed, sums = next(iter(result.predicted.items()))
+    answered = int(sum(item[at] for item in sums))
+    asked = sum(int(intrinsic.chosen_words(example, seed).sum()) for example in pair.prepared.intrinsic)
+    if answered == asked:
+        return []
+    return [f"{pair.label}: {asked - answered} of {asked} masked words could not be asked (beyond {pair.limit} pieces)"]

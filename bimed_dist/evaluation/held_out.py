@@ -19,22 +19,26 @@ def documents(origin: Origin) -> Iterator[tuple[str, str, list[str]]]:
             sentences = [sentence for paragraph in document["paragraphs"] for sentence in paragraph]
             yield f"{path.name} line {number}", document["language"], sentences
         except (ValueError, KeyError, TypeError):
-            raise DataError(f"{path} line {number}: not a document of the corpus stage; build the corpus again") from None
+            raise DataError(
+                f"{path} line {number}: not a document of the corpus stage; build the corpus again"
+            ) from None
 
 
 def windows(origin: Origin) -> Splits:
     """Words of consecutive sentences, at most `max_length` - 2 characters a window.
 
     A WordPiece has at least one character, so that a window of so many characters fits into `max_length` pieces of any
-    vocabulary (but one that takes Hangul apart), and every model sees the same text. A longer sentence is cut at words, and a
-    longer word is left out.
+    vocabulary (but one that takes Hangul apart), and every model sees the same text. A longer sentence is cut at
+    words, and a longer word is left out.
     """
     limit = origin.max_length - 2
     examples = []
     for place, language, sentences in documents(origin):
         for count, words in enumerate(_filled(sentences, limit), start=1):
             examples.append(Example(f"{place} window {count}", tuple(words), None, language))
-    return Splits({"test": tuple(examples)}, notes=(f"windows of at most {limit} characters, the same for every model",))
+    return Splits(
+        {"test": tuple(examples)}, notes=(f"windows of at most {limit} characters, the same for every model",)
+    )
 
 
 def _filled(sentences: list[str], limit: int) -> Iterator[list[str]]:

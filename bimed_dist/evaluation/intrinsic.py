@@ -1,10 +1,11 @@
 """Masked words and next sentences with a checkpoint's own heads; nothing is trained.
 
-MLM: 15 % of the words of each window (at least one) are chosen by (seed, window, word) alone, so that every model fills the
-same words; all pieces of a chosen word become [MASK]. Bits per character = bits of the words' pieces / characters of the words,
-the only one of the scores that compares across vocabularies. What it still favours: the number of masks tells how many pieces
-a word has, and a vocabulary that folds case or accents has less to say. An [UNK] would be cheap to predict and says nothing of
-the word, so that it costs UNKNOWN_BITS for every character on top, and is never right.
+MLM: 15 % of the words of each window (at least one) are chosen by (seed, window, word) alone, so that every model
+fills the same words; all pieces of a chosen word become [MASK]. Bits per character = bits of the words' pieces /
+characters of the words, the only one of the scores that compares across vocabularies. What it still favours: the
+number of masks tells how many pieces a word has, and a vocabulary that folds case or accents has less to say. An
+[UNK] would be cheap to predict and says nothing of the word, so that it costs UNKNOWN_BITS for every character on
+top, and is never right.
 """
 
 import hashlib

@@ -1,14 +1,15 @@
 """Scores from numbers, through scipy, scikit-learn and seqeval. No torch, no files.
 
-Not `evaluate.Metric` modules: importing `evaluate` loads torch, and its metrics write what they are given to a cache in the
-user's home, where predictions on patient text have no business.
+Not `evaluate.Metric` modules: importing `evaluate` loads torch, and its metrics write what they are given to a cache
+in the user's home, where predictions on patient text have no business.
 
 Predictions and gold are one array of numbers per item:
-sts: [score]; multilabel: [probability or 0/1 of each label]; ner: [tag number of each unit], 0 = O, then B-, I- of each type;
+sts: [score]; multilabel: [probability or 0/1 of each label]; ner: [tag number of each unit], 0 = O, then B-, I- of
+each type;
 mlm: the sums in MLM_SUMS; nsp: [probability of IsNext], gold [1 or 0].
 
-Main metrics are functions of sums over items. `item_sums` and `main_of_sums` expose that, so that a bootstrap over thousands
-of resamples is one matrix product.
+Main metrics are functions of sums over items. `item_sums` and `main_of_sums` expose that, so that a bootstrap over
+thousands of resamples is one matrix product.
 """
 
 import warnings
@@ -16,6 +17,9 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 from scipy import stats
+from seqeval.metrics.v1 import precision_recall_fscore_support  # strict mode's own function
+from seqeval.scheme import IOB2
+from sklearn.metrics import accuracy_score, f1_score
 
 from bimed_dist.errors import DataError
 from bimed_dist.evaluation.task import Kind
@@ -54,8 +58,6 @@ def _sts(gold: np.ndarray, predicted: np.ndarray) -> dict[str, float]:
 
 def _multilabel(gold: np.ndarray, predicted: np.ndarray, labels: Sequence[str]) -> dict[str, float]:
     """F1 at threshold 0.5. A label that is neither there nor predicted has F1 0, as scikit-learn's default."""
-    from sklearn.metrics import accuracy_score, f1_score
-
     gold, decided = gold.astype(int), (predicted >= THRESHOLD).astype(int)
     per_label = f1_score(gold, decided, average=None, zero_division=0)
     return {
@@ -73,13 +75,10 @@ def tag_names(types: Sequence[str]) -> tuple[str, ...]:
 
 def _ner(gold: Arrays, predicted: Arrays, types: Sequence[str]) -> dict[str, float]:
     """Entity precision, recall and F1 (micro) by seqeval, strict IOB2: borders and type must agree."""
-    from seqeval.metrics import precision_recall_fscore_support
-    from seqeval.scheme import IOB2
-
     names = tag_names(types)
     both = [[[names[int(number)] for number in item] for item in items] for items in (gold, predicted)]
     precision, recall, f1, _ = precision_recall_fscore_support(
-        *both, average="micro", mode="strict", scheme=IOB2, zero_division=0
+        *both, average="micro", scheme=IOB2, zero_division=0
     )
     return {"f1": float(f1), "precision": float(precision), "recall": float(recall)}
 

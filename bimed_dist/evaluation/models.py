@@ -62,7 +62,9 @@ def _loaded(what: str, location: str, load: Callable[[], T]) -> T:
 def load_tokenizer(location: str) -> PreTrainedTokenizerBase:
     tokenizer = _loaded("tokenizer", location, lambda: AutoTokenizer.from_pretrained(location))
     if not tokenizer.is_fast:
-        raise DataError(f"{location}: the tokenizer does not say which word a piece is of; convert it to tokenizer.json")
+        raise DataError(
+            f"{location}: the tokenizer does not say which word a piece is of; convert it to tokenizer.json"
+        )
     if tokenizer.pad_token_id is None:
         raise DataError(f"{location}: the tokenizer has no padding token")
     return tokenizer
@@ -83,7 +85,8 @@ def check_vocabulary(location: str, config: Any, tokenizer: PreTrainedTokenizerB
     """DataError where the tokenizer gives ids that the model has no row for."""
     if len(tokenizer) > config.vocab_size:
         raise DataError(
-            f"{location}: the tokenizer has {len(tokenizer)} pieces, the model {config.vocab_size} rows; they are not a pair"
+            f"{location}: the tokenizer has {len(tokenizer)} pieces but the model {config.vocab_size} rows; "
+            "they are not a pair"
         )
 
 

@@ -50,9 +50,11 @@ class Prepared:
     intrinsic: tuple[Example, ...]
     """Rows of intrinsic tasks, for which nothing is chosen."""
     rows: dict[str, int]
+    read: dict[str, int]
+    """Rows per split as they were read."""
     dropped: dict[str, int]
     kept_of: dict[str, int]
-    """Rows per split before they were limited."""
+    """Rows per split after duplicates and leaks were dropped, before they were limited."""
     digest: str
 
 
@@ -132,6 +134,7 @@ def _cleaned(
         sealed=SealedSplits(closed if tuned else {}),
         intrinsic=() if tuned else parts["test"],
         rows={split: len(part) for split, part in parts.items()},
+        read={split: len(part) for split, part in splits.parts.items()},
         dropped={"duplicates": cleaned.duplicates, "leaked": cleaned.leaked},
         kept_of={split: len(part) for split, part in cleaned.parts.items()},
         digest=digest_of(

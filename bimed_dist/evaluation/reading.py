@@ -10,7 +10,7 @@ from bimed_dist.evaluation.task import Example
 
 
 def text_lines(path: Path) -> list[str]:
-    """Lines of a UTF-8 file. Only line feeds end a line: texts hold U+2028 and the like, where splitlines() would cut."""
+    """Lines of a UTF-8 file. Only line feeds end a line: texts hold U+2028, where splitlines() would cut."""
     if not path.is_file():
         raise DataError(f"{path} does not exist; check the task's `path` and the recipe's `data`")
     raw = path.read_bytes()

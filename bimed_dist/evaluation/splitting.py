@@ -3,10 +3,9 @@
 Rules, the same for every task:
 1. A row whose input text equals that of an earlier row of its split is dropped (`duplicates`), in test too: a row that
    counts twice is not two observations, and the bootstrap takes rows as independent.
-2. A row whose input text is also in a more protected split is dropped (`leaked`); test is the most protected, then external,
-   dev, train. So test keeps every distinct published row.
-Text is compared after NFC and folding of white space; a pair equals its reverse. Single sentences that two pairs share do not
-count.
+2. A row whose input text is also in a more protected split is dropped (`leaked`); test is the most protected, then
+external, dev, train. So test keeps every distinct published row. Text is compared after NFC and folding of white
+space; a pair equals its reverse. Single sentences that two pairs share do not count.
 """
 
 import hashlib

@@ -1,7 +1,7 @@
 """Spread over seeds, intervals over test items, tests between models.
 
-Two kinds of chance are kept apart: seeds (mean and standard deviation of the values) and test items (bootstrap). A model's
-score on a resample is the mean over its seeds of the metric on the same items.
+Two kinds of chance are kept apart: seeds (mean and standard deviation of the values) and test items (bootstrap). A
+model's score on a resample is the mean over its seeds of the metric on the same items.
 """
 
 from collections.abc import Sequence
@@ -53,8 +53,8 @@ class Comparison:
 def compare(difference: float, adapted: np.ndarray, foundation: np.ndarray) -> Comparison:
     """Paired bootstrap: both models are scored on the same resamples.
 
-    p is twice the smaller share of resamples on either side of zero (Efron and Tibshirani 1993, chapter 16), with one added
-    to both counts so that it is never 0 (Davison and Hinkley 1997, equation 4.11).
+    p is twice the smaller share of resamples on either side of zero (Efron and Tibshirani 1993, chapter 16), with one
+    added to both counts so that it is never 0 (Davison and Hinkley 1997, equation 4.11).
     """
     differences = adapted - foundation
     if not np.isfinite(differences).all():

@@ -1,7 +1,7 @@
 """What a benchmark is: kind + data + splits + main metric + where it comes from.
 
-A file of `tasks/` makes one `Task`. Its `load` only reads; dropping leaks, limiting rows and checking are done for all tasks
-in one place (`preparation`).
+A file of `tasks/` makes one `Task`. Its `load` only reads; dropping leaks, limiting rows and checking are done for
+all tasks in one place (`preparation`).
 """
 
 from collections.abc import Callable, Mapping
@@ -25,7 +25,7 @@ class Example:
     id: str
     """File and line, for messages; never text."""
     texts: tuple[str, ...]
-    """sts: the two texts; multilabel: one; ner: the words; mlm: the words of a window; nsp: a text and what follows it."""
+    """sts: two texts; multilabel: one; ner: the words; mlm: the words of a window; nsp: a text and its successor."""
     target: float | tuple[int, ...] | tuple[str, ...] | None
     """sts: 0-5; multilabel: 0/1 per label; ner: BIO tag per unit; intrinsic kinds: none."""
     language: str = ""

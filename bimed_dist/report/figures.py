@@ -17,8 +17,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 
+from bimed_dist.report.cells import metric_name
 from bimed_dist.report.scores import MainRow
-from bimed_dist.report.tables import metric_name
 
 log = logging.getLogger(__name__)
 
@@ -150,7 +150,7 @@ def change_figure(rows: Sequence[MainRow], korean: str | None) -> str | None:
                 names[y] = _shortened(row.model, 24)
                 _draw_change(axes, y, row)
             top += 1 + len(group)
-        axes.set_yticks(list(names), names.values())
+        axes.set_yticks(list(names), list(names.values()))
         axes.tick_params(axis="y", length=0)
         axes.spines["left"].set_visible(False)
         axes.set_ylim(places - 0.4, -0.6)

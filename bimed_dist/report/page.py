@@ -5,14 +5,14 @@ SVG goes in as it is.
 """
 
 import re
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import jinja2
 from markupsafe import Markup, escape
 
+from bimed_dist.report.cells import Cell, Table
 from bimed_dist.report.sections import Section
-from bimed_dist.report.tables import Cell, Table
+from bimed_dist.report.tables import ORIGINS
 
 _LINK = re.compile(r"https?://[^\s<>\"']+|\b10\.\d{4,9}/[^\s<>\"']+")
 _MARKDOWN = re.compile(r"([\\`*_{}\[\]<>#|~])")
@@ -38,6 +38,7 @@ def html(page: Page) -> str:
     )
     environment.filters["linked"] = linked
     environment.filters["spans"] = spans
+    environment.globals["origins"] = ORIGINS
     # Our own files and figures; everything else passes through autoescape.
     css = Markup(environment.loader.get_source(environment, "page.css")[0])
     environment.filters["svg"] = Markup
@@ -112,7 +113,3 @@ def _markdown_cell(cell: Cell) -> str:
 
 def _escaped(text: str) -> str:
     return _MARKDOWN.sub(r"\\\1", " ".join(text.split()))
-
-
-def anchors(sections: Sequence[Section]) -> list[tuple[str, str]]:
-    return [(section.anchor, section.title) for section in sections if section.anchor]

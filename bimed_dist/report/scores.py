@@ -10,6 +10,8 @@ from typing import Any, Literal
 
 _LOWER = {"loss", "perplexity", "bits", "hamming", "error", "mae", "mse", "rmse"}
 _CLEAR = 0.05
+SLICES = ("ko", "en", "mixed", "other")
+"""Splits that are one language of the test split of an intrinsic task."""
 NOT_COMPARABLE = "counted in pieces of two different vocabularies, so the two numbers can't be compared"
 
 
@@ -18,7 +20,10 @@ class Score:
     state: Literal["measured", "failed", "n/a"]
     mean: float | None = None
     sd: float | None = None
-    n: int = 0
+    seeds: int = 0
+    """Seeds that the mean is over."""
+    rows: int = 0
+    """Rows of the split that were scored."""
     interval: tuple[float, float] | None = None
     chosen: Mapping[str, Any] | None = None
     reason: str = ""
@@ -74,7 +79,15 @@ def lower_is_better(metric: str) -> bool:
 
 
 def main_rows(results: Mapping[str, Any]) -> list[MainRow]:
-    """Rows of the main table: by task, then split, then model, in the order of the recipe."""
+    """Rows of the main table: by task, then split, then model, in the order of the recipe.
+
+    Languages of an intrinsic task are left out, because its test split holds them all; `compared_rows` has them.
+    """
+    return [row for row in compared_rows(results) if row.split not in SLICES]
+
+
+def compared_rows(results: Mapping[str, Any]) -> list[MainRow]:
+    """As `main_rows`, with a row for each language of intrinsic tasks too."""
     foundations = {model["adapted_from"] for model in results["models"].values()} - {None}
     rows = []
     for task in results["tasks"]:
@@ -105,15 +118,17 @@ def score_of(results: Mapping[str, Any], task: str, model: str, split: str, metr
                 state="measured",
                 mean=s["mean"],
                 sd=s["sd"],
-                n=s["n"],
+                seeds=len(s["values"]),
+                rows=s["n"],
                 interval=interval,
                 chosen=s["chosen"],
                 reason=reason,
             )
     if errors:
         return Score(state="failed", reason=told)
-    reasons = [n["reason"] for n in results.get("not_applicable", []) if (n["task"], n["model"]) == (task, model)]
-    return Score(state="n/a", reason="; ".join(reasons) or "not measured for this model")
+    opening = f"{model}: not applicable, "
+    notes = [note.removeprefix(opening) for note in results["tasks"][task]["notes"] if note.startswith(opening)]
+    return Score(state="n/a", reason="; ".join(notes) or "not measured for this model")
 
 
 def _main_row(
@@ -140,7 +155,7 @@ def _main_row(
     return MainRow(
         task=task,
         title=described["title"],
-        language=described["language"],
+        language=split if split in SLICES else described["language"],
         split=split,
         metric=metric,
         foundation=foundation,
@@ -190,7 +205,11 @@ def forgetting_rows(rows: Iterable[MainRow], languages: Mapping[str, str | None]
         for row in rows
         if row.difference is not None
         and row.foundation is not None
-        and (row.language == languages[row.foundation] if languages.get(row.foundation) else row.language != "mixed")
+        and (
+            row.language == languages[row.foundation]
+            if languages.get(row.foundation)
+            else row.language not in ("mixed", "any")
+        )
     ]
 
 

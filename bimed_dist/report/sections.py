@@ -9,9 +9,9 @@ import yaml
 from bimed_dist.config import Recipe
 from bimed_dist.manifest import Manifest
 from bimed_dist.report import figures, scores, tables
+from bimed_dist.report.cells import Table, decimal, language_name, metric_name, signed
 from bimed_dist.report.records import Records
 from bimed_dist.report.scores import MainRow
-from bimed_dist.report.tables import Table, language_name, signed
 
 
 @dataclass(frozen=True)
@@ -50,11 +50,11 @@ def report_sections(records: Records, recipe: Recipe, rows: Sequence[MainRow]) -
     if models := records.of("model"):
         sections.append(_transplant(models))
     if records.curves:
-        sections.append(_training(records.curves))
+        sections.append(_training(records.curves, records.of("pretraining")))
     if corpora := records.of("corpus"):
         sections.append(_corpus(corpora))
     if records.results is not None:
-        sections.append(_forgetting(rows, foundation_languages(records, recipe)))
+        sections.append(_forgetting(scores.compared_rows(records.results), foundation_languages(records, recipe)))
     sections.append(_run(records, recipe))
     sections.append(Section(title="Limits", anchor="limits", points=tuple(limits(records, recipe, rows))))
     return sections
@@ -92,8 +92,8 @@ def _clear(rows: Sequence[MainRow]) -> str:
 
 def _change(row: MainRow) -> str:
     where = "" if row.split == "test" else f", {row.split}"
-    values = f"{tables.decimal(row.foundation_score.mean)} to {tables.decimal(row.model_score.mean)}"
-    measured = f"{tables.metric_name(row.metric)} {values} ({signed(row.difference)})"
+    values = f"{decimal(row.foundation_score.mean)} to {decimal(row.model_score.mean)}"
+    measured = f"{metric_name(row.metric)} {values} ({signed(row.difference)})"
     return f"{row.title}{where} ({row.foundation} → {row.model}), {measured}"
 
 
@@ -106,7 +106,8 @@ def _missing(rows: Sequence[MainRow]) -> str:
 
 
 def _plural(number: int, noun: str) -> str:
-    return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
+    ending = "" if number == 1 else "es" if noun.endswith("s") else "s"
+    return f"{number:,} {noun}{ending}"
 
 
 # ------------------------------------------------------------------------------------------------------------- sections
@@ -119,7 +120,8 @@ def _main(rows: Sequence[MainRow]) -> Section:
         anchor="main",
         paragraphs=(
             "Each adapted model against the foundation it was trained from. Mean ± standard deviation over seeds; "
-            "bold is the best of all models on that task; p is corrected by Holm's method.",
+            "bold is the best of all models on that task. Intervals and p come from resampling the test rows; p is "
+            "corrected by Holm's method over all tests of one adapted model.",
         ),
         tables=(tables.main_table(rows),),
         figures=(("Change from foundation to adapted model", figure),) if figure else (),
@@ -142,7 +144,7 @@ def _task(results: Mapping[str, Any], name: str) -> Section:
     dropped = ", ".join(f"{number:,} {what}" for what, number in task["dropped"].items() if number)
     kind = f"{tables.KINDS[task['kind']]}, {language_name(task['language'])}"
     facts = [
-        ("Kind", f"{kind}; judged by {tables.metric_name(task['metric'])}"),
+        ("Kind", f"{kind}; judged by {metric_name(task['metric'])}"),
         ("Rows used", rows_used(task)),
         ("Rows dropped", dropped or "none"),
         ("Labels from", task["labels_from"]),
@@ -167,29 +169,17 @@ def rows_used(task: Mapping[str, Any]) -> str:
 
 
 def _vocabulary(records: Records) -> Section:
-    facts = [
-        (f"vocabulary/{name}: {key.replace('_', ' ')}", _fertility(value))
-        for name, manifest in records.of("vocabulary").items()
-        for key, value in manifest.counts.items()
-        if "fertility" in key or "unknown" in key
-    ]
     shards = records.of("shards")
     return Section(
         title="Vocabulary",
         anchor="vocabulary",
-        paragraphs=("Pieces by script, and how finely they cut the corpus: fewer tokens a sentence is a better fit.",),
-        facts=tuple(facts),
+        paragraphs=("Pieces by script, and how finely they cut text: fewer pieces a word are a better fit.",),
         tables=(
             *(tables.composition_table(name, composition) for name, composition in records.compositions.items()),
+            tables.fit_table(records.of("vocabulary")),
             *((tables.tokens_table(shards),) if shards else ()),
         ),
     )
-
-
-def _fertility(value: Any) -> str:
-    if isinstance(value, Mapping):
-        return ", ".join(f"{language_name(key)} {_fertility(part)}" for key, part in value.items())
-    return f"{value:.4g}" if isinstance(value, float) else f"{value}"
 
 
 def _transplant(models: Mapping[str, Manifest]) -> Section:
@@ -207,7 +197,7 @@ def _transplant(models: Mapping[str, Manifest]) -> Section:
     )
 
 
-def _training(curves: Mapping[str, Sequence[Mapping[str, Any]]]) -> Section:
+def _training(curves: Mapping[str, Sequence[Mapping[str, Any]]], runs: Mapping[str, Manifest]) -> Section:
     return Section(
         title="Training curves",
         anchor="training",
@@ -215,10 +205,21 @@ def _training(curves: Mapping[str, Sequence[Mapping[str, Any]]]) -> Section:
             "Thick: held-out text. Thin: training loss. MLM numbers are per piece, so runs with different vocabularies "
             "are not on one scale.",
         ),
+        facts=tuple((name, trained_on(manifest)) for name, manifest in runs.items()),
         figures=tuple(figures.curve_panels(curves)),
         legend=tuple((name, *figures.series_style(i)) for i, name in enumerate(curves)),
         tables=(tables.training_table(curves),),
     )
+
+
+def trained_on(manifest: Manifest) -> str:
+    """Such as `2,000 steps of 64 rows, 1.5 epochs, ddp, 2 processes`."""
+    counts = manifest.counts
+    parts = [f"{manifest.settings['steps']:,} steps of {manifest.settings['global_batch']:,} rows"]
+    parts += [f"{counts['epochs']:g} epochs"] if "epochs" in counts else []
+    parts += [str(counts["engine"])] if "engine" in counts else []
+    parts += [_plural(counts["processes"], "process")] if "processes" in counts else []
+    return ", ".join(parts)
 
 
 def _corpus(corpora: Mapping[str, Manifest]) -> Section:
@@ -266,12 +267,12 @@ def _forgetting(rows: Sequence[MainRow], languages: Mapping[str, str | None]) ->
 
 def _run(records: Records, recipe: Recipe) -> Section:
     # The data folder is a path on somebody's machine; the digests say what was in it.
-    shown = recipe.model_dump(mode="json", exclude={"data"}, exclude_unset=True)
+    shown = recipe.model_dump(mode="json", exclude={"data"}, exclude_none=True)
     return Section(
         title="Settings and versions",
         anchor="run",
         tables=(tables.stages_table(records.manifests), tables.versions_table(records.manifests)),
-        code=yaml.safe_dump(shown, allow_unicode=True, sort_keys=False, width=100),
+        code=yaml.safe_dump(shown, allow_unicode=True, sort_keys=False, default_flow_style=None, width=100),
     )
 
 
@@ -293,7 +294,7 @@ def limits(records: Records, recipe: Recipe, rows: Sequence[MainRow]) -> list[st
         )
     failures = records.results["failures"]
     if failures:
-        found.append(f"{_plural(len(failures), 'cell')} failed; means over the remaining seeds say how many these are.")
+        found.append(f"{_plural(len(failures), 'cell')} failed; each is told beside its score.")
     if any(row.why_no_difference == scores.NOT_COMPARABLE for row in rows):
         found.append("MLM loss and accuracy count pieces and don't compare across vocabularies; bits per character do.")
     if any(row.foundation is not None and not row.tested for row in rows if row.difference is not None):

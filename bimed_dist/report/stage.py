@@ -11,6 +11,7 @@ from bimed_dist.config import Recipe
 from bimed_dist.errors import ConfigError
 from bimed_dist.manifest import Outcome, build
 from bimed_dist.report import page, scores, tables
+from bimed_dist.report.cells import Table, table_csv
 from bimed_dist.report.records import Records, read_records, stage_folders, verified_manifests
 from bimed_dist.report.sections import Section, headline, report_sections
 
@@ -53,7 +54,7 @@ def write_report(records: Records, recipe: Recipe, folder: Path) -> dict[str, An
     )
     (folder / "index.html").write_text(page.html(shown), encoding="utf-8")
     (folder / "report.md").write_text(page.markdown(shown), encoding="utf-8")
-    files = {table.name: tables.table_csv(table) for table in all_tables(sections)}
+    files = {table.name: table_csv(table) for table in all_tables(sections)}
     if rows:
         files["main"] = tables.main_csv(rows)
     (folder / "tables").mkdir()
@@ -62,7 +63,7 @@ def write_report(records: Records, recipe: Recipe, folder: Path) -> dict[str, An
     return _counts(rows, files, records.results)
 
 
-def all_tables(sections: list[Section] | tuple[Section, ...]) -> list[tables.Table]:
+def all_tables(sections: list[Section] | tuple[Section, ...]) -> list[Table]:
     return [table for section in sections for table in (*section.tables, *all_tables(section.parts))]
 
 

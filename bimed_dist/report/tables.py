@@ -1,21 +1,33 @@
-"""Tables as values: from results and records to rows of cells, and from those to CSV and aligned text.
+"""The tables of the report: from results and manifests to rows of cells."""
 
-A cell has a text for readers and, where it is a number, the full value for CSV. HTML and Markdown are made in `page`.
-"""
-
-import csv
-import io
-import unicodedata
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
-from typing import Any, Literal
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 from bimed_dist.manifest import Manifest
 from bimed_dist.report import scores
+from bimed_dist.report.cells import (
+    DASH,
+    Cell,
+    Table,
+    aligned,
+    capitalised,
+    count,
+    csv_text,
+    decimal,
+    display_width,
+    duration,
+    language_name,
+    make_table,
+    measure,
+    metric_name,
+    nothing,
+    p_value,
+    share,
+    signed,
+    text,
+)
 from bimed_dist.report.scores import MainRow, Score
 
-LANGUAGES = {"ko": "Korean", "en": "English", "mixed": "mixed", "other": "other", "any": "any language"}
-METRICS = {"f1": "F1", "auroc": "AUROC", "mlm": "MLM", "nsp": "NSP", "mse": "MSE", "mae": "MAE"}
 KINDS = {
     "sts": "sentence similarity",
     "multilabel": "several yes/no labels a text",
@@ -24,115 +36,15 @@ KINDS = {
     "nsp": "next sentence or not, no fine-tuning",
 }
 ORIGINS = {
-    "copied": "copied: the piece is in both vocabularies",
+    "copied": "copied, the piece is in both vocabularies",
     "mean": "mean of the old tokenizer's pieces",
-    "normal": "normal draw fitted to the old rows (no old piece known)",
+    "normal": "drawn from a normal fitted to the old rows",
     "random": "random",
 }
-DASH = "–"
-
-
-@dataclass(frozen=True)
-class Cell:
-    text: str
-    value: Any = None
-    """For CSV; None means the text."""
-    kind: Literal["text", "number", "failed", "missing"] = "text"
-    best: bool = False
-    detail: str = ""
-    """A second, smaller line."""
-    note: str = ""
-    """Told below the table, behind `mark`."""
-    mark: str = ""
-
-
-@dataclass(frozen=True)
-class Table:
-    name: str
-    """Also the name of its CSV file."""
-    caption: str
-    columns: tuple[str, ...]
-    rows: tuple[tuple[Cell, ...], ...]
-    notes: tuple[tuple[str, str], ...] = ()
-    """(mark, text) of the notes that cells refer to."""
-    grouped: bool = False
-    """Equal first cells of consecutive rows are one cell."""
-
-    def numeric(self, column: int) -> bool:
-        kinds = {row[column].kind for row in self.rows}
-        return "number" in kinds or kinds <= {"failed", "missing"}
-
-
-def make_table(
-    name: str, caption: str, columns: Sequence[str], rows: Iterable[Sequence[Cell]], grouped: bool = False
-) -> Table:
-    """A table whose cell notes are marked a, b, c, ... and listed; equal notes share a mark."""
-    marks: dict[str, str] = {}
-    marked = tuple(
-        tuple(replace(c, mark=marks.setdefault(c.note, _letter(len(marks)))) if c.note else c for c in row)
-        for row in rows
-    )
-    return Table(name, caption, tuple(columns), marked, tuple((mark, note) for note, mark in marks.items()), grouped)
-
-
-def _letter(index: int) -> str:
-    return (_letter(index // 26 - 1) if index >= 26 else "") + "abcdefghijklmnopqrstuvwxyz"[index % 26]
-
-
-# ------------------------------------------------------------------------------------------------------ how to write it
-
-
-def decimal(value: float) -> str:
-    """Three decimals; one from 100 on (perplexities)."""
-    return f"{value:,.{1 if abs(value) >= 100 else 3}f}".replace("-", "−")
-
-
-def signed(value: float) -> str:
-    return ("+" if value > 0 else "") + decimal(value)
 
 
 def mean_and_sd(score: Score) -> str:
     return decimal(score.mean or 0.0) + ("" if score.sd is None else f" ± {decimal(score.sd)}")
-
-
-def p_value(p: float) -> str:
-    return "<0.001" if p < 0.001 else f"{p:.3f}"
-
-
-def duration(seconds: float) -> str:
-    if seconds < 60:
-        return f"{seconds:.1f} s"
-    minutes, rest = divmod(round(seconds), 60)
-    return f"{minutes} min {rest:02d} s" if minutes < 60 else f"{minutes // 60} h {minutes % 60:02d} min"
-
-
-def metric_name(metric: str) -> str:
-    words = [METRICS.get(word, word) for word in metric.split("_")]
-    return " ".join([words[0][:1].upper() + words[0][1:], *words[1:]])
-
-
-def language_name(language: str) -> str:
-    return LANGUAGES.get(language, language)
-
-
-def text(value: Any) -> Cell:
-    return Cell(str(value))
-
-
-def count(value: int | None) -> Cell:
-    return Cell(DASH, "", "missing") if value is None else Cell(f"{value:,}", value, "number")
-
-
-def share(value: float | None, digits: int = 2) -> Cell:
-    return Cell(DASH, "", "missing") if value is None else Cell(f"{value:.{digits}%}", value, "number")
-
-
-def measure(value: float | None) -> Cell:
-    return Cell(DASH, "", "missing") if value is None else Cell(decimal(value), value, "number")
-
-
-def nothing(why: str = "") -> Cell:
-    return Cell(DASH, "", "missing", note=why)
 
 
 def model_cell(row: MainRow) -> Cell:
@@ -162,7 +74,7 @@ def main_table(rows: Sequence[MainRow]) -> Table:
 def _main_cells(row: MainRow) -> tuple[Cell, ...]:
     direction = ", lower is better" if row.lower_is_better else ""
     detail = f"{metric_name(row.metric)}{direction} · {row.split} · {language_name(row.language)}"
-    seeds = dict.fromkeys(str(s.n) for s in (row.foundation_score, row.model_score) if s is not None and s.n)
+    seeds = dict.fromkeys(str(s.seeds) for s in (row.foundation_score, row.model_score) if s is not None and s.seeds)
     return (
         Cell(row.title, row.task, detail=detail),
         model_cell(row),
@@ -171,6 +83,10 @@ def _main_cells(row: MainRow) -> tuple[Cell, ...]:
         *_difference_cells(row),
         Cell(" / ".join(seeds) or DASH, kind="number"),
     )
+
+
+def _split_name(row: MainRow) -> str:
+    return f"{language_name(row.split)} part of test" if row.split in scores.SLICES else row.split
 
 
 def _difference_cells(row: MainRow) -> tuple[Cell, Cell, Cell]:
@@ -188,7 +104,7 @@ def _difference_cells(row: MainRow) -> tuple[Cell, Cell, Cell]:
 def main_csv(rows: Sequence[MainRow]) -> str:
     """The main table for programs: one value a column, full precision, `failed` and `n/a` in the state columns."""
     columns = ("task", "title", "language", "split", "metric", "foundation", "model")
-    sides = ("state", "mean", "sd", "n", "reason")
+    sides = ("state", "mean", "sd", "seeds", "rows", "reason")
     tail = ("difference", "interval_low", "interval_high", "p", "p_holm", "best")
     header = [*columns, *(f"foundation_{s}" for s in sides), *(f"model_{s}" for s in sides), *tail]
     lines = []
@@ -225,21 +141,6 @@ def _plain(cell: Cell) -> str:
     return " ".join([cell.text, *(f"({part})" for part in (cell.detail, cell.mark) if part)]) + after
 
 
-def aligned(lines: Sequence[Sequence[str]], right: Sequence[bool]) -> list[str]:
-    """Pad columns to equal width on a terminal, where a Hangul syllable takes two places."""
-    widths = [max(display_width(line[i]) for line in lines) for i in range(len(right))]
-
-    def padded(cell: str, i: int) -> str:
-        space = " " * (widths[i] - display_width(cell))
-        return space + cell if right[i] else cell + space
-
-    return ["  ".join(padded(cell, i) for i, cell in enumerate(line)).rstrip() for line in lines]
-
-
-def display_width(line: str) -> int:
-    return sum(0 if unicodedata.combining(c) else 2 if unicodedata.east_asian_width(c) in "WF" else 1 for c in line)
-
-
 def task_table(results: Mapping[str, Any], task: str) -> Table:
     """All metrics of one task: a row per metric and split, a column per model, and what the development split chose."""
     labels = list(results["models"])
@@ -249,10 +150,13 @@ def task_table(results: Mapping[str, Any], task: str) -> Table:
     rows = []
     for split, metric in measures:
         found = [scores.score_of(results, task, label, split, metric) for label in labels]
-        rows.append([text(split), text(metric_name(metric)), *(score_cell(s, interval=True) for s in found)])
+        sizes = sorted({s.rows for s in found if s.rows})
+        of_rows = " / ".join(f"{size:,}" for size in sizes) + " rows" if sizes else ""
+        name = Cell(language_name(split) if split in scores.SLICES else split, split, detail=of_rows)
+        rows.append([name, text(metric_name(metric)), *(score_cell(s, interval=True) for s in found)])
     rows += _chosen_rows(results, task, labels)
     columns = ("Split", "Metric", *labels)
-    return make_table(f"task-{task}", "All metrics: mean ± sd over seeds, [95 % interval]", columns, rows)
+    return make_table(f"task-{task}", "All metrics: mean ± sd over seeds, [95 % interval]", columns, rows, grouped=True)
 
 
 def _chosen_rows(results: Mapping[str, Any], task: str, labels: Sequence[str]) -> list[list[Cell]]:
@@ -276,7 +180,7 @@ def forgetting_table(rows: Sequence[MainRow], languages: Mapping[str, str | None
         (
             model_cell(row),
             text(language_name(languages.get(row.foundation or "") or "not recorded")),
-            Cell(row.title, row.task, detail=f"{metric_name(row.metric)} · {row.split}"),
+            Cell(row.title, row.task, detail=f"{metric_name(row.metric)} · {_split_name(row)}"),
             score_cell(row.foundation_score),
             score_cell(row.model_score),
             _difference_cells(row)[0],
@@ -294,8 +198,27 @@ def composition_table(name: str, composition: Mapping[str, Any]) -> Table:
     """Item | Value, as in the README of the published models."""
     rows = [(text("Vocabulary size"), Cell(f"{composition['size']:,} pieces", composition["size"], "number"))]
     for row in composition["rows"]:
-        rows.append((text(row["item"]), Cell(f"{row['pieces']:,} ({row['share']:.2%})", row["pieces"], "number")))
+        rows.append(
+            (text(capitalised(row["item"])), Cell(f"{row['pieces']:,} ({row['share']:.2%})", row["pieces"], "number"))
+        )
     return make_table(f"vocabulary-{name}", f"vocabulary/{name}", ("Item", "Value"), rows)
+
+
+def fit_table(vocabularies: Mapping[str, Manifest]) -> Table:
+    """How each vocabulary cuts the held-out text of its corpus (fertility)."""
+    rows = [
+        (
+            text(name),
+            text(language_name(language)),
+            count(fit["words"]),
+            measure(fit["pieces_per_word"]),
+            share(fit["unknown_share"], 3),
+        )
+        for name, manifest in vocabularies.items()
+        for language, fit in manifest.counts["held_out"].items()
+    ]
+    columns = ("Vocabulary", "Language", "Words", "Pieces per word", "[UNK] share")
+    return make_table("fit", "Held-out text in pieces", columns, rows, grouped=True)
 
 
 def transplant_table(models: Mapping[str, Manifest]) -> Table:
@@ -336,7 +259,7 @@ def tokens_table(shards: Mapping[str, Manifest]) -> Table:
             numbers = (count(part["sentences"]), count(part["tokens"]), fit, share(unknown, 3))
             rows.append((text(name), text(language_name(language)), *numbers))
     columns = ("Shards", "Language", "Sentences", "Tokens", "Tokens per sentence", "[UNK] share")
-    return make_table("tokens", "The corpus in pieces", columns, rows, grouped=True)
+    return make_table("tokens", "Training text in pieces", columns, rows, grouped=True)
 
 
 def training_table(curves: Mapping[str, Sequence[Mapping[str, Any]]]) -> Table:
@@ -371,36 +294,3 @@ def versions_table(manifests: Mapping[str, Manifest]) -> Table:
     return make_table(
         "versions", "Versions", ("Package", "Version"), [(text(p), text(", ".join(v))) for p, v in found.items()]
     )
-
-
-# ------------------------------------------------------------------------------------------------------------------ CSV
-
-
-def table_csv(table: Table) -> str:
-    return csv_text(table.columns, [[c.text if c.value is None else c.value for c in row] for row in table.rows])
-
-
-def csv_text(header: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:
-    buffer = io.StringIO()
-    writer = csv.writer(buffer, lineterminator="\n")
-    writer.writerow([csv_cell(value) for value in header])
-    writer.writerows([csv_cell(value) for value in row] for row in rows)
-    return buffer.getvalue()
-
-
-def csv_cell(value: Any) -> str:
-    """The value as text that no spreadsheet takes for a formula."""
-    if value is None:
-        return ""
-    written = str(value)
-    if written[:1] in ("=", "+", "-", "@", "\t", "\r") and not _is_number(written):
-        return "'" + written
-    return written
-
-
-def _is_number(written: str) -> bool:
-    try:
-        float(written)
-    except ValueError:
-        return False
-    return True

@@ -56,19 +56,18 @@ def mask_tokens(
     """Mask a packed batch of (T,) ids in B rows, numbered `rows`, that begin at `row_starts` (B + 1,).
 
     Special tokens are never chosen ([UNK] neither: there is nothing to learn from predicting it). A row in which no
-    token was drawn gets its lowest draw masked, as long as the rate is above 0 and the row has an ordinary token.
+    token was drawn gets its lowest draw masked, as long as it has an ordinary token.
     """
     row_lengths = np.diff(row_starts)
     row_keys = chance.draws(chance.key("mask", seed=seed, epoch=epoch), rows)
     bits = chance.draws(np.repeat(row_keys, row_lengths), position_ids)
     ordinary = ~tokens.is_special.take(token_ids)
     if rule.unit == "word":
-        bits = _of_word(bits, token_ids, ordinary, tokens)
+        bits = _of_word(bits, token_ids, tokens)
     # The upper half of the bits chooses, the lower one says what replaces the token: independent of each other.
     draw = bits >> _32
     chosen = (draw < _threshold(rule.rate)) & ordinary
-    if rule.rate > 0:
-        _fill_empty_rows(chosen, draw, ordinary, row_starts)
+    _fill_empty_rows(chosen, draw, ordinary, row_starts)
     positions = np.flatnonzero(chosen)
     labels = token_ids.take(positions)
     return Masked(_replaced(token_ids, positions, labels, bits, position_ids, rule, tokens), positions, labels)
@@ -78,12 +77,9 @@ def _threshold(share: float) -> np.uint64:
     return np.uint64(round(share * 2**32))
 
 
-def _of_word(
-    bits: NDArray[np.uint64], token_ids: NDArray[np.int64], ordinary: NDArray[np.bool_], tokens: TokenTable
-) -> NDArray[np.uint64]:
-    """(T,) the bits of the first piece of each token's word; a ## piece after a special token begins a word itself."""
+def _of_word(bits: NDArray[np.uint64], token_ids: NDArray[np.int64], tokens: TokenTable) -> NDArray[np.uint64]:
+    """(T,) the bits of the first piece of each token's word; special tokens are words, so no word crosses them."""
     begins = ~tokens.continues_word.take(token_ids)
-    begins[1:] |= ~ordinary[:-1]
     return bits[begins].take(np.cumsum(begins) - 1)
 
 

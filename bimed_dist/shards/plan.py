@@ -91,7 +91,19 @@ def epoch_plan(shards: ShardSet, *, seed: int, epoch: int, max_length: int, pair
             f"the {shards.split} split of {shards.folder} makes no row with pairing={pairing}: no document has two "
             "sentences; use pairing=segments or other text"
         )
-    return _plan(shards, pairs, seed=seed, epoch=epoch, budget=budget)
+    if pairs.is_next.all():
+        raise DataError(
+            f"the {shards.split} split of {shards.folder} has no two documents whose parts could be paired: "
+            "add documents, or cut the text into several (for .txt sources see `document`)"
+        )
+    plan = _plan(shards, pairs, seed=seed, epoch=epoch, budget=budget)
+    logger.info(
+        "%s, epoch %d: %d rows, %.1f %% next sentences, %d of %d tokens truncated, %d sentences without a partner",
+        *(shards.split, epoch, plan.num_rows, 100 * plan.is_next.mean()),
+        *(plan.truncated_tokens, int(plan.a_length.sum() + plan.b_length.sum()) + plan.truncated_tokens),
+        plan.unused_sentences,
+    )
+    return plan
 
 
 def _plan(shards: ShardSet, pairs: Pairs, *, seed: int, epoch: int, budget: int) -> EpochPlan:

@@ -24,7 +24,7 @@ COMPOSITION = "composition.json"
 
 
 def run(recipe: Recipe, name: str, work: Path) -> manifest.Outcome:
-    """Build `work/vocabulary/NAME`. Raises DataError where the corpus is not there, or the size is below its alphabet."""
+    """Build `work/vocabulary/NAME`. Raises DataError where the corpus is unfinished or its alphabet above the size."""
     settings = recipe.vocabulary[name]
     corpus = work / "corpus" / settings.corpus
     return manifest.build(

@@ -41,8 +41,8 @@ def train_vocabulary(word_counts: Mapping[str, int], size: int, min_frequency: i
     smallest = len(SPECIAL_TOKENS) + len(alphabet)
     if size < smallest:
         raise DataError(
-            f"size={size} is too small: the alphabet of this corpus has {len(alphabet)} pieces, with the special tokens "
-            f"{smallest}; give at least that, or raise min_frequency={min_frequency}"
+            f"size={size} is too small: the alphabet of this corpus has {len(alphabet)} pieces, with the special "
+            f"tokens {smallest}; give at least that, or raise min_frequency={min_frequency}"
         )
     pieces = [*SPECIAL_TOKENS, *alphabet]
     merger = _Merger(pieces, *_symbols(word_counts, pieces))
@@ -53,7 +53,7 @@ def train_vocabulary(word_counts: Mapping[str, int], size: int, min_frequency: i
 
 
 def find_alphabet(word_counts: Mapping[str, int], min_frequency: int) -> list[str]:
-    """Pieces of one character, sorted: `x` before all others, `##x` among them by text."""
+    """Pieces of one character, sorted by text."""
     characters: Counter[str] = Counter()
     seen: set[str] = set()
     for word, count in word_counts.items():

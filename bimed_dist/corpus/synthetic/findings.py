@@ -142,7 +142,11 @@ def draw_lab(rng: random.Random, lab: str | None = None, flag: str | None = None
         flag = "high"
     if flag == "high" and most <= high * 1.05:
         flag = "low" if least < low * 0.95 else "normal"
-    spans = {"high": (high * 1.05, high + (most - high) * rng.random()), "low": (least, low * 0.95), "normal": (low, high)}
+    spans = {
+        "high": (high * 1.05, high + (most - high) * rng.random()),
+        "low": (least, low * 0.95),
+        "normal": (low, high),
+    }
     first, last = sorted(spans[flag])
     value = round(min(max(rng.uniform(first, last), least), most), entry.decimals)
     before = None

@@ -43,7 +43,7 @@ chills | chills,rigors | 오한 | chilling,chill
 cough | cough,coughing | 기침 | cough
 sputum | sputum production,productive sputum | 가래,객담 | sputum
 hemoptysis | hemoptysis,blood-tinged sputum | 객혈,피 섞인 가래 | hemoptysis
-dyspnea | shortness of breath,dyspnea | 호흡곤란,숨찬 증상 | dyspnea,SOB,DOE
+dyspnea | shortness of breath,dyspnea | 호흡곤란,숨참 | dyspnea,SOB,DOE
 chest pain | chest pain,chest discomfort | 흉통,가슴 통증 | chest pain,chest discomfort
 palpitation | palpitations | 두근거림,심계항진 | palpitation
 syncope | syncope,fainting | 실신 | syncope
@@ -78,7 +78,7 @@ memory loss | memory loss,forgetfulness | 기억력 저하,건망증 | memory im
 insomnia | insomnia,poor sleep | 불면,수면 장애 | insomnia
 back pain | low back pain | 요통,허리 통증 | LBP,back pain
 knee pain | knee pain | 무릎 통증 | knee pain
-joint swelling | joint swelling | 관절 부종,관절이 붓는 증상 | joint swelling
+joint swelling | joint swelling | 관절 부종,관절의 붓기 | joint swelling
 morning stiffness | morning stiffness | 조조강직,아침 뻣뻣함 | morning stiffness
 rash | skin rash | 발진,피부 발진 | skin rash
 itching | itching,pruritus | 가려움증,소양감 | itching
@@ -89,14 +89,14 @@ urinary frequency | urinary frequency | 빈뇨 | frequency
 hematuria | hematuria,blood in the urine | 혈뇨 | hematuria
 nocturia | nocturia | 야간뇨,야뇨 | nocturia
 weak stream | weak urinary stream | 세뇨,약한 소변 줄기 | weak stream
-cold intolerance | cold intolerance | 추위를 잘 타는 증상 | cold intolerance
-heat intolerance | heat intolerance,excessive sweating | 더위를 못 참는 증상,발한 과다 | heat intolerance
+cold intolerance | cold intolerance | 추위 불내성,추위 민감 | cold intolerance
+heat intolerance | heat intolerance,excessive sweating | 더위 불내성,발한 과다 | heat intolerance
 neck mass | neck mass,palpable lump in the neck | 목의 멍울,경부 종괴 | neck mass
 breast lump | breast lump,palpable breast mass | 유방 멍울 | palpable breast mass
 sore throat | sore throat | 인후통,목의 통증 | sore throat
 rhinorrhea | runny nose,rhinorrhea | 콧물 | rhinorrhea
 wheezing | wheezing | 쌕쌕거림,천명 | wheezing
-bruising | easy bruising,gum bleeding | 쉽게 멍이 드는 증상,잇몸 출혈 | easy bruising
+bruising | easy bruising,gum bleeding | 반상출혈,잇몸 출혈 | easy bruising
 pallor | pallor | 창백 | pallor
 """
 
@@ -194,8 +194,8 @@ CTB | brain CT | 뇌 CT,뇌 전산화단층촬영 | brain CT
 echo | echocardiography | 심장초음파 | TTE,echo
 ECG | electrocardiography | 심전도 검사 | EKG,ECG
 cag | coronary angiography | 관상동맥조영술 | CAG
-blood | blood tests | 혈액검사 | lab
-culture | blood and sputum cultures | 혈액 및 객담 배양검사 | blood & sputum Cx.
+blood | blood work,laboratory testing | 혈액검사 | lab
+culture | blood and sputum culture | 혈액 및 객담 배양검사 | blood & sputum Cx.
 urine | urinalysis | 소변검사 | U/A
 afb | sputum AFB smear and culture | 객담 항산균 도말 및 배양검사 | sputum AFB smear/Cx.
 pft | pulmonary function test | 폐기능검사 | PFT

@@ -192,9 +192,9 @@ RESOLVED = {
 
 ALTERNATIVES = {
     "pneumonia": {
-        "mixed": ("pulmonary edema", "passive atelectasis", "aspiration bronchiolitis", "old Tbc sequelae", "drug-induced lung disease"),
-        "en": ("pulmonary edema", "passive atelectasis", "old granulomatous sequelae", "drug-induced lung disease"),
-        "ko": ("폐부종", "수동성 무기폐", "오래된 결핵 후유증", "약물 유발 폐질환"),
+        "mixed": ("focal hemorrhage", "passive atelectasis", "aspiration bronchiolitis", "old Tbc sequelae", "drug-induced lung disease"),
+        "en": ("focal hemorrhage", "passive atelectasis", "old granulomatous sequelae", "drug-induced lung disease"),
+        "ko": ("국소 폐출혈", "수동성 무기폐", "오래된 결핵 후유증", "약물 유발 폐질환"),
     },
     "embolism": {
         "mixed": ("flow artifact", "motion artifact", "beam hardening artifact"),
@@ -214,6 +214,10 @@ MIMICS = {
         ("ground-glass opacity", {"mixed": "Pulmonary edema, {s}", "en": "Pulmonary edema in {s}", "ko": "{s}의 폐부종"}),
         (
             "consolidation",
+            {"mixed": "Pulmonary edema with alveolar consolidation, {s}", "en": "Alveolar edema in {s}", "ko": "{s}의 폐포성 부종"},
+        ),
+        (
+            "ground-glass opacity",
             {"mixed": "Radiation pneumonitis, {s}", "en": "Radiation pneumonitis in {s}", "ko": "{s}의 방사선 폐렴"},
         ),
         (

@@ -1,9 +1,10 @@
 """KLUE-NER: 5,000 Korean sentences with six entity types, tagged by character.
 
 Scored as character spans, as KLUE does. Particles are glued to Korean entities (61 % of the entities here end inside an
-eojeol, and 448 eojeols hold two or more), so that word tags would score an entity with its particle as the entity, and lose
-the second of two. A model labels its own pieces; a piece's label holds for every character that the piece covers, so that
-the spans compare between vocabularies. A vocabulary whose pieces run over the border of entity and particle pays for it.
+eojeol, and 448 eojeols hold two or more), so that word tags would score an entity with its particle as the entity,
+and lose the second of two. A model labels its own pieces; a piece's label holds for every character that the piece
+covers, so that the spans compare between vocabularies. A vocabulary whose pieces run over the border of entity and
+particle pays for it.
 """
 
 from collections.abc import Sequence
@@ -18,7 +19,7 @@ TEST_SHARE = 0.1
 
 
 def load(origin: Origin) -> Splits:
-    """Reads the published development file, whose labels are open (KLUE's test labels are not), and splits it by hash."""
+    """Reads the published development file (KLUE's test labels are not open) and splits it by hash."""
     sentences = bio_sentences(origin.folder / FILE_NAME, origin.problems, comment="##")
     examples = [Example(place, *eojeols(characters, tags)) for place, characters, tags in sentences]
     parts = hash_split("ner", examples, {"dev": DEV_SHARE, "test": TEST_SHARE}, rest="train")

@@ -5,8 +5,7 @@ from bimed_dist.evaluation.task import Origin, Splits, Task
 
 
 def load(origin: Origin) -> Splits:
-    """Reads sts-train.tsv, sts-dev.tsv and sts-test.tsv, with a header line, as github.com/kakaobrain/KorNLUDatasets has
-    them."""
+    """Reads sts-train.tsv, sts-dev.tsv and sts-test.tsv, with header lines, as kakaobrain/KorNLUDatasets has them."""
     parts = {
         name: scored_pairs(origin.folder / f"sts-{name}.tsv", header=True, cells=(7,), problems=origin.problems)
         for name in ("train", "dev", "test")
@@ -20,7 +19,7 @@ TASK = Task(
     language="ko",
     citation="Ham et al. 2020, KorNLI and KorSTS, Findings of EMNLP",
     licence="CC BY-SA 4.0",
-    labels_from="STS-B's crowd grades of the English pairs; train machine-translated, dev and test translated by people",
+    labels_from="crowd grades of STS-B's English pairs; train translated by machine, dev and test by people",
     source="path",
     load=load,
 )

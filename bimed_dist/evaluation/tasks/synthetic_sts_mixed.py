@@ -1,4 +1,4 @@
-"""Synthetic pairs of mixed Korean-English clinical sentences, graded 0-5 by the distance of the findings behind them."""
+"""Synthetic pairs of mixed Korean-English sentences, graded 0-5 by the distance of the findings behind them."""
 
 from functools import partial
 

@@ -1,0 +1,157 @@
+"""results.json: everything the report needs, from what was measured."""
+
+import zlib
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import numpy as np
+
+from bimed_dist.config import EvaluationSettings
+from bimed_dist.evaluation import statistics
+from bimed_dist.evaluation.grid import Measured, SplitResult
+from bimed_dist.evaluation.metrics import item_sums
+from bimed_dist.evaluation.preparation import Prepared
+
+SCHEMA = 1
+Grid = Mapping[tuple[str, str], Measured]
+"""What was measured, by (task, model)."""
+
+
+def summarise(
+    settings: EvaluationSettings, seed: int, models: Mapping[str, Any], tasks: Mapping[str, Prepared], grid: Grid
+) -> dict[str, Any]:
+    """The whole of results.json; `seed` is the recipe's and draws the resamples."""
+    scores: list[dict[str, Any]] = []
+    comparisons: list[dict[str, Any]] = []
+    for name, prepared in tasks.items():
+        measured = {model: grid[name, model] for model in settings.models}
+        for split in dict.fromkeys(split for m in measured.values() for split in m.splits):
+            resampled = _resampled(prepared, split, measured, seed)
+            for model, result in measured.items():
+                if split in result.splits and result.splits[split].scores:
+                    scores += _score_rows(prepared, split, model, result, resampled[model])
+            comparisons += _comparison_rows(settings, prepared, split, measured, resampled)
+    _correct(comparisons)
+    return {
+        "schema": SCHEMA,
+        "models": dict(models),
+        "tasks": {name: _task_entry(prepared, name, grid) for name, prepared in tasks.items()},
+        "grid": {
+            "learning_rates": list(settings.learning_rates),
+            "epochs": list(settings.epochs),
+            "seeds": list(settings.seeds),
+            "batch": settings.batch,
+        },
+        "statistics": {"resamples": statistics.RESAMPLES, "confidence": statistics.CONFIDENCE},
+        "scores": scores,
+        "comparisons": comparisons,
+        "failures": [failure for measured in grid.values() for failure in measured.failures],
+    }
+
+
+def _resampled(
+    prepared: Prepared, split: str, measured: Mapping[str, Measured], seed: int
+) -> dict[str, np.ndarray | None]:
+    """Main metric of every model on the same resamples of a split's items; none where there is a single item."""
+    kind = prepared.task.kind
+    counts: dict[int, np.ndarray] = {}
+    found: dict[str, np.ndarray | None] = {}
+    for model, result in measured.items():
+        part = result.splits.get(split)
+        if part is None or not part.scores:
+            continue
+        sums = [item_sums(kind, part.gold[s], part.predicted[s]) for s in part.scores]
+        items = len(sums[0])
+        if items not in counts:
+            draw = (seed, zlib.crc32(f"{prepared.name}/{split}".encode()))
+            counts[items] = statistics.resample_counts(items, draw)
+        found[model] = statistics.resampled(kind, sums, counts[items]) if items > 1 else None
+    return found
+
+
+def _score_rows(
+    prepared: Prepared, split: str, model: str, measured: Measured, resampled: np.ndarray | None
+) -> Iterator[dict[str, Any]]:
+    part: SplitResult = measured.splits[split]
+    chosen = measured.chosen
+    main = prepared.task.metric
+    for metric in next(iter(part.scores.values())):
+        values = [scores[metric] for scores in part.scores.values()]
+        mean, sd = statistics.mean_and_sd(values)
+        bounds = statistics.interval(resampled) if metric == main and resampled is not None else None
+        yield {
+            "task": prepared.name,
+            "model": model,
+            "split": split,
+            "metric": metric,
+            "main": metric == main,
+            "values": values,
+            "mean": mean,
+            "sd": sd,
+            "n": len(next(iter(part.gold.values()))),
+            "interval": None if bounds is None else list(bounds),
+            "chosen": chosen and {"learning_rate": chosen.learning_rate, "epochs": chosen.epochs},
+        }
+
+
+def _comparison_rows(
+    settings: EvaluationSettings,
+    prepared: Prepared,
+    split: str,
+    measured: Mapping[str, Measured],
+    resampled: Mapping[str, np.ndarray | None],
+) -> Iterator[dict[str, Any]]:
+    metric = prepared.task.metric
+    for model, evaluated in settings.models.items():
+        foundation = evaluated.adapted_from
+        if foundation is None or resampled.get(model) is None or resampled.get(foundation) is None:
+            continue
+        means = [
+            statistics.mean_and_sd([scores[metric] for scores in measured[label].splits[split].scores.values()])[0]
+            for label in (model, foundation)
+        ]
+        compared = statistics.compare(means[0] - means[1], resampled[model], resampled[foundation])
+        yield {
+            "task": prepared.name,
+            "split": split,
+            "metric": metric,
+            "model": model,
+            "foundation": foundation,
+            "difference": compared.difference,
+            "interval": compared.interval and list(compared.interval),
+            "p": compared.p,
+            "p_holm": None,
+        }
+
+
+def _correct(comparisons: list[dict[str, Any]]) -> None:
+    """Holm's correction in place; a family is all tasks and splits of one adapted model."""
+    families: dict[str, list[dict[str, Any]]] = {}
+    for row in comparisons:
+        if row["p"] is not None:
+            families.setdefault(row["model"], []).append(row)
+    for rows in families.values():
+        for row, corrected in zip(rows, statistics.holm([row["p"] for row in rows]), strict=True):
+            row["p_holm"] = corrected
+
+
+def _task_entry(prepared: Prepared, name: str, grid: Grid) -> dict[str, Any]:
+    task = prepared.task
+    notes = [note for (of_task, _), measured in grid.items() if of_task == name for note in measured.notes]
+    return {
+        "task": prepared.settings.task,
+        "kind": task.kind,
+        "title": task.title,
+        "language": task.language,
+        "metric": task.metric,
+        "citation": task.citation,
+        "licence": task.licence,
+        "labels_from": task.labels_from,
+        "unit": task.unit,
+        "digest": prepared.digest,
+        "rows": prepared.rows,
+        "read": prepared.read,
+        "dropped": prepared.dropped,
+        "kept_of": prepared.kept_of,
+        "notes": [*prepared.notes, *notes],
+    }

@@ -1,0 +1,182 @@
+"""The evaluation stage: fills `WORK/evaluation`, which a killed run leaves to be continued by the next.
+
+To try failed cells again, remove `manifest.json`: finished cells are kept.
+"""
+
+import json
+import logging
+import shutil
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from tqdm import tqdm
+from transformers import PreTrainedTokenizerBase
+
+from bimed_dist.config import EvaluationSettings, Recipe
+from bimed_dist.errors import ConfigError, DataError
+from bimed_dist.evaluation import grid, models
+from bimed_dist.evaluation.grid import Candidate, Measured, Pair
+from bimed_dist.evaluation.preparation import Prepared, prepare_tasks, task_folder
+from bimed_dist.evaluation.results import summarise
+from bimed_dist.evaluation.task import FINE_TUNED
+from bimed_dist.manifest import (
+    FILE_NAME,
+    Outcome,
+    begin,
+    canonical_json,
+    finished,
+    input_digest,
+    verified,
+    write_json,
+    write_manifest,
+)
+from bimed_dist.workspace import Located, locate
+
+logger = logging.getLogger(__name__)
+RESULTS_NAME = "results.json"
+WEIGHTS_NAME = "weights.partial"
+
+
+@dataclass(frozen=True)
+class Subject:
+    """A model to evaluate, or why it can't be."""
+
+    located: Located
+    tokenizer: PreTrainedTokenizerBase | None
+    config: Any
+    parameters: int | None
+    error: str | None
+
+
+def run(recipe: Recipe, work: Path) -> Outcome:
+    """Evaluate every model of the recipe on every task.
+
+    Raises ConfigError or DataError, before anything is trained or written, for wrong settings and for all wrong data
+    at once. A cell that fails is recorded and does not stop the others.
+    """
+    settings = recipe.evaluation
+    if settings is None:
+        raise ConfigError(f"recipe {recipe.name} has no `evaluation` section")
+    folder = work / "evaluation"
+    located = {label: locate(model.folder, recipe, work) for label, model in settings.models.items()}
+    resolved = json.loads(canonical_json({"seed": recipe.seed, **settings.model_dump(mode="json")}))
+    inputs = _inputs(settings, recipe, work, located)
+    done = finished(folder, resolved, inputs)
+    if done is not None:
+        return Outcome(folder, done, was_done=True)
+    tasks = prepare_tasks(recipe, work)
+    begin(folder, resolved, inputs)
+    start = time.monotonic()
+    subjects = {label: _subject(place) for label, place in located.items()}
+    measured = _measure(settings, tasks, subjects, folder)
+    described = {label: _description(label, settings, subject) for label, subject in subjects.items()}
+    results = summarise(settings, recipe.seed, described, tasks, measured)
+    write_json(folder / RESULTS_NAME, results)
+    shutil.rmtree(folder / WEIGHTS_NAME, ignore_errors=True)
+    manifest = write_manifest(
+        folder,
+        stage="evaluation",
+        name="evaluation",
+        settings=resolved,
+        inputs=inputs,
+        counts=_counts(results, folder),
+        files=[path for path in folder.rglob("*") if path.is_file() and path.name != FILE_NAME],
+        seconds=time.monotonic() - start,
+    )
+    return Outcome(folder, manifest, was_done=False)
+
+
+def _inputs(settings: EvaluationSettings, recipe: Recipe, work: Path, located: Mapping[str, Located]) -> dict[str, str]:
+    inputs = {settings.models[label].folder: place.digest for label, place in located.items()}
+    for task in settings.tasks.values():
+        folder = task_folder(task, recipe, work)
+        if task.corpus is not None:
+            inputs[f"corpus/{task.corpus}"] = verified(folder).digest
+        elif task.path is not None:
+            inputs[f"data/{task.path}"] = input_digest(folder)
+    return inputs
+
+
+def _subject(located: Located) -> Subject:
+    try:
+        tokenizer = models.load_tokenizer(located.location)
+        config = models.load_config(located.location)
+        models.check_vocabulary(located.location, config, tokenizer)
+        return Subject(located, tokenizer, config, models.parameter_count(config), None)
+    except DataError as error:
+        return Subject(located, None, None, None, models.one_line(error))
+
+
+def _description(label: str, settings: EvaluationSettings, subject: Subject) -> dict[str, Any]:
+    """Parameters and vocabulary are null where the model could not be loaded."""
+    return {
+        "folder": settings.models[label].folder,
+        "adapted_from": settings.models[label].adapted_from,
+        "digest": subject.located.digest,
+        "parameters": subject.parameters,
+        "vocabulary": None if subject.tokenizer is None else len(subject.tokenizer),
+    }
+
+
+def _candidates(settings: EvaluationSettings, prepared: Prepared) -> tuple[Candidate, ...]:
+    """The grid of a task, smallest first; empty for intrinsic tasks."""
+    if prepared.task.kind not in FINE_TUNED:
+        return ()
+    rates = prepared.settings.learning_rates or settings.learning_rates
+    epochs = prepared.settings.epochs or settings.epochs
+    return tuple(Candidate(rate, number) for rate in rates for number in epochs)
+
+
+def _measure(
+    settings: EvaluationSettings, tasks: Mapping[str, Prepared], subjects: Mapping[str, Subject], folder: Path
+) -> dict[tuple[str, str], Measured]:
+    """Every model on every task, with one progress bar over all cells."""
+    grids = {name: _candidates(settings, prepared) for name, prepared in tasks.items()}
+    # One step per cell, and one per seed for the test splits (or for an intrinsic score).
+    steps = {name: (len(candidates) + 1) * len(settings.seeds) for name, candidates in grids.items()}
+    measured = {}
+    with tqdm(total=sum(steps.values()) * len(subjects), unit="cell", desc="evaluation", disable=None) as progress:
+        for name, prepared in tasks.items():
+            encoded: dict[tuple[str, str], Any] = {}
+            for label, subject in subjects.items():
+                progress.set_postfix_str(f"{name}, {label}")
+                if subject.tokenizer is None:
+                    failure = {"task": name, "model": label, "cell": "all", "error": subject.error or ""}
+                    measured[name, label] = Measured(failures=[failure])
+                    progress.update(steps[name])
+                    continue
+                pair = Pair(
+                    prepared=prepared,
+                    label=label,
+                    location=subject.located.location,
+                    model_digest=subject.located.digest,
+                    tokenizer=subject.tokenizer,
+                    limit=models.piece_limit(subject.config, subject.tokenizer, prepared.settings.max_length),
+                    candidates=grids[name],
+                    seeds=settings.seeds,
+                    batch=settings.batch,
+                    folder=folder / "cells" / name / label,
+                    weights=folder / WEIGHTS_NAME,
+                    encoded=encoded,
+                )
+                pair.folder.mkdir(parents=True, exist_ok=True)
+                measure = grid.fine_tuned if grids[name] else grid.untrained
+                measured[name, label] = measure(pair, progress)
+    return measured
+
+
+def _counts(results: Mapping[str, Any], folder: Path) -> dict[str, Any]:
+    main: dict[str, dict[str, float]] = {}
+    for row in results["scores"]:
+        if row["main"]:
+            main.setdefault(f"{row['task']}/{row['split']}", {})[row["model"]] = round(row["mean"], 4)
+    return {
+        "models": len(results["models"]),
+        "tasks": len(results["tasks"]),
+        "cells": sum(1 for _ in (folder / "cells").rglob("lr=*.json")),
+        "failures": len(results["failures"]),
+        "main_scores": main,
+    }

@@ -1,0 +1,42 @@
+import pytest
+
+from bimed_dist.corpus.language import Letters, add_letters, count_letters, language_of
+
+
+@pytest.mark.parametrize(
+    ("text", "language"),
+    [
+        ("양측 폐에 다발성 결절이 관찰됨.", "ko"),
+        ("추적 검사에서 이전과 비교하여 크기가 다소 감소한 것으로 보이는 결절이 CT상 남아 있음.", "ko"),
+        ("No evidence of pulmonary embolism.", "en"),
+        ("Señales de neumonía bilateral, sin derrame.", "en"),
+        ("Referred from the department of pulmonology of the university hospital (서울).", "en"),
+        ("환자는 chest CT상 both lung에 multiple metastatic nodule 소견 보임.", "mixed"),
+        ("COVID-19 확진자", "mixed"),
+        ("RUL에 GGO.", "mixed"),
+        ("120/80 mmHg", "en"),
+        ("12.3 (10-20) ±2 ② ½", "other"),
+        ("", "other"),
+        ("肺炎の疑い", "other"),
+        ("肺癌 의심", "other"),
+        ("폐암(肺癌) 의심", "ko"),
+    ],
+)
+def test_language_by_script(text, language):
+    assert language_of(count_letters(text)) == language
+
+
+def test_letters_are_counted_by_script_and_digits_are_none():
+    assert count_letters("한글ㅋ abç 中 12 ①_") == Letters(hangul=3, latin=3, other=1)
+
+
+def test_a_tenth_of_the_rarer_script_makes_a_text_mixed():
+    assert language_of(Letters(hangul=9, latin=1, other=0)) == "mixed"
+    assert language_of(Letters(hangul=10, latin=1, other=0)) == "ko"
+    assert language_of(Letters(hangul=1, latin=10, other=0)) == "en"
+
+
+def test_a_document_of_korean_and_english_sentences_is_mixed():
+    sentences = ["폐렴 의심.", "No pneumonia."]
+    assert language_of(add_letters(map(count_letters, sentences))) == "mixed"
+    assert add_letters([]) == Letters(0, 0, 0)

@@ -1,0 +1,85 @@
+import numpy as np
+import pytest
+from scipy import stats
+from seqeval.metrics import f1_score as entity_f1
+from seqeval.scheme import IOB2
+from sklearn.metrics import f1_score
+
+from bimed_dist.errors import DataError
+from bimed_dist.evaluation import metrics
+
+
+def random_tags(rng, items=60, types=3):
+    """Tag numbers with every kind of broken sequence among them."""
+    return [rng.integers(0, 2 * types + 1, size=rng.integers(1, 12)) for _ in range(items)]
+
+
+def test_sts_scores_are_scipys_correlations():
+    rng = np.random.default_rng(0)
+    gold, predicted = rng.uniform(0, 5, 50), rng.normal(size=50)
+    found = metrics.scores("sts", list(gold[:, None]), list(predicted[:, None]))
+    assert found == {
+        "pearson": stats.pearsonr(gold, predicted).statistic,
+        "spearman": stats.spearmanr(gold, predicted).statistic,
+    }
+
+
+def test_a_constant_prediction_has_no_correlation_and_is_not_scored_as_zero():
+    with pytest.raises(DataError, match="all equal"):
+        metrics.scores("sts", [np.array([1.0]), np.array([2.0])], [np.array([3.0]), np.array([3.0])])
+
+
+def test_multilabel_scores_are_sklearns_at_threshold_one_half():
+    rng = np.random.default_rng(1)
+    gold, probabilities = rng.integers(0, 2, (40, 3)), rng.random((40, 3))
+    probabilities[0] = 0.5
+    found = metrics.scores("multilabel", list(gold), list(probabilities), ("a", "b", "c"))
+    decided = probabilities >= 0.5
+    assert found["macro_f1"] == f1_score(gold, decided, average="macro")
+    assert found["micro_f1"] == f1_score(gold, decided, average="micro")
+    assert found["f1:b"] == f1_score(gold[:, 1], decided[:, 1])
+    assert found["subset_accuracy"] == (gold == decided).all(axis=1).mean()
+
+
+def test_a_label_that_is_neither_there_nor_predicted_has_f1_zero_without_a_warning():
+    gold, predicted = [np.array([1, 0]), np.array([0, 0])], [np.array([0.9, 0.1]), np.array([0.1, 0.1])]
+    found = metrics.scores("multilabel", gold, predicted, ("a", "absent"))
+    assert (found["f1:a"], found["f1:absent"], found["macro_f1"]) == (1.0, 0.0, 0.5)
+
+
+def test_entity_f1_is_seqevals_in_strict_mode():
+    rng = np.random.default_rng(2)
+    gold, predicted = random_tags(rng), None
+    predicted = [np.where(rng.random(len(g)) < 0.3, rng.integers(0, 7, len(g)), g) for g in gold]
+    names = metrics.tag_names(("A", "B", "C"))
+    texts = [[[names[t] for t in item] for item in items] for items in (gold, predicted)]
+    expected = entity_f1(*texts, mode="strict", scheme=IOB2)
+    assert metrics.scores("ner", gold, predicted, ("A", "B", "C"))["f1"] == pytest.approx(expected, abs=0)
+
+
+def test_next_sentence_accuracy_is_given_for_both_classes():
+    gold = [np.array([x]) for x in (1, 1, 0, 0)]
+    predicted = [np.array([x]) for x in (0.9, 0.2, 0.1, 0.4)]
+    found = metrics.scores("nsp", gold, predicted)
+    assert found == {"accuracy": 0.75, "is_next_accuracy": 0.5, "not_next_accuracy": 1.0}
+
+
+def cases():
+    rng = np.random.default_rng(3)
+    tags = random_tags(rng)
+    flipped = [np.where(rng.random(len(t)) < 0.3, 0, t) for t in tags]
+    yield "sts", list(rng.random((60, 1))), list(rng.random((60, 1))), ()
+    yield "multilabel", list(rng.integers(0, 2, (60, 4))), list(rng.random((60, 4))), tuple("abcd")
+    yield "ner", tags, flipped, tuple("ABC")
+    yield "nsp", list(rng.integers(0, 2, (60, 1))), list(rng.random((60, 1))), ()
+    yield "mlm", [np.empty(0)] * 60, list(rng.integers(1, 9, (60, 7)).astype(float)), ()
+
+
+@pytest.mark.parametrize(("kind", "gold", "predicted", "labels"), cases(), ids=lambda v: v if isinstance(v, str) else "")
+def test_sums_over_items_give_the_main_metric_of_any_sample(kind, gold, predicted, labels):
+    sums = metrics.item_sums(kind, gold, predicted)
+    sample = np.random.default_rng(4).integers(0, 60, 60)
+    found = metrics.main_of_sums(kind, np.stack([sums.sum(axis=0), sums[sample].sum(axis=0)]))
+    whole = metrics.scores(kind, gold, predicted, labels)
+    part = metrics.scores(kind, [gold[i] for i in sample], [predicted[i] for i in sample], labels)
+    assert found == pytest.approx([next(iter(whole.values())), next(iter(part.values()))], abs=1e-12)

@@ -1,0 +1,54 @@
+from bimed_dist.evaluation.splitting import hash_split, limited, without_leaks
+from bimed_dist.evaluation.task import Example
+
+
+def reports(*texts):
+    return [Example(f"row {i}", (text,), (0,)) for i, text in enumerate(texts)]
+
+
+def test_duplicates_and_leaks_are_dropped_and_counted_and_test_keeps_every_distinct_row():
+    parts = {
+        "train": reports("a", "a", "b", "c", "t1", "d1"),
+        "dev": reports("d1", "d2", "t2"),
+        "test": reports("t1", "t2", "t2", "t3"),
+    }
+    cleaned = without_leaks("multilabel", parts)
+    texts = {name: [e.texts[0] for e in part] for name, part in cleaned.parts.items()}
+    assert texts == {"train": ["a", "b", "c"], "dev": ["d1", "d2"], "test": ["t1", "t2", "t3"]}
+    assert (cleaned.duplicates, cleaned.leaked) == (2, 3)
+
+
+def test_texts_that_differ_in_normal_form_or_white_space_are_the_same():
+    decomposed = "\u1112\u116a\u11ab\u110c\u1161"
+    cleaned = without_leaks("multilabel", {"train": reports("환자", f" {decomposed} "), "test": reports("x  y", "x y")})
+    assert [len(part) for part in cleaned.parts.values()] == [1, 1]
+
+
+def test_a_pair_is_the_same_as_its_reverse():
+    train, test = [Example("1", ("a", "b"), 1.0)], [Example("2", ("b", "a"), 2.0)]
+    assert without_leaks("sts", {"train": train, "test": test}).leaked == 1
+    assert without_leaks("ner", {"train": train, "test": test}).leaked == 0
+
+
+def test_hash_splits_keep_equal_texts_together_and_do_not_move_rows_when_others_come():
+    few = reports(*(f"text {i}" for i in range(300)))
+    more = few + reports(*(f"more {i}" for i in range(300)), *(f"text {i}" for i in range(300)))
+    first = hash_split("multilabel", few, {"dev": 0.1, "test": 0.2}, rest="train")
+    second = hash_split("multilabel", more, {"dev": 0.1, "test": 0.2}, rest="train")
+    sizes = {name: len(part) for name, part in first.items()}
+    assert sizes["dev"] + sizes["test"] + sizes["train"] == 300
+    assert 15 < sizes["dev"] < 45
+    assert 40 < sizes["test"] < 80
+    for name, part in first.items():
+        assert {e.texts for e in part} <= {e.texts for e in second[name]}
+    everywhere = [{e.texts for e in part} for part in second.values()]
+    assert not everywhere[0] & everywhere[1] and not everywhere[0] & everywhere[2] and not everywhere[1] & everywhere[2]
+
+
+def test_limited_rows_keep_their_order_and_are_a_subset_of_a_larger_limit():
+    rows = reports(*(f"text {i}" for i in range(50)))
+    ten, twenty = limited("multilabel", rows, 10), limited("multilabel", rows, 20)
+    assert len(ten) == 10
+    assert set(ten) < set(twenty)
+    assert [rows.index(e) for e in ten] == sorted(rows.index(e) for e in ten)
+    assert limited("multilabel", rows, None) == tuple(rows)

@@ -1,0 +1,190 @@
+import re
+
+import pytest
+
+from bimed_dist.config import EvaluatedModel, TaskSettings
+from bimed_dist.errors import ConfigError, DataError
+from bimed_dist.evaluation.preparation import prepare_tasks
+from bimed_dist.evaluation.tasks import TASKS, ctclip
+from bimed_dist.evaluation.tasks.klue_ner import eojeols
+
+MODELS = {"m": EvaluatedModel(folder="x")}
+
+
+def edit(path, line, old, new):
+    lines = path.read_text(encoding="utf-8").split("\n")
+    assert old in lines[line - 1]
+    lines[line - 1] = lines[line - 1].replace(old, new)
+    path.write_text("\n".join(lines), encoding="utf-8")
+
+
+def write_ctclip(folder, train, val):
+    folder.mkdir()
+    header = ",".join(["AccessionNo", "report_text", *ctclip.LABELS])
+    for name, rows in (("train", train), ("val", val)):
+        lines = [header, *(f'{name}_{i},"{text}",{",".join(map(str, labels))}' for i, (text, labels) in enumerate(rows))]
+        (folder / f"{name}.csv").write_text("\n".join(lines) + "\n", encoding="utf-8")
+
+
+def test_every_file_of_tasks_is_listed_and_says_where_it_comes_from():
+    assert len(TASKS) == 12
+    for name, task in TASKS.items():
+        assert all((task.title, task.citation, task.licence, task.labels_from)), name
+
+
+def test_quotes_in_sts_files_are_characters(korsts, tmp_path, make_recipe):
+    edit(korsts / "sts-train.tsv", 3, "2012", '"2012')
+    path = korsts / "sts-test.tsv"
+    path.write_text(path.read_text(encoding="utf-8") + 'm\tf\t2012\t99\t3.0\t"폐 결절\t소견" 없음\n', encoding="utf-8")
+    prepared = prepare_tasks(make_recipe(MODELS, {"s": TaskSettings(task="korsts", path="korsts")}), tmp_path)["s"]
+    assert prepared.read == {"train": 48, "dev": 16, "test": 25}
+    assert prepared.rows["test"] == 25
+
+
+def test_rows_are_limited_after_leaks_were_dropped_and_both_are_told(korsts, tmp_path, make_recipe):
+    test_row = (korsts / "sts-test.tsv").read_text(encoding="utf-8").split("\n")[1]
+    path = korsts / "sts-train.tsv"
+    path.write_text(path.read_text(encoding="utf-8") + test_row + "\n", encoding="utf-8")
+    settings = TaskSettings(task="korsts", path="korsts", rows={"train": 10})
+    prepared = prepare_tasks(make_recipe(MODELS, {"s": settings}), tmp_path)["s"]
+    assert prepared.read["train"] == 49
+    assert prepared.dropped == {"duplicates": 0, "leaked": 1}
+    assert prepared.kept_of["train"] == 48
+    assert prepared.rows["train"] == len(prepared.train) == 10
+
+
+def test_ctclip_counts_duplicates_and_leaks_and_takes_dev_out_of_train(tmp_path, make_recipe):
+    on, off = (1,) * 18, (0,) * 18
+    train = [(f"finding {i}, seen", on if i % 2 else off) for i in range(60)]
+    train += [train[0], ("shared", on), ("shared", on)]
+    write_ctclip(tmp_path / "ct", train, [("shared", on), ("alone", off), ("alone", off)])
+    settings = TaskSettings(task="ctclip", path="ct")
+    prepared = prepare_tasks(make_recipe(MODELS, {"c": settings}), tmp_path)["c"]
+    assert prepared.dropped == {"duplicates": 3, "leaked": 1}
+    assert prepared.rows["train"] + prepared.rows["dev"] == 60
+    assert prepared.rows["test"] == 2
+
+
+def test_klue_characters_become_eojeols_with_one_tag_per_character():
+    # The entity's first character is a blank, as in two sentences of the published file.
+    words, tags = eojeols(list("박씨는 3월 초에"), ["B-PS", "O", "O", "B-DT", "I-DT", "I-DT", "I-DT", "I-DT", "O"])
+    assert words == ("박씨는", "3월", "초에")
+    assert tags == ("B-PS", "O", "O", "B-DT", "I-DT", "I-DT", "O")
+
+
+def test_a_character_that_looks_like_a_comment_is_read(tmp_path, make_recipe):
+    folder = tmp_path / "klue"
+    folder.mkdir()
+    sentences = [f"## id{i}\t<x:PS>\n#\tO\n \tO\n김\tB-PS\n{i // 10}\tO\n{i % 10}\tO\n" for i in range(60)]
+    (folder / "klue-ner-v1.1_dev.tsv").write_text("## head\n" + "\n".join(sentences) + "\n", encoding="utf-8")
+    settings = TaskSettings(task="klue_ner", path="klue")
+    prepared = prepare_tasks(make_recipe(MODELS, {"k": settings}), tmp_path)["k"]
+    assert sum(prepared.rows.values()) == 60
+    assert prepared.train[0].texts[0] == "#"
+
+
+def test_all_problems_of_all_tasks_are_told_together_by_row_and_without_text(korsts, bc5cdr, tmp_path, make_recipe):
+    edit(korsts / "sts-train.tsv", 3, ".000", ".000\tmore")
+    score = (korsts / "sts-dev.tsv").read_text(encoding="utf-8").split("\n")[4].split("\t")[4]
+    edit(korsts / "sts-dev.tsv", 5, f"\t{score}\t", "\t5.5\t")
+    edit(korsts / "sts-test.tsv", 2, "\t2012\t0\t", "\t2012\t0\tnan\t")
+    edit(korsts / "sts-test.tsv", 6, "\t2012\t4\t", "\t2012\t4\tsecret\t")
+    for line in (2, 6):
+        cells = (korsts / "sts-test.tsv").read_text(encoding="utf-8").split("\n")[line - 1].split("\t")
+        edit(korsts / "sts-test.tsv", line, f"\t{cells[5]}\t{cells[6]}", f"\t{cells[6]}")
+    edit(bc5cdr / "train.tsv", 2, "B-Disease", "I-Disease")
+    edit(bc5cdr / "devel.tsv", 1, "B-Chemical", "Chemical")
+    tasks = {"s": TaskSettings(task="korsts", path="korsts"), "n": TaskSettings(task="bc5cdr", path="bc5cdr")}
+    with pytest.raises(DataError) as raised:
+        prepare_tasks(make_recipe(MODELS, tasks), tmp_path)
+    message = str(raised.value)
+    for expected in (
+        "6 problem(s)",
+        "s: sts-train.tsv line 3: 8 cells, needed 7",
+        "s: sts-dev.tsv line 5: score 5.5 is outside 0-5",
+        "s: sts-test.tsv line 2: the score is not a number",
+        "s: sts-test.tsv line 6: the score is not a number",
+        "n: train.tsv line 1: word 2: I-Disease continues no entity",
+        "n: devel.tsv line 1: word 1: the tag is not O, B-TYPE or I-TYPE",
+    ):
+        assert expected in message
+    assert not re.search("secret|결절|nodule|lung", message)
+
+
+def test_labels_that_are_missing_wrong_or_absent_in_training_are_refused(tmp_path, make_recipe):
+    on, off = (1,) * 18, (0,) * 18
+    recipe = make_recipe(MODELS, {"c": TaskSettings(task="ctclip", path="ct")})
+    rows = [(f"text {i}", on if i % 2 else off) for i in range(40)]
+    write_ctclip(tmp_path / "ct", [*rows, ("bad", (*off[:17], 2))], [("test", off)])
+    with pytest.raises(DataError, match="train.csv line 42: label not 0 or 1: Interlobular septal thickening"):
+        prepare_tasks(recipe, tmp_path)
+    for path in (tmp_path / "ct").iterdir():
+        path.write_text(path.read_text(encoding="utf-8").replace("Emphysema", "Emphysem"), encoding="utf-8")
+    with pytest.raises(DataError, match="has no column Emphysema"):
+        prepare_tasks(recipe, tmp_path)
+    (tmp_path / "ct").rename(tmp_path / "old")
+    write_ctclip(tmp_path / "ct", [(text, (1, *labels[1:])) for text, labels in rows], [("test", off)])
+    with pytest.raises(DataError, match="split train: no row has Medical material=0"):
+        prepare_tasks(recipe, tmp_path)
+
+
+def test_an_empty_test_split_and_a_missing_file_are_refused(korsts, bc5cdr, tmp_path, make_recipe):
+    path = korsts / "sts-test.tsv"
+    path.write_text(path.read_text(encoding="utf-8").split("\n")[0] + "\n", encoding="utf-8")
+    (bc5cdr / "test.tsv").unlink()
+    tasks = {"s": TaskSettings(task="korsts", path="korsts"), "n": TaskSettings(task="bc5cdr", path="bc5cdr")}
+    with pytest.raises(DataError, match=r"(?s)s: split test is empty.*test\.tsv does not exist"):
+        prepare_tasks(make_recipe(MODELS, tasks), tmp_path)
+
+
+def test_text_that_is_not_utf8_is_refused_with_its_line(korsts, tmp_path, make_recipe):
+    path = korsts / "sts-dev.tsv"
+    path.write_bytes(path.read_bytes().decode().encode("cp949"))
+    with pytest.raises(DataError, match=r"sts-dev\.tsv line 2: not UTF-8"):
+        prepare_tasks(make_recipe(MODELS, {"s": TaskSettings(task="korsts", path="korsts")}), tmp_path)
+
+
+def test_settings_that_a_task_can_not_use_are_refused_together(tmp_path, make_recipe):
+    tasks = {
+        "a": TaskSettings(task="medsts"),
+        "b": TaskSettings(task="korsts"),
+        "c": TaskSettings(task="synthetic_ner", path="x"),
+        "d": TaskSettings(task="mlm", epochs=(3,)),
+        "e": TaskSettings(task="korsts", path="x", rows={"training": 3}),
+    }
+    with pytest.raises(ConfigError) as raised:
+        prepare_tasks(make_recipe(MODELS, tasks), tmp_path)
+    for expected in (
+        "6 problem(s)",
+        "tasks.a: there is no task medsts",
+        "tasks.b: task korsts needs path",
+        "tasks.c: task synthetic_ner takes no path",
+        "tasks.d: task mlm needs corpus",
+        "tasks.d: task mlm trains nothing and takes no epochs",
+        "tasks.e: rows: there is no split training",
+    ):
+        assert expected in str(raised.value)
+
+
+@pytest.mark.parametrize("name", [name for name, task in TASKS.items() if task.source == "synthetic"])
+def test_synthetic_tasks_are_whole_and_the_same_every_time(name, tmp_path, make_recipe):
+    settings = TaskSettings(task=name, rows={"train": 120, "dev": 30, "test": 30})
+    first, second = (prepare_tasks(make_recipe(MODELS, {"t": settings}), tmp_path)["t"] for _ in range(2))
+    assert first.digest == second.digest
+    assert first.rows["train"] > 100
+    assert ("external" in first.rows) == (name == "synthetic_ct")
+
+
+@pytest.mark.data
+def test_published_sts_files_have_their_published_rows(open_data, make_recipe):
+    tasks = {name: TaskSettings(task=name, path=str(open_data / "sts" / name)) for name in ("korsts", "stsb_en")}
+    for prepared in prepare_tasks(make_recipe(MODELS, tasks), open_data).values():
+        assert prepared.read == {"train": 5749, "dev": 1500, "test": 1379}
+
+
+@pytest.mark.data
+def test_ctclip_has_fifteen_duplicates_and_four_leaked_rows_beside_them(open_data, make_recipe):
+    settings = TaskSettings(task="ctclip", path=str(open_data / "chest_ct" / "ctclip"))
+    prepared = prepare_tasks(make_recipe(MODELS, {"c": settings}), open_data)["c"]
+    assert prepared.dropped == {"duplicates": 15, "leaked": 4}
+    assert prepared.rows["test"] == 198

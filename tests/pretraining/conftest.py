@@ -1,0 +1,111 @@
+"""A small finished work folder (corpus to model) from real text files, and real launches of the training program."""
+
+import os
+import shutil
+import subprocess
+import sys
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import pytest
+import yaml
+
+from bimed_dist.config import load_recipe
+from bimed_dist.corpus import stage as corpus
+from bimed_dist.model import stage as model
+from bimed_dist.shards import stage as shards
+from bimed_dist.vocabulary import stage as vocabulary
+from bimed_dist.workspace import stage_order
+
+RECIPE = {
+    "name": "tiny",
+    "seed": 11,
+    "corpus": {
+        "text": {
+            "sources": [{"kind": "synthetic", "name": "synthetic", "documents": 120, "languages": ["ko", "en", "mixed"]}],
+            "held_out_share": 0.2,
+        }
+    },
+    "vocabulary": {"pieces": {"corpus": "text", "size": 1500}},
+    "shards": {"tokens": {"corpus": "text", "tokenizer": "vocabulary/pieces"}},
+    "model": {
+        "tiny": {
+            "architecture": {"layers": 2, "width": 32, "heads": 2, "feed_forward": 64, "positions": 64},
+            "tokenizer": "vocabulary/pieces",
+        }
+    },
+    "pretraining": {
+        "run": {
+            "model": "tiny",
+            "shards": "tokens",
+            "steps": 12,
+            "global_batch": 8,
+            "micro_batch": 2,
+            "max_length": 48,
+            "learning_rate": 1e-3,
+            "warmup_steps": 2,
+            "log_every": 1,
+            "validate_every": 6,
+            "validation_rows": 17,
+            "checkpoint_every": 4,
+        }
+    },
+}
+STAGES = {"corpus": corpus, "vocabulary": vocabulary, "shards": shards, "model": model}
+
+
+@dataclass(frozen=True)
+class Job:
+    """A work folder and the recipe it was made from."""
+
+    root: Path
+    recipe: Path
+    work: Path
+
+    def command(self, *arguments: str, launcher: str | None = None) -> list[str]:
+        start = [sys.executable]
+        if launcher:
+            config = self.root / "ds_configs" / "accelerate" / launcher
+            start += ["-m", "accelerate.commands.launch", "--config_file", str(config), "--main_process_port", "0"]
+        return [*start, "launch/pretrain.py", str(self.recipe), "--work", str(self.work), *arguments]
+
+    def run(self, *arguments: str, launcher: str | None = None) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            self.command(*arguments, launcher=launcher), cwd=self.root, env=environment(), capture_output=True, text=True
+        )
+
+    def start(self, *arguments: str, launcher: str | None = None) -> subprocess.Popen[str]:
+        """Start in a process group of its own, so that a test can signal launcher and ranks at once."""
+        return subprocess.Popen(
+            self.command(*arguments, launcher=launcher),
+            cwd=self.root, env=environment(), start_new_session=True, stderr=subprocess.PIPE, text=True,
+        )  # fmt: skip
+
+    def copy(self, work: Path) -> "Job":
+        shutil.copytree(self.work, work)
+        return replace(self, work=work)
+
+    def folder(self) -> Path:
+        return self.work / "pretraining" / "run"
+
+
+def environment() -> dict[str, str]:
+    return {**os.environ, "OMP_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1"}
+
+
+@pytest.fixture(scope="session")
+def prepared(root, tmp_path_factory) -> Job:
+    """Everything before pre-training, finished; copied for each test."""
+    base = tmp_path_factory.mktemp("prepared")
+    path = base / "recipe.yaml"
+    path.write_text(yaml.safe_dump(RECIPE), encoding="utf-8")
+    recipe = load_recipe(path)
+    for stage, name in stage_order(recipe):
+        if stage in STAGES:
+            STAGES[stage].run(recipe, name, base / "work")
+    return Job(root, path, base / "work")
+
+
+@pytest.fixture
+def job(prepared, tmp_path) -> Job:
+    return prepared.copy(tmp_path / "work")

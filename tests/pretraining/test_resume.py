@@ -1,0 +1,73 @@
+"""A run that was killed and continued ends with the bytes of a run that was not."""
+
+import json
+import os
+import signal
+import time
+
+import pytest
+
+LONG = ("--set", "pretraining.run.steps=60", "--set", "pretraining.run.checkpoint_every=5")
+TIMED = "tokens_per_second"
+
+
+def outcome(job) -> tuple[bytes, list[dict]]:
+    lines = (job.folder() / "metrics.jsonl").read_text(encoding="utf-8").splitlines()
+    metrics = [{k: v for k, v in json.loads(line).items() if k != TIMED} for line in lines]
+    return (job.folder() / "export" / "model.safetensors").read_bytes(), metrics
+
+
+def start_and_interrupt(job, launcher: str | None, checkpoint: str, number: int, resume: str) -> int:
+    """Start, wait for a checkpoint, send a signal to the whole process group; the exit code."""
+    process = job.start(*LONG, "--resume", resume, launcher=launcher)
+    folder = job.folder() / "checkpoints" / checkpoint
+    deadline = time.monotonic() + 120
+    while not folder.exists() and process.poll() is None and time.monotonic() < deadline:
+        time.sleep(0.002)
+    os.killpg(process.pid, number)
+    _, errors = process.communicate(timeout=60)
+    assert folder.exists(), errors
+    return process.returncode
+
+
+@pytest.mark.parametrize("launcher", [None, "cpu_ddp.yaml", "cpu.yaml"], ids=["single", "ddp", "zero2"])
+def test_a_run_killed_twice_and_resumed_is_bit_identical_to_one_never_stopped(job, tmp_path, launcher):
+    whole = job.copy(tmp_path / "whole")
+    assert whole.run(*LONG, launcher=launcher).returncode == 0
+
+    start_and_interrupt(job, launcher, "step-00000010", signal.SIGKILL, "never")
+    assert not (job.folder() / "manifest.json").exists()
+    start_and_interrupt(job, launcher, "step-00000025", signal.SIGKILL, "auto")
+    result = job.run(*LONG, "--resume", "auto", launcher=launcher)
+    assert result.returncode == 0, result.stderr
+    assert "continuing from" in result.stderr
+    weights, metrics = outcome(job)
+    expected_weights, expected_metrics = outcome(whole)
+    assert metrics == expected_metrics
+    assert weights == expected_weights
+
+
+def test_a_stop_request_ends_in_a_checkpoint_and_its_own_exit_code(job):
+    code = start_and_interrupt(job, None, "step-00000010", signal.SIGTERM, "never")
+    assert code == 75
+    steps = [int(p.name[5:]) for p in (job.folder() / "checkpoints").iterdir()]
+    logged = json.loads((job.folder() / "metrics.jsonl").read_text(encoding="utf-8").splitlines()[-1])["step"]
+    assert max(steps) == logged
+
+
+def test_checkpoints_of_an_unfinished_run_are_not_trained_over(job):
+    start_and_interrupt(job, None, "step-00000010", signal.SIGKILL, "never")
+    before = sorted((job.folder() / "checkpoints").iterdir())
+    result = job.run(*LONG)
+    assert result.returncode == 2
+    assert "--resume auto" in result.stderr
+    assert sorted((job.folder() / "checkpoints").iterdir()) == before
+
+
+def test_a_run_resumed_with_other_settings_is_refused_and_nothing_changes(job):
+    start_and_interrupt(job, None, "step-00000010", signal.SIGKILL, "never")
+    before = sorted(job.folder().rglob("*"))
+    result = job.run(*LONG, "--set", "pretraining.run.learning_rate=5e-4", "--resume", "auto")
+    assert result.returncode == 2
+    assert "learning_rate: was 0.001, now 0.0005" in result.stderr
+    assert sorted(job.folder().rglob("*")) == before

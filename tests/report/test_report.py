@@ -1,0 +1,379 @@
+"""The report on a fake but complete work folder: what it says, what it escapes, what it never shows."""
+
+import copy
+import csv
+import importlib.util
+import io
+import json
+import re
+from html.parser import HTMLParser
+from pathlib import Path
+
+import pytest
+
+from bimed_dist.errors import ConfigError, DataError
+from bimed_dist.report import cells, figures, page, scores, sections, stage, tables
+from bimed_dist.report.records import read_metrics
+
+# Tests are imported by path, so a module beside them is too.
+_spec = importlib.util.spec_from_file_location("fake_work", Path(__file__).with_name("fake_work.py"))
+fake_work = importlib.util.module_from_spec(_spec)
+_spec.loader.exec_module(fake_work)
+
+
+@pytest.fixture(scope="module")
+def built(tmp_path_factory):
+    work = tmp_path_factory.mktemp("work")
+    recipe = fake_work.recipe()
+    fake_work.build(work, recipe)
+    return recipe, work, stage.run(recipe, work)
+
+
+class Elements(HTMLParser):
+    """(tag, attributes) of everything, and the text of cells by row of the main table."""
+
+    def __init__(self, html: str):
+        super().__init__()
+        self.found: list[tuple[str, dict[str, str | None]]] = []
+        self.feed(html)
+
+    def handle_starttag(self, tag, attributes):
+        self.found.append((tag, dict(attributes)))
+
+
+def html_of(built) -> str:
+    return (built[1] / "report" / "index.html").read_text(encoding="utf-8")
+
+
+def csv_of(built, name: str) -> list[dict[str, str]]:
+    with (built[1] / "report" / "tables" / f"{name}.csv").open(encoding="utf-8-sig", newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def row_of(task: str, model: str, split: str = "test", results=None) -> scores.MainRow:
+    rows = scores.main_rows(results or fake_work.results())
+    return next(r for r in rows if (r.task, r.model, r.split) == (task, model, split))
+
+
+# ----------------------------------------------------------------------------------------------------------- main table
+
+
+def test_main_table_numbers_are_those_of_the_results(built):
+    rows = {(r["task"], r["split"], r["model"]): r for r in csv_of(built, "main")}
+    for task, (_, title, _, metric, splits) in fake_work.TASKS.items():
+        for split, means in splits.items():
+            for model, described in fake_work.MODELS.items():
+                if described["adapted_from"] is None or split in scores.SLICES:
+                    continue
+                row = rows[task, split, model]
+                assert (row["title"], row["metric"], row["foundation"]) == (title, metric, described["adapted_from"])
+                for side, label in (("foundation", described["adapted_from"]), ("model", model)):
+                    assert row[f"{side}_mean"] == (str(means[label]) if label in means else "")
+    assert len(rows) == 14
+
+
+def test_every_mean_of_the_main_table_is_in_page_markdown_and_text(built):
+    shown = (
+        html_of(built),
+        (built[1] / "report/report.md").read_text(encoding="utf-8"),
+        tables.main_table_text(fake_work.results()),
+    )
+    for _, _, _, _, splits in fake_work.TASKS.values():
+        for mean in (m for split, means in splits.items() for m in means.values() if split not in scores.SLICES):
+            assert all(f"{mean:.3f} ± 0.010" in text for text in shown), mean
+
+
+def test_a_failed_cell_is_shown_as_failed_with_its_error_and_never_as_a_number(built):
+    row = next(r for r in csv_of(built, "main") if (r["task"], r["model"]) == ("ner", "bi-en-mini"))
+    assert (row["model_state"], row["model_mean"], row["difference"]) == ("failed", "", "")
+    assert row["model_reason"] == f"lr=5e-05,epochs=4,seed=2: out of memory {fake_work.SCRIPT}"
+    cell = tables.score_cell(row_of("ner", "bi-en-mini").model_score)
+    assert (cell.text, cell.kind) == ("failed", "failed")
+    assert "out of memory" in html_of(built)
+    assert "failed (a)" in tables.main_table_text(fake_work.results())
+
+
+def test_a_score_that_does_not_apply_is_shown_with_its_reason(built):
+    score = row_of("nsp", "bi-en-mini").foundation_score
+    assert (score.state, score.mean, score.reason) == ("n/a", None, "the checkpoint has no NSP head")
+    assert "the checkpoint has no NSP head" in html_of(built)
+
+
+def test_a_score_of_zero_is_a_number():
+    results = fake_work.results()
+    found = next(s for s in results["scores"] if (s["task"], s["model"], s["main"]) == ("korsts", "bi-ko-mini", True))
+    found["mean"] = 0.0
+    score = row_of("korsts", "bi-ko-mini", results=results).model_score
+    assert tables.score_cell(score).text == "0.000 ± 0.010"
+
+
+def test_the_best_of_each_task_is_bold_and_the_lowest_is_best_for_bits():
+    assert row_of("korsts", "bi-ko-mini").best == {"ko-mini"}
+    assert row_of("ct", "bi-ko-mini", "external").best == {"bi-ko-mini"}
+    assert row_of("mlm", "bi-ko-mini").best == {"bi-ko-mini"}
+    assert row_of("mlm", "bi-ko-mini").gain == pytest.approx(0.807)
+
+
+def test_a_seed_that_failed_beside_others_is_told_with_the_score():
+    results = fake_work.results()
+    results["failures"].append({"task": "korsts", "model": "ko-mini", "cell": "seed=3", "error": "killed"})
+    score = row_of("korsts", "bi-ko-mini", results=results).foundation_score
+    assert (score.state, score.reason) == ("measured", "1 cell(s) failed: seed=3: killed")
+
+
+def test_mlm_accuracy_of_different_vocabularies_is_not_compared():
+    results = fake_work.results()
+    for score in results["scores"]:
+        if score["task"] == "mlm":
+            score["main"] = score["metric"] == "accuracy"
+    row = row_of("mlm", "bi-ko-mini", results=results)
+    assert (row.difference, row.why_no_difference, row.best) == (None, scores.NOT_COMPARABLE, frozenset())
+
+
+def test_columns_of_the_text_table_line_up_below_korean():
+    lines = cells.aligned([["가나", "1"], ["ab", "22"], ["c", "333"]], [False, True])
+    assert lines == ["가나    1", "ab     22", "c     333"]
+    assert len({cells.display_width(line) for line in lines}) == 1
+
+
+# ------------------------------------------------------------------------------------------------------------- headline
+
+
+def test_the_headline_counts_gains_and_losses_and_names_the_largest():
+    sentence = sections.headline(scores.main_rows(fake_work.results()))
+    assert sentence == (
+        "Continued pre-training improved 10 of 12 scores (9 of them beyond chance) and worsened 2 (0 of them beyond "
+        "chance); largest gain: 한국어 문장 유사도 (KorSTS) (en-mini → bi-en-mini), Pearson 0.190 to 0.613 (+0.422); "
+        "largest loss: STS-B: English sentence similarity (en-mini → bi-en-mini), Pearson 0.701 to 0.687 (−0.014); "
+        "2 comparisons can't be made, 1 of them because a run failed."
+    )
+
+
+def test_the_headline_does_not_claim_a_gain_where_all_got_worse():
+    results = fake_work.results()
+    results["comparisons"] = []
+    for score in results["scores"]:
+        lower = scores.lower_is_better(score["metric"])
+        score["mean"] = 0.5 + (0.1 if lower != score["model"].startswith("bi-") else 0.2)
+    sentence = sections.headline(scores.main_rows(results))
+    assert sentence.startswith("Continued pre-training improved 0 of 12 scores and worsened 12; largest loss: ")
+    assert "gain" not in sentence
+    assert sections.headline([]) == "This recipe evaluates no models."
+
+
+def test_forgetting_looks_at_the_foundations_own_language():
+    rows = scores.compared_rows(fake_work.results())
+    known = scores.forgetting_rows(rows, {"ko-mini": "ko", "en-mini": "en"})
+    assert [(r.task, r.split, r.foundation) for r in known] == [
+        ("korsts", "test", "ko-mini"),
+        ("stsb", "test", "en-mini"),
+        ("ner", "test", "ko-mini"),
+        ("mlm", "ko", "ko-mini"),
+        ("mlm", "en", "en-mini"),
+    ]
+    unknown = scores.forgetting_rows(rows, {"ko-mini": None, "en-mini": "en"})
+    assert [(r.task, r.foundation) for r in unknown if r.foundation == "ko-mini"] == [
+        ("korsts", "ko-mini"),
+        ("stsb", "ko-mini"),
+        ("ner", "ko-mini"),
+        ("mlm", "ko-mini"),
+        ("mlm", "ko-mini"),
+    ]
+    assert [scores.verdict(row) for row in known[:4:3]] == ["no clear change", "worse"]
+
+
+# ------------------------------------------------------------------------------------------------------------- escaping
+
+
+def test_names_titles_and_errors_are_escaped(built):
+    html = html_of(built)
+    assert fake_work.SCRIPT not in html
+    assert html.count("&lt;script&gt;alert(1)&lt;/script&gt;") > 5
+    elements = Elements(html).found
+    assert not [tag for tag, _ in elements if tag in ("script", "iframe", "object", "embed", "form", "base")]
+    assert not [name for _, attributes in elements for name in attributes if name.startswith("on")]
+    markdown = (built[1] / "report/report.md").read_text(encoding="utf-8")
+    assert "<script>" not in markdown.replace(r"\<", "").split("name: demo")[0]
+
+
+def test_the_page_loads_nothing_and_links_only_citations(built):
+    html = html_of(built)
+    elements = Elements(html).found
+    policies = [a["content"] for t, a in elements if t == "meta" and a.get("http-equiv") == "Content-Security-Policy"]
+    assert len(policies) == 1 and policies[0].startswith("default-src 'none'; ")
+    assert "script-src" not in policies[0]
+    for tag, attributes in elements:
+        for name in ("src", "href", "xlink:href", "data", "srcset", "poster"):
+            address = attributes.get(name) or "#"
+            assert address.startswith("#") or (tag == "a" and address.startswith("https://doi.org/10.1186/")), (
+                tag,
+                address,
+            )
+    assert "@import" not in html and not re.search(r"url\((?!#)", html)
+
+
+def test_links_in_citations_can_not_break_out():
+    linked = page.linked('see https://example.org/a"onerror="x and doi 10.1186/s12911-025-03262-7, javascript:alert(1)')
+    assert linked == (
+        'see <a href="https://example.org/a">https://example.org/a</a>&#34;onerror=&#34;x and doi '
+        '<a href="https://doi.org/10.1186/s12911-025-03262-7">10.1186/s12911-025-03262-7</a>, javascript:alert(1)'
+    )
+
+
+def test_ids_are_unique_over_all_figures(built):
+    ids = [attributes["id"] for _, attributes in Elements(html_of(built)).found if "id" in attributes]
+    assert len(ids) > 50
+    assert len(set(ids)) == len(ids)
+    assert "<!--" not in html_of(built)
+
+
+@pytest.mark.parametrize("hostile", ["=1+1", "+cmd|' /C calc'!A0", "-2+3", "@SUM(A1)", "\t=1", "\r=1"])
+def test_a_csv_cell_can_not_become_a_formula(hostile):
+    written = cells.csv_text(["x"], [[hostile]])
+    assert list(csv.reader(io.StringIO(written, newline=""))) == [["x"], ["'" + hostile]]
+
+
+@pytest.mark.parametrize("harmless", [-0.25, "-0.25", "+1e-5", 0, "가나다", "a=b", None])
+def test_numbers_and_plain_text_stay_as_they_are_in_csv(harmless):
+    assert cells.csv_cell(harmless) == ("" if harmless is None else str(harmless))
+
+
+# -------------------------------------------------------------------------------------------------------------- content
+
+
+def test_sections_come_in_the_order_of_a_paper(built):
+    headings = re.findall(r"<h2>(.*?)</h2>", html_of(built))
+    assert headings == [
+        "Main results",
+        "Tasks in detail",
+        "Vocabulary",
+        "How rows were transplanted",
+        "Training curves",
+        "Corpus",
+        "Forgetting",
+        "Settings and versions",
+        "Limits",
+    ]
+
+
+def test_composition_has_the_form_of_the_published_table(built):
+    rows = csv_of(built, "vocabulary-bilingual")
+    assert [row["Item"] for row in rows][:3] == ["Vocabulary size", "Korean subwords", "English subwords"]
+    assert "24,497 (54.44%)" in html_of(built)
+    assert [(r["Language"], r["Pieces per word"]) for r in csv_of(built, "fit")] == [
+        ("Korean", "1.83"),
+        ("English", "1.31"),
+    ]
+
+
+def test_details_tell_rows_used_dropped_and_the_origin_of_labels(built):
+    html = html_of(built)
+    for text in ("train 1,200 of 5,749, dev 300, test 1,379", "12 duplicates, 3 leaked", "rules on the report text"):
+        assert text in html
+    assert "Labels made by rules on the text itself" in html
+
+
+def test_a_resumed_run_shows_each_step_once(tmp_path):
+    path = tmp_path / "metrics.jsonl"
+    path.write_text(fake_work.metrics(0), encoding="utf-8")
+    at_1000 = [line for line in read_metrics(path) if line["step"] == 1000 and line["kind"] == "validation"]
+    assert len(at_1000) == 1
+    assert at_1000[0]["mlm_loss"] < 10
+
+
+def test_a_broken_metrics_line_is_named(tmp_path):
+    path = tmp_path / "metrics.jsonl"
+    path.write_text('{"kind": "train", "step": 1}\n{"kind": "tra', encoding="utf-8")
+    with pytest.raises(DataError, match=r"metrics\.jsonl, line 2"):
+        read_metrics(path)
+
+
+def test_the_recipe_is_shown_without_the_folder_of_the_data(built):
+    assert "/somewhere/private" not in html_of(built)
+    assert "global_batch: 64" in html_of(built)
+
+
+def test_a_figure_without_a_korean_font_calls_tasks_by_their_short_names(caplog):
+    rows = scores.main_rows(fake_work.results())
+    caplog.set_level("INFO", logger="bimed_dist.report.figures")
+    assert figures.change_figure(rows, korean=None).startswith("<svg ")
+    assert any("calls a task korsts" in message for message in caplog.messages)
+
+
+def test_dollar_signs_in_titles_are_not_mathematics():
+    results = fake_work.results()
+    results["tasks"]["korsts"]["title"] = r"costs $1 to $\frac{"
+    assert figures.change_figure(scores.main_rows(results), korean=None)
+
+
+def test_more_runs_than_colours_differ_by_their_dashes():
+    styles = [figures.series_style(i) for i in range(18)]
+    assert len(set(styles)) == 18
+
+
+# ---------------------------------------------------------------------------------------------------------------- stage
+
+
+def test_the_same_records_give_the_same_bytes(built, tmp_path):
+    recipe, work, outcome = built
+    folders = stage.stage_folders(recipe, work)
+    again = tmp_path / "again"
+    again.mkdir()
+    stage.write_report(stage.read_records(folders, stage.verified_manifests(folders)), recipe, again)
+    for name in outcome.manifest.files:
+        assert (again / name).read_bytes() == (outcome.folder / name).read_bytes(), name
+    assert sorted(outcome.manifest.files) == sorted(
+        p.relative_to(again).as_posix() for p in again.rglob("*") if p.is_file()
+    )
+
+
+def test_a_finished_report_is_left_alone(built):
+    recipe, work, outcome = built
+    assert not outcome.was_done
+    assert stage.run(recipe, work).was_done
+    assert outcome.manifest.counts["failed_cells"] == 1
+    assert (outcome.manifest.counts["improved"], outcome.manifest.counts["worsened"]) == (10, 2)
+
+
+def test_every_stage_that_is_missing_or_damaged_is_told_at_once(tmp_path):
+    recipe = fake_work.recipe()
+    fake_work.build(tmp_path, recipe)
+    (tmp_path / "pretraining/ko-mini/manifest.json").unlink()
+    with (tmp_path / "vocabulary/bilingual/composition.json").open("a") as file:
+        file.write(" ")
+    with pytest.raises(DataError) as error:
+        stage.run(recipe, tmp_path)
+    assert "2 can't be used" in str(error.value)
+    assert "ko-mini" in str(error.value) and "composition.json" in str(error.value)
+    assert not (tmp_path / "report").exists()
+
+
+def test_a_recipe_without_evaluation_still_gets_a_report(tmp_path):
+    recipe = fake_work.recipe(evaluation=None)
+    fake_work.build(tmp_path, recipe)
+    outcome = stage.run(recipe, tmp_path)
+    assert "This recipe evaluates no models." in (outcome.folder / "index.html").read_text(encoding="utf-8")
+    assert not (outcome.folder / "tables/main.csv").exists()
+
+
+def test_a_recipe_without_a_report_section_is_refused(tmp_path):
+    with pytest.raises(ConfigError, match="no section `report`"):
+        stage.run(fake_work.recipe(report=None), tmp_path)
+
+
+def test_results_where_everything_failed_still_make_a_report(tmp_path):
+    results = copy.deepcopy(fake_work.results())
+    results["scores"], results["comparisons"] = [], []
+    results["failures"] = [
+        {"task": task, "model": model, "cell": "seed=1", "error": "killed"}
+        for task in fake_work.TASKS
+        for model in fake_work.MODELS
+    ]
+    recipe = fake_work.recipe()
+    fake_work.build(tmp_path, recipe, json.loads(json.dumps(results)))
+    outcome = stage.run(recipe, tmp_path)
+    html = (outcome.folder / "index.html").read_text(encoding="utf-8")
+    main = html.split('id="tasks"')[0]
+    assert "No adapted model could be compared with its foundation" in html
+    assert main.count('class="number failed"') == 2 * 12
+    assert "0.000" not in main

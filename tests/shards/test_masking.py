@@ -1,0 +1,167 @@
+import numpy as np
+import pytest
+
+from bimed_dist.shards.masking import Masked, MaskRule, mask_tokens
+from bimed_dist.shards.reading import TokenTable
+
+# Ids from 3000 on continue a word.
+TOKENS = TokenTable(
+    vocabulary_size=5000,
+    pad=0,
+    unknown=1,
+    cls=2,
+    sep=3,
+    mask=4,
+    special_ids=(0, 1, 2, 3, 4),
+    continuing_ids=tuple(range(3000, 5000)),
+)
+
+
+def packed(num_rows: int, seed: int = 0, shortest: int = 20, longest: int = 120) -> dict[str, np.ndarray]:
+    """Random rows [CLS] ... [SEP] ... [SEP] with some [UNK]."""
+    random = np.random.default_rng(seed)
+    rows = []
+    for length in random.integers(shortest, longest, size=num_rows):
+        row = random.integers(5, 5000, size=length)
+        row[random.random(length) < 0.02] = 1
+        row[0], row[length // 2], row[-1] = 2, 3, 3
+        rows.append(row)
+    row_starts = np.cumsum([0, *map(len, rows)])
+    return {
+        "token_ids": np.concatenate(rows),
+        "position_ids": np.concatenate([np.arange(len(row)) for row in rows]),
+        "row_starts": row_starts,
+        "rows": np.arange(num_rows) * 7,
+    }
+
+
+def mask(batch: dict[str, np.ndarray], seed: int = 1, epoch: int = 0, **rule: object) -> Masked:
+    return mask_tokens(**batch, seed=seed, epoch=epoch, rule=MaskRule(**rule), tokens=TOKENS)
+
+
+def test_fifteen_percent_of_ordinary_tokens_are_masked_by_80_10_10():
+    batch = packed(4000)
+    masked = mask(batch)
+    ordinary = int((batch["token_ids"] > 4).sum())
+    put = masked.input_ids[masked.positions]
+
+    # About 270,000 ordinary and 40,000 masked tokens: the standard errors are 0.0007 and at most 0.002; 5 of each.
+    assert len(masked.positions) / ordinary == pytest.approx(0.15, abs=0.0035)
+    assert (put == 4).mean() == pytest.approx(0.8, abs=0.01)
+    assert (put == masked.labels).mean() == pytest.approx(0.1, abs=0.01)
+    assert ((put != 4) & (put != masked.labels)).mean() == pytest.approx(0.1, abs=0.01)
+
+
+def test_random_tokens_are_uniform_over_ordinary_ids():
+    masked = mask(packed(3000), rate=0.5, mask_token_share=0.0, random_token_share=1.0)
+    put = masked.input_ids[masked.positions]
+
+    assert put.min() == 5
+    assert put.max() == 4999
+    # 100,000 draws in 50 equal bins: 5 standard errors of 44.
+    counts = np.histogram(put, bins=50, range=(5, 5000))[0]
+    assert abs(counts - counts.mean()).max() < 5 * np.sqrt(counts.mean())
+
+
+@pytest.mark.parametrize("rate", [0.4, 1.0])
+def test_the_rate_is_a_setting(rate: float):
+    batch = packed(500)
+    chosen = len(mask(batch, rate=rate).positions) / (batch["token_ids"] > 4).sum()
+    assert chosen == pytest.approx(rate, abs=0.02 if rate == 0.4 else 0)
+
+
+def test_labels_are_what_stood_there_and_all_else_is_unchanged():
+    batch = packed(200)
+    before = batch["token_ids"].copy()
+    masked = mask(batch)
+
+    assert (batch["token_ids"] == before).all()
+    assert (masked.labels == before[masked.positions]).all()
+    assert (np.diff(masked.positions) > 0).all()
+    others = np.setdiff1d(np.arange(len(before)), masked.positions)
+    assert (masked.input_ids[others] == before[others]).all()
+
+
+@pytest.mark.parametrize("unit", ["token", "word"])
+def test_special_tokens_are_never_masked_nor_put_in(unit: str):
+    batch = packed(500)
+    masked = mask(batch, rate=1.0, unit=unit, mask_token_share=0.5, random_token_share=0.5)
+
+    assert (masked.labels > 4).all()
+    assert (masked.input_ids[masked.positions] >= 4).all()
+    special = batch["token_ids"] <= 4
+    assert (masked.input_ids[special] == batch["token_ids"][special]).all()
+
+
+@pytest.mark.parametrize("unit", ["token", "word"])
+def test_a_row_is_masked_the_same_in_any_batch(unit: str):
+    batch = packed(60)
+    whole = mask(batch, unit=unit)
+    order = np.random.default_rng(9).permutation(60)
+    spans = [slice(batch["row_starts"][row], batch["row_starts"][row + 1]) for row in range(60)]
+    for part in (order[:7], order[7:8], order[8:]):
+        some = {
+            "token_ids": np.concatenate([batch["token_ids"][spans[row]] for row in part]),
+            "position_ids": np.concatenate([batch["position_ids"][spans[row]] for row in part]),
+            "row_starts": np.cumsum([0, *(spans[row].stop - spans[row].start for row in part)]),
+            "rows": batch["rows"][part],
+        }
+        masked = mask(some, unit=unit)
+        expected = np.concatenate([whole.input_ids[spans[row]] for row in part])
+        assert (masked.input_ids == expected).all()
+
+
+def test_seed_epoch_and_row_change_the_masks():
+    batch = packed(300)
+    other_rows = {**batch, "rows": batch["rows"] + 1}
+    results = [mask(batch), mask(batch, seed=2), mask(batch, epoch=1), mask(other_rows)]
+
+    assert (mask(batch).input_ids == results[0].input_ids).all()
+    for i, first in enumerate(results):
+        for second in results[i + 1 :]:
+            both = np.intersect1d(first.positions, second.positions)
+            # Independent masks agree on 15 % of the masked tokens.
+            assert len(both) / len(first.positions) == pytest.approx(0.15, abs=0.03)
+
+
+def test_words_are_masked_as_a_whole_and_in_the_same_way():
+    batch = packed(400)
+    ids = batch["token_ids"]
+    masked = mask(batch, unit="word", mask_token_share=0.5, random_token_share=0.3)
+    chosen = np.zeros(len(ids), dtype=bool)
+    chosen[masked.positions] = True
+    continues = (ids >= 3000) & (np.roll(ids, 1) > 4)
+
+    pieces = np.flatnonzero(continues)
+    assert len(pieces) > 5000
+    assert (chosen[pieces] == chosen[pieces - 1]).all()
+    hidden, kept = masked.input_ids == 4, masked.input_ids == ids
+    both = pieces[chosen[pieces]]
+    assert (hidden[both] == hidden[both - 1]).all()
+    assert (kept[both] == kept[both - 1]).all()
+    random = both[~hidden[both] & ~kept[both]]
+    assert (masked.input_ids[random] != masked.input_ids[random - 1]).mean() > 0.99
+    # 16,000 words, of which 15 % are chosen; their lengths vary, hence the wider tolerance.
+    assert chosen[ids > 4].mean() == pytest.approx(0.15, abs=0.02)
+
+
+@pytest.mark.parametrize("unit", ["token", "word"])
+def test_every_row_has_something_to_predict(unit: str):
+    batch = packed(3000, shortest=5, longest=9)
+    masked = mask(batch, unit=unit, rate=0.01)
+
+    owner = np.searchsorted(batch["row_starts"], masked.positions, side="right") - 1
+    has_ordinary = np.logical_or.reduceat(batch["token_ids"] > 4, batch["row_starts"][:-1])
+    assert np.unique(owner).tolist() == np.flatnonzero(has_ordinary).tolist()
+
+
+def test_a_row_of_unknown_tokens_only_is_left_alone():
+    batch = {
+        "token_ids": np.array([2, 1, 3, 1, 3]),
+        "position_ids": np.arange(5),
+        "row_starts": np.array([0, 5]),
+        "rows": np.array([0]),
+    }
+    masked = mask(batch)
+    assert masked.positions.tolist() == []
+    assert masked.input_ids.tolist() == [2, 1, 3, 1, 3]

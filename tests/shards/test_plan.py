@@ -1,0 +1,298 @@
+import dataclasses
+import logging
+import multiprocessing
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from bimed_dist.errors import ConfigError, DataError
+from bimed_dist.shards import plan as plan_module
+from bimed_dist.shards.pairing import chunk_borders, partners, segment_pairs, sentence_pairs
+from bimed_dist.shards.plan import EpochPlan, epoch_plan, load_plan, truncated
+from bimed_dist.shards.reading import ShardSet
+
+SIX = [7, 5, 6, 4, 8, 5]
+# Shapes of corpora (tokens of each sentence of each document) in which partners are hard to find.
+HARD_SHAPES = {
+    "two equal documents": [SIX * 4, SIX * 4],
+    "two unequal documents": [SIX * 9, SIX * 2],
+    "one large document": [SIX * 30, *[[6, 6]] * 9],
+    "one large document of long sentences": [[40] * 50, *[[6, 6]] * 9],
+    "long sentences only": [[40] * 7, [30] * 5, [50] * 4],
+    "one-sentence documents": [[9]] * 21,
+    "one-sentence documents and a large one": [*[[9]] * 21, SIX * 20],
+    "two rows": [[5, 5], [6, 6]],
+    "three rows": [[5, 5], [6, 6], [7, 7]],
+}
+
+
+def texts(toy, plan: EpochPlan, shards: ShardSet) -> list[tuple[list[int], list[int]]]:
+    """Ids of A and B of every row."""
+    rows = zip(plan.a_start, plan.a_length, plan.b_start, plan.b_length, strict=True)
+    return [
+        tuple(shards.gather(np.array([s]), np.array([n])).tolist() for s, n in ((a, a_length), (b, b_length)))
+        for a, a_length, b, b_length in rows
+    ]
+
+
+def make(shards: ShardSet, pairing: str = "segments", epoch: int = 0, max_length: int = 64, seed: int = 1) -> EpochPlan:
+    return epoch_plan(shards, seed=seed, epoch=epoch, max_length=max_length, pairing=pairing)
+
+
+@pytest.mark.parametrize("pairing", ["segments", "sentences"])
+@pytest.mark.parametrize("epoch", [0, 3])
+def test_every_next_sentence_label_matches_the_documents(toy, pairing: str, epoch: int):
+    shards = toy.open()
+    plan = make(shards, pairing, epoch)
+
+    for (a, b), is_next in zip(texts(toy, plan, shards), plan.is_next, strict=True):
+        same_document = toy.document_of[a[0]] == toy.document_of[b[0]]
+        follows = toy.place_of[a[-1]] + 1 == toy.place_of[b[0]]
+        assert (same_document and follows) if is_next else not same_document
+
+
+@pytest.mark.parametrize("pairing", ["segments", "sentences"])
+def test_a_and_b_are_whole_sentences_in_the_order_of_the_text(toy, pairing: str):
+    shards = toy.open()
+    plan = make(shards, pairing)
+    sentences = [sentence for document in toy.documents for sentence in document]
+
+    assert plan.truncated_tokens == 0
+    for part in (part for row in texts(toy, plan, shards) for part in row):
+        first, last = toy.sentence_of[part[0]], toy.sentence_of[part[-1]]
+        assert part == [token for sentence in sentences[first : last + 1] for token in sentence]
+        assert pairing == "segments" or first == last
+
+
+@pytest.mark.parametrize("epoch", [0, 1, 2])
+def test_every_sentence_is_trained_on_once_an_epoch(toy, epoch: int):
+    shards = toy.open()
+    plan = make(shards, epoch=epoch)
+
+    seen = Counter(token for a, b in texts(toy, plan, shards) for token in a + b)
+    assert set(seen.values()) == {1}
+    missing = {toy.sentence_of[token] for token in set(toy.place_of) - set(seen)}
+    assert len(missing) == plan.unused_sentences <= 1
+
+
+def test_every_sentence_with_a_successor_opens_one_row_of_the_sentences_pairing(toy):
+    shards = toy.open()
+    plan = make(shards, "sentences")
+
+    expected = [s for document in toy.documents for s in document[:-1]]
+    assert [a for a, _ in texts(toy, plan, shards)] == expected
+
+
+@pytest.mark.parametrize("pairing", ["segments", "sentences"])
+def test_half_of_the_rows_are_next_sentences(toy, pairing: str):
+    plan = make(toy.open(), pairing)
+    assert abs(int(plan.is_next.sum()) - plan.num_rows / 2) <= 0.5
+
+
+@pytest.mark.parametrize("pairing", ["segments", "sentences"])
+def test_epochs_have_equally_many_rows_in_other_orders_with_other_pairs(toy, pairing: str):
+    shards = toy.open()
+    plans = [make(shards, pairing, epoch) for epoch in range(4)]
+
+    assert len({plan.num_rows for plan in plans}) == 1
+    assert len({plan.order.tobytes() for plan in plans}) == 4
+    assert len({plan.b_start.tobytes() for plan in plans}) == 4
+    assert len({plan.is_next.tobytes() for plan in plans}) == 4
+    for plan in plans:
+        assert np.sort(plan.order).tolist() == list(range(plan.num_rows))
+
+
+@pytest.mark.parametrize("pairing", ["segments", "sentences"])
+@pytest.mark.parametrize("max_length", [8, 16, 33])
+def test_rows_never_exceed_the_maximum_length_and_keep_both_segments(toy, pairing: str, max_length: int):
+    shards = toy.open()
+    plan = make(shards, pairing, max_length=max_length)
+
+    lengths = plan.lengths(np.arange(plan.num_rows))
+    assert lengths.max() <= max_length
+    assert min(plan.a_length.min(), plan.b_length.min()) >= 1
+    assert plan.truncated_tokens > 0
+    if pairing == "segments":
+        kept = int(plan.a_length.sum() + plan.b_length.sum())
+        unused = toy.num_tokens - kept - plan.truncated_tokens
+        assert 0 <= unused <= 24 * plan.unused_sentences
+
+
+def test_segments_fill_rows(toy):
+    plan = make(toy.open())
+    # The mean document has 62 tokens, so that many rows end with their document before they are full.
+    assert plan.lengths(plan.order).mean() > 0.6 * 64
+
+
+def test_truncation_takes_from_the_longer_segment():
+    a, b = truncated(np.array([5, 9, 9, 2, 30]), np.array([5, 2, 8, 40, 30]), 11)
+    assert a.tolist() == [5, 9, 6, 2, 6]
+    assert b.tolist() == [5, 2, 5, 9, 5]
+
+
+def test_chunks_hold_as_many_sentences_as_fit():
+    lengths = np.array([3, 3, 3, 20, 10, 1, 9, 2, 2], dtype=np.int32)
+    documents = np.array([0, 0, 0, 0, 0, 1, 1, 1, 1])
+    # 3+3+3 | 20 (too long by itself) | 10 | 1+9 | 2+2
+    assert chunk_borders(lengths, documents, 10).tolist() == [0, 3, 4, 5, 7, 9]
+
+
+def test_languages_and_sources_are_those_of_segment_a(toy):
+    shards = toy.open()
+    plan = make(shards)
+
+    for (a, _), language, source in zip(texts(toy, plan, shards), plan.language, plan.source, strict=True):
+        odd = toy.document_of[a[0]] % 2
+        assert (shards.languages[language], shards.sources[source]) == (("ko", "en")[odd], ("book", "web")[odd])
+
+
+@pytest.mark.parametrize("name", HARD_SHAPES)
+@pytest.mark.parametrize("epoch", range(5))
+def test_labels_hold_where_partners_are_hard_to_find(name: str, epoch: int):
+    shape = HARD_SHAPES[name]
+    lengths = np.array([length for document in shape for length in document], dtype=np.int32)
+    documents = np.repeat(np.arange(len(shape)), [len(document) for document in shape])
+    pairs = segment_pairs(lengths, documents, seed=1, epoch=epoch, budget=30)
+    first_epoch = segment_pairs(lengths, documents, seed=1, epoch=0, budget=30)
+
+    a, b = documents[pairs.a_first], documents[pairs.b_first]
+    follows = pairs.a_end == pairs.b_first
+    assert ((a == b) & follows)[pairs.is_next].all()
+    assert (a != b)[~pairs.is_next].all()
+    assert (~pairs.is_next).any()
+    used = np.zeros(len(lengths), dtype=int)
+    for start, end in [*zip(pairs.a_first, pairs.a_end, strict=True), *zip(pairs.b_first, pairs.b_end, strict=True)]:
+        used[start:end] += 1
+    assert used.max() == 1
+    assert (used == 0).sum() == pairs.unused_sentences
+    assert len(pairs.is_next) == len(first_epoch.is_next)
+    assert pairs.unused_sentences == first_epoch.unused_sentences
+
+
+def test_random_sentences_come_evenly_from_all_other_documents():
+    # Documents of 2, 3 and 4 sentences; looked at are the rows that open with sentence 2 or 3.
+    documents = np.array([0, 0, 1, 1, 1, 2, 2, 2, 2])
+    lengths = np.full(9, 5, dtype=np.int32)
+    partner = Counter()
+    for epoch in range(2000):
+        pairs = sentence_pairs(lengths, documents, seed=1, epoch=epoch, budget=10)
+        assert (~pairs.is_next).sum() == 3
+        middle = ~pairs.is_next & np.isin(pairs.a_first, [2, 3])
+        partner.update(pairs.b_first[middle].tolist())
+    assert sorted(partner) == [0, 1, 5, 6, 7, 8]
+    # 2,000 draws over six sentences: 5 standard errors of 17.
+    assert all(abs(count - sum(partner.values()) / 6) < 85 for count in partner.values())
+
+
+def test_partners_are_found_whenever_they_exist():
+    random = np.random.default_rng(3)
+    for _ in range(300):
+        n = int(random.integers(2, 30))
+        # At most n of the 2n entries are of document 0, often exactly n; the others share the rest in equal parts.
+        large = int(random.integers(0, n + 1))
+        rest = 1 + np.arange(2 * n - large) % 3
+        entries = random.permutation(np.concatenate([np.zeros(large, dtype=int), rest]))
+        a, b = entries[:n], entries[n:]
+        if np.bincount(entries).max() > n:
+            continue
+        p = partners(a, b)
+        assert sorted(p) == list(range(n))
+        assert (b[p] != a).all()
+
+
+def test_a_document_with_most_of_the_text_is_reported(caplog: pytest.LogCaptureFixture):
+    lengths = np.full(200, 5, dtype=np.int32)
+    documents = np.array([0] * 180 + [1] * 20)
+    with caplog.at_level(logging.WARNING):
+        pairs = segment_pairs(lengths, documents, seed=1, epoch=0, budget=10)
+    assert "only 20 of 100 rows" in caplog.text
+    assert (~pairs.is_next).sum() == 20
+
+
+def test_one_document_is_refused(tmp_path: Path, build_toy: Callable):
+    shards = build_toy(tmp_path, [[4, 5, 6]]).open()
+    for pairing in ("segments", "sentences"):
+        with pytest.raises(DataError, match="has 1 document"):
+            make(shards, pairing)
+
+
+def test_documents_that_can_not_be_paired_are_refused(tmp_path: Path, build_toy: Callable):
+    shards = build_toy(tmp_path, [[4, 5, 6] * 9, [4]]).open()
+    with pytest.raises(DataError, match="no two documents whose parts could be paired"):
+        make(shards, max_length=20)
+
+
+def test_documents_without_a_second_sentence_make_no_sentence_pairs(tmp_path: Path, build_toy: Callable):
+    shards = build_toy(tmp_path, [[4], [5], [6]]).open()
+    with pytest.raises(DataError, match="no document has two sentences"):
+        make(shards, "sentences")
+
+
+def test_a_length_without_room_is_refused(toy):
+    with pytest.raises(ConfigError, match="max_length=4"):
+        make(toy.open(), max_length=4)
+
+
+def assert_same_plan(first: EpochPlan, second: EpochPlan) -> None:
+    for field in dataclasses.fields(EpochPlan):
+        a, b = getattr(first, field.name), getattr(second, field.name)
+        assert type(a) is type(b)
+        if isinstance(a, np.ndarray):
+            assert a.dtype == b.dtype
+        assert np.array_equal(a, b)
+
+
+@pytest.mark.parametrize("pairing", ["segments", "sentences"])
+def test_a_cached_plan_equals_the_computed_one(toy, pairing: str, monkeypatch: pytest.MonkeyPatch):
+    shards = toy.open()
+    arguments = {"seed": 7, "epoch": 2, "max_length": 48, "pairing": pairing}
+    computed = epoch_plan(shards, **arguments)
+    written = load_plan(shards, **arguments)
+    monkeypatch.delattr(plan_module, "epoch_plan")
+    cached = load_plan(toy.open(), **arguments)
+
+    assert_same_plan(computed, written)
+    assert_same_plan(computed, cached)
+    assert not list((toy.folder / "plans").glob("*.partial"))
+
+
+def test_other_arguments_have_other_cached_plans(tmp_path: Path, build_toy: Callable):
+    toy = build_toy(tmp_path, [SIX] * 20)
+    base = {"seed": 1, "epoch": 0, "max_length": 32, "pairing": "segments"}
+    for change in ({}, {"seed": 2}, {"epoch": 1}, {"max_length": 33}, {"pairing": "sentences"}):
+        load_plan(toy.open(), **{**base, **change})
+    load_plan(ShardSet.open(toy.folder, "held_out"), **base)
+    assert len(list((toy.folder / "plans").iterdir())) == 6
+
+
+def _load(folder: Path) -> int:
+    return load_plan(ShardSet.open(folder, "train"), seed=1, epoch=0, max_length=32, pairing="segments").num_rows
+
+
+def test_several_processes_may_write_one_plan(tmp_path: Path, build_toy: Callable):
+    toy = build_toy(tmp_path, [SIX] * 200)
+    with multiprocessing.get_context("fork").Pool(4) as pool:
+        rows = pool.map(_load, [toy.folder] * 8, chunksize=1)
+    assert len(set(rows)) == 1
+    assert len(list((toy.folder / "plans").iterdir())) == 1
+
+
+def test_a_plan_that_can_not_be_written_is_used_from_memory(
+    tmp_path: Path, build_toy: Callable, caplog: pytest.LogCaptureFixture
+):
+    toy = build_toy(tmp_path, [SIX] * 20)
+    (toy.folder / "plans").touch()
+    assert _load(toy.folder) > 0
+    assert "the plan of epoch 0 stays in memory" in caplog.text
+
+
+def test_a_damaged_cached_plan_is_named(tmp_path: Path, build_toy: Callable):
+    toy = build_toy(tmp_path, [SIX] * 20)
+    _load(toy.folder)
+    (path,) = (toy.folder / "plans").glob("*/order.npy")
+    path.write_bytes(path.read_bytes()[:-8])
+    with pytest.raises(DataError, match=r"the cached plan .* is damaged"):
+        _load(toy.folder)
