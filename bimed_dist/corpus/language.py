@@ -8,6 +8,8 @@ from bimed_dist.config import Language
 
 MIXED_SHARE = 0.1
 """Least share of the rarer script that makes a text mixed: one abbreviation in a long Korean sentence does not."""
+HANGUL_WEIGHT = 2
+"""A Hangul letter is a syllable: it counts as much as two Latin letters, so that a few particles make a text mixed."""
 
 _HANGUL = re.compile("[가-힣ㄱ-ㆎ\u1100-\u11ff\ua960-\ua97f\ud7b0-\ud7ff]+")
 _LATIN = re.compile("[A-Za-z\xaa\xba\xc0-\xd6\xd8-\xf6\xf8-\u024f\u1e00-\u1effＡ-Ｚａ-ｚ]+")
@@ -37,9 +39,10 @@ def language_of(letters: Letters) -> Language:
     known = letters.hangul + letters.latin
     if known <= letters.other:
         return "other"
-    if min(letters.hangul, letters.latin) >= MIXED_SHARE * known:
+    hangul, latin = HANGUL_WEIGHT * letters.hangul, letters.latin
+    if min(hangul, latin) >= MIXED_SHARE * (hangul + latin):
         return "mixed"
-    return "ko" if letters.hangul > letters.latin else "en"
+    return "ko" if hangul > latin else "en"
 
 
 def add_letters(counts: Iterable[Letters]) -> Letters:

@@ -22,7 +22,7 @@ from bimed_dist.corpus.problems import Problems
 
 _BLANK_LINE = re.compile(r"\n\s*\n")
 # A line that starts with a list mark is an item of its own, even where other line breaks only wrap the text.
-_WRAP = re.compile(r"\n(?!\s*(?:[-*•·▪○●]|\(?\d{1,2}[.)])\s)")
+_WRAP = re.compile(r"\n(?!\s*(?:(?:[-*•·▪○●■▶※]|[(#]?\d{1,2}[.)]|#\d{1,2})\s|[①-⑳]))")
 _LONGEST_NAME = 40
 
 Row = tuple[str, Mapping[str, Any]]

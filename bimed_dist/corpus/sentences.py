@@ -26,7 +26,7 @@ _MEDICAL = frozenset((
     "tx.", "wt.", "b.i.d.", "p.o.", "p.r.n.", "q.d.", "q.h.s.", "q.i.d.", "t.i.d.",
 ))
 # fmt: on
-_LIST_MARK = re.compile(r"\(?(?:\d{1,2}|[A-Za-z]|[ivx]{1,4})[.)]|[-*•·▪○●]")
+_LIST_MARK = re.compile(r"[(#]?(?:\d{1,2}|[A-Za-z]|[ivx]{1,4})[.)]|#\d{1,2}|[-*•·▪○●■▶※]")
 _WORD = re.compile(r"[^\W_]")
 _LATIN_WORD = re.compile("[A-Za-z]{2,}")
 _WHOLE_WORD = re.compile(r"[a-z]{4,}[.!?]")

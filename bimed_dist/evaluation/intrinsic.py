@@ -19,14 +19,14 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from bimed_dist.errors import DataError
 from bimed_dist.evaluation.encoding import Row
-from bimed_dist.evaluation.finetuning import autocast, evaluation_batches, padded, row_lengths
+from bimed_dist.evaluation.finetuning import autocast, padded, pass_pieces, passes, row_lengths
 from bimed_dist.evaluation.task import Example
 
 MASK_RATE = 0.15
 UNKNOWN_BITS = 16.0
 """A character of UTF-16, written out."""
-MLM_PIECES = 2_048
-"""Padded pieces per batch: logits are pieces x vocabulary."""
+MLM_PIECES = 4_096
+"""Padded pieces per pass at most, for logits are pieces x vocabulary."""
 
 
 def chosen_words(example: Example, seed: int) -> np.ndarray:
@@ -62,7 +62,7 @@ def masked_word_sums(
         raise DataError("the tokenizer has no mask token")
     masked = [_mask(tokenizer, window, seed, limit) for window in windows]
     sums: list[np.ndarray] = [np.zeros(0)] * len(masked)
-    for numbers in evaluation_batches(row_lengths([m.row for m in masked]), MLM_PIECES):
+    for numbers in passes(row_lengths([m.row for m in masked]), min(MLM_PIECES, pass_pieces())):
         batch = [masked[i] for i in numbers]
         for i, item, (nats, right) in zip(numbers, batch, _piece_scores(model, tokenizer, batch), strict=True):
             sums[i] = _window_sums(item, nats, right, tokenizer.unk_token_id)
@@ -159,7 +159,7 @@ def next_probabilities(
         for ids, segment in zip(found["input_ids"], types, strict=True)
     ]
     probabilities = np.zeros(len(rows))
-    for numbers in evaluation_batches(row_lengths(rows)):
+    for numbers in passes(row_lengths(rows), pass_pieces()):
         with autocast():
             logits = model(**padded([rows[i] for i in numbers], tokenizer.pad_token_id)).logits
         probabilities[numbers] = logits.float().softmax(-1)[:, 0].cpu().numpy()

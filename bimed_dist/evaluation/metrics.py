@@ -77,9 +77,7 @@ def _ner(gold: Arrays, predicted: Arrays, types: Sequence[str]) -> dict[str, flo
     """Entity precision, recall and F1 (micro) by seqeval, strict IOB2: borders and type must agree."""
     names = tag_names(types)
     both = [[[names[int(number)] for number in item] for item in items] for items in (gold, predicted)]
-    precision, recall, f1, _ = precision_recall_fscore_support(
-        *both, average="micro", scheme=IOB2, zero_division=0
-    )
+    precision, recall, f1, _ = precision_recall_fscore_support(*both, average="micro", scheme=IOB2, zero_division=0)
     return {"f1": float(f1), "precision": float(precision), "recall": float(recall)}
 
 

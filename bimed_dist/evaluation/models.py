@@ -65,6 +65,11 @@ def load_tokenizer(location: str) -> PreTrainedTokenizerBase:
         raise DataError(
             f"{location}: the tokenizer does not say which word a piece is of; convert it to tokenizer.json"
         )
+    if len(tokenizer) <= len(set(tokenizer.all_special_ids)):
+        # AutoTokenizer makes an empty tokenizer of a folder that has none.
+        raise DataError(
+            f"{location}: there is no tokenizer in the folder (no piece but special ones); put its files there"
+        )
     if tokenizer.pad_token_id is None:
         raise DataError(f"{location}: the tokenizer has no padding token")
     return tokenizer

@@ -6,6 +6,7 @@ is scaled by the world size to make them sums over the global batch.
 
 import logging
 import os
+import sys
 from collections.abc import Callable, Iterable
 from contextlib import nullcontext
 from pathlib import Path
@@ -18,7 +19,7 @@ from accelerate.utils import DistributedDataParallelKwargs
 from torch import Tensor, nn
 
 from bimed_dist.config import PretrainingSettings
-from bimed_dist.errors import CheckpointError, NonFiniteError
+from bimed_dist.errors import BimedError, CheckpointError, NonFiniteError
 from bimed_dist.pretraining import deepspeed_config
 
 _log = logging.getLogger(__name__)
@@ -41,9 +42,12 @@ class Engine:
         cuda = torch.cuda.is_available()
         plugin = None
         if zero_file is not None:
+            # DeepSpeed compiles its shared-memory operator with the ninja of this environment, activated or not.
+            os.environ["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', '')}"
             zero = deepspeed_config.read_zero_file(zero_file)
             self.deepspeed_config = deepspeed_config.resolve(zero, settings, world_size)
-            plugin = DeepSpeedPlugin(hf_ds_config=self.deepspeed_config)
+            # With the flag set every from_pretrained becomes a collective call, and rank 0 alone could never export.
+            plugin = DeepSpeedPlugin(hf_ds_config=self.deepspeed_config, zero3_init_flag=False)
         self._accelerator = Accelerator(
             cpu=not cuda and plugin is None,
             mixed_precision="bf16" if settings.precision == "bf16" else "no",
@@ -134,11 +138,11 @@ class Engine:
 
     def on_main(self, action: Callable[[], Result]) -> Result:
         """Run `action` on rank 0 and give its result to all; its error is raised on all."""
-        outcome: tuple[Any, Exception | None] = (None, None)
+        outcome: tuple[Any, BimedError | OSError | None] = (None, None)
         if self.rank == 0:
             try:
                 outcome = (action(), None)
-            except Exception as error:  # noqa: BLE001 - raised again on every rank below
+            except (BimedError, OSError) as error:
                 outcome = (None, error)
         result, error = self.gather(outcome)[0]
         if error is not None:

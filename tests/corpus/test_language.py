@@ -13,6 +13,7 @@ from bimed_dist.corpus.language import Letters, add_letters, count_letters, lang
         ("Referred from the department of pulmonology of the university hospital (서울).", "en"),
         ("환자는 chest CT상 both lung에 multiple metastatic nodule 소견 보임.", "mixed"),
         ("COVID-19 확진자", "mixed"),
+        ("Cold intolerance 및 febrile sense는 denial함.", "mixed"),
         ("RUL에 GGO.", "mixed"),
         ("120/80 mmHg", "en"),
         ("12.3 (10-20) ±2 ② ½", "other"),
@@ -30,10 +31,11 @@ def test_letters_are_counted_by_script_and_digits_are_none():
     assert count_letters("한글ㅋ abç 中 12 ①_") == Letters(hangul=3, latin=3, other=1)
 
 
-def test_a_tenth_of_the_rarer_script_makes_a_text_mixed():
-    assert language_of(Letters(hangul=9, latin=1, other=0)) == "mixed"
-    assert language_of(Letters(hangul=10, latin=1, other=0)) == "ko"
-    assert language_of(Letters(hangul=1, latin=10, other=0)) == "en"
+def test_a_tenth_of_the_rarer_script_makes_a_text_mixed_where_a_syllable_counts_as_two_letters():
+    assert language_of(Letters(hangul=9, latin=2, other=0)) == "mixed"
+    assert language_of(Letters(hangul=10, latin=2, other=0)) == "ko"
+    assert language_of(Letters(hangul=1, latin=18, other=0)) == "mixed"
+    assert language_of(Letters(hangul=1, latin=19, other=0)) == "en"
 
 
 def test_a_document_of_korean_and_english_sentences_is_mixed():

@@ -56,10 +56,10 @@ def test_paragraphs_and_lines_can_be_documents_named_by_their_line(tmp_path):
 
 
 def test_line_breaks_are_kept_where_they_end_sentences_and_before_list_items(tmp_path):
-    path = write(tmp_path / "a.txt", "Findings\nwrapped\n- nodule\n2) effusion\n3 cm\n")
-    assert documents(path, kind="text") == [("a.txt", "Findings wrapped\n- nodule\n2) effusion 3 cm")]
+    path = write(tmp_path / "a.txt", "Findings\nwrapped\n- nodule\n2) effusion\n3 cm\n#4 old\n③폐렴\n")
+    assert documents(path, kind="text") == [("a.txt", "Findings wrapped\n- nodule\n2) effusion 3 cm\n#4 old\n③폐렴")]
     assert documents(path, kind="text", line_break="sentence") == [
-        ("a.txt", "Findings\nwrapped\n- nodule\n2) effusion\n3 cm")
+        ("a.txt", "Findings\nwrapped\n- nodule\n2) effusion\n3 cm\n#4 old\n③폐렴")
     ]
 
 

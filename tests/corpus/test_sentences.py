@@ -25,6 +25,7 @@ ENGLISH = [
     ["1. LLL pneumonia.", "2. Small pleural effusion."],
     ["Call svc.GetTexts(a) first.", "Then FORECAST.ETS of lung.", "It ends (so.)"],
     ["No change.", "- Old granuloma."],
+    ["#1. Acute pulmonary embolism.", "#2. Lower respiratory tract infection."],
 ]
 
 

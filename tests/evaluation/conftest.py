@@ -9,10 +9,13 @@ import torch
 from tokenizers import BertWordPieceTokenizer
 from transformers import BertConfig, BertForPreTraining, BertModel, BertTokenizerFast
 
-from bimed_dist.config import EvaluatedModel, EvaluationSettings, Recipe, TaskSettings
+from bimed_dist.config import CorpusSettings, EvaluatedModel, EvaluationSettings, Recipe, SyntheticSource, TaskSettings
 
 SPECIAL = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
-WORDS = "폐 결절 소견 없음 흉수 관찰됨 폐렴 의심 종괴 증가 the lung shows a small nodule without effusion or mass today".split()
+WORDS = [
+    *("폐", "결절", "소견", "없음", "흉수", "관찰됨", "폐렴", "의심", "종괴", "증가"),
+    *("the", "lung", "shows", "a", "small", "nodule", "without", "effusion", "or", "mass", "today"),
+]
 LETTERS = sorted(set("".join(WORDS) + "은는이가을를에서abcdefghijklmnopqrstuvwxyz0123456789.\"'"))
 
 
@@ -96,6 +99,7 @@ def make_recipe(tmp_path: Path) -> Callable[..., Recipe]:
             name="test",
             seed=5,
             data=str(tmp_path),
+            corpus={"c": CorpusSettings(sources=(SyntheticSource(kind="synthetic", name="s", documents=1),))},
             evaluation=EvaluationSettings(models=models, tasks=tasks, **settings),
         )
 

@@ -49,7 +49,7 @@ def test_a_label_that_is_neither_there_nor_predicted_has_f1_zero_without_a_warni
 
 def test_entity_f1_is_seqevals_in_strict_mode():
     rng = np.random.default_rng(2)
-    gold, predicted = random_tags(rng), None
+    gold = random_tags(rng)
     predicted = [np.where(rng.random(len(g)) < 0.3, rng.integers(0, 7, len(g)), g) for g in gold]
     names = metrics.tag_names(("A", "B", "C"))
     texts = [[[names[t] for t in item] for item in items] for items in (gold, predicted)]
@@ -75,7 +75,9 @@ def cases():
     yield "mlm", [np.empty(0)] * 60, list(rng.integers(1, 9, (60, 7)).astype(float)), ()
 
 
-@pytest.mark.parametrize(("kind", "gold", "predicted", "labels"), cases(), ids=lambda v: v if isinstance(v, str) else "")
+@pytest.mark.parametrize(
+    ("kind", "gold", "predicted", "labels"), list(cases()), ids=lambda v: v if isinstance(v, str) else ""
+)
 def test_sums_over_items_give_the_main_metric_of_any_sample(kind, gold, predicted, labels):
     sums = metrics.item_sums(kind, gold, predicted)
     sample = np.random.default_rng(4).integers(0, 60, 60)

@@ -22,7 +22,10 @@ def write_ctclip(folder, train, val):
     folder.mkdir()
     header = ",".join(["AccessionNo", "report_text", *ctclip.LABELS])
     for name, rows in (("train", train), ("val", val)):
-        lines = [header, *(f'{name}_{i},"{text}",{",".join(map(str, labels))}' for i, (text, labels) in enumerate(rows))]
+        lines = [
+            header,
+            *(f'{name}_{i},"{text}",{",".join(map(str, labels))}' for i, (text, labels) in enumerate(rows)),
+        ]
         (folder / f"{name}.csv").write_text("\n".join(lines) + "\n", encoding="utf-8")
 
 
@@ -116,7 +119,7 @@ def test_labels_that_are_missing_wrong_or_absent_in_training_are_refused(tmp_pat
     recipe = make_recipe(MODELS, {"c": TaskSettings(task="ctclip", path="ct")})
     rows = [(f"text {i}", on if i % 2 else off) for i in range(40)]
     write_ctclip(tmp_path / "ct", [*rows, ("bad", (*off[:17], 2))], [("test", off)])
-    with pytest.raises(DataError, match="train.csv line 42: label not 0 or 1: Interlobular septal thickening"):
+    with pytest.raises(DataError, match=r"train\.csv line 42: label not 0 or 1: Interlobular septal thickening"):
         prepare_tasks(recipe, tmp_path)
     for path in (tmp_path / "ct").iterdir():
         path.write_text(path.read_text(encoding="utf-8").replace("Emphysema", "Emphysem"), encoding="utf-8")

@@ -1,7 +1,8 @@
-"""The embedded default corpus: structured clinical facts -> wording -> documents and task sets with labels from the facts.
+"""The embedded default corpus: clinical facts -> wording -> documents, and task sets with labels from the facts.
 
-lexicon (`anatomy`, `medicine`, `diseases`) -> facts (`findings`, `cases`) -> sentences (`wording`, `particles`) -> corpus
-documents (`prose`: `notes`, `articles`, `reports`) and tasks (`reports`, `pairs`, `entities`). Everything is a function of
+lexicon (`anatomy`, `medicine`, `diseases`) -> facts (`findings`, `cases`) -> sentences (`wording`, `imaging`,
+`particles`) -> corpus documents (`prose`: `notes`, `articles`, `reports`) and tasks (`reports`, `pairs`, `entities`).
+Everything is a function of
 its arguments (`chance`): no state, no clock, no dependence on how many items are asked for.
 """
 

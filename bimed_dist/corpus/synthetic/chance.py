@@ -1,7 +1,7 @@
 """Chance without state: every item has its own random stream, every text has one owner.
 
-`owner_of(text)` is a function of the text alone, so the corpus and the splits of a task can't share a text, whatever the
-seeds and however many items are asked for. Items are drawn again until they belong to who asked.
+`owner_of(text)` is a function of the text alone, so the corpus and the splits of a task can't share a text, whatever
+the seeds and however many items are asked for. Items are drawn again until they belong to who asked.
 """
 
 import hashlib

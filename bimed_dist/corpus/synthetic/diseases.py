@@ -136,4 +136,14 @@ CLINICS = {
     "rheum": ("Rheumatology", "류마티스내과", "RHEU"),
     "hema": ("Hematology", "혈액내과", "HEMA"),
 }
-COMORBIDITIES = ("hypertension", "diabetes", "COPD", "asthma", "CKD", "atrial fibrillation", "BPH", "hypothyroidism", "GERD")
+COMORBIDITIES = (
+    "hypertension",
+    "diabetes",
+    "COPD",
+    "asthma",
+    "CKD",
+    "atrial fibrillation",
+    "BPH",
+    "hypothyroidism",
+    "GERD",
+)

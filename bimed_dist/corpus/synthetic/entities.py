@@ -1,8 +1,8 @@
 """Sentences with named entities: BD body part, DS disease, ST symptom, as BIO tags over words parted by blanks.
 
 Tags come from the slots that were filled, never from a search in the text. A Korean particle or a bracket glued to an
-entity belongs to the tagged word (an eojeol is one word). A symptom keeps the body part in its name (`우상복부 통증` is one
-ST). Imaging signs that are not diseases (nodule, opacity) are not tagged.
+entity belongs to the tagged word (an eojeol is one word). A symptom keeps the body part in its name (`우상복부 통증`
+is one ST). Imaging signs that are not diseases (nodule, opacity) are not tagged.
 """
 
 import random

@@ -34,4 +34,5 @@ class Slots(dict[str, str]):
 
 def filled(rng: random.Random, templates: Sequence[str], slots: Mapping[str, str]) -> str:
     """One of the templates with its slots filled and its particles chosen."""
-    return capital(resolve(rng.choice(templates).format_map(slots)))
+    # An abbreviation such as `op.` may end the sentence.
+    return capital(resolve(rng.choice(templates).format_map(slots))).replace("..", ".")

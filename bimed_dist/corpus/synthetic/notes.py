@@ -9,7 +9,7 @@ from bimed_dist.corpus.synthetic.imaging import article
 from bimed_dist.corpus.synthetic.joining import Slots, filled, listed_en, listed_ko
 from bimed_dist.corpus.synthetic.medicine import DRUGS, FREQUENCIES, SYMPTOMS, TESTS, TREATMENTS
 from bimed_dist.corpus.synthetic.note_phrases import PHRASES
-from bimed_dist.corpus.synthetic.wording import amount, onset_text, sentence, word
+from bimed_dist.corpus.synthetic.wording import amount, corpus_sentence, onset_text, word
 
 _SECTIONS = {
     "en": {
@@ -62,9 +62,9 @@ def _sentences(section: str, case: Case, language: str, rng: random.Random) -> l
     if section == "pe":
         return [filled(rng, phrases["vitals"], slots), filled(rng, phrases["exam"], slots)]
     if section == "lab":
-        told = [sentence(lab, language, rng) for lab in case.labs]
+        told = [corpus_sentence(lab, language, rng) for lab in case.labs]
         told += [filled(rng, phrases["test"], slots)] * bool(case.images)
-        return told + [sentence(image, language, rng) for image in case.images]
+        return told + [corpus_sentence(image, language, rng) for image in case.images]
     if section == "course":
         told = [filled(rng, phrases["treatment"], slots), filled(rng, phrases["response"], slots)]
         return told + [filled(rng, phrases["improved"], slots)] * (case.improved is not None)

@@ -1,7 +1,7 @@
 """Pairs of clinical statements, graded 0-5 by how far apart the facts behind them are.
 
-A pair starts from one fact or two; the partner is the same facts, the facts with parts changed, or other facts. Both are
-worded independently, so that equal facts share few words and unequal facts may share many. The score is
+A pair starts from one fact or two; the partner is the same facts, the facts with parts changed, or other facts. Both
+are worded independently, so that equal facts share few words and unequal facts may share many. The score is
 `findings.similarity` of the facts.
 """
 

@@ -1,4 +1,4 @@
-"""Korean particles that agree with the sound a word ends in, for Hangul, English words, abbreviations, numbers and units.
+"""Korean particles that agree with how a word ends: Hangul, English words, abbreviations, numbers and units.
 
 Templates write the choice behind the word: `resolve("nodule[이/가] 보임")` gives `nodule이 보임`, and
 `resolve("GGO[이/가] 보임")` gives `GGO가 보임`. The first form follows a final consonant, the second a vowel; for

@@ -41,5 +41,5 @@ def _in_language(seed: int, count: int, language: str) -> Iterator[tuple[str, ..
 def _write(rng: random.Random, kind: str, language: str) -> tuple[str, ...]:
     if kind == "report":
         hospital = "internal" if language == "mixed" else rng.choice(("internal", "external"))
-        return (write_report(rng, hospital, language)[0],)
+        return (write_report(rng, hospital, language, for_corpus=True)[0],)
     return {"note": note, "article": article, "leaflet": leaflet}[kind](rng, language)

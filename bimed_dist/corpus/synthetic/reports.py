@@ -4,12 +4,12 @@ What a label means. The report's facts hold one state for each disease:
 
 * present, probable, active -> label true. `probable` is how a radiologist commits to a diagnosis: consistent with,
   suggestive of, most likely, 의심됨, 합당한 소견. `active` is known disease under treatment, whatever its course.
-* possible, negated, resolved, unmentioned -> label false. `possible` is a differential that another cause leads: cannot be
-  excluded, less likely, r/o beside a favoured cause, 배제할 수 없음. `resolved` is past disease of which nothing is left
-  (a former pneumonia or embolus, a resected cancer without recurrence).
+* possible, negated, resolved, unmentioned -> label false. `possible` is a differential that another cause leads:
+  cannot be excluded, less likely, r/o beside a favoured cause, 배제할 수 없음. `resolved` is past disease of which
+  nothing is left (a former pneumonia or embolus, a resected cancer without recurrence).
 
-Pneumonia means infection: radiation pneumonitis, oedema and interstitial disease are not. Cancer means malignancy in the
-chest: lung cancer or metastasis. A disease named only as clinical question (r/o PTE) doesn't count.
+Pneumonia means infection: radiation pneumonitis, oedema and interstitial disease are not. Cancer means malignancy in
+the chest: lung cancer or metastasis. A disease named only as clinical question (r/o PTE) doesn't count.
 """
 
 import random
@@ -23,7 +23,7 @@ from bimed_dist.corpus.synthetic.imaging import capital, site_text, size_text
 from bimed_dist.corpus.synthetic.medicine import SYMPTOMS
 from bimed_dist.corpus.synthetic.particles import resolve
 from bimed_dist.corpus.synthetic.report_layout import lay_out
-from bimed_dist.corpus.synthetic.wording import sentence, word
+from bimed_dist.corpus.synthetic.wording import corpus_sentence, sentence, word
 
 LABELS = ("pneumonia", "embolism", "cancer")
 POSITIVE = frozenset({"present", "probable", "active"})
@@ -93,6 +93,7 @@ class Report:
     states: dict[str, str]
     lost: str = ""
     """The lobe that was resected."""
+    for_corpus: bool = False
     question: str = ""
     """Why the examination was asked for."""
     used: set[str] = field(default_factory=set)
@@ -109,14 +110,15 @@ class Report:
     def describe(self, finding: Finding) -> None:
         self.used.add(finding.observation)
         self.taken.add(finding.site)
-        self.description.append(sentence(finding, self.spoken(), self.rng))
+        say = corpus_sentence if self.for_corpus else sentence
+        self.description.append(say(finding, self.spoken(), self.rng))
 
     def conclude(self, forms: dict[str, tuple[str, ...]], finding: Finding | None = None, **slots: str) -> None:
         said = {"s": site_text(finding, self.language, self.rng) if finding else "", **slots}
         if finding is not None and finding.size_mm:
             said["z"] = size_text(finding.size_mm, self.language, self.rng)
         options = [form for form in forms[self.language] if "{z}" not in form or "z" in said]
-        self.conclusions.append(capital(resolve(self.rng.choice(options).format(**said))))
+        self.conclusions.append(capital(resolve(self.rng.choice(options).format(**said))).rstrip("."))
 
     def name(self, label: str) -> str:
         return self.rng.choice(phrases.NAMES[self.hospital][label][self.language])
@@ -143,7 +145,7 @@ class Report:
 
 
 def ct_reports(seed: int, split: str, count: int) -> list[CtReport]:
-    """`count` reports of one split; `external` is the other hospital. No split shares a text with another or the corpus."""
+    """`count` reports; `external` is the other hospital. No split shares a text with another or with the corpus."""
     hospital = "external" if checked_split(split) == "external" else "internal"
 
     def draw(rng: random.Random) -> tuple[str, tuple[str, dict[str, str]]] | None:
@@ -157,13 +159,16 @@ def ct_reports(seed: int, split: str, count: int) -> list[CtReport]:
     ]
 
 
-def write_report(rng: random.Random, hospital: str, language: str | None = None) -> tuple[str, dict[str, str]]:
+def write_report(
+    rng: random.Random, hospital: str, language: str | None = None, for_corpus: bool = False
+) -> tuple[str, dict[str, str]]:
     """A report and the state of each of its three diseases."""
     states = draw_states(rng, hospital)
     needs_prior = any(state in ("resolved", "active") for state in states.values())
     report = Report(
         rng, hospital, language or pick(rng, _LANGUAGES[hospital]), needs_prior or rng.random() < 0.4, states
     )
+    report.for_corpus = for_corpus
     if states["cancer"] == "resolved":
         report.lost = rng.choice(list(_LOBES))
     for label in rng.sample(LABELS, len(LABELS)):
@@ -318,9 +323,8 @@ def _incidentals(report: Report) -> None:
             finding = replace(finding, quality="calcified", change="")
         report.describe(finding)
         if rng.random() < 0.45:
-            plain = sentence(
-                replace(finding, change=finding.change if rng.random() < 0.5 else ""), report.language, rng
-            )
+            say = corpus_sentence if report.for_corpus else sentence
+            plain = say(replace(finding, change=finding.change if rng.random() < 0.5 else ""), report.language, rng)
             report.conclusions.append(capital(plain.rstrip(".")))
 
 

@@ -1,7 +1,8 @@
-"""Facts to sentences, in Korean, English, or mixed as Korean doctors write. The wording is chance, the content is not."""
+"""Facts to sentences, in Korean, English, or mixed as Korean doctors write: chance chooses words, never content."""
 
 import random
 
+from bimed_dist.corpus.synthetic.chance import CORPUS, owned
 from bimed_dist.corpus.synthetic.findings import Complaint, Fact, Finding, LabValue, Prescription, flag_of
 from bimed_dist.corpus.synthetic.imaging import capital, clause
 from bimed_dist.corpus.synthetic.medicine import DRUGS, FREQUENCIES, LABS, SYMPTOMS, Term
@@ -15,6 +16,11 @@ def word(term: Term, language: str, rng: random.Random) -> str:
     return rng.choice({"en": term.en, "ko": term.ko, "mixed": term.mixed}[language])
 
 
+def corpus_sentence(fact: Fact, language: str, rng: random.Random) -> str:
+    """A sentence for the corpus, so worded that it is in no task's split."""
+    return owned(rng, CORPUS, lambda r: sentence(fact, language, r)) or sentence(fact, language, rng)
+
+
 def sentence(fact: Fact, language: str, rng: random.Random) -> str:
     """One sentence (with its full stop) that says `fact` and no more."""
     if isinstance(fact, Finding):
@@ -25,7 +31,8 @@ def sentence(fact: Fact, language: str, rng: random.Random) -> str:
         text = {"en": _prescription_en, "ko": _prescription_ko, "mixed": _prescription_mixed}[language](fact, rng)
     else:
         text = {"en": _lab_en, "ko": _lab_ko, "mixed": _lab_mixed}[language](fact, rng)
-    return capital(resolve(text)) + "." if language == "en" else resolve(text) + "."
+    text = resolve(text).rstrip(".") + "."
+    return capital(text) if language == "en" else text
 
 
 # ---------------------------------------------------------------------------------------------------------- complaints

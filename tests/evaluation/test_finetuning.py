@@ -1,0 +1,139 @@
+import numpy as np
+import pytest
+import torch
+
+from bimed_dist.errors import DataError
+from bimed_dist.evaluation import finetuning
+from bimed_dist.evaluation.encoding import encode
+from bimed_dist.evaluation.models import load_classifier, load_tokenizer
+from bimed_dist.evaluation.task import Example
+
+EXAMPLES = [
+    Example(
+        str(i),
+        (" ".join(["폐", "결절", "소견", "mass", "없음"][: 1 + i % 5] * (1 + i % 3)),),
+        (int(i % 5 > 2), int(i % 3 == 0)),
+    )
+    for i in range(40)
+]
+
+
+def rows_of(folder):
+    return encode(load_tokenizer(str(folder)), "multilabel", "word", ("a", "b"), EXAMPLES, 64).rows
+
+
+def tuned(folder, seed=1, epochs=2):
+    return finetuning.fine_tune(
+        str(folder), "multilabel", ("a", "b"), rows_of(folder), pad_id=0, peak=1e-3, epochs=epochs, seed=seed, batch=8
+    )
+
+
+def test_the_learning_rate_rises_for_a_tenth_of_the_updates_and_falls_to_nothing():
+    rates = [finetuning.learning_rate(step, 100, 1.0) for step in range(101)]
+    assert rates[0] == 0.1
+    assert rates[9] == rates[10] == 1.0
+    assert rates[55] == pytest.approx(0.5)
+    assert rates[100] == 0.0
+    assert finetuning.learning_rate(0, 1, 1.0) == 1.0
+
+
+def test_an_epoch_has_every_row_once_and_little_padding():
+    lengths = np.random.default_rng(0).integers(5, 120, 1000)
+    batches = finetuning.epoch_batches(lengths, 32, np.random.default_rng(1))
+    assert sorted(np.concatenate(batches)) == list(range(1000))
+    assert max(len(batch) for batch in batches) == 32
+    padded = sum(len(batch) * lengths[batch].max() for batch in batches)
+    assert padded / lengths.sum() < 1.05
+    assert [batch.tolist() for batch in finetuning.epoch_batches(lengths, 32, np.random.default_rng(2))] != [
+        batch.tolist() for batch in batches
+    ]
+
+
+def test_passes_hold_every_row_once_within_the_budget_of_pieces():
+    lengths = np.array([5, 900, 20, 20, 7, 300])
+    batches = finetuning.passes(lengths, pieces=600)
+    assert sorted(np.concatenate(batches)) == list(range(6))
+    assert all(len(batch) == 1 or len(batch) * lengths[batch].max() <= 600 for batch in batches)
+
+
+def test_the_same_seed_gives_the_same_weights_bit_for_bit_and_another_does_not(tiny_model):
+    folder = tiny_model("m")
+    first = tuned(folder).state_dict()
+    torch.rand(7)
+    second, other = tuned(folder).state_dict(), tuned(folder, seed=2).state_dict()
+    assert all(torch.equal(first[name], second[name]) for name in first)
+    assert not torch.equal(first["classifier.weight"], other["classifier.weight"])
+
+
+def test_training_lowers_the_loss_on_its_own_rows(tiny_model):
+    folder = tiny_model("m")
+    rows = rows_of(folder)
+    torch.manual_seed(1)
+    before = load_classifier(str(folder), "multilabel", ("a", "b")).eval()
+    losses = []
+    for model in (before, tuned(folder, epochs=20)):
+        with torch.inference_mode():
+            logits = model(**finetuning.padded(rows, 0)).logits
+        losses.append(float(finetuning.summed_loss("multilabel", logits, rows)))
+    assert losses[1] < 0.95 * losses[0]
+
+
+def test_predictions_come_in_the_order_of_rows_and_do_not_depend_on_the_batch(tiny_model):
+    folder = tiny_model("m")
+    model, rows = tuned(folder), rows_of(folder)
+    together = finetuning.predict(model, "multilabel", rows, [2] * 40, 0)
+    alone = [finetuning.predict(model, "multilabel", [row], [2], 0)[0] for row in rows]
+    # Padding changes the order of sums inside the attention kernel.
+    np.testing.assert_allclose(together, alone, atol=1e-5)
+
+
+def test_pieces_without_a_tag_and_padding_have_no_part_in_the_loss_of_ner(tiny_model):
+    tokenizer = load_tokenizer(str(tiny_model("m")))
+    examples = [Example("1", ("견은는", "폐"), ("B-A", "O")), Example("2", ("mass",), ("O",))]
+    rows = encode(tokenizer, "ner", "word", ("A",), examples, 64).rows
+    logits = torch.randn(2, len(rows[0].ids), 3, generator=torch.Generator().manual_seed(0))
+    expected = torch.nn.functional.cross_entropy(
+        torch.stack([logits[0, 1], logits[0, 4], logits[1, 1]]), torch.tensor([1, 0, 0])
+    )
+    mean = finetuning.summed_loss("ner", logits, rows).item() / finetuning.loss_terms("ner", rows)
+    assert mean == pytest.approx(expected.item(), rel=1e-6)
+
+
+@pytest.mark.parametrize("kind", ["sts", "multilabel", "ner"])
+def test_gradients_do_not_depend_on_how_a_batch_is_cut_into_passes(kind, tiny_model):
+    folder = tiny_model("m")
+    examples = {
+        "sts": [
+            Example("1", ("폐", "mass"), 2.0),
+            Example("2", ("lung " * 9, "a"), 5.0),
+            Example("3", ("b", "c"), 1.0),
+        ],
+        "multilabel": EXAMPLES[:5],
+        "ner": [Example("1", ("mass",) * 9, ("B-a",) * 9), Example("2", ("폐", "견은"), ("O", "B-b"))],
+    }[kind]
+    labels = () if kind == "sts" else ("a", "b")
+    rows = encode(load_tokenizer(str(folder)), kind, "word", labels, examples, 64).rows
+    found = []
+    for pieces in (1, 16, 10_000):
+        torch.manual_seed(0)
+        model = load_classifier(str(folder), kind, labels).eval()
+        loss = finetuning._backward(model, kind, rows, 0, pieces)
+        with torch.inference_mode():
+            whole = finetuning.summed_loss(kind, model(**finetuning.padded(rows, 0)).logits, rows).item()
+        assert loss == pytest.approx(whole / {"sts": 3, "multilabel": 10, "ner": 11}[kind], rel=1e-5)
+        found.append((loss, torch.cat([p.grad.flatten() for p in model.parameters() if p.grad is not None])))
+    for loss, gradient in found[1:]:
+        assert loss == pytest.approx(found[0][0], rel=1e-5)
+        # Sums in another order: fp32 rounding.
+        torch.testing.assert_close(gradient, found[0][1], atol=1e-6, rtol=1e-4)
+
+
+def test_a_checkpoint_without_its_encoder_is_refused_instead_of_scored_with_random_weights(tiny_model):
+    from safetensors.torch import load_file, save_file
+
+    folder = tiny_model("m")
+    tensors = load_file(folder / "model.safetensors")
+    kept = {name: tensor for name, tensor in tensors.items() if "layer.1" not in name}
+    save_file(kept, folder / "model.safetensors", metadata={"format": "pt"})
+    with pytest.raises(DataError, match="16 weights of the encoder are missing"):
+        load_classifier(str(folder), "sts", ())

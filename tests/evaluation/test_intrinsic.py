@@ -1,0 +1,132 @@
+import json
+
+import numpy as np
+import pytest
+import torch
+
+from bimed_dist.errors import DataError
+from bimed_dist.evaluation import intrinsic, metrics
+from bimed_dist.evaluation.held_out import successors, windows
+from bimed_dist.evaluation.models import load_head_model, load_tokenizer
+from bimed_dist.evaluation.task import Example, Origin
+
+from .conftest import WORDS
+
+
+def origin(folder, documents, max_length=32):
+    lines = [
+        json.dumps({"id": str(i), "source": "s", "language": language, "paragraphs": paragraphs, "languages": []})
+        for i, (language, paragraphs) in enumerate(documents)
+    ]
+    (folder / "held_out.jsonl").write_text("\n".join(lines) + "\n", encoding="utf-8")
+    return Origin(folder, 1, {}, max_length)
+
+
+def test_windows_hold_every_word_in_order_and_fit_the_limit(tmp_path):
+    sentences = ["a b c", "thirty characters in this one.", "x" * 40, "d " * 30]
+    examples = windows(origin(tmp_path, [("en", [sentences[:2], sentences[2:]])])).parts["test"]
+    assert all(sum(map(len, example.texts)) <= 30 for example in examples)
+    found = [word for example in examples for word in example.texts]
+    assert found == [word for word in " ".join(sentences).split() if len(word) <= 30]
+
+
+def test_successors_are_neighbours_and_never_cross_documents(tmp_path):
+    documents = [("ko", [["a", "b"], ["c", "d", "e"]]), ("en", [["f"]])]
+    examples = successors(origin(tmp_path, documents)).parts["test"]
+    assert [example.texts for example in examples] == [("a", "b"), ("c", "d")]
+    assert {example.language for example in examples} == {"ko"}
+
+
+def test_masked_words_follow_the_seed_and_are_about_fifteen_percent():
+    examples = [Example(f"{i}", ("word",) * 40, None) for i in range(200)]
+    chosen = [intrinsic.chosen_words(example, 1) for example in examples]
+    assert np.mean(np.concatenate(chosen)) == pytest.approx(0.15, abs=0.015)
+    assert all((intrinsic.chosen_words(e, 1) == c).all() for e, c in zip(examples, chosen, strict=True))
+    assert any((intrinsic.chosen_words(e, 2) != c).any() for e, c in zip(examples, chosen, strict=True))
+    assert intrinsic.chosen_words(Example("x", ("a",), None), 3).tolist() == [True]
+
+
+def test_every_vocabulary_is_asked_for_the_same_words_and_characters(tiny_model):
+    examples = [Example(f"{i}", tuple(WORDS[i : i + 6]), None) for i in range(12)]
+    sums = []
+    for name, words in (("letters", []), ("words", WORDS)):
+        folder = str(tiny_model(name, words=words))
+        tokenizer = load_tokenizer(folder)
+        found = intrinsic.masked_word_sums(load_head_model(folder, "mlm"), tokenizer, examples, 1, 64)
+        sums.append(dict(zip(metrics.MLM_SUMS, np.sum(found, axis=0), strict=True)))
+    assert sums[0]["characters"] == sums[1]["characters"]
+    assert sums[0]["words"] == sums[1]["words"] == sums[1]["pieces"]
+    assert sums[0]["pieces"] == sums[0]["characters"]
+
+
+def test_bits_are_the_cross_entropy_of_the_masked_pieces_by_a_plain_forward_pass(tiny_model):
+    folder = str(tiny_model("m"))
+    tokenizer, model = load_tokenizer(folder), load_head_model(folder, "mlm")
+    example = Example("1", ("폐", "견은는", "mass"), None)
+    seed = next(s for s in range(99) if intrinsic.chosen_words(example, s).tolist() == [False, True, False])
+    ids = tokenizer(["폐 견은는 mass"], return_tensors="pt")["input_ids"]
+    masked = ids.clone()
+    masked[0, 2:5] = tokenizer.mask_token_id
+    with torch.inference_mode():
+        logits = model(masked).logits[0, 2:5]
+    nats = torch.nn.functional.cross_entropy(logits, ids[0, 2:5], reduction="sum").item()
+    found = metrics.scores("mlm", [], intrinsic.masked_word_sums(model, tokenizer, [example], seed, 64))
+    assert found["bits_per_character"] == pytest.approx(nats / np.log(2) / 3, rel=1e-5)
+    assert found["loss"] == pytest.approx(nats / 3, rel=1e-5)
+
+
+def test_an_unknown_word_costs_every_character_and_is_never_right(tiny_model):
+    folder = str(tiny_model("m", words=["폐"], letters=False))
+    tokenizer, model = load_tokenizer(folder), load_head_model(folder, "mlm")
+    with torch.no_grad():
+        model.cls.predictions.bias[tokenizer.unk_token_id] = 50.0
+    found = metrics.scores(
+        "mlm", [], intrinsic.masked_word_sums(model, tokenizer, [Example("1", ("abcd",), None)], 1, 64)
+    )
+    assert found["bits_per_character"] == pytest.approx(intrinsic.UNKNOWN_BITS, abs=1e-4)
+    assert found["accuracy"] == found["word_accuracy"] == 0.0
+
+
+def test_words_that_do_not_fit_are_not_asked_for(tiny_model):
+    folder = str(tiny_model("m", words=[]))
+    example = Example("1", ("mass",) * 10, None)
+    found = intrinsic.masked_word_sums(load_head_model(folder, "mlm"), load_tokenizer(folder), [example] * 3, 1, 13)
+    words = metrics.MLM_SUMS.index("words")
+    # 11 pieces are two words of four letters and three quarters of a third.
+    assert found[0][words] == intrinsic.chosen_words(example, 1)[:2].sum()
+
+
+def test_random_sentences_come_from_another_document_of_the_same_language():
+    examples = [
+        Example(f"d{d} sentence {s}", (f"{d}.{s}", f"{d}.{s + 1}"), None, "ko" if d < 3 else "en")
+        for d in range(6)
+        for s in range(4)
+    ]
+    pairs, is_next = intrinsic.sentence_pairs(examples, 1)
+    assert is_next.tolist() == [1, 0] * 24
+    assert [pairs[2 * i] for i in range(24)] == [example.texts for example in examples]
+    for (first, second), label in zip(pairs, is_next, strict=True):
+        same_document = first[0] == second[0]
+        assert same_document == bool(label)
+        assert (first[0] < "3") == (second[0] < "3")
+    assert intrinsic.sentence_pairs(examples, 2)[0] != pairs
+    with pytest.raises(DataError, match="a single held-out document in ko"):
+        intrinsic.sentence_pairs(examples[:4], 1)
+
+
+def test_next_probability_is_the_first_of_the_heads_two_classes(tiny_model):
+    folder = str(tiny_model("m"))
+    model = load_head_model(folder, "nsp")
+    with torch.no_grad():
+        model.cls.seq_relationship.weight.zero_()
+        model.cls.seq_relationship.bias.copy_(torch.tensor([2.0, 0.0]))
+    found = intrinsic.next_probabilities(model, load_tokenizer(folder), [("폐", "결절"), ("mass", "lung")], 64)
+    assert found == pytest.approx([1 / (1 + np.exp(-2.0))] * 2, rel=1e-6)
+
+
+def test_a_checkpoint_without_the_heads_weights_has_no_head_model(tiny_model):
+    bare, whole = str(tiny_model("bare", heads=False)), str(tiny_model("whole"))
+    assert load_head_model(bare, "mlm") is None
+    assert load_head_model(bare, "nsp") is None
+    assert load_head_model(whole, "mlm") is not None
+    assert load_head_model(whole, "nsp") is not None

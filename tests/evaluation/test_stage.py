@@ -1,0 +1,273 @@
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import yaml
+
+from bimed_dist.config import EvaluatedModel, TaskSettings, load_recipe
+from bimed_dist.errors import ConfigError, DataError
+from bimed_dist.evaluation import grid, stage
+from bimed_dist.evaluation.preparation import SealedSplits
+from bimed_dist.manifest import write_manifest
+
+
+def results_of(work):
+    return json.loads((work / "evaluation" / "results.json").read_text(encoding="utf-8"))
+
+
+def cell_times(work):
+    return {path: path.stat().st_mtime_ns for path in (work / "evaluation" / "cells").rglob("*.json")}
+
+
+@pytest.fixture
+def two_models(tiny_model):
+    return {
+        "base": EvaluatedModel(folder=str(tiny_model("base", words=[]))),
+        "adapted": EvaluatedModel(folder=str(tiny_model("adapted", seed=1)), adapted_from="base"),
+    }
+
+
+@pytest.fixture
+def corpus(tmp_path):
+    """A finished corpus folder with held-out documents in two languages."""
+    folder = tmp_path / "work" / "corpus" / "c"
+    folder.mkdir(parents=True)
+    lines = [
+        json.dumps(
+            {"id": str(i), "language": language, "paragraphs": [[f"{word} {i}", f"{word} mass", word, f"no {i}"]]}
+        )
+        for i, (language, word) in enumerate([("ko", "결절"), ("en", "lung"), ("ko", "소견"), ("en", "small nodule")])
+    ]
+    file = folder / "held_out.jsonl"
+    file.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    write_manifest(folder, stage="corpus", name="c", settings={}, inputs={}, counts={}, files=[file], seconds=0)
+    return tmp_path / "work"
+
+
+def test_results_have_every_score_with_spread_interval_and_comparison(
+    korsts, bc5cdr, two_models, tmp_path, make_recipe
+):
+    tasks = {"sts": TaskSettings(task="korsts", path="korsts"), "ner": TaskSettings(task="bc5cdr", path="bc5cdr")}
+    recipe = make_recipe(two_models, tasks)
+    outcome = stage.run(recipe, tmp_path / "work")
+    results = results_of(tmp_path / "work")
+    assert not outcome.was_done
+    assert outcome.manifest.counts["cells"] == 8
+    assert results["failures"] == []
+    assert results["models"]["adapted"]["adapted_from"] == "base"
+    assert results["models"]["base"]["vocabulary"] < results["models"]["adapted"]["vocabulary"]
+    main = [row for row in results["scores"] if row["main"]]
+    assert {(row["task"], row["model"], row["metric"]) for row in main} == {
+        ("sts", "base", "pearson"),
+        ("sts", "adapted", "pearson"),
+        ("ner", "base", "f1"),
+        ("ner", "adapted", "f1"),
+    }
+    for row in main:
+        assert len(row["values"]) == 2
+        assert row["mean"] == pytest.approx(sum(row["values"]) / 2)
+        assert row["interval"][0] <= row["interval"][1]
+        assert row["chosen"] == {"learning_rate": 1e-3, "epochs": 1}
+    assert [(row["task"], row["foundation"]) for row in results["comparisons"]] == [("sts", "base"), ("ner", "base")]
+    assert all(row["p"] <= row["p_holm"] <= 1 for row in results["comparisons"])
+    assert results["tasks"]["sts"]["rows"] == {"train": 48, "dev": 16, "test": 24}
+    assert not (tmp_path / "work" / "evaluation" / "weights.partial").exists()
+    stored = "".join(path.read_text(encoding="utf-8") for path in cell_times(tmp_path / "work"))
+    assert "nodule" not in stored and "결절" not in stored
+
+
+def test_a_finished_stage_does_nothing_and_lost_results_come_from_the_cells(korsts, two_models, tmp_path, make_recipe):
+    recipe = make_recipe(two_models, {"sts": TaskSettings(task="korsts", path="korsts")})
+    work = tmp_path / "work"
+    stage.run(recipe, work)
+    before, results = cell_times(work), results_of(work)
+    assert stage.run(recipe, work).was_done
+    for name in ("manifest.json", "results.json"):
+        (work / "evaluation" / name).unlink()
+    spoilt = next(path for path in before if path.name == "test,seed=2.json")
+    spoilt.unlink()
+    assert not stage.run(recipe, work).was_done
+    after = cell_times(work)
+    assert {path for path in before if before[path] != after[path]} - {spoilt} == {
+        path for path in before if path.name == "choice.json"
+    }
+    # The weights of the lost test cell had been removed: it was trained again, to the same predictions.
+    assert results_of(work) == results
+
+
+def test_cells_of_other_data_are_not_used_again(korsts, two_models, tmp_path, make_recipe):
+    recipe = make_recipe(two_models, {"sts": TaskSettings(task="korsts", path="korsts")})
+    work = tmp_path / "work"
+    stage.run(recipe, work)
+    before = cell_times(work)
+    rows = (korsts / "sts-train.tsv").read_text(encoding="utf-8").split("\n")
+    (korsts / "sts-train.tsv").write_text("\n".join(rows[:40]) + "\n", encoding="utf-8")
+    with pytest.raises(ConfigError, match="other inputs"):
+        stage.run(recipe, work)
+    for name in ("manifest.json", "settings.json", "results.json"):
+        (work / "evaluation" / name).unlink()
+    (work / "evaluation").rename(work / "old")
+    (work / "evaluation").mkdir()
+    stage.begin(work / "evaluation", *_settings_and_inputs(recipe, work))
+    (work / "old" / "cells").rename(work / "evaluation" / "cells")
+    stage.run(recipe, work)
+    assert all(before[path] != time_ns for path, time_ns in cell_times(work).items())
+
+
+def _settings_and_inputs(recipe, work):
+    settings = json.loads(json.dumps({"seed": recipe.seed, **recipe.evaluation.model_dump(mode="json")}))
+    located = {label: stage.locate(m.folder, recipe, work) for label, m in recipe.evaluation.models.items()}
+    return settings, stage._inputs(recipe.evaluation, recipe, work, located)
+
+
+def test_a_killed_grid_continues_to_the_same_results(korsts, two_models, tmp_path, root):
+    tree = {
+        "name": "kill",
+        "seed": 5,
+        "data": str(tmp_path),
+        "evaluation": {
+            "models": {label: model.model_dump() for label, model in two_models.items()},
+            "tasks": {"sts": {"task": "korsts", "path": "korsts"}},
+            "learning_rates": [1e-4, 1e-3],
+            "epochs": [1, 4],
+            "seeds": [1, 2],
+            "batch": 4,
+        },
+    }
+    path = tmp_path / "recipe.yaml"
+    path.write_text(yaml.safe_dump(tree), encoding="utf-8")
+    code = (
+        "import sys, torch; from pathlib import Path; from bimed_dist.config import load_recipe; "
+        "from bimed_dist.evaluation import stage; torch.set_num_threads(1); "
+        f"stage.run(load_recipe(Path({str(path)!r})), Path(sys.argv[1]))"
+    )
+    work = tmp_path / "killed"
+    process = subprocess.Popen([sys.executable, "-c", code, str(work)], env={**os.environ, "PYTHONPATH": str(root)})
+    deadline = time.monotonic() + 120
+    while len(list(work.rglob("lr=*.json"))) < 5:
+        assert process.poll() is None, "the grid ended before it was killed"
+        assert time.monotonic() < deadline
+        time.sleep(0.002)
+    os.kill(process.pid, signal.SIGKILL)
+    process.wait()
+    assert not (work / "evaluation" / "manifest.json").exists()
+    kept = cell_times(work)
+    recipe = load_recipe(path)
+    stage.run(recipe, work)
+    stage.run(recipe, tmp_path / "whole")
+    after = cell_times(work)
+    finished = {p for p in kept if p.name.startswith("lr=")}
+    assert len(finished) >= 5
+    assert all(after[p] == kept[p] for p in finished)
+    assert results_of(work) == results_of(tmp_path / "whole")
+
+
+def test_the_choice_is_the_best_development_mean_and_only_it_is_scored_on_test(
+    korsts, two_models, tmp_path, make_recipe
+):
+    tasks = {"sts": TaskSettings(task="korsts", path="korsts", learning_rates=(1e-5, 3e-3), epochs=(1, 2))}
+    stage.run(make_recipe({"base": two_models["base"]}, tasks), tmp_path / "work")
+    folder = tmp_path / "work" / "evaluation" / "cells" / "sts" / "base"
+    choice = json.loads((folder / "choice.json").read_text(encoding="utf-8"))
+    means = {(c["learning_rate"], c["epochs"]): c["mean"] for c in choice["candidates"]}
+    assert len(means) == 4
+    chosen = (choice["chosen"]["learning_rate"], choice["chosen"]["epochs"])
+    assert means[chosen] == max(means.values())
+    cell = json.loads((folder / f"lr={chosen[0]!r},epochs={chosen[1]},seed=1.json").read_text(encoding="utf-8"))
+    assert set(cell["dev"]) == {"pearson", "spearman"}
+    assert "test" not in json.dumps(cell)
+    test = json.loads((folder / "test,seed=1.json").read_text(encoding="utf-8"))
+    assert test["key"]["chosen"] == list(chosen)
+    assert sorted(path.name for path in folder.iterdir() if "test" in path.name) == [
+        "test,seed=1.json",
+        "test,seed=2.json",
+    ]
+
+
+def test_a_tie_goes_to_the_first_of_the_grid():
+    first, second, third = (grid.Candidate(1e-5, epochs) for epochs in (1, 2, 3))
+    assert grid.best({first: [0.5, 0.7], second: [0.9, 0.3], third: [0.1, 0.2]}) == first
+    assert grid.best({}) is None
+
+
+def test_test_splits_stay_closed_until_a_choice_for_this_grid_is_written(tmp_path):
+    sealed = SealedSplits({"test": ()})
+    choice = tmp_path / "choice.json"
+    with pytest.raises(ConfigError, match="not written"):
+        sealed.open(choice, {"task": "a"})
+    choice.write_text(json.dumps({"key": {"task": "b"}, "chosen": {"epochs": 1}}))
+    with pytest.raises(ConfigError, match="another model, data or grid"):
+        sealed.open(choice, {"task": "a"})
+    choice.write_text(json.dumps({"key": {"task": "a"}, "chosen": None}))
+    with pytest.raises(ConfigError, match="test splits are closed"):
+        sealed.open(choice, {"task": "a"})
+    choice.write_text(json.dumps({"key": {"task": "a"}, "chosen": {"epochs": 1}}))
+    assert sealed.open(choice, {"task": "a"}) == {"test": ()}
+
+
+def test_a_model_that_can_not_be_used_fails_and_the_others_are_scored(
+    korsts, two_models, tiny_model, tmp_path, make_recipe
+):
+    bare, cut = tiny_model("bare"), tiny_model("cut")
+    for file in ("tokenizer.json", "tokenizer_config.json", "vocab.txt"):
+        (bare / file).unlink(missing_ok=True)
+    (cut / "model.safetensors").write_bytes((cut / "model.safetensors").read_bytes()[:5000])
+    models = {
+        "bare": EvaluatedModel(folder=str(bare)),
+        "cut": EvaluatedModel(folder=str(cut)),
+        "base": two_models["base"],
+    }
+    stage.run(make_recipe(models, {"sts": TaskSettings(task="korsts", path="korsts")}), tmp_path / "work")
+    results = results_of(tmp_path / "work")
+    assert {(f["model"], f["cell"]) for f in results["failures"]} == {
+        ("bare", "all"),
+        ("cut", "lr=0.001,epochs=1,seed=1"),
+        ("cut", "lr=0.001,epochs=1,seed=2"),
+    }
+    reasons = {f["model"]: f["error"] for f in results["failures"]}
+    assert "there is no tokenizer" in reasons["bare"]
+    assert "the model can't be loaded" in reasons["cut"]
+    assert {row["model"] for row in results["scores"]} == {"base"}
+    assert results["models"]["bare"]["parameters"] is None
+
+
+def test_a_failed_cell_takes_its_candidate_out_of_the_choice(korsts, two_models, tmp_path, make_recipe):
+    # A rate of 1e30 makes the loss infinite at the second update.
+    tasks = {"sts": TaskSettings(task="korsts", path="korsts", learning_rates=(1e30, 1e-3))}
+    stage.run(make_recipe({"base": two_models["base"]}, tasks), tmp_path / "work")
+    results = results_of(tmp_path / "work")
+    assert {f["cell"] for f in results["failures"]} == {"lr=1e+30,epochs=1,seed=1", "lr=1e+30,epochs=1,seed=2"}
+    assert all(row["chosen"]["learning_rate"] == 1e-3 for row in results["scores"])
+
+
+def test_intrinsic_scores_need_no_choice_and_models_without_the_head_are_not_applicable(
+    corpus, two_models, tiny_model, make_recipe
+):
+    models = {**two_models, "headless": EvaluatedModel(folder=str(tiny_model("headless", heads=False)))}
+    tasks = {"mlm": TaskSettings(task="mlm", corpus="c", max_length=32), "nsp": TaskSettings(task="nsp", corpus="c")}
+    stage.run(make_recipe(models, tasks), corpus)
+    results = results_of(corpus)
+    assert results["failures"] == []
+    scored = {(row["task"], row["model"], row["split"]) for row in results["scores"]}
+    assert scored == {(t, m, s) for t in tasks for m in ("base", "adapted") for s in ("test", "ko", "en")}
+    for task, head in (("mlm", "MLM"), ("nsp", "NSP")):
+        assert f"headless: not applicable, the checkpoint has no {head} head" in results["tasks"][task]["notes"]
+    assert {row["metric"] for row in results["scores"] if row["main"]} == {"bits_per_character", "accuracy"}
+    whole, *parts = (
+        next(r["n"] for r in results["scores"] if (r["task"], r["model"], r["split"]) == ("nsp", "base", split))
+        for split in ("test", "ko", "en")
+    )
+    assert whole == sum(parts) == 16
+
+
+def test_wrong_data_is_refused_before_anything_is_written(korsts, two_models, tmp_path, make_recipe):
+    path = korsts / "sts-dev.tsv"
+    path.write_text(path.read_text(encoding="utf-8").replace(".000", ".000\tx", 1), encoding="utf-8")
+    with pytest.raises(DataError, match=r"sts: sts-dev\.tsv line 2: 8 cells, needed 7"):
+        stage.run(make_recipe(two_models, {"sts": TaskSettings(task="korsts", path="korsts")}), tmp_path / "work")
+    assert not Path(tmp_path / "work" / "evaluation").exists()
