@@ -17,6 +17,7 @@ import torch.distributed as dist
 from accelerate import Accelerator, DataLoaderConfiguration, DeepSpeedPlugin, InitProcessGroupKwargs
 from accelerate.utils import DistributedDataParallelKwargs
 from torch import Tensor, nn
+from transformers.integrations.deepspeed import unset_hf_deepspeed_config
 
 from bimed_dist.config import PretrainingSettings
 from bimed_dist.errors import BimedError, CheckpointError, NonFiniteError
@@ -46,7 +47,6 @@ class Engine:
             os.environ["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', '')}"
             zero = deepspeed_config.read_zero_file(zero_file)
             self.deepspeed_config = deepspeed_config.resolve(zero, settings, world_size)
-            # With the flag set every from_pretrained becomes a collective call, and rank 0 alone could never export.
             plugin = DeepSpeedPlugin(hf_ds_config=self.deepspeed_config, zero3_init_flag=False)
         self._accelerator = Accelerator(
             cpu=not cuda and plugin is None,
@@ -62,6 +62,8 @@ class Engine:
             if launched
             else [],
         )
+        # Under ZeRO-3 transformers would make from_pretrained a collective call, and rank 0 alone could never export.
+        unset_hf_deepspeed_config()
         self.rank = self._accelerator.process_index
         self.world_size = self._accelerator.num_processes
         if self.world_size != world_size:

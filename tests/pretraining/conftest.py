@@ -75,10 +75,9 @@ class Job:
         )
 
     def start(self, *arguments: str, launcher: str | None = None) -> subprocess.Popen[str]:
-        """Start in a process group of its own, so that a test can signal launcher and ranks at once."""
         return subprocess.Popen(
             self.command(*arguments, launcher=launcher),
-            cwd=self.root, env=environment(), start_new_session=True, stderr=subprocess.PIPE, text=True,
+            cwd=self.root, env=environment(), stderr=subprocess.PIPE, text=True,
         )  # fmt: skip
 
     def copy(self, work: Path) -> "Job":

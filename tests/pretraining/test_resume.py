@@ -1,10 +1,10 @@
 """A run that was killed and continued ends with the bytes of a run that was not."""
 
 import json
-import os
 import signal
 import time
 
+import psutil
 import pytest
 
 LONG = ("--set", "pretraining.run.steps=60", "--set", "pretraining.run.checkpoint_every=5")
@@ -18,13 +18,15 @@ def outcome(job) -> tuple[bytes, list[dict]]:
 
 
 def start_and_interrupt(job, launcher: str | None, checkpoint: str, number: int, resume: str) -> int:
-    """Start, wait for a checkpoint, send a signal to the whole process group; the exit code."""
+    """Start, wait for a checkpoint, send a signal to the launcher and all ranks; the exit code."""
     process = job.start(*LONG, "--resume", resume, launcher=launcher)
     folder = job.folder() / "checkpoints" / checkpoint
     deadline = time.monotonic() + 120
     while not folder.exists() and process.poll() is None and time.monotonic() < deadline:
         time.sleep(0.002)
-    os.killpg(process.pid, number)
+    launched = psutil.Process(process.pid)
+    for member in [*launched.children(recursive=True), launched]:  # ranks have sessions of their own
+        member.send_signal(number)
     _, errors = process.communicate(timeout=60)
     assert folder.exists(), errors
     return process.returncode
