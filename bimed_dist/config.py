@@ -40,7 +40,7 @@ class FileSource(Settings):
     path: str
     """A file or a folder of them, relative to the recipe's `data`."""
     share: Annotated[float, Field(gt=0, le=1)] = 1.0
-    """Share of the documents that is used, chosen by the hash of their ids; so that one source does not drown others."""
+    """Share of the documents that is used, by the hash of their ids, so that one source does not drown others."""
 
 
 class TextSource(FileSource):

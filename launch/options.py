@@ -32,8 +32,8 @@ def stage_command(function: Callable[..., None]) -> Callable[..., None]:
             datefmt="%H:%M:%S",
             stream=sys.stderr,
         )
-        for noisy in ("httpx", "DeepSpeed", "torch.distributed", "accelerate"):
-            logging.getLogger(noisy).setLevel(logging.WARNING)
+        logging.getLogger("httpx").setLevel(logging.WARNING)
+        logging.getLogger("DeepSpeed").addFilter(lambda record: "Setting accelerator to CPU" not in record.getMessage())
         try:
             recipe = load_recipe(recipe_path, overrides)
             if options["dry_run"]:

@@ -1,12 +1,14 @@
+import os
 import subprocess
 import sys
 from pathlib import Path
 
 import click
+import yaml
 from options import stage_command, state_line, summary_line
 
 from bimed_dist.corpus import stage as corpus
-from bimed_dist.errors import BimedError
+from bimed_dist.errors import BimedError, ConfigError
 from bimed_dist.evaluation import stage as evaluation
 from bimed_dist.manifest import Outcome, read_manifest
 from bimed_dist.model import stage as model
@@ -50,11 +52,19 @@ def pretrain(recipe, name, work, params):
     program = [str(REPOSITORY / "launch" / "pretrain.py"), str(params["recipe_path"].absolute()), "--work", str(work)]
     program += ["--name", name, "--resume", "auto", *(part for o in params["overrides"] for part in ("--set", o))]
     config = recipe.pretraining[name].accelerate_config
-    launcher = [sys.executable]
+    launcher, threads = [sys.executable], {}
     if config is not None:
         path = REPOSITORY / "ds_configs" / "accelerate" / config
+        if not path.is_file():
+            raise ConfigError(f"pretraining.{name}.accelerate_config: there is no {path}")
+        processes = yaml.safe_load(path.read_text(encoding="utf-8"))["num_processes"]
+        if "OMP_NUM_THREADS" not in os.environ:  # torchrun's own choice is one thread a process
+            threads = {"OMP_NUM_THREADS": str(max(1, (os.cpu_count() or 1) // processes))}
         launcher += ["-m", "accelerate.commands.launch", "--config_file", str(path), "--main_process_port", "0"]
-    result = subprocess.run([*launcher, *program], cwd=REPOSITORY)
+    # Its summary line would repeat the one printed here, and DeepSpeed prints to standard output too.
+    result = subprocess.run(
+        [*launcher, *program], cwd=REPOSITORY, env={**os.environ, **threads}, stdout=subprocess.DEVNULL
+    )
     if result.returncode:
         raise BimedError(f"pre-training {name} ended with exit code {result.returncode}; the reason is above")
     folder = pretraining.folder_of(name, work)

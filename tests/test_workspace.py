@@ -83,9 +83,7 @@ def test_other_names_are_left_to_the_hub(recipe: Recipe, tmp_path: Path, referen
     assert (located.location, located.digest) == (reference, f"hub:{reference}")
 
 
-def test_a_model_in_an_installed_package_is_found(
-    recipe: Recipe, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-):
+def test_a_model_in_an_installed_package_is_found(recipe: Recipe, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     folder = tmp_path / "site" / "weights_package" / "model"
     folder.mkdir(parents=True)
     (folder.parent / "__init__.py").write_text("")

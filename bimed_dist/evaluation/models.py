@@ -1,12 +1,10 @@
 """Loading Hugging Face folders for evaluation; whatever a broken one raises becomes a DataError."""
 
 import logging
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 
 import torch
-import transformers
 from safetensors import SafetensorError
 from transformers import (
     AutoConfig,
@@ -23,6 +21,7 @@ from transformers import (
 from bimed_dist.errors import DataError
 from bimed_dist.evaluation.metrics import tag_names
 from bimed_dist.evaluation.task import Kind
+from bimed_dist.quiet import quietly
 
 logger = logging.getLogger(__name__)
 T = TypeVar("T")
@@ -37,23 +36,9 @@ def one_line(error: BaseException) -> str:
     return text if isinstance(error, DataError) else f"{type(error).__name__}: {text}"
 
 
-@contextmanager
-def _quietly() -> Iterator[None]:
-    """No progress bars and no warnings of new heads, which are what fine-tuning wants, while a folder is loaded."""
-    log, bars = transformers.logging.get_verbosity(), transformers.logging.is_progress_bar_enabled()
-    transformers.logging.set_verbosity_error()
-    transformers.logging.disable_progress_bar()
-    try:
-        yield
-    finally:
-        transformers.logging.set_verbosity(log)
-        if bars:
-            transformers.logging.enable_progress_bar()
-
-
 def _loaded(what: str, location: str, load: Callable[[], T]) -> T:
     try:
-        with _quietly():
+        with quietly():
             return load()
     except _LOADING as error:
         raise DataError(f"{location}: the {what} can't be loaded ({one_line(error)})") from error

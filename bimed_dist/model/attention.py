@@ -1,12 +1,12 @@
 """Block-diagonal attention over one flat row of packed tokens.
 
-A micro-batch is one row of T real tokens, the sentence pairs one after another, with no padding anywhere. transformers
-hands this row to an attention function registered as `packed`; each token may see its own pair only. (With transformers'
-own sdpa, eager and flex functions packed rows would silently see each other.)
+A micro-batch is one row of T real tokens, the sentence pairs one after another, with no padding anywhere.
+transformers hands this row to an attention function registered as `packed`; each token may see its own pair only.
+(With transformers' own sdpa, eager and flex functions packed rows would silently see each other.)
 
 Two kernels:
-* `varlen`: torch.nn.attention.varlen on CUDA in half precision without attention dropout, which the kernel does not have;
-* `padded`: pairs are gathered into rectangles of similar length, and only there, around scaled_dot_product_attention.
+* `varlen`: torch.nn.attention.varlen on CUDA in half precision, without attention dropout, which the kernel lacks;
+* `padded`: pairs are gathered into rectangles of similar length, only around scaled_dot_product_attention.
 """
 
 from dataclasses import dataclass

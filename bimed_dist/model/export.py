@@ -6,6 +6,7 @@ import torch
 from transformers import BertForPreTraining, PreTrainedTokenizerBase
 
 from bimed_dist.model.transplant import rows, set_rows
+from bimed_dist.quiet import quietly
 
 _KERNEL_MULTIPLE = 64
 _NEVER = -10_000.0
@@ -31,6 +32,11 @@ def trim_vocabulary(model: BertForPreTraining, size: int) -> None:
 def export(folder: Path, model: BertForPreTraining, tokenizer: PreTrainedTokenizerBase, card: str) -> None:
     """Write what `AutoTokenizer` and `AutoModel.from_pretrained` load."""
     trim_vocabulary(model, len(tokenizer))
-    model.save_pretrained(folder)
-    tokenizer.save_pretrained(folder)
+    save(folder, model, tokenizer)
     (folder / "README.md").write_text(card, encoding="utf-8")
+
+
+def save(folder: Path, model: BertForPreTraining, tokenizer: PreTrainedTokenizerBase) -> None:
+    with quietly():
+        model.save_pretrained(folder)
+        tokenizer.save_pretrained(folder)

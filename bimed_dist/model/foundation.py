@@ -2,12 +2,14 @@
 
 import logging
 from dataclasses import dataclass
+from pathlib import Path
 
 import torch
 from transformers import AutoConfig, AutoTokenizer, BertConfig, BertForPreTraining, PreTrainedTokenizerBase
 
 from bimed_dist.config import Architecture
 from bimed_dist.errors import ConfigError
+from bimed_dist.quiet import quietly
 
 _log = logging.getLogger(__name__)
 _HEADS = {"mlm_head": "cls.predictions.transform", "nsp_head": "cls.seq_relationship", "pooler": "bert.pooler"}
@@ -38,7 +40,8 @@ def load_foundation(location: str, seed: int) -> Foundation:
         if config.model_type != "bert":
             raise ConfigError(f"{location} holds a {config.model_type} model; foundations are BERT models")
         torch.manual_seed(seed)
-        model, info = BertForPreTraining.from_pretrained(location, dtype=torch.float32, output_loading_info=True)
+        with quietly():
+            model, info = BertForPreTraining.from_pretrained(location, dtype=torch.float32, output_loading_info=True)
     except (OSError, ValueError, RuntimeError) as error:
         raise ConfigError(f"no model can be loaded from {location}: {_first_line(error)}") from None
     tokenizer = load_tokenizer(location)
@@ -47,7 +50,9 @@ def load_foundation(location: str, seed: int) -> Foundation:
     new_heads = tuple(name for name, prefix in _HEADS.items() if any(key.startswith(prefix) for key in missing))
     other = sorted(key for key in missing if not key.startswith(tuple(_HEADS.values())))
     if other:
-        raise ConfigError(f"{location} lacks {len(other)} weights that are no head, {other[0]} first; use a whole checkpoint")
+        raise ConfigError(
+            f"{location} lacks {len(other)} weights that are no head, {other[0]} first; use a whole checkpoint"
+        )
     if len(tokenizer) > model.config.vocab_size:
         raise ConfigError(
             f"{location}: the tokenizer has {len(tokenizer)} pieces, the model {model.config.vocab_size} rows; "
@@ -56,6 +61,12 @@ def load_foundation(location: str, seed: int) -> Foundation:
     for head in new_heads:
         _log.info("%s has no %s; it starts from random weights", location, head)
     return Foundation(model, tokenizer, new_heads)
+
+
+def load_prepared(folder: Path) -> BertForPreTraining:
+    """The model in a folder of the model stage, whole, in float32."""
+    with quietly():
+        return BertForPreTraining.from_pretrained(folder, dtype=torch.float32)
 
 
 def new_model(architecture: Architecture, tokenizer: PreTrainedTokenizerBase, seed: int) -> BertForPreTraining:

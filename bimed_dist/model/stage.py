@@ -9,6 +9,7 @@ from transformers import BertForPreTraining, PreTrainedTokenizerBase
 
 from bimed_dist.config import ModelSettings, Recipe
 from bimed_dist.manifest import Outcome, build
+from bimed_dist.model.export import save
 from bimed_dist.model.foundation import load_foundation, load_tokenizer, new_model
 from bimed_dist.model.transplant import Origin, transplant
 from bimed_dist.workspace import Located, locate
@@ -49,7 +50,9 @@ def _make(
         counts["new_heads"] = list(loaded.new_heads)
         if new is None:
             new = old
-            made = [Origin(piece, "copied", (piece,)) for piece, _ in sorted(old.get_vocab().items(), key=lambda i: i[1])]
+            made = [
+                Origin(piece, "copied", (piece,)) for piece, _ in sorted(old.get_vocab().items(), key=lambda i: i[1])
+            ]
         else:
             before = load_foundation(foundation.location, seed).model
             made = transplant(model, old, new, new_rows=settings.new_rows, seed=seed)
@@ -59,8 +62,7 @@ def _make(
         writer = csv.writer(file)
         writer.writerow(["id", "piece", "origin", "old_pieces"])
         writer.writerows([i, o.piece, o.rule, " ".join(o.old_pieces)] for i, o in enumerate(made))
-    model.save_pretrained(folder)
-    new.save_pretrained(folder)
+    save(folder, model, new)
     return {
         "rows": len(made),
         **{rule: rules[rule] for rule in ("copied", "mean", "normal", "random")},

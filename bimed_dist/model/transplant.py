@@ -40,9 +40,7 @@ def require_wordpiece(tokenizer: PreTrainedTokenizerBase, whose: str) -> None:
         raise ConfigError(f"the tokenizer of {whose} is not WordPiece; a BERT foundation with vocab.txt is needed")
 
 
-def origins(
-    old: PreTrainedTokenizerBase, new: PreTrainedTokenizerBase, new_rows: str
-) -> list[Origin]:
+def origins(old: PreTrainedTokenizerBase, new: PreTrainedTokenizerBase, new_rows: str) -> list[Origin]:
     """How each row of the new vocabulary is made, by new id."""
     old_ids = old.get_vocab()
     roles = {getattr(new, role): getattr(old, role) for role in _ROLES}
@@ -85,7 +83,13 @@ def _greedy_continuation(text: str, old_ids: dict[str, int]) -> list[str]:
 
 
 def new_matrix(
-    old_matrix: np.ndarray, old_ids: dict[str, int], made: list[Origin], *, regular: np.ndarray, spread: float, seed: int
+    old_matrix: np.ndarray,
+    old_ids: dict[str, int],
+    made: list[Origin],
+    *,
+    regular: np.ndarray,
+    spread: float,
+    seed: int,
 ) -> np.ndarray:
     """Rows for the new vocabulary, (new V, D + 1) float64, from `old_matrix` (old V, D + 1).
 
@@ -129,9 +133,7 @@ def transplant(
     regular = np.zeros(len(old_matrix), bool)
     skipped = set(old.all_special_tokens)
     regular[[i for piece, i in old_ids.items() if piece not in skipped and not piece.startswith("[unused")]] = True
-    matrix = new_matrix(
-        old_matrix, old_ids, made, regular=regular, spread=model.config.initializer_range, seed=seed
-    )
+    matrix = new_matrix(old_matrix, old_ids, made, regular=regular, spread=model.config.initializer_range, seed=seed)
     set_rows(model, torch.from_numpy(matrix).to(embedding.dtype))
     model.config.pad_token_id = new.pad_token_id
     return made

@@ -20,8 +20,8 @@ A BERT model pre-trained with bimed_dist {version} on masked language modelling 
 | foundation | {foundation} |
 | vocabulary | {vocabulary} pieces; rows copied {copied}, mean {mean}, normal {normal}, random {random} |
 | corpus | {documents} documents, {sentences} sentences ({sources}) |
-| training | {steps} updates of {global_batch} sentence pairs, length {max_length}, {epochs} epochs, learning rate {rate:g} |
-| held out | MLM loss {mlm_loss:.3f}, accuracy {mlm_accuracy:.3f}; NSP loss {nsp_loss:.3f}, accuracy {nsp_accuracy:.3f} |
+| training | {steps} updates of {global_batch} pairs, length {max_length}, {epochs} epochs, learning rate {rate:g} |
+| held out | MLM loss {mlm_loss:.3f}, right {mlm_accuracy:.3f}; NSP loss {nsp_loss:.3f}, right {nsp_accuracy:.3f} |
 | engine | {engine}, {processes} process(es) |
 
 ## Use

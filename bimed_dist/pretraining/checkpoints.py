@@ -1,8 +1,8 @@
 """Checkpoints that exist whole or not at all.
 
-Every rank writes into `step-N.partial`, syncs and hashes its files; ranks exchange hashes or errors; rank 0 writes the
-manifest, syncs, renames to `step-N` and syncs the parent; only then are older ones removed. The loader believes manifests
-only: not names, and not the `latest` that DeepSpeed writes before all shards are there.
+Every rank writes into `step-N.partial`, syncs and hashes its files; ranks exchange hashes or errors; rank 0 writes
+the manifest, syncs, renames to `step-N` and syncs the parent; only then are older ones removed. The loader believes
+manifests only: not names, and not the `latest` that DeepSpeed writes before all shards are there.
 """
 
 import json
@@ -37,8 +37,8 @@ def commit(
 ) -> Path:
     """Save a checkpoint on all ranks and remove all but the newest `keep`.
 
-    `write(folder)` writes this rank's files and returns them. Raises CheckpointError on every rank where one failed; older
-    checkpoints are then untouched.
+    `write(folder)` writes this rank's files and returns them. Raises CheckpointError on every rank where one failed;
+    older checkpoints are then untouched.
     """
     final = parent / f"step-{step:08d}"
     partial = parent / f"{final.name}.partial"
@@ -75,9 +75,7 @@ def _write_share(partial: Path, write: Callable[[Path], list[Path]]) -> dict[str
     return share
 
 
-def _publish(
-    partial: Path, final: Path, shares: list[dict[str, Any]], record: Mapping[str, Any], ranks: Ranks
-) -> None:
+def _publish(partial: Path, final: Path, shares: list[dict[str, Any]], record: Mapping[str, Any], ranks: Ranks) -> None:
     files = {name: entry for share in shares for name, entry in share.items()}
     write_json(partial / MANIFEST, {**record, "world_size": ranks.world_size, "files": files})
     for folder in {partial, *(path.parent for path in partial.rglob("*"))}:
@@ -106,7 +104,7 @@ def rotate(parent: Path, keep: int) -> None:
 
 
 def newest(parent: Path) -> tuple[Path, dict[str, Any]] | None:
-    """The newest checkpoint whose files all match its manifest, with its record; damaged ones are named and passed over."""
+    """The newest checkpoint whose files match its manifest, with its record; damaged ones are named and passed over."""
     for folder in _committed(parent):
         try:
             return folder, verify(folder)

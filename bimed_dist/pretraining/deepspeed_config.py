@@ -15,7 +15,7 @@ _OWN_KEYS = {"zero_optimization", "zero_allow_untested_optimizer", "zero_force_d
 def rows_per_rank(settings: PretrainingSettings, world_size: int) -> int:
     if settings.global_batch % world_size:
         raise ConfigError(
-            f"global_batch={settings.global_batch} is not a multiple of the {world_size} processes; change one of the two"
+            f"global_batch={settings.global_batch} is not a multiple of the {world_size} processes; change one of them"
         )
     return settings.global_batch // world_size
 

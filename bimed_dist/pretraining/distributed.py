@@ -1,12 +1,12 @@
 """The only door to accelerate and DeepSpeed: start the engine, update the weights, agree between ranks, save, load.
 
-Three engines behind one object: one process, DDP, and DeepSpeed ZeRO. Gradients of all are averages over ranks, so a loss
-is scaled by the world size to make them sums over the global batch.
+Three engines behind one object: one process, DDP, and DeepSpeed ZeRO. Gradients of all are averages over ranks, so a
+loss is scaled by the world size to make them sums over the global batch.
 """
 
-import logging
 import os
 import sys
+import warnings
 from collections.abc import Callable, Iterable
 from contextlib import nullcontext
 from pathlib import Path
@@ -23,8 +23,9 @@ from bimed_dist.config import PretrainingSettings
 from bimed_dist.errors import BimedError, CheckpointError, NonFiniteError
 from bimed_dist.pretraining import deepspeed_config
 
-_log = logging.getLogger(__name__)
 _ENGINE_TAG = "engine"
+# DeepSpeed 0.19 calls what torch 2.13 has renamed; users can do nothing about it.
+warnings.filterwarnings("ignore", message=".*all_gather_into_tensor.*", category=FutureWarning)
 Result = TypeVar("Result")
 
 
@@ -81,8 +82,6 @@ class Engine:
         self._module = module
         self._model, self._optimizer = self._accelerator.prepare(module, optimizer)
 
-    # ------------------------------------------------------------------------------------------------------------ update
-
     def forward(self, batch: Any) -> Any:
         with self._accelerator.autocast():
             return self._model(batch)
@@ -121,8 +120,6 @@ class Engine:
         self._optimizer.zero_grad()
         return norm
 
-    # ------------------------------------------------------------------------------------------------------------- ranks
-
     def sums(self, values: Tensor) -> Tensor:
         """Element-wise sum over ranks, float64 on the host."""
         total = values.to(torch.float64)
@@ -150,8 +147,6 @@ class Engine:
         if error is not None:
             raise error
         return result
-
-    # ------------------------------------------------------------------------------------------------------------- state
 
     def save(self, folder: Path) -> list[Path]:
         """Write this rank's share of weights and optimizer state; returns the files that this rank wrote.

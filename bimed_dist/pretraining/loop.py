@@ -1,6 +1,6 @@
 """The training loop: batch, forward and backward, agree, update; log, validate, save.
 
-Nothing here is state but the weights and the optimizer: rows, masks, dropout and learning rate are functions of the step.
+Nothing here is state but weights and optimizer: rows, masks, dropout and learning rate are functions of the step.
 """
 
 import logging
@@ -151,9 +151,7 @@ class Trainer:
             rows = step * self.settings.global_batch
             loss = metrics["mlm_loss"] + metrics["nsp_loss"]
             self.record.write({"kind": "train", "step": step, "rows_seen": rows, "loss": loss, **metrics})
-            self.record.advance(
-                step, loss=f"{loss:.3f}", tokens=f"{metrics['tokens_per_second']:,.0f}/s"
-            )
+            self.record.advance(step, loss=f"{loss:.3f}", tokens=f"{metrics['tokens_per_second']:,.0f}/s")
 
 
 class _Window:

@@ -7,7 +7,7 @@ from bimed_dist.config import PretrainingSettings
 
 
 def learning_rate(step: int, settings: PretrainingSettings) -> float:
-    """Rate of update `step`, counted from 0: linear warm-up, then linear decay to 0 after the last step, or constant."""
+    """Rate of update `step`, counted from 0: linear warm-up, then linear decay to 0, or constant."""
     if step < settings.warmup_steps:
         return settings.learning_rate * (step + 1) / settings.warmup_steps
     if settings.schedule == "constant":

@@ -14,7 +14,7 @@ from bimed_dist.errors import CheckpointError, ConfigError
 from bimed_dist.manifest import Outcome
 from bimed_dist.model import attention
 from bimed_dist.model.export import export, pad_vocabulary
-from bimed_dist.model.foundation import load_tokenizer
+from bimed_dist.model.foundation import load_prepared, load_tokenizer
 from bimed_dist.model.packed import PackedPretraining
 from bimed_dist.pretraining import checkpoints, schedule
 from bimed_dist.pretraining.card import model_card
@@ -50,12 +50,14 @@ def check(recipe: Recipe, name: str, work: Path, resume: str) -> Outcome | None:
     pieces, shard_pieces = (load_tokenizer(str(f)).get_vocab() for f in (model_folder, shard_folder / "tokenizer"))
     if pieces != shard_pieces:
         raise ConfigError(
-            f"shards/{settings.shards} ({len(shard_pieces)} pieces) and model/{settings.model} ({len(pieces)} pieces) have "
-            "different vocabularies; name the same tokenizer in both sections"
+            f"shards/{settings.shards} ({len(shard_pieces)} pieces) and model/{settings.model} ({len(pieces)} pieces) "
+            "have different vocabularies; name the same tokenizer in both sections"
         )
     positions = BertForPreTraining.config_class.from_pretrained(model_folder).max_position_embeddings
     if settings.max_length > positions:
-        raise ConfigError(f"max_length={settings.max_length} is above the {positions} positions of model/{settings.model}")
+        raise ConfigError(
+            f"max_length={settings.max_length} is above the {positions} positions of model/{settings.model}"
+        )
     return None
 
 
@@ -71,7 +73,7 @@ def run(recipe: Recipe, name: str, work: Path, resume: str = "never") -> Outcome
     engine.on_main(lambda: manifest.begin(folder, **begun))
     run_digest = manifest.digest_of(begun)
 
-    model = BertForPreTraining.from_pretrained(work / "model" / settings.model, dtype=torch.float32)
+    model = load_prepared(work / "model" / settings.model)
     _set_dropout(model, settings)
     pad_vocabulary(model)
     module = PackedPretraining(model)
@@ -173,14 +175,19 @@ def _resume(engine: Engine, folder: Path, run_digest: str) -> int:
 
 
 def _announce(
-    name: str, engine: Engine, settings: PretrainingSettings, stream: RowStream, model: BertForPreTraining, first_step: int
+    name: str,
+    engine: Engine,
+    settings: PretrainingSettings,
+    stream: RowStream,
+    model: BertForPreTraining,
+    first_step: int,
 ) -> None:
     _log.info(
         "%s: %s on %d process(es), %s, %s, attention kernel %s",
         name, engine.kind, engine.world_size, engine.device, settings.precision, _kernel(engine, settings, model),
     )  # fmt: skip
     _log.info(
-        "%s: %d parameters; %d rows an epoch (%d dropped), %d rows a step in %d micro-batch(es) a process; steps %d to %d",
+        "%s: %d parameters; %d rows an epoch (%d dropped), %d a step in %d micro-batch(es) a process; steps %d to %d",
         name, model.num_parameters(), stream.num_rows, stream.dropped_rows, settings.global_batch, engine.accumulation,
         first_step + 1, settings.steps,
     )  # fmt: skip
@@ -197,7 +204,7 @@ def _finish(
     start: float,
 ) -> manifest.Manifest:
     model_folder = work / "model" / recipe.pretraining[name].model
-    model = BertForPreTraining.from_pretrained(model_folder, dtype=torch.float32)
+    model = load_prepared(model_folder)
     tokenizer = load_tokenizer(str(model_folder))
     pad_vocabulary(model)
     model.load_state_dict({key.removeprefix("model."): value for key, value in weights.items()})

@@ -146,7 +146,9 @@ def rows_of(batch: PackedBatch, first: int, end: int) -> PackedBatch:
 
 def test_a_micro_batch_without_masked_tokens_has_no_mlm_loss_and_a_gradient():
     batch = random_rows([6, 8])
-    batch = PackedBatch(**{**vars(batch), "masked_positions": np.zeros(0, np.int64), "mlm_labels": np.zeros(0, np.int64)})
+    batch = PackedBatch(
+        **{**vars(batch), "masked_positions": np.zeros(0, np.int64), "mlm_labels": np.zeros(0, np.int64)}
+    )
     model = tiny_bert()
     mlm, nsp, _, _ = PackedPretraining(model)(micro_batch(batch, torch.device("cpu")))
     (mlm.sum() + nsp.sum()).backward()

@@ -32,7 +32,8 @@ def tokenizer(pieces: list[str], lowercase: bool) -> PreTrainedTokenizerFast:
 def english():
     filler = [f"word{i}" for i in range(80)]
     return tokenizer(
-        ["[unused0]", "lung", "chest", "##s", "##ct", "ct", "c", "##t", JAMO_OF_PE[0], "##" + JAMO_OF_PE[1], *filler], True
+        ["[unused0]", "lung", "chest", "##s", "##ct", "ct", "c", "##t", JAMO_OF_PE[0], "##" + JAMO_OF_PE[1], *filler],
+        True,
     )
 
 

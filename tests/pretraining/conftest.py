@@ -22,7 +22,9 @@ RECIPE = {
     "seed": 11,
     "corpus": {
         "text": {
-            "sources": [{"kind": "synthetic", "name": "synthetic", "documents": 120, "languages": ["ko", "en", "mixed"]}],
+            "sources": [
+                {"kind": "synthetic", "name": "synthetic", "documents": 120, "languages": ["ko", "en", "mixed"]}
+            ],
             "held_out_share": 0.2,
         }
     },
@@ -71,7 +73,11 @@ class Job:
 
     def run(self, *arguments: str, launcher: str | None = None) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
-            self.command(*arguments, launcher=launcher), cwd=self.root, env=environment(), capture_output=True, text=True
+            self.command(*arguments, launcher=launcher),
+            cwd=self.root,
+            env=environment(),
+            capture_output=True,
+            text=True,
         )
 
     def start(self, *arguments: str, launcher: str | None = None) -> subprocess.Popen[str]:

@@ -80,7 +80,7 @@ def test_an_unfinished_save_is_never_loaded(tmp_path):
 
 def test_a_rank_that_cannot_write_stops_all_and_older_checkpoints_stay(tmp_path):
     commit(tmp_path, 5, keep=1)
-    with pytest.raises(CheckpointError, match="rank 1.*No space left"):
+    with pytest.raises(CheckpointError, match=r"rank 1.*No space left"):
         commit(tmp_path, 10, keep=1, ranks=FailedPeer())
     assert checkpoints.newest(tmp_path)[0].name == "step-00000005"
 

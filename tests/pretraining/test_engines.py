@@ -6,8 +6,8 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-# Sums over ranks and micro-batches run in another order, in float32, over twelve updates; observed differences are below
-# 2e-6 in weights of size 0.02 to 1. A batch counted twice or a lost gradient changes weights by 1e-3, the learning rate.
+# Sums over ranks and micro-batches run in another order, in float32, over twelve updates; observed differences are
+# below 2e-6 in weights of 0.02 to 1. A lost gradient changes weights by the learning rate, 1e-3.
 WEIGHTS = {"rtol": 0.0, "atol": 2e-5}
 LOSSES = 1e-4
 # Dropout is drawn by micro-batch, and other numbers of processes cut other micro-batches.

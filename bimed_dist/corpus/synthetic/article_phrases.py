@@ -8,7 +8,11 @@ _KO_TEXTBOOK = {
             "{definition}[을/를] {disease}[이라고/라고] 한다.",
             "{clinic}에서 흔히 접하는 {disease}[은/는] {definition}[으로/로] 정의된다.",
         ),
-        ("임상적으로 {symptom}[이/가] 특징이다.", "{risk}[과/와] 밀접한 관련이 있다.", "{age}세 이후에 진단되는 예가 전체의 {share}%를 차지한다."),
+        (
+            "임상적으로 {symptom}[이/가] 특징이다.",
+            "{risk}[과/와] 밀접한 관련이 있다.",
+            "{age}세 이후에 진단되는 예가 전체의 {share}%를 차지한다.",
+        ),
     ),
     "frequency": (
         (
@@ -24,7 +28,10 @@ _KO_TEXTBOOK = {
             "{risks}[은/는] {disease}의 주요 위험 인자이다.",
             "{disease}의 발생에는 {risks}[이/가] 관여한다.",
         ),
-        ("특히 {risk}[이/가] 있으면 발생 위험이 약 {some}배 높다.", "{share}%에서는 {risk} 외에 뚜렷한 원인을 찾기 어렵다."),
+        (
+            "특히 {risk}[이/가] 있으면 발생 위험이 약 {some}배 높다.",
+            "{share}%에서는 {risk} 외에 뚜렷한 원인을 찾기 어렵다.",
+        ),
     ),
     "symptoms": (
         (
@@ -98,7 +105,10 @@ _KO_POPULAR = {
             "{symptom}[이/가] {weeks}주 이상 계속되면 진료를 받는 것이 좋습니다.",
             "대표적인 증상은 {symptoms}입니다.",
         ),
-        ("{symptom}[을/를] 단순한 피곤 탓으로 여기기 쉽습니다.", "환자 {share}%는 초기에 {symptom}[을/를] 느끼지 못합니다."),
+        (
+            "{symptom}[을/를] 단순한 피곤 탓으로 여기기 쉽습니다.",
+            "환자 {share}%는 초기에 {symptom}[을/를] 느끼지 못합니다.",
+        ),
     ),
     "diagnosis": (
         (
@@ -114,7 +124,10 @@ _KO_POPULAR = {
             "{disease}[은/는] {treatment}[으로/로] 좋아질 수 있습니다.",
             "환자의 상태에 맞추어 {treatments}[을/를] 하게 됩니다.",
         ),
-        ("{treatment}[을/를] 시작한 뒤 {weeks}주 정도면 효과를 느낄 수 있습니다.", "임의로 치료를 중단하면 {symptom}[이/가] 다시 나타날 수 있습니다."),
+        (
+            "{treatment}[을/를] 시작한 뒤 {weeks}주 정도면 효과를 느낄 수 있습니다.",
+            "임의로 치료를 중단하면 {symptom}[이/가] 다시 나타날 수 있습니다.",
+        ),
     ),
     "complications": (
         (
@@ -140,7 +153,11 @@ _EN_TEXTBOOK = {
             "the term {disease} refers to {definition}.",
             "seen often in {clinic}, {disease} is {definition}.",
         ),
-        ("its hallmark is {symptom}.", "it is closely linked to {risk}.", "about {share}% of cases are diagnosed after the age of {age}."),
+        (
+            "its hallmark is {symptom}.",
+            "it is closely linked to {risk}.",
+            "about {share}% of cases are diagnosed after the age of {age}.",
+        ),
     ),
     "frequency": (
         (
@@ -156,7 +173,10 @@ _EN_TEXTBOOK = {
             "{risks} contribute to the development of {disease}.",
             "the pathogenesis of {disease} involves {risks}.",
         ),
-        ("in the presence of {risk} the risk is about {some} times higher.", "no cause other than {risk} is found in {share}% of patients."),
+        (
+            "in the presence of {risk} the risk is about {some} times higher.",
+            "no cause other than {risk} is found in {share}% of patients.",
+        ),
     ),
     "symptoms": (
         (
@@ -172,7 +192,10 @@ _EN_TEXTBOOK = {
             "{disease} is diagnosed by {tests}.",
             "in patients with {symptom}, {test} is performed first.",
         ),
-        ("the sensitivity of {test} is about {share}%.", "where doubt remains, {test} is repeated after {weeks} weeks."),
+        (
+            "the sensitivity of {test} is about {share}%.",
+            "where doubt remains, {test} is repeated after {weeks} weeks.",
+        ),
     ),
     "treatment": (
         (
@@ -180,7 +203,10 @@ _EN_TEXTBOOK = {
             "options for {disease} include {treatments}.",
             "depending on severity, patients receive {treatments}.",
         ),
-        ("the response to {treatment} is assessed after {weeks} weeks.", "about {share}% of patients respond to {treatment}."),
+        (
+            "the response to {treatment} is assessed after {weeks} weeks.",
+            "about {share}% of patients respond to {treatment}.",
+        ),
     ),
     "complications": (
         (
@@ -230,7 +256,10 @@ _EN_POPULAR = {
             "see a doctor if you have {symptom} for more than {weeks} weeks.",
             "common signs are {symptoms}.",
         ),
-        ("it is easy to mistake {symptom} for simple tiredness.", "in the beginning, {share}% of patients do not notice {symptom}."),
+        (
+            "it is easy to mistake {symptom} for simple tiredness.",
+            "in the beginning, {share}% of patients do not notice {symptom}.",
+        ),
     ),
     "diagnosis": (
         (
@@ -246,7 +275,10 @@ _EN_POPULAR = {
             "{disease} can get better with {treatment}.",
             "depending on your condition, the doctor will suggest {treatments}.",
         ),
-        ("most people feel better {weeks} weeks after starting {treatment}.", "if you stop treatment on your own, {symptom} may come back."),
+        (
+            "most people feel better {weeks} weeks after starting {treatment}.",
+            "if you stop treatment on your own, {symptom} may come back.",
+        ),
     ),
     "complications": (
         ("left untreated, it can lead to {complications}.", "beware of complications such as {complications}."),
@@ -271,7 +303,11 @@ _MIXED = {
         ("{risk}[과/와] association이 있음.", "{symptom}[이/가] cardinal symptom임."),
     ),
     "frequency": (
-        ("Incidence는 인구 10만 명당 {rate}명 정도임.", "{age}세 이상에서 prevalence가 {share}%까지 보고됨.", "최근 {years}년간 {disease} case가 {share}% 증가함."),
+        (
+            "Incidence는 인구 10만 명당 {rate}명 정도임.",
+            "{age}세 이상에서 prevalence가 {share}%까지 보고됨.",
+            "최근 {years}년간 {disease} case가 {share}% 증가함.",
+        ),
         ("{symptom}[은/는] 환자의 {share}%에서 보임.",),
     ),
     "causes": (
@@ -279,15 +315,27 @@ _MIXED = {
         ("{risk} 있는 경우 relative risk가 {some}배 증가함.",),
     ),
     "symptoms": (
-        ("Typical Sx.[은/는] {symptoms} 등임.", "환자는 주로 {symptoms}[을/를] 호소함.", "Clinical manifestation: {symptoms}."),
+        (
+            "Typical Sx.[은/는] {symptoms} 등임.",
+            "환자는 주로 {symptoms}[을/를] 호소함.",
+            "Clinical manifestation: {symptoms}.",
+        ),
         ("{symptom}[은/는] 약 {share}%에서 동반됨.", "Early stage에는 {symptom}[만/만] 있을 수 있음."),
     ),
     "diagnosis": (
-        ("Dx.[을/를] 위해 {tests} 시행함.", "{disease} 의심 시 {tests} check 필요함.", "{test}[이/가] diagnostic test로 가장 유용함."),
+        (
+            "Dx.[을/를] 위해 {tests} 시행함.",
+            "{disease} 의심 시 {tests} check 필요함.",
+            "{test}[이/가] diagnostic test로 가장 유용함.",
+        ),
         ("{test}의 sensitivity는 {share}% 정도임.", "Equivocal하면 {weeks}주 후 {test} f/u함."),
     ),
     "treatment": (
-        ("Tx.: {treatments}.", "{disease}의 Tx.[은/는] {treatments}[이/가] 기본임.", "Severity에 따라 {treatments} 고려함."),
+        (
+            "Tx.: {treatments}.",
+            "{disease}의 Tx.[은/는] {treatments}[이/가] 기본임.",
+            "Severity에 따라 {treatments} 고려함.",
+        ),
         ("{treatment} 후 {weeks}주 뒤 response 평가함.", "{treatment}에 대한 response rate는 {share}% 정도임."),
     ),
     "complications": (
@@ -295,7 +343,11 @@ _MIXED = {
         ("{complication} 동반 시 {years}-year survival이 감소함.",),
     ),
     "prevention": (
-        ("Prevention 위해 {risk} control이 중요함.", "{risks} 있는 경우 {years}년마다 {test} screening 권유함.", "{disease} recur 방지 위해 {weeks}주 간격으로 f/u함."),
+        (
+            "Prevention 위해 {risk} control이 중요함.",
+            "{risks} 있는 경우 {years}년마다 {test} screening 권유함.",
+            "{disease} recur 방지 위해 {weeks}주 간격으로 f/u함.",
+        ),
         (),
     ),
 }
@@ -307,30 +359,84 @@ ARTICLE = {
 }
 LEAFLET = {
     "ko": {
-        "use": ("{drug}[은/는] {disease} 치료에 쓰이는 {kind}입니다.", "이 약은 {kind}인 {drug}[으로/로], {disease}에 사용합니다."),
-        "dose": ("보통 {drug} {dose}[을/를] {often} {way}합니다.", "의사의 지시에 따라 {dose}[을/를] {often} {way}하십시오."),
-        "missed": ("{drug} 투여를 잊은 경우 한 번에 두 배의 양을 사용하지 마십시오.", "{drug} {dose}[을/를] 거른 때에는 다음 시간에 정해진 양만 {way}하십시오."),
-        "adverse": ("{adverse} 등의 부작용이 나타날 수 있습니다.", "{drug} 사용 중 {adverse}[이/가] 생기면 의사와 상의하십시오."),
-        "warning": ("{first}[이/가] {some}일 이상 계속되면 진료를 받으십시오.", "{risk}[이/가] 있는 환자는 {drug} 사용 전에 의사에게 알리십시오."),
-        "check": ("{weeks}주마다 {test}[으로/로] 효과를 확인합니다.", "{drug}[을/를] {weeks}주 이상 사용하면 {test}[을/를] 받는 것이 좋습니다."),
-        "storage": ("{drug}[은/는] 실온에서 어린이의 손이 닿지 않는 곳에 보관하십시오.", "남은 {drug} {dose}[을/를] 다른 사람에게 주지 마십시오."),
+        "use": (
+            "{drug}[은/는] {disease} 치료에 쓰이는 {kind}입니다.",
+            "이 약은 {kind}인 {drug}[으로/로], {disease}에 사용합니다.",
+        ),
+        "dose": (
+            "보통 {drug} {dose}[을/를] {often} {way}합니다.",
+            "의사의 지시에 따라 {dose}[을/를] {often} {way}하십시오.",
+        ),
+        "missed": (
+            "{drug} 투여를 잊은 경우 한 번에 두 배의 양을 사용하지 마십시오.",
+            "{drug} {dose}[을/를] 거른 때에는 다음 시간에 정해진 양만 {way}하십시오.",
+        ),
+        "adverse": (
+            "{adverse} 등의 부작용이 나타날 수 있습니다.",
+            "{drug} 사용 중 {adverse}[이/가] 생기면 의사와 상의하십시오.",
+        ),
+        "warning": (
+            "{first}[이/가] {some}일 이상 계속되면 진료를 받으십시오.",
+            "{risk}[이/가] 있는 환자는 {drug} 사용 전에 의사에게 알리십시오.",
+        ),
+        "check": (
+            "{weeks}주마다 {test}[으로/로] 효과를 확인합니다.",
+            "{drug}[을/를] {weeks}주 이상 사용하면 {test}[을/를] 받는 것이 좋습니다.",
+        ),
+        "storage": (
+            "{drug}[은/는] 실온에서 어린이의 손이 닿지 않는 곳에 보관하십시오.",
+            "남은 {drug} {dose}[을/를] 다른 사람에게 주지 마십시오.",
+        ),
     },
     "en": {
-        "use": ("{drug}, a {kind}, is used to treat {disease}.", "this medicine contains {drug}, a {kind} for patients with {disease}."),
-        "dose": ("the usual dose of {drug} is {dose}, {taken} {often}.", "{drug} {dose} is {taken} {often} as directed by your doctor."),
-        "missed": ("if you miss {drug} {dose}, do not double the next dose.", "a missed dose of {drug} should not be made up for by {dose} more."),
-        "adverse": ("side effects of {drug} include {adverse}.", "tell your doctor if you develop {adverse} while using {drug}."),
-        "warning": ("seek care if {first} lasts for more than {some} days.", "before using {drug}, tell your doctor about {risk}."),
-        "check": ("{test} is repeated every {weeks} weeks to see how well {drug} works.", "after {weeks} weeks of {drug}, {test} is advisable."),
-        "storage": ("keep {drug} at room temperature and out of the reach of children.", "do not share your {drug} {dose} with anyone."),
+        "use": (
+            "{drug}, a {kind}, is used to treat {disease}.",
+            "this medicine contains {drug}, a {kind} for patients with {disease}.",
+        ),
+        "dose": (
+            "the usual dose of {drug} is {dose}, {taken} {often}.",
+            "{drug} {dose} is {taken} {often} as directed by your doctor.",
+        ),
+        "missed": (
+            "if you miss {drug} {dose}, do not double the next dose.",
+            "a missed dose of {drug} should not be made up for by {dose} more.",
+        ),
+        "adverse": (
+            "side effects of {drug} include {adverse}.",
+            "tell your doctor if you develop {adverse} while using {drug}.",
+        ),
+        "warning": (
+            "seek care if {first} lasts for more than {some} days.",
+            "before using {drug}, tell your doctor about {risk}.",
+        ),
+        "check": (
+            "{test} is repeated every {weeks} weeks to see how well {drug} works.",
+            "after {weeks} weeks of {drug}, {test} is advisable.",
+        ),
+        "storage": (
+            "keep {drug} at room temperature and out of the reach of children.",
+            "do not share your {drug} {dose} with anyone.",
+        ),
     },
     "mixed": {
-        "use": ("{drug}[은/는] {disease}의 Tx.에 쓰이는 {kind}임.", "{kind}인 {drug}[은/는] {disease} 환자에서 사용함."),
+        "use": (
+            "{drug}[은/는] {disease}의 Tx.에 쓰이는 {kind}임.",
+            "{kind}인 {drug}[은/는] {disease} 환자에서 사용함.",
+        ),
         "dose": ("Usual dose는 {dose} {often}임.", "{drug} {dose} {often} {way}, renal function에 따라 dose adjust함."),
-        "missed": ("{drug} 투여 누락 시 double dose 금지.", "{drug} {dose} skip한 경우 다음 투여 시간에 정해진 용량만 투여함."),
+        "missed": (
+            "{drug} 투여 누락 시 double dose 금지.",
+            "{drug} {dose} skip한 경우 다음 투여 시간에 정해진 용량만 투여함.",
+        ),
         "adverse": ("Adverse effect: {adverse}.", "{drug} 사용 중 {adverse} 발생할 수 있어 주의 요함."),
-        "warning": ("{first}[이/가] {some}일 이상 지속되면 {drug} stop하고 외래 방문하도록 함.", "{risk} 있는 환자에서는 {drug} use with caution."),
-        "check": ("{weeks}주마다 {test} f/u하여 {drug} 효과 판정함.", "{drug} {weeks}주 이상 사용 시 {test} check 요함."),
+        "warning": (
+            "{first}[이/가] {some}일 이상 지속되면 {drug} stop하고 외래 방문하도록 함.",
+            "{risk} 있는 환자에서는 {drug} use with caution.",
+        ),
+        "check": (
+            "{weeks}주마다 {test} f/u하여 {drug} 효과 판정함.",
+            "{drug} {weeks}주 이상 사용 시 {test} check 요함.",
+        ),
         "storage": ("{drug}[은/는] room temperature에 보관함.",),
     },
 }

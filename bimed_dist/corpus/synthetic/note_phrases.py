@@ -100,7 +100,11 @@ PHRASES: dict[str, dict[str, tuple[str, ...]]] = {
             "{symptom}[이/가] 호전과 악화를 반복하다가 {ago}일 전부터 {others}[도/도] 나타났다.",
             "보호자에 따르면 내원 {ago}일 전부터 {symptom} 때문에 식사를 잘 하지 못하였다.",
         ),
-        "denial": ("{denied}[은/는] 없었다.", "{denied}[은/는] 동반되지 않았다.", "문진에서 {denied}[은/는] 호소하지 않았다."),
+        "denial": (
+            "{denied}[은/는] 없었다.",
+            "{denied}[은/는] 동반되지 않았다.",
+            "문진에서 {denied}[은/는] 호소하지 않았다.",
+        ),
         "history": (
             "{comorbid}[으로/로] {years}년째 약물 복용 중이다.",
             "과거력으로 {year}년에 진단받은 {comorbid}[이/가] 있다.",

@@ -125,7 +125,12 @@ PRESENT = {
 }
 
 METASTASIS = {
-    "mixed": ("Multiple metastatic nodules, {s}", "Lung metastases from {p}", "{p}의 both lung metastasis", "{p} 환자, 다발성 폐전이"),
+    "mixed": (
+        "Multiple metastatic nodules, {s}",
+        "Lung metastases from {p}",
+        "{p}의 both lung metastasis",
+        "{p} 환자, 다발성 폐전이",
+    ),
     "en": ("Multiple pulmonary metastases from {p}", "Metastatic nodules in {s}", "{p} with lung metastases"),
     "ko": ("{p}의 다발성 폐전이", "{s}의 다발성 전이 결절", "{p}의 폐전이 소견"),
 }
@@ -166,20 +171,36 @@ NEGATED = {
         "ko": ("{d}[을/를] 시사하는 충만 결손 없음", "{d} 소견은 관찰되지 않음", "{d} 없음"),
     },
     "cancer": {
-        "mixed": ("No evidence of metastasis in chest", "Lung metastasis 소견 없음", "{d}[을/를] 의심할 만한 병변 없음"),
-        "en": ("No evidence of intrathoracic metastasis", "No evidence of malignancy in the chest", "No lesion suspicious for {d}"),
+        "mixed": (
+            "No evidence of metastasis in chest",
+            "Lung metastasis 소견 없음",
+            "{d}[을/를] 의심할 만한 병변 없음",
+        ),
+        "en": (
+            "No evidence of intrathoracic metastasis",
+            "No evidence of malignancy in the chest",
+            "No lesion suspicious for {d}",
+        ),
         "ko": ("폐전이 소견 없음", "{d}[을/를] 의심할 만한 병변은 없음", "흉부에 전이를 시사하는 소견 없음"),
     },
 }
 
 RESOLVED = {
     "pneumonia": {
-        "mixed": ("Resolved {d}, {s}", "Previously noted {d} in {s}, complete resolution", "이전 {s} {d}[은/는] 호전되어 소실됨"),
+        "mixed": (
+            "Resolved {d}, {s}",
+            "Previously noted {d} in {s}, complete resolution",
+            "이전 {s} {d}[은/는] 호전되어 소실됨",
+        ),
         "en": ("Complete resolution of the previous {d} in {s}", "Previously noted {d} in {s} has resolved"),
         "ko": ("이전 검사의 {s} {d}[은/는] 완전히 소실됨", "{s}의 {d}[은/는] 치료 후 호전되어 남은 병변 없음"),
     },
     "embolism": {
-        "mixed": ("이전 {s}의 {d}[은/는] disappeared", "Resolution of {d} in {s}", "Previous {d} in {s}, 현재 남아 있는 thrombus 없음"),
+        "mixed": (
+            "이전 {s}의 {d}[은/는] disappeared",
+            "Resolution of {d} in {s}",
+            "Previous {d} in {s}, 현재 남아 있는 thrombus 없음",
+        ),
         "en": ("Previous {d} in {s} is no longer seen", "Complete resolution of {d} in {s}"),
         "ko": ("이전 {s}의 {d}[은/는] 현재 보이지 않음", "{s}의 {d}[은/는] 항응고 치료 후 소실됨"),
     },
@@ -192,7 +213,13 @@ RESOLVED = {
 
 ALTERNATIVES = {
     "pneumonia": {
-        "mixed": ("focal hemorrhage", "passive atelectasis", "aspiration bronchiolitis", "old Tbc sequelae", "drug-induced lung disease"),
+        "mixed": (
+            "focal hemorrhage",
+            "passive atelectasis",
+            "aspiration bronchiolitis",
+            "old Tbc sequelae",
+            "drug-induced lung disease",
+        ),
         "en": ("focal hemorrhage", "passive atelectasis", "old granulomatous sequelae", "drug-induced lung disease"),
         "ko": ("국소 폐출혈", "수동성 무기폐", "오래된 결핵 후유증", "약물 유발 폐질환"),
     },
@@ -211,10 +238,17 @@ ALTERNATIVES = {
 # Look-alikes that are not the label's disease: (observation, conclusions by language).
 MIMICS = {
     "pneumonia": (
-        ("ground-glass opacity", {"mixed": "Pulmonary edema, {s}", "en": "Pulmonary edema in {s}", "ko": "{s}의 폐부종"}),
+        (
+            "ground-glass opacity",
+            {"mixed": "Pulmonary edema, {s}", "en": "Pulmonary edema in {s}", "ko": "{s}의 폐부종"},
+        ),
         (
             "consolidation",
-            {"mixed": "Pulmonary edema with alveolar consolidation, {s}", "en": "Alveolar edema in {s}", "ko": "{s}의 폐포성 부종"},
+            {
+                "mixed": "Pulmonary edema with alveolar consolidation, {s}",
+                "en": "Alveolar edema in {s}",
+                "ko": "{s}의 폐포성 부종",
+            },
         ),
         (
             "ground-glass opacity",
@@ -222,19 +256,40 @@ MIMICS = {
         ),
         (
             "ground-glass opacity",
-            {"mixed": "ILD (NSIP pattern), {s}", "en": "Interstitial lung disease, NSIP pattern, in {s}", "ko": "{s}의 간질성 폐질환"},
+            {
+                "mixed": "ILD (NSIP pattern), {s}",
+                "en": "Interstitial lung disease, NSIP pattern, in {s}",
+                "ko": "{s}의 간질성 폐질환",
+            },
         ),
     ),
     "cancer": (
-        ("nodule", {"mixed": "Calcified granuloma, {s}", "en": "Calcified granuloma in {s}", "ko": "{s}의 석회화 육아종"}),
-        ("nodule", {"mixed": "Benign nodule, {s}, 1년 후 f/u", "en": "Benign-looking nodule in {s}", "ko": "{s}의 양성 결절, 추적 검사 권유"}),
+        (
+            "nodule",
+            {"mixed": "Calcified granuloma, {s}", "en": "Calcified granuloma in {s}", "ko": "{s}의 석회화 육아종"},
+        ),
+        (
+            "nodule",
+            {
+                "mixed": "Benign nodule, {s}, 1년 후 f/u",
+                "en": "Benign-looking nodule in {s}",
+                "ko": "{s}의 양성 결절, 추적 검사 권유",
+            },
+        ),
         ("nodule", {"mixed": "Tuberculoma, {s}", "en": "Tuberculoma in {s}", "ko": "{s}의 결핵종"}),
     ),
 }
 
 PRIMARIES = {
     "mixed": ("colon ca.", "breast ca.", "HCC", "RCC", "thyroid ca.", "AGC", "rectal ca."),
-    "en": ("colon cancer", "breast cancer", "hepatocellular carcinoma", "renal cell carcinoma", "gastric cancer", "rectal cancer"),
+    "en": (
+        "colon cancer",
+        "breast cancer",
+        "hepatocellular carcinoma",
+        "renal cell carcinoma",
+        "gastric cancer",
+        "rectal cancer",
+    ),
     "ko": ("대장암", "유방암", "간세포암", "신세포암", "위암", "직장암", "갑상선암"),
 }
 
@@ -250,7 +305,11 @@ NORMALS = {
         "ko": ("기관 및 주기관지는 열려 있음", "중심 기도에 이상 소견 없음"),
     },
     "aorta": {
-        "mixed": ("Aorta에 atherosclerotic calcification 보임", "Thoracic aorta 정상 caliber", "Coronary artery calcification 있음"),
+        "mixed": (
+            "Aorta에 atherosclerotic calcification 보임",
+            "Thoracic aorta 정상 caliber",
+            "Coronary artery calcification 있음",
+        ),
         "en": ("Atherosclerotic calcification of the thoracic aorta", "The thoracic aorta is normal in caliber"),
         "ko": ("흉부 대동맥에 죽상경화성 석회화가 있음", "흉부 대동맥 직경은 정상임", "관상동맥 석회화가 관찰됨"),
     },
@@ -265,13 +324,20 @@ NORMALS = {
         "ko": ("양측 흉수 없음", "흉수는 관찰되지 않음", "흉막삼출 소견은 보이지 않음"),
     },
     "lymph node enlargement": {
-        "mixed": ("No significant LN enlargement in mediastinum", "Mediastinum과 both hilar area에 의미 있는 LN 없음", "LN 종대 없음"),
+        "mixed": (
+            "No significant LN enlargement in mediastinum",
+            "Mediastinum과 both hilar area에 의미 있는 LN 없음",
+            "LN 종대 없음",
+        ),
         "en": ("No significant mediastinal or hilar lymphadenopathy", "No enlarged lymph nodes in the mediastinum"),
         "ko": ("종격동과 폐문부에 의미 있는 림프절 비대 없음", "종격동 림프절 종대는 보이지 않음"),
     },
     "abdomen": {
         "mixed": ("Scan에 포함된 upper abdomen: unremarkable", "Visible upper abdominal organ에 특이 소견 없음"),
-        "en": ("The visualized upper abdomen is unremarkable", "Upper abdominal organs within the scan range are normal"),
+        "en": (
+            "The visualized upper abdomen is unremarkable",
+            "Upper abdominal organs within the scan range are normal",
+        ),
         "ko": ("포함된 상복부 장기에 특이 소견 없음", "상복부에 이상 소견은 보이지 않음"),
     },
     "bone": {
