@@ -1,3 +1,4 @@
+import json
 import os
 import subprocess
 import sys
@@ -14,6 +15,7 @@ from bimed_dist.manifest import Outcome, read_manifest
 from bimed_dist.model import stage as model
 from bimed_dist.pretraining import stage as pretraining
 from bimed_dist.report import stage as report
+from bimed_dist.report.tables import main_table_text
 from bimed_dist.shards import stage as shards
 from bimed_dist.vocabulary import stage as vocabulary
 from bimed_dist.workspace import stage_order
@@ -40,7 +42,8 @@ def main(context, recipe, work, dry_run):
             outcome = {"evaluation": evaluation, "report": report}[stage].run(recipe, work)
         click.echo(f"[{number}/{len(order)}] {summary_line(outcome)}")
     if recipe.report is not None and not dry_run:
-        click.echo(report.main_table_text(work))
+        results = json.loads((work / "evaluation" / "results.json").read_text(encoding="utf-8"))
+        click.echo(f"\n{main_table_text(results)}\n")
         click.echo(f"report: {work / 'report' / 'index.html'}")
 
 

@@ -2,6 +2,7 @@
 
 import logging
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,7 @@ from transformers import BertForPreTraining
 from bimed_dist import manifest
 from bimed_dist.config import PretrainingSettings, Recipe
 from bimed_dist.errors import CheckpointError, ConfigError
-from bimed_dist.manifest import Outcome
+from bimed_dist.manifest import Manifest, Outcome
 from bimed_dist.model import attention
 from bimed_dist.model.export import export, pad_vocabulary
 from bimed_dist.model.foundation import load_prepared, load_tokenizer
@@ -38,8 +39,7 @@ def check(recipe: Recipe, name: str, work: Path, resume: str) -> Outcome | None:
     Raises ConfigError, DataError or CheckpointError.
     """
     settings, folder = recipe.pretraining[name], folder_of(name, work)
-    inputs = _inputs(settings, work)
-    done = manifest.finished(folder, _settings(recipe, name), inputs)
+    done = manifest.finished(folder, _settings(recipe, name), _inputs(settings, work, manifest.verified))
     if done is not None:
         return Outcome(folder, done, was_done=True)
     if resume == "never" and any((folder / "checkpoints").glob("step-*")):
@@ -58,6 +58,9 @@ def check(recipe: Recipe, name: str, work: Path, resume: str) -> Outcome | None:
         raise ConfigError(
             f"max_length={settings.max_length} is above the {positions} positions of model/{settings.model}"
         )
+    # Both plans are made here once; ranks then only map the files.
+    RowStream(ShardSet.open(shard_folder, "train"), settings, seed=recipe.seed)
+    validation_batches(ShardSet.open(shard_folder, "held_out"), settings, seed=recipe.seed, rank=0, world_size=1)
     return None
 
 
@@ -69,7 +72,7 @@ def run(recipe: Recipe, name: str, work: Path, resume: str = "never") -> Outcome
     if done is not None:
         return done
     engine = Engine(settings)
-    begun = {"settings": _settings(recipe, name), "inputs": _inputs(settings, work)}
+    begun = {"settings": _settings(recipe, name), "inputs": _inputs(settings, work, manifest.read_manifest)}
     engine.on_main(lambda: manifest.begin(folder, **begun))
     run_digest = manifest.digest_of(begun)
 
@@ -130,9 +133,9 @@ def _settings(recipe: Recipe, name: str) -> dict[str, Any]:
     return {"seed": recipe.seed, **settings}
 
 
-def _inputs(settings: PretrainingSettings, work: Path) -> dict[str, str]:
+def _inputs(settings: PretrainingSettings, work: Path, read: Callable[[Path], Manifest]) -> dict[str, str]:
     return {
-        f"{stage}/{name}": manifest.verified(work / stage / name).digest
+        f"{stage}/{name}": read(work / stage / name).digest
         for stage, name in (("model", settings.model), ("shards", settings.shards))
     }
 
@@ -202,7 +205,7 @@ def _finish(
     begun: dict[str, Any],
     counts: dict[str, Any],
     start: float,
-) -> manifest.Manifest:
+) -> Manifest:
     model_folder = work / "model" / recipe.pretraining[name].model
     model = load_prepared(model_folder)
     tokenizer = load_tokenizer(str(model_folder))

@@ -1,0 +1,40 @@
+"""The demo recipe, shrunk, from synthetic text to the report."""
+
+import subprocess
+import sys
+
+import pytest
+
+SMALLER = [
+    "corpus.korean.sources.0.documents=120",
+    "corpus.english.sources.0.documents=120",
+    "corpus.bilingual.sources.0.documents=200",
+    "vocabulary.korean.size=1200",
+    "vocabulary.english.size=600",
+    "vocabulary.bilingual.size=1800",
+    *(f"pretraining.{run}.{setting}" for run in ("ko-mini", "en-mini", "bi-ko-mini", "bi-en-mini")
+      for setting in ("steps=4", "warmup_steps=1", "global_batch=8", "micro_batch=4", "validation_rows=16",
+                      "validate_every=4", "checkpoint_every=4")),
+    "pretraining.bi-en-mini.accelerate_config=null",
+    *(f"evaluation.tasks.{task}.rows={{train: 60, dev: 20, test: 20}}"
+      for task in ("sts-korean", "sts-english", "sts-mixed", "ner")),
+    "evaluation.tasks.chest-ct.rows={train: 60, dev: 20, test: 20, external: 20}",
+    "evaluation.seeds=[1, 2]",
+    "evaluation.epochs=[1]",
+]  # fmt: skip
+
+
+@pytest.mark.slow
+def test_the_demo_recipe_runs_from_text_to_report_and_then_has_nothing_to_do(root, tmp_path):
+    command = [sys.executable, "launch/pipeline.py", "launch/recipes/demo.yaml", "--work", str(tmp_path / "work")]
+    command += [part for change in SMALLER for part in ("--set", change)]
+    first = subprocess.run(command, cwd=root, capture_output=True, text=True)
+    assert first.returncode == 0, first.stderr
+    page = (tmp_path / "work" / "report" / "index.html").read_text(encoding="utf-8")
+    for expected in ("bi-ko-mini", "sts-mixed", "Korean subwords", "MLM loss"):
+        assert expected in page
+    assert "bi-en-mini" in first.stdout and str(tmp_path / "work" / "report" / "index.html") in first.stdout
+
+    again = subprocess.run(command, cwd=root, capture_output=True, text=True)
+    assert again.returncode == 0, again.stderr
+    assert again.stdout.count("done before") == 19

@@ -1,0 +1,64 @@
+"""What a run leaves behind: a Hugging Face folder that gives what the trained model gave."""
+
+import json
+
+import pytest
+import torch
+from transformers import AutoModel, AutoModelForMaskedLM, AutoTokenizer, BertForPreTraining
+
+SENTENCE = "환자는 chest CT상 both lung에 multiple metastatic nodule 소견 보임."
+
+
+@pytest.fixture(scope="module")
+def trained(prepared, tmp_path_factory):
+    job = prepared.copy(tmp_path_factory.mktemp("trained") / "work")
+    result = job.run()
+    assert result.returncode == 0, result.stderr
+    return job
+
+
+def test_the_quick_start_runs_on_an_exported_model(trained):
+    folder = trained.folder() / "export"
+    tokenizer, model = AutoTokenizer.from_pretrained(folder), AutoModel.from_pretrained(folder)
+    inputs = tokenizer(SENTENCE, return_tensors="pt", truncation=True)
+    assert model(**inputs).last_hidden_state.shape == (1, inputs["input_ids"].shape[1], 32)
+    assert "".join(piece.removeprefix("##") for piece in tokenizer.tokenize(SENTENCE)) == SENTENCE.replace(" ", "")
+    assert model.config.vocab_size == len(tokenizer)
+
+
+def test_an_exported_model_gives_the_hidden_states_of_the_checkpoint_it_came_from(trained):
+    folder = trained.folder()
+    tokenizer = AutoTokenizer.from_pretrained(folder / "export")
+    newest = sorted((folder / "checkpoints").iterdir())[-1]
+    state = torch.load(newest / "state.pt", weights_only=True)["model"]
+    size = state["model.bert.embeddings.word_embeddings.weight"].shape[0]
+    exported = BertForPreTraining.from_pretrained(folder / "export")
+    original = BertForPreTraining(type(exported.config)(**{**exported.config.to_dict(), "vocab_size": size}))
+    original.load_state_dict({key.removeprefix("model."): value for key, value in state.items()})
+    inputs = tokenizer(SENTENCE, return_tensors="pt")
+    with torch.no_grad():
+        found, expected = (m.eval()(**inputs, output_hidden_states=True) for m in (exported, original))
+    assert size % 64 == 0 and size > len(tokenizer)
+    for a, b in zip(found.hidden_states, expected.hidden_states, strict=True):
+        assert torch.equal(a, b)
+    kept = expected.prediction_logits[..., : len(tokenizer)]
+    torch.testing.assert_close(found.prediction_logits, kept, rtol=1e-5, atol=1e-6)  # another matrix shape, other sums
+
+
+def test_an_exported_model_is_safetensors_with_all_heads_and_a_card_without_gaps(trained):
+    folder = trained.folder() / "export"
+    assert (folder / "model.safetensors").is_file() and not list(folder.glob("*.bin"))
+    _, info = AutoModelForMaskedLM.from_pretrained(folder, output_loading_info=True)
+    assert not info["missing_keys"]
+    card = (folder / "README.md").read_text(encoding="utf-8")
+    counts = json.loads((trained.folder() / "manifest.json").read_text(encoding="utf-8"))["counts"]
+    assert f"MLM loss {counts['held_out']['mlm_loss']:.3f}" in card
+    assert "None" not in card and "{" not in card
+
+
+def test_a_finished_run_does_nothing_and_says_so(trained):
+    before = {p: p.stat().st_mtime_ns for p in trained.folder().rglob("*") if p.is_file()}
+    result = trained.run("--resume", "auto")
+    assert result.returncode == 0, result.stderr
+    assert "done before" in result.stdout
+    assert {p: p.stat().st_mtime_ns for p in trained.folder().rglob("*") if p.is_file()} == before
