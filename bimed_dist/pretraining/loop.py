@@ -151,7 +151,7 @@ class Trainer:
             rows = step * self.settings.global_batch
             loss = metrics["mlm_loss"] + metrics["nsp_loss"]
             self.record.write({"kind": "train", "step": step, "rows_seen": rows, "loss": loss, **metrics})
-            self.record.advance(step, loss=f"{loss:.3f}", tokens=f"{metrics['tokens_per_second']:,.0f}/s")
+            self.record.advance(step, loss, metrics["tokens_per_second"])
 
 
 class _Window:

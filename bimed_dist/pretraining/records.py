@@ -1,13 +1,17 @@
 """What a run writes while it trains: metrics.jsonl, TensorBoard, a progress bar. Rank 0 only."""
 
 import json
+import logging
+import time
 from pathlib import Path
 from typing import Any
 
 from torch.utils.tensorboard import SummaryWriter
 from tqdm import tqdm
 
+_log = logging.getLogger(__name__)
 METRICS_NAME = "metrics.jsonl"
+_SECONDS_BETWEEN_LINES = 30
 
 
 class RunRecord:
@@ -20,6 +24,8 @@ class RunRecord:
             keep = []
         self._path.write_text("".join(json.dumps(m) + "\n" for m in keep), encoding="utf-8")
         self._board = SummaryWriter(str(folder / "tensorboard"), purge_step=first_step + 1)
+        self._label, self._steps, self._first_step = label, steps, first_step
+        self._start = self._logged = time.monotonic()
         self._bar = tqdm(total=steps, initial=first_step, unit="step", desc=label, disable=None, dynamic_ncols=True)
 
     def write(self, metrics: dict[str, Any]) -> None:
@@ -29,10 +35,18 @@ class RunRecord:
             if isinstance(value, float):
                 self._board.add_scalar(f"{metrics['kind']}/{name}", value, metrics["step"])
 
-    def advance(self, step: int, **shown: str) -> None:
+    def advance(self, step: int, loss: float, tokens_per_second: float) -> None:
+        """Move the bar; where there is no terminal, log a line at most every half minute."""
         self._bar.update(step - self._bar.n)
-        if shown:
-            self._bar.set_postfix(shown)
+        self._bar.set_postfix(loss=f"{loss:.3f}", tokens=f"{tokens_per_second:,.0f}/s")
+        now = time.monotonic()
+        if self._bar.disable and now - self._logged >= _SECONDS_BETWEEN_LINES:
+            left = (self._steps - step) * (now - self._start) / (step - self._first_step)
+            self._logged = now
+            _log.info(
+                "%s: step %d of %d, loss %.3f, %s tokens/s, %.0f min left",
+                self._label, step, self._steps, loss, f"{tokens_per_second:,.0f}", left / 60,
+            )  # fmt: skip
 
     def close(self) -> None:
         self._board.close()
