@@ -36,7 +36,7 @@ def stage_command(function: Callable[..., None]) -> Callable[..., None]:
         logging.getLogger("DeepSpeed").addFilter(lambda record: "Setting accelerator to CPU" not in record.getMessage())
         try:
             recipe = load_recipe(recipe_path, overrides)
-            if options["dry_run"]:
+            if options["dry_run"] and rank == "0":
                 click.echo(yaml.safe_dump(recipe.model_dump(mode="json"), allow_unicode=True, sort_keys=False))
             function(recipe=recipe, work=work.absolute(), **options)
         except BimedError as error:

@@ -16,11 +16,13 @@ def main(recipe, work, dry_run, name, resume):
     names = names_to_run(recipe, "pretraining", name)
     if len(names) > 1:
         raise ConfigError(f"the recipe has several runs, {', '.join(names)}; choose one with --name")
-    if dry_run:
+    rank = os.environ.get("RANK", "0")
+    if dry_run and rank == "0":
         show(recipe.pretraining[names[0]], work, names[0])
+    if dry_run:
         return
     outcome = stage.run(recipe, names[0], work, resume)
-    if os.environ.get("RANK", "0") == "0":
+    if rank == "0":
         click.echo(summary_line(outcome))
 
 

@@ -49,10 +49,11 @@ class Trainer:
         self.checkpoints = folder / "checkpoints"
         self.run_digest, self.record = run_digest, record
 
-    def train(self, first_step: int) -> dict[str, Any]:
-        """Updates first_step to settings.steps; returns the last validation."""
+    def train(self, first_step: int) -> None:
+        """Updates first_step to settings.steps."""
         settings, since = self.settings, _Window()
-        last = self.validate(0) if first_step == 0 else {}
+        if first_step == 0:
+            self.validate(0)
         self.module.train()
         with _stop_requests() as stop:
             for step in range(first_step, settings.steps):
@@ -62,12 +63,11 @@ class Trainer:
                 if done % settings.log_every == 0 or done == settings.steps:
                     self._log(done, since.close())
                 if done % settings.validate_every == 0 or done == settings.steps:
-                    last = self.validate(done)
+                    self.validate(done)
                 if done % settings.checkpoint_every == 0 or done == settings.steps or stop_now:
                     self.save(done)
                 if stop_now and done < settings.steps:
                     raise Stopped(f"stopped on request after step {done}; continue with --resume auto")
-        return last
 
     def step(self, step: int, stop: list[bool]) -> tuple[dict[str, float], bool]:
         """One update; its metrics over the global batch, and whether any rank was asked to stop."""
@@ -105,7 +105,7 @@ class Trainer:
         return metrics, stops > 0
 
     @torch.no_grad()
-    def validate(self, step: int) -> dict[str, Any]:
+    def validate(self, step: int) -> None:
         """MLM and NSP on the held-out rows, the same rows and masks every time; by language of segment A too."""
         self.module.eval()
         sums = torch.zeros(len(self.languages), 6, dtype=torch.float64)
@@ -120,7 +120,7 @@ class Trainer:
                 sums[:, column] += torch.bincount(language, minlength=len(self.languages))
         sums = self.engine.sums(sums.to(self.engine.device))
         self.module.train()
-        metrics = {"kind": "validation", "step": step, **_averages(sums.sum(0))}
+        metrics: dict[str, Any] = {"kind": "validation", "step": step, **_averages(sums.sum(0))}
         metrics["by_language"] = {
             language: _averages(sums[code]) for code, language in enumerate(self.languages) if sums[code, 5] > 0
         }
@@ -130,7 +130,6 @@ class Trainer:
                 "step %d held out: MLM loss %.4f accuracy %.4f, NSP loss %.4f accuracy %.4f",
                 step, *(metrics[k] for k in ("mlm_loss", "mlm_accuracy", "nsp_loss", "nsp_accuracy")),
             )  # fmt: skip
-        return metrics
 
     def save(self, step: int) -> None:
         start = time.monotonic()

@@ -21,7 +21,7 @@ from bimed_dist.pretraining import checkpoints, schedule
 from bimed_dist.pretraining.card import model_card
 from bimed_dist.pretraining.distributed import Engine
 from bimed_dist.pretraining.loop import Trainer
-from bimed_dist.pretraining.records import RunRecord
+from bimed_dist.pretraining.records import METRICS_NAME, RunRecord, read_metrics
 from bimed_dist.shards.batches import RowStream, validation_batches
 from bimed_dist.shards.reading import ShardSet
 
@@ -105,7 +105,7 @@ def run(recipe: Recipe, name: str, work: Path, resume: str = "never") -> Outcome
         record=record,
     )
     try:
-        last = trainer.train(first_step)
+        trainer.train(first_step)
     finally:
         if record:
             record.close()
@@ -120,7 +120,6 @@ def run(recipe: Recipe, name: str, work: Path, resume: str = "never") -> Outcome
         "processes": engine.world_size,
         "threads": torch.get_num_threads(),
         "attention": _kernel(engine, settings, model),
-        "held_out": {key: value for key, value in last.items() if key not in ("kind", "step")},
     }
     finish = engine.on_main(lambda: _finish(folder, recipe, name, work, weights, begun, counts, start))
     engine.close()
@@ -211,9 +210,11 @@ def _finish(
     tokenizer = load_tokenizer(str(model_folder))
     pad_vocabulary(model)
     model.load_state_dict({key.removeprefix("model."): value for key, value in weights.items()})
+    validations = [line for line in read_metrics(folder / METRICS_NAME) if line["kind"] == "validation"]
+    counts["held_out"] = {key: value for key, value in validations[-1].items() if key not in ("kind", "step")}
     card = model_card(recipe, name, work, counts)
     export(folder / "export", model, tokenizer, card)
-    files = [p for p in (folder / "export").rglob("*") if p.is_file()] + [folder / "metrics.jsonl"]
+    files = [p for p in (folder / "export").rglob("*") if p.is_file()] + [folder / METRICS_NAME]
     return manifest.write_manifest(
         folder, stage="pretraining", name=name, files=files, counts=counts, seconds=time.monotonic() - start, **begun
     )

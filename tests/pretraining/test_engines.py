@@ -6,8 +6,8 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-# Sums over ranks and micro-batches run in another order, in float32, over twelve updates; the largest difference seen is
-# 1.2e-7, in weights of 0.02 to 1. A lost gradient changes weights by the learning rate, 1e-3.
+# Sums over ranks and micro-batches run in another order, in float32, over twelve updates. The largest difference seen is
+# 1.2e-7, in weights of 0.02 to 1; a lost gradient changes weights by the learning rate, 1e-3.
 WEIGHTS = {"rtol": 0.0, "atol": 5e-6}
 LOSSES = 1e-4
 # Dropout is drawn by micro-batch, and other numbers of processes cut other micro-batches.
