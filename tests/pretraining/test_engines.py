@@ -6,7 +6,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-# Sums over ranks and micro-batches run in another order, in float32, over twelve updates. The largest difference seen is
+# Sums over ranks and micro-batches run in another order, in float32, over twelve updates. The largest difference is
 # 1.2e-7, in weights of 0.02 to 1; a lost gradient changes weights by the learning rate, 1e-3.
 WEIGHTS = {"rtol": 0.0, "atol": 5e-6}
 LOSSES = 1e-4
