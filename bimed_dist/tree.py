@@ -40,7 +40,7 @@ def read_tree(path: Path) -> dict[str, Any]:
         tree = yaml.load(path.read_text(encoding="utf-8"), Loader=_Loader)
     except UnicodeDecodeError as error:
         raise ConfigError(f"{path} is not UTF-8 at byte {error.start}; save it as UTF-8") from None
-    except yaml.YAMLError as error:
+    except (yaml.YAMLError, ValueError) as error:
         raise ConfigError(f"{path} is not YAML: {error}") from None
     except ConfigError as error:
         raise ConfigError(f"{path}, {error}") from None
@@ -56,7 +56,7 @@ def set_value(tree: dict[str, Any], override: str) -> None:
         raise ConfigError(f"--set {override}: write it as place.of.setting=value")
     try:
         value = yaml.load(text, Loader=_Loader)
-    except (yaml.YAMLError, ConfigError) as error:
+    except (yaml.YAMLError, ValueError, ConfigError) as error:
         raise ConfigError(f"--set {dotted}: {text} is not a YAML value: {error}") from None
     *parents, last = dotted.split(".")
     node: Any = tree

@@ -42,6 +42,9 @@ def stage_command(function: Callable[..., None]) -> Callable[..., None]:
         except BimedError as error:
             click.echo(f"error: {error}", err=True)
             sys.exit(error.exit_code)
+        except OSError as error:
+            click.echo(f"error: {error}; check that the folder exists, is writable and has room", err=True)
+            sys.exit(BimedError.exit_code)
 
     return click.command(help=function.__doc__)(command)
 

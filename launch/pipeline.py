@@ -1,5 +1,6 @@
 import json
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -49,29 +50,53 @@ def main(context, recipe, work, dry_run):
 
 def pretrain(recipe, name, work, params):
     """Check here, so that mistakes are found before processes are started; then train in processes of its own."""
-    done = pretraining.check(recipe, name, work, resume="auto")
+    config = accelerate_config(recipe, name)
+    processes = yaml.safe_load(config.read_text(encoding="utf-8"))["num_processes"] if config else 1
+    done = pretraining.check(recipe, name, work, "auto", processes)
     if done is not None:
         return done
     program = [str(REPOSITORY / "launch" / "pretrain.py"), str(params["recipe_path"].absolute()), "--work", str(work)]
     program += ["--name", name, "--resume", "auto", *(part for o in params["overrides"] for part in ("--set", o))]
-    config = recipe.pretraining[name].accelerate_config
-    launcher, threads = [sys.executable], {}
+    launcher, environment = [sys.executable], dict(os.environ)
     if config is not None:
-        path = REPOSITORY / "ds_configs" / "accelerate" / config
-        if not path.is_file():
-            raise ConfigError(f"pretraining.{name}.accelerate_config: there is no {path}")
-        processes = yaml.safe_load(path.read_text(encoding="utf-8"))["num_processes"]
-        if "OMP_NUM_THREADS" not in os.environ:  # torchrun's own choice is one thread a process
-            threads = {"OMP_NUM_THREADS": str(max(1, (os.cpu_count() or 1) // processes))}
-        launcher += ["-m", "accelerate.commands.launch", "--config_file", str(path), "--main_process_port", "0"]
-    # Its summary line would repeat the one printed here, and DeepSpeed prints to standard output too.
-    result = subprocess.run(
-        [*launcher, *program], cwd=REPOSITORY, env={**os.environ, **threads}, stdout=subprocess.DEVNULL
-    )
-    if result.returncode:
-        raise BimedError(f"pre-training {name} ended with exit code {result.returncode}; the reason is above")
+        launcher += ["-m", "accelerate.commands.launch", "--config_file", str(config), "--main_process_port", "0"]
+        # torchrun's own choice is one thread a process.
+        environment.setdefault("OMP_NUM_THREADS", str(max(1, (os.cpu_count() or 1) // processes)))
+        if config.name.startswith("cpu"):
+            environment["CUDA_VISIBLE_DEVICES"] = ""
+    code = run_and_wait([*launcher, *program], environment)
+    if code:
+        error = BimedError(f"pre-training {name} ended with exit code {code}; the reason is above")
+        error.exit_code = code
+        raise error
     folder = pretraining.folder_of(name, work)
     return Outcome(folder, read_manifest(folder), was_done=False)
+
+
+def accelerate_config(recipe, name):
+    """The file that the run is launched with, or None for one process."""
+    config = recipe.pretraining[name].accelerate_config
+    if config is None:
+        return None
+    path = REPOSITORY / "ds_configs" / "accelerate" / config
+    if not path.is_file():
+        raise ConfigError(f"pretraining.{name}.accelerate_config: there is no {path}")
+    return path
+
+
+def run_and_wait(command, environment):
+    """Run a program to its end and give its exit code; it gets our signals and the time to save."""
+    # Its summary line would repeat the one printed here, and DeepSpeed prints to standard output too.
+    process = subprocess.Popen(command, cwd=REPOSITORY, env=environment, stdout=subprocess.DEVNULL)
+    before = {
+        signal.SIGTERM: signal.signal(signal.SIGTERM, lambda number, _: process.send_signal(number)),
+        signal.SIGINT: signal.signal(signal.SIGINT, signal.SIG_IGN),  # the terminal has sent it to the program too
+    }
+    try:
+        return process.wait()
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 if __name__ == "__main__":

@@ -25,9 +25,15 @@ class Foundation:
 
 def load_tokenizer(location: str) -> PreTrainedTokenizerBase:
     try:
-        return AutoTokenizer.from_pretrained(location)
+        tokenizer = AutoTokenizer.from_pretrained(location)
     except (OSError, ValueError) as error:
         raise ConfigError(f"no tokenizer can be loaded from {location}: {_first_line(error)}") from None
+    ids = tokenizer.get_vocab().values()
+    if sorted(ids) != list(range(len(ids))):
+        raise ConfigError(
+            f"{location}: the vocabulary has repeated lines or gaps, so its ids are not 0 to {len(ids) - 1}"
+        )
+    return tokenizer
 
 
 def load_foundation(location: str, seed: int) -> Foundation:

@@ -42,15 +42,16 @@ def commit(
     """
     final = parent / f"step-{step:08d}"
     partial = parent / f"{final.name}.partial"
-    if ranks.rank == 0:
-        shutil.rmtree(partial, ignore_errors=True)
-        partial.mkdir(parents=True)
-    ranks.gather(None)  # nobody writes before the folder is empty
+    _together(ranks, lambda: _empty(partial) if ranks.rank == 0 else None)  # nobody writes before the folder is empty
     shares = _together(ranks, lambda: _write_share(partial, write))
     _together(ranks, lambda: _publish(partial, final, shares, record, ranks) if ranks.rank == 0 else None)
-    if ranks.rank == 0:
-        rotate(parent, keep)
+    _together(ranks, lambda: rotate(parent, step, keep) if ranks.rank == 0 else None)
     return final
+
+
+def _empty(folder: Path) -> None:
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
 
 
 def _together(ranks: Ranks, action: Callable[[], Any]) -> list[Any]:
@@ -95,21 +96,34 @@ def sync(path: Path) -> None:
         os.close(descriptor)
 
 
-def rotate(parent: Path, keep: int) -> None:
-    """Remove all but the newest `keep` committed checkpoints, and what unfinished saves left."""
-    for folder in list(_committed(parent))[keep:]:
+def rotate(parent: Path, step: int, keep: int) -> None:
+    """Remove all but the newest `keep` checkpoints up to `step`, and what unfinished saves left.
+
+    Later ones were damaged, or this run would have continued from them; they go first.
+    """
+    folders = list(_committed(parent))
+    later = [folder for folder in folders if _step(folder) > step]
+    for folder in later + folders[len(later) + keep :]:
         shutil.rmtree(folder)
     for left in parent.glob("*.partial"):
         shutil.rmtree(left)
 
 
 def newest(parent: Path) -> tuple[Path, dict[str, Any]] | None:
-    """The newest checkpoint whose files match its manifest, with its record; damaged ones are named and passed over."""
+    """The newest checkpoint whose files match its manifest, with its record; damaged ones are named and passed over.
+
+    None where nothing was ever saved. Raises CheckpointError where all that was saved is damaged: starting anew would
+    throw away what may still be mended.
+    """
+    damaged = 0
     for folder in _committed(parent):
         try:
             return folder, verify(folder)
         except CheckpointError as error:
             _log.warning("%s; falling back to the checkpoint before", error)
+            damaged += 1
+    if damaged:
+        raise CheckpointError(f"none of the {damaged} checkpoint(s) in {parent} is whole; move them away to start anew")
     return None
 
 
@@ -118,13 +132,24 @@ def verify(folder: Path) -> dict[str, Any]:
     try:
         record = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
         files = record["files"]
-    except (OSError, ValueError, KeyError):
+        whole = record["step"] == _step(folder)
+    except (OSError, ValueError, KeyError, TypeError):
         raise CheckpointError(f"{folder} has no readable {MANIFEST}") from None
+    if not whole:
+        raise CheckpointError(f"{folder / MANIFEST} is of another step")
     for name, expected in files.items():
         path = folder / name
-        if not path.is_file() or path.stat().st_size != expected["bytes"] or file_sha256(path) != expected["sha256"]:
+        try:
+            matches = path.stat().st_size == expected["bytes"] and file_sha256(path) == expected["sha256"]
+        except OSError:
+            matches = False
+        if not matches:
             raise CheckpointError(f"{path} is missing or does not match {MANIFEST}")
     return record
+
+
+def _step(folder: Path) -> int:
+    return int(folder.name.removeprefix("step-"))
 
 
 def _committed(parent: Path) -> Iterator[Path]:

@@ -37,6 +37,11 @@ def read_zero_file(path: Path) -> dict[str, Any]:
     if foreign:
         raise ConfigError(f"{path} sets {', '.join(foreign)}; the recipe owns these, so remove them from the file")
     zero = found.get("zero_optimization", {})
+    if zero.get("stage") not in (1, 2, 3):
+        raise ConfigError(f"{path}: zero_optimization.stage must be 1, 2 or 3; without ZeRO launch with plain DDP")
+    automatic = sorted(key for key, value in zero.items() if value == "auto")
+    if automatic:
+        raise ConfigError(f"{path}: {', '.join(automatic)} can't be auto; give numbers")
     for key in ("contiguous_gradients", "reduce_scatter"):
         # With both false ZeRO-1/2 leaves out gradient buckets on CPU (DeepSpeed pull request 8382).
         if zero.get(key) is False:
@@ -53,8 +58,11 @@ def resolve(zero: dict[str, Any], settings: PretrainingSettings, world_size: int
             f"{per_rank} rows per process can't be cut into {steps} equal micro-batches; choose micro_batch so that it "
             f"divides global_batch / processes = {per_rank}"
         )
+    # Without it the whole weights of ZeRO-3 could not be exported at the end.
+    whole = {"stage3_gather_16bit_weights_on_model_save": True} if zero["zero_optimization"]["stage"] == 3 else {}
     return {
         **zero,
+        "zero_optimization": {**zero["zero_optimization"], **whole},
         "train_batch_size": settings.global_batch,
         "train_micro_batch_size_per_gpu": per_rank // steps,
         "gradient_accumulation_steps": steps,

@@ -20,7 +20,7 @@ from torch import Tensor, nn
 from transformers.integrations.deepspeed import unset_hf_deepspeed_config
 
 from bimed_dist.config import PretrainingSettings
-from bimed_dist.errors import BimedError, CheckpointError, NonFiniteError
+from bimed_dist.errors import BimedError, CheckpointError, ConfigError, NonFiniteError
 from bimed_dist.pretraining import deepspeed_config
 
 _ENGINE_TAG = "engine"
@@ -42,6 +42,12 @@ class Engine:
         zero_file = deepspeed_config.requested_file()
         launched = "RANK" in os.environ
         cuda = torch.cuda.is_available()
+        local = int(os.environ.get("LOCAL_WORLD_SIZE", "1"))
+        if cuda and local > torch.cuda.device_count():
+            raise ConfigError(
+                f"{local} processes were started for {torch.cuda.device_count()} GPU(s); lower num_processes, or hide "
+                "the GPUs with CUDA_VISIBLE_DEVICES= to train on CPUs"
+            )
         plugin = None
         if zero_file is not None:
             # DeepSpeed compiles its shared-memory operator with the ninja of this environment, activated or not.
@@ -122,7 +128,7 @@ class Engine:
 
     def sums(self, values: Tensor) -> Tensor:
         """Element-wise sum over ranks, float64 on the host."""
-        total = values.to(torch.float64)
+        total = values.to(self.device, torch.float64)
         if self.world_size > 1:
             dist.all_reduce(total)
         return total.cpu()
@@ -154,13 +160,20 @@ class Engine:
         The files are pickle: training state is trusted, never exchanged.
         """
         if self.is_deepspeed:
-            self._model.save_checkpoint(str(folder), tag=_ENGINE_TAG)
+            try:
+                self._model.save_checkpoint(str(folder), tag=_ENGINE_TAG)
+            except (OSError, RuntimeError) as error:  # torch.save says RuntimeError on a full disk
+                dist.barrier()  # the others wait in the barrier that ends save_checkpoint
+                raise OSError(str(error)) from error
             written = [path for path in (folder / _ENGINE_TAG).iterdir() if _writer(path.name) == self.rank]
             return written + ([folder / "latest"] if self.rank == 0 else [])
         if self.rank > 0:
             return []
         path = folder / "state.pt"
-        torch.save({"model": self._module.state_dict(), "optimizer": self._optimizer.state_dict()}, path)
+        try:
+            torch.save({"model": self._module.state_dict(), "optimizer": self._optimizer.state_dict()}, path)
+        except RuntimeError as error:
+            raise OSError(str(error)) from error
         return [path]
 
     def load(self, folder: Path) -> None:

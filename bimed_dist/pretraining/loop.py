@@ -51,17 +51,16 @@ class Trainer:
 
     def train(self, first_step: int) -> None:
         """Updates first_step to settings.steps."""
-        settings, since = self.settings, _Window()
+        settings = self.settings
         if first_step == 0:
             self.validate(0)
         self.module.train()
         with _stop_requests() as stop:
             for step in range(first_step, settings.steps):
                 metrics, stop_now = self.step(step, stop)
-                since.add(metrics)
                 done = step + 1
                 if done % settings.log_every == 0 or done == settings.steps:
-                    self._log(done, since.close())
+                    self._log(done, metrics)
                 if done % settings.validate_every == 0 or done == settings.steps:
                     self.validate(done)
                 if done % settings.checkpoint_every == 0 or done == settings.steps or stop_now:
@@ -71,6 +70,7 @@ class Trainer:
 
     def step(self, step: int, stop: list[bool]) -> tuple[dict[str, float], bool]:
         """One update; its metrics over the global batch, and whether any rank was asked to stop."""
+        start = time.monotonic()
         engine, settings = self.engine, self.settings
         batches = self.stream.step_batches(step, rank=engine.rank, world_size=engine.world_size)
         masked = int(engine.sums(torch.tensor([sum(len(b.mlm_labels) for b in batches)]))[0])
@@ -100,7 +100,7 @@ class Trainer:
             "nsp_accuracy": nsp_right / settings.global_batch,
             "learning_rate": rate,
             "grad_norm": norm,
-            "tokens": tokens,
+            "tokens_per_second": tokens / (time.monotonic() - start),
         }
         return metrics, stops > 0
 
@@ -151,26 +151,6 @@ class Trainer:
             loss = metrics["mlm_loss"] + metrics["nsp_loss"]
             self.record.write({"kind": "train", "step": step, "rows_seen": rows, "loss": loss, **metrics})
             self.record.advance(step, loss, metrics["tokens_per_second"])
-
-
-class _Window:
-    """Averages of the steps between two log lines."""
-
-    def __init__(self) -> None:
-        self._steps: list[dict[str, float]] = []
-        self._start = time.monotonic()
-
-    def add(self, metrics: dict[str, float]) -> None:
-        self._steps.append(metrics)
-
-    def close(self) -> dict[str, float]:
-        seconds = time.monotonic() - self._start
-        names = [name for name in self._steps[0] if name != "tokens"]
-        means = {name: sum(step[name] for step in self._steps) / len(self._steps) for name in names}
-        means["learning_rate"] = self._steps[-1]["learning_rate"]
-        means["tokens_per_second"] = sum(step["tokens"] for step in self._steps) / seconds
-        self.__init__()
-        return means
 
 
 def _averages(sums: Tensor) -> dict[str, float]:

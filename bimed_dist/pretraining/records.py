@@ -22,7 +22,9 @@ class RunRecord:
         keep = [m for m in read_metrics(self._path) if m["step"] <= first_step]
         if first_step == 0:
             keep = []
-        self._path.write_text("".join(json.dumps(m) + "\n" for m in keep), encoding="utf-8")
+        rewritten = self._path.with_name(METRICS_NAME + ".partial")
+        rewritten.write_text("".join(json.dumps(m) + "\n" for m in keep), encoding="utf-8")
+        rewritten.replace(self._path)
         self._board = SummaryWriter(str(folder / "tensorboard"), purge_step=first_step + 1)
         self._label, self._steps, self._first_step = label, steps, first_step
         self._start = self._logged = time.monotonic()

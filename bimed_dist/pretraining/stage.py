@@ -17,7 +17,7 @@ from bimed_dist.model import attention
 from bimed_dist.model.export import export, pad_vocabulary
 from bimed_dist.model.foundation import load_prepared, load_tokenizer
 from bimed_dist.model.packed import PackedPretraining
-from bimed_dist.pretraining import checkpoints, schedule
+from bimed_dist.pretraining import checkpoints, deepspeed_config, schedule
 from bimed_dist.pretraining.card import model_card
 from bimed_dist.pretraining.distributed import Engine
 from bimed_dist.pretraining.loop import Trainer
@@ -33,10 +33,10 @@ def folder_of(name: str, work: Path) -> Path:
     return work / "pretraining" / name
 
 
-def check(recipe: Recipe, name: str, work: Path, resume: str) -> Outcome | None:
+def check(recipe: Recipe, name: str, work: Path, resume: str, processes: int) -> Outcome | None:
     """Everything that can be wrong before a process is started; the outcome if the run was finished before.
 
-    Raises ConfigError, DataError or CheckpointError.
+    Also makes the plans of the first epoch, so that ranks only map their files. Raises ConfigError or DataError.
     """
     settings, folder = recipe.pretraining[name], folder_of(name, work)
     done = manifest.finished(folder, _settings(recipe, name), _inputs(settings, work, manifest.verified))
@@ -58,9 +58,11 @@ def check(recipe: Recipe, name: str, work: Path, resume: str) -> Outcome | None:
         raise ConfigError(
             f"max_length={settings.max_length} is above the {positions} positions of model/{settings.model}"
         )
-    # Both plans are made here once; ranks then only map the files.
+    deepspeed_config.rows_per_rank(settings, processes)
     RowStream(ShardSet.open(shard_folder, "train"), settings, seed=recipe.seed)
-    validation_batches(ShardSet.open(shard_folder, "held_out"), settings, seed=recipe.seed, rank=0, world_size=1)
+    held_out = ShardSet.open(shard_folder, "held_out")
+    validation_batches(held_out, settings, seed=recipe.seed, rank=0, world_size=processes)
+    manifest.read_manifest(work / "corpus" / recipe.shards[settings.shards].corpus)  # the model card will need it
     return None
 
 
@@ -68,10 +70,11 @@ def run(recipe: Recipe, name: str, work: Path, resume: str = "never") -> Outcome
     """Train `pretraining.NAME`, or continue it; every process of the job calls this."""
     start = time.monotonic()
     settings, folder = recipe.pretraining[name], folder_of(name, work)
-    done = check(recipe, name, work, resume)
-    if done is not None:
-        return done
     engine = Engine(settings)
+    done = engine.on_main(lambda: check(recipe, name, work, resume, engine.world_size))
+    if done is not None:
+        engine.close()
+        return done
     begun = {"settings": _settings(recipe, name), "inputs": _inputs(settings, work, manifest.read_manifest)}
     engine.on_main(lambda: manifest.begin(folder, **begun))
     run_digest = manifest.digest_of(begun)

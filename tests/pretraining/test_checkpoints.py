@@ -85,5 +85,28 @@ def test_a_rank_that_cannot_write_stops_all_and_older_checkpoints_stay(tmp_path)
     assert checkpoints.newest(tmp_path)[0].name == "step-00000005"
 
 
+def test_checkpoints_after_the_one_continued_from_go_and_the_new_one_stays(tmp_path):
+    for step in (5, 10, 15):
+        commit(tmp_path, step, keep=3)
+    for step in (10, 15):
+        (tmp_path / f"step-{step:08d}" / "b.bin").unlink()
+    assert checkpoints.newest(tmp_path)[0].name == "step-00000005"
+    commit(tmp_path, 8, keep=2)
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["step-00000005", "step-00000008"]
+
+
+def test_a_run_whose_checkpoints_are_all_damaged_is_not_started_anew(tmp_path):
+    commit(tmp_path, 5)
+    (tmp_path / "step-00000005" / "b.bin").unlink()
+    with pytest.raises(CheckpointError, match="none of the 1"):
+        checkpoints.newest(tmp_path)
+
+
+def test_a_checkpoint_renamed_to_another_step_is_not_believed(tmp_path):
+    commit(tmp_path, 5)
+    commit(tmp_path, 7).rename(tmp_path / "step-00000009")
+    assert checkpoints.newest(tmp_path)[0].name == "step-00000005"
+
+
 def test_without_checkpoints_nothing_is_found(tmp_path):
     assert checkpoints.newest(tmp_path / "absent") is None

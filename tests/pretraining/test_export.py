@@ -1,6 +1,7 @@
 """What a run leaves behind: a Hugging Face folder that gives what the trained model gave."""
 
 import json
+import shutil
 
 import pytest
 import torch
@@ -54,6 +55,16 @@ def test_an_exported_model_is_safetensors_with_all_heads_and_a_card_without_gaps
     counts = json.loads((trained.folder() / "manifest.json").read_text(encoding="utf-8"))["counts"]
     assert f"MLM loss {counts['held_out']['mlm_loss']:.3f}" in card
     assert "None" not in card and "{" not in card
+
+
+def test_a_run_killed_after_its_last_checkpoint_is_finished_with_the_same_bytes(trained):
+    folder = trained.folder()
+    before = {p.name: p.read_bytes() for p in (*(folder / "export").iterdir(), folder / "metrics.jsonl")}
+    (folder / "manifest.json").unlink()
+    shutil.rmtree(folder / "export")
+    result = trained.run("--resume", "auto")
+    assert result.returncode == 0, result.stderr
+    assert {p.name: p.read_bytes() for p in (*(folder / "export").iterdir(), folder / "metrics.jsonl")} == before
 
 
 def test_a_finished_run_does_nothing_and_says_so(trained):

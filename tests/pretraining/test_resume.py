@@ -7,7 +7,10 @@ import time
 import psutil
 import pytest
 
-LONG = ("--set", "pretraining.run.steps=60", "--set", "pretraining.run.checkpoint_every=5")
+LONG = (
+    "--set", "pretraining.run.steps=60", "--set", "pretraining.run.checkpoint_every=5",
+    "--set", "pretraining.run.log_every=3",
+)  # fmt: skip
 TIMED = "tokens_per_second"
 
 
