@@ -23,7 +23,6 @@ from bimed_dist.corpus.problems import Problems
 _BLANK_LINE = re.compile(r"\n\s*\n")
 # A line that starts with a list mark is an item of its own, even where other line breaks only wrap the text.
 _WRAP = re.compile(r"\n(?!\s*(?:(?:[-*•·▪○●■▶※]|[(#]?\d{1,2}[.)]|#\d{1,2})\s|[①-⑳]))")
-_LONGEST_NAME = 40
 
 Row = tuple[str, Mapping[str, Any]]
 """Place (`file:line`) and fields."""
@@ -129,7 +128,11 @@ def _table_rows(source: TableSource, file: SourceFile, problems: Problems) -> It
     needed = [*source.text, *([source.id] if source.id else [])]
     missing = [column for column in dict.fromkeys(needed) if header.count(column) != 1]
     if missing:
-        problems.add(f"{file.name}: needs each of the columns {missing} once, its header line has {_names(header)}")
+        # Without a header the first line is somebody's text: it is counted, never shown.
+        problems.add(
+            f"{file.name}: needs each of the columns {missing} once; its first line has {len(header)} cells, is the "
+            "header missing? Write a first line that names the columns, or correct the names in the recipe"
+        )
         return
     for number, cells in rows:
         if len(cells) == len(header):
@@ -193,17 +196,10 @@ def _texts(
 ) -> list[str]:
     missing = [name for name in source.text if name not in fields]
     if missing:
-        problems.add(f"{place}: has no field {missing}, only {_names(list(fields))}")
+        problems.add(f"{place}: has no field {missing} among its {len(fields)} fields; correct the names in the recipe")
         return []
     wrong = {name: type(fields[name]).__name__ for name in source.text if not isinstance(fields[name], str)}
     if wrong:
         problems.add(f"{place}: text is needed in {wrong}; where there is none, write an empty text")
         return []
     return [fields[name] for name in source.text]
-
-
-def _names(columns: list[str]) -> str:
-    """Names for an error message; without a header line they would be text of the first row, which is never shown."""
-    if any(len(column) > _LONGEST_NAME for column in columns):
-        return f"{len(columns)} fields that are too long to be names; is the header line missing?"
-    return str(columns)

@@ -132,7 +132,10 @@ def fine_tune(
     seed: int,
     batch: int,
 ) -> PreTrainedModel:
-    """The encoder in `location` trained on `rows`. Raises NonFiniteError before updating from a loss that is none."""
+    """The encoder in `location` trained on `rows`.
+
+    Raises NonFiniteError before an update from a loss or gradient that is not finite.
+    """
     seed_torch(seed)
     model = load_classifier(location, kind, labels).to(device()).train()
     optimizer = _optimizer(model)
@@ -144,7 +147,9 @@ def fine_tune(
         loss = _backward(model, kind, [rows[i] for i in numbers], pad_id, pass_pieces())
         if not math.isfinite(loss):
             raise NonFiniteError(f"the loss is not finite at update {step + 1}; try a smaller learning rate")
-        torch.nn.utils.clip_grad_norm_(model.parameters(), PROTOCOL["clip_norm"])
+        # Clipping by an infinite norm would make every gradient 0, and the head would be scored as it was drawn.
+        if not torch.nn.utils.clip_grad_norm_(model.parameters(), PROTOCOL["clip_norm"]).isfinite():
+            raise NonFiniteError(f"the gradient is not finite at update {step + 1}; try a smaller learning rate")
         for group in optimizer.param_groups:
             group["lr"] = learning_rate(step, len(batches), peak)
         optimizer.step()
@@ -173,16 +178,26 @@ def seed_torch(seed: int) -> None:
         torch.use_deterministic_algorithms(True, warn_only=True)
 
 
+def finite(logits: torch.Tensor) -> torch.Tensor:
+    """The same logits. Raises NonFiniteError: a NaN would be scored as an answer, by argmax and by thresholds."""
+    if not logits.isfinite().all():
+        raise NonFiniteError("the model's outputs are not finite; its weights are damaged or its training diverged")
+    return logits
+
+
 @torch.inference_mode()
 def predict(
     model: PreTrainedModel, kind: Kind, rows: Sequence[Row], units: Sequence[int], pad_id: int
 ) -> list[np.ndarray]:
-    """One array of numbers per row, in the rows' order, as `metrics` takes it. `units` are the items' lengths (ner)."""
+    """One array of numbers per row, in the rows' order, as `metrics` takes it. `units` are the items' lengths (ner).
+
+    Raises NonFiniteError for outputs that are not finite.
+    """
     predicted: list[np.ndarray] = [np.empty(0)] * len(rows)
     for numbers in passes(row_lengths(rows), pass_pieces()):
         with autocast():
             logits = model(**padded([rows[i] for i in numbers], pad_id)).logits
-        logits = logits.float().cpu()
+        logits = finite(logits.float().cpu())
         values = (logits.argmax(-1) if kind == "ner" else logits * 5 if kind == "sts" else logits.sigmoid()).numpy()
         for i, value in zip(numbers, values, strict=True):
             row = rows[i]

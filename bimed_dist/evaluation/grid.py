@@ -17,7 +17,7 @@ import numpy as np
 from tqdm import tqdm
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
-from bimed_dist.errors import BimedError
+from bimed_dist.errors import BimedError, DataError
 from bimed_dist.evaluation import cells, finetuning, intrinsic, metrics
 from bimed_dist.evaluation.encoding import Encoded, encode, tokenizer_key
 from bimed_dist.evaluation.models import load_classifier, load_head_model, one_line
@@ -131,7 +131,12 @@ def fine_tuned(pair: Pair, progress: tqdm) -> Measured:
     write_choice(pair, means, chosen)
     measured.chosen = chosen
     opened = pair.prepared.sealed.open(pair.folder / "choice.json", pair.choice_key())
-    encoded = {split: pair.encode(examples) for split, examples in opened.items()}
+    try:
+        encoded = {split: pair.encode(examples) for split, examples in opened.items()}
+    except CELL_ERRORS as error:
+        measured.fail(pair, "test", one_line(error))
+        progress.update(len(pair.seeds))
+        return measured
     for split, rows in encoded.items():
         measured.splits[split] = SplitResult()
         measured.notes += _row_notes(pair, split, rows)
@@ -312,16 +317,22 @@ def _intrinsic_prediction(pair: Pair, model: PreTrainedModel, seed: int) -> list
 
 
 def by_language(pair: Pair, whole: SplitResult) -> dict[str, SplitResult]:
-    """The same items for each language, where there is more than one: forgetting shows in the foundation's language."""
+    """The same items for each language, where there is more than one: forgetting shows in the foundation's language.
+
+    A language in which nothing could be asked has no score.
+    """
     slices: dict[str, SplitResult] = {}
     languages = sorted(set(whole.languages))
     for language in languages if len(languages) > 1 else ():
         at = [i for i, found in enumerate(whole.languages) if found == language]
         part = SplitResult(languages=(language,) * len(at))
-        for seed in whole.scores:
-            part.gold[seed] = [whole.gold[seed][i] for i in at]
-            part.predicted[seed] = [whole.predicted[seed][i] for i in at]
-            part.scores[seed] = _scores(pair, part.gold[seed], part.predicted[seed])
+        try:
+            for seed in whole.scores:
+                part.gold[seed] = [whole.gold[seed][i] for i in at]
+                part.predicted[seed] = [whole.predicted[seed][i] for i in at]
+                part.scores[seed] = _scores(pair, part.gold[seed], part.predicted[seed])
+        except DataError:
+            continue
         slices[language] = part
     return slices
 

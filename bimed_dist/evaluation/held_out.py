@@ -1,7 +1,7 @@
 """Rows of the intrinsic tasks from `held_out.jsonl` of a corpus folder."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from bimed_dist.errors import DataError
 from bimed_dist.evaluation.reading import text_lines
@@ -68,3 +68,21 @@ def successors(origin: Origin) -> Splits:
         for i in range(0, len(texts) - 1, 2):
             examples.append(Example(f"{place} sentence {i + 1}", (texts[i], texts[i + 1]), None, language))
     return Splits({"test": tuple(examples)})
+
+
+def document_of(successor: Example) -> str:
+    """Place of the document that a pair of sentences is from."""
+    return successor.id.rpartition(" sentence ")[0]
+
+
+def with_partners(examples: Sequence[Example]) -> tuple[tuple[Example, ...], tuple[str, ...]]:
+    """(pairs of sentences whose language has another document to take a random sentence from, a note for the rest)."""
+    found: dict[str, set[str]] = {}
+    for example in examples:
+        found.setdefault(example.language, set()).add(document_of(example))
+    alone = sorted(language for language, of_language in found.items() if len(of_language) < 2)
+    kept = tuple(example for example in examples if example.language not in alone)
+    if not alone:
+        return kept, ()
+    left_out = f"{len(examples) - len(kept)} pairs left out: a single held-out document in {', '.join(alone)}"
+    return kept, (left_out,)

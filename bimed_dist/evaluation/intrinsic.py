@@ -19,7 +19,8 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from bimed_dist.errors import DataError
 from bimed_dist.evaluation.encoding import Row
-from bimed_dist.evaluation.finetuning import autocast, padded, pass_pieces, passes, row_lengths
+from bimed_dist.evaluation.finetuning import autocast, finite, padded, pass_pieces, passes, row_lengths
+from bimed_dist.evaluation.held_out import document_of
 from bimed_dist.evaluation.task import Example
 
 MASK_RATE = 0.15
@@ -56,7 +57,7 @@ def masked_word_sums(
 ) -> list[np.ndarray]:
     """`metrics.MLM_SUMS` of every window. Words cut off at `limit` pieces are not asked for.
 
-    Raises DataError where the tokenizer has no mask.
+    Raises DataError where the tokenizer has no mask, NonFiniteError for outputs that are not finite.
     """
     if tokenizer.mask_token_id is None:
         raise DataError("the tokenizer has no mask token")
@@ -96,7 +97,7 @@ def _piece_scores(
         logits = model(**padded([item.row for item in batch], tokenizer.pad_token_id)).logits
     scores = []
     for item, row in zip(batch, logits, strict=True):
-        asked = row[torch.from_numpy(item.at).to(row.device)].float().cpu()
+        asked = finite(row[torch.from_numpy(item.at).to(row.device)].float().cpu())
         ids = torch.from_numpy(item.ids)
         nats = functional.cross_entropy(asked, ids, reduction="none").numpy().astype(np.float64)
         right = (asked.argmax(-1) == ids).numpy() & (item.ids != tokenizer.unk_token_id)
@@ -128,7 +129,7 @@ def sentence_pairs(examples: Sequence[Example], seed: int) -> tuple[list[tuple[s
     Partners are drawn from the same language, as the model could tell the language otherwise.
     """
     rng = np.random.default_rng(seed)
-    document = [example.id.rpartition(" sentence ")[0] for example in examples]
+    document = [document_of(example) for example in examples]
     of_language: dict[str, list[int]] = {}
     for i, example in enumerate(examples):
         of_language.setdefault(example.language, []).append(i)
@@ -151,7 +152,10 @@ def sentence_pairs(examples: Sequence[Example], seed: int) -> tuple[list[tuple[s
 def next_probabilities(
     model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, pairs: Sequence[tuple[str, str]], limit: int
 ) -> np.ndarray:
-    """(pairs,) probability of IsNext, which BERT has at index 0."""
+    """(pairs,) probability of IsNext, which BERT has at index 0.
+
+    Raises NonFiniteError for outputs that are not finite.
+    """
     found = tokenizer(list(pairs), truncation=True, max_length=limit, padding=False)
     types = found.get("token_type_ids", [None] * len(pairs))
     rows = [
@@ -162,5 +166,5 @@ def next_probabilities(
     for numbers in passes(row_lengths(rows), pass_pieces()):
         with autocast():
             logits = model(**padded([rows[i] for i in numbers], tokenizer.pad_token_id)).logits
-        probabilities[numbers] = logits.float().softmax(-1)[:, 0].cpu().numpy()
+        probabilities[numbers] = finite(logits.float().cpu()).softmax(-1)[:, 0].numpy()
     return probabilities

@@ -5,7 +5,6 @@ from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 
 import torch
-from safetensors import SafetensorError
 from transformers import (
     AutoConfig,
     AutoModel,
@@ -25,8 +24,6 @@ from bimed_dist.quiet import quietly
 
 logger = logging.getLogger(__name__)
 T = TypeVar("T")
-# from_pretrained has no family of errors of its own; these are what damaged and foreign folders raise.
-_LOADING = (OSError, ValueError, RuntimeError, ImportError, KeyError, TypeError, AttributeError, SafetensorError)
 _HEADS = {"mlm": AutoModelForMaskedLM, "nsp": AutoModelForNextSentencePrediction}
 
 
@@ -40,7 +37,8 @@ def _loaded(what: str, location: str, load: Callable[[], T]) -> T:
     try:
         with quietly():
             return load()
-    except _LOADING as error:
+    # from_pretrained has no family of errors of its own, and tokenizers raises Exception itself for a damaged file.
+    except Exception as error:
         raise DataError(f"{location}: the {what} can't be loaded ({one_line(error)})") from error
 
 
@@ -72,11 +70,13 @@ def parameter_count(config: Any) -> int:
 
 
 def check_vocabulary(location: str, config: Any, tokenizer: PreTrainedTokenizerBase) -> None:
-    """DataError where the tokenizer gives ids that the model has no row for."""
-    if len(tokenizer) > config.vocab_size:
+    """DataError where the tokenizer gives ids that the model has no row for, or the model has no rows at all."""
+    rows = getattr(config, "vocab_size", None)
+    if rows is None:
+        raise DataError(f"{location}: config.json has no vocab_size; only text encoders can be evaluated")
+    if len(tokenizer) > rows:
         raise DataError(
-            f"{location}: the tokenizer has {len(tokenizer)} pieces but the model {config.vocab_size} rows; "
-            "they are not a pair"
+            f"{location}: the tokenizer has {len(tokenizer)} pieces but the model {rows} rows; they are not a pair"
         )
 
 

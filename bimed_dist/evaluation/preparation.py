@@ -6,8 +6,9 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from bimed_dist.config import Recipe, TaskSettings
+from bimed_dist.config import EvaluationSettings, Recipe, TaskSettings
 from bimed_dist.errors import ConfigError, DataError
+from bimed_dist.evaluation.held_out import with_partners
 from bimed_dist.evaluation.splitting import limited, without_leaks
 from bimed_dist.evaluation.task import FINE_TUNED, Example, Origin, Splits, Task
 from bimed_dist.evaluation.tasks import TASKS
@@ -99,6 +100,16 @@ def task_folder(settings: TaskSettings, recipe: Recipe, work: Path) -> Path | No
     return None if settings.path is None else data_path(recipe, settings.path)
 
 
+def task_grid(settings: EvaluationSettings, prepared: Prepared) -> dict[str, list[float] | list[int]] | None:
+    """Candidates of a task, `learning_rates` and `epochs`: its own before the evaluation's; none if untrained."""
+    if prepared.task.kind not in FINE_TUNED:
+        return None
+    return {
+        "learning_rates": list(prepared.settings.learning_rates or settings.learning_rates),
+        "epochs": list(prepared.settings.epochs or settings.epochs),
+    }
+
+
 def _prepare(name: str, settings: TaskSettings, recipe: Recipe, work: Path, problems: list[str]) -> Prepared:
     task = TASKS[settings.task]
     folder = task_folder(settings, recipe, work)
@@ -121,6 +132,10 @@ def _cleaned(
 ) -> tuple[Prepared, dict[str, tuple[Example, ...]]]:
     cleaned = without_leaks(task.kind, splits.parts)
     parts = {split: limited(task.kind, part, settings.rows.get(split)) for split, part in cleaned.parts.items()}
+    notes = splits.notes
+    if task.kind == "nsp":
+        parts["test"], left_out = with_partners(parts["test"])
+        notes += left_out
     tuned = task.kind in FINE_TUNED
     closed = {split: part for split, part in parts.items() if split not in ("train", "dev")}
     prepared = Prepared(
@@ -128,7 +143,7 @@ def _cleaned(
         task=task,
         settings=settings,
         labels=splits.labels,
-        notes=splits.notes,
+        notes=notes,
         train=parts.get("train", ()),
         dev=parts.get("dev", ()),
         sealed=SealedSplits(closed if tuned else {}),

@@ -52,27 +52,40 @@ def number_or_nan(cell: str) -> float:
 
 def labelled_texts(path: Path, text: str, labels: Sequence[str], problems: list[str]) -> tuple[Example, ...]:
     """Rows of a csv with one text column and one 0/1 column per label."""
-    # The csv module needs the line ends inside quoted fields, which text_lines removes at most in front of a line feed.
-    reader = csv.reader(line + "\n" for line in text_lines(path))
-    columns = next(reader, [])
+    rows = _csv_rows(path)
+    _, columns = next(rows, ("", []))
     missing = [name for name in (text, *labels) if name not in columns]
     if missing:
-        raise DataError(f"{path} has no column {', '.join(missing)}; it has {', '.join(columns)}")
+        # Without a header the first line is somebody's report: it is counted, never shown.
+        raise DataError(
+            f"{path} has no column {', '.join(missing)}; its first line has {len(columns)} cells, is the header "
+            "missing? Write a first line that names the columns"
+        )
     at = [columns.index(name) for name in labels]
     text_at = columns.index(text)
     examples = []
+    for place, row in rows:
+        if len(row) != len(columns):
+            problems.append(f"{place}: {len(row)} cells, needed {len(columns)}")
+            continue
+        examples.append(Example(place, (row[text_at].strip(),), tuple(_zero_or_one(row[i]) for i in at)))
+    return tuple(examples)
+
+
+def _csv_rows(path: Path) -> Iterator[tuple[str, list[str]]]:
+    """(place, cells) of every row, the header's too."""
+    csv.field_size_limit(2**31 - 1)  # The default of 128 KiB is less than a long report.
+    # The csv module needs the line ends inside quoted fields, which text_lines removes at most in front of a line feed.
+    reader = csv.reader((line + "\n" for line in text_lines(path)), strict=True)
     while True:
         place = f"{path.name} line {reader.line_num + 1}"
         try:
             row = next(reader, None)
         except csv.Error as error:
-            raise DataError(f"{place}: not csv ({error})") from None
+            raise DataError(f"{place}: not csv ({error}); check the quotes") from None
         if row is None:
-            return tuple(examples)
-        if len(row) != len(columns):
-            problems.append(f"{place}: {len(row)} cells, needed {len(columns)}")
-            continue
-        examples.append(Example(place, (row[text_at].strip(),), tuple(_zero_or_one(row[i]) for i in at)))
+            return
+        yield place, row
 
 
 def _zero_or_one(cell: str) -> int:

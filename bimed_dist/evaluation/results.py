@@ -10,7 +10,7 @@ from bimed_dist.config import EvaluationSettings
 from bimed_dist.evaluation import statistics
 from bimed_dist.evaluation.grid import Measured, SplitResult
 from bimed_dist.evaluation.metrics import item_sums
-from bimed_dist.evaluation.preparation import Prepared
+from bimed_dist.evaluation.preparation import Prepared, task_grid
 
 SCHEMA = 1
 Grid = Mapping[tuple[str, str], Measured]
@@ -35,7 +35,7 @@ def summarise(
     return {
         "schema": SCHEMA,
         "models": dict(models),
-        "tasks": {name: _task_entry(prepared, name, grid) for name, prepared in tasks.items()},
+        "tasks": {name: _task_entry(settings, prepared, name, grid) for name, prepared in tasks.items()},
         "grid": {
             "learning_rates": list(settings.learning_rates),
             "epochs": list(settings.epochs),
@@ -135,7 +135,7 @@ def _correct(comparisons: list[dict[str, Any]]) -> None:
             row["p_holm"] = corrected
 
 
-def _task_entry(prepared: Prepared, name: str, grid: Grid) -> dict[str, Any]:
+def _task_entry(settings: EvaluationSettings, prepared: Prepared, name: str, grid: Grid) -> dict[str, Any]:
     task = prepared.task
     notes = [note for (of_task, _), measured in grid.items() if of_task == name for note in measured.notes]
     return {
@@ -153,5 +153,6 @@ def _task_entry(prepared: Prepared, name: str, grid: Grid) -> dict[str, Any]:
         "read": prepared.read,
         "dropped": prepared.dropped,
         "kept_of": prepared.kept_of,
+        "grid": task_grid(settings, prepared),
         "notes": [*prepared.notes, *notes],
     }

@@ -19,9 +19,8 @@ from bimed_dist.config import EvaluationSettings, Recipe
 from bimed_dist.errors import ConfigError, DataError
 from bimed_dist.evaluation import grid, models
 from bimed_dist.evaluation.grid import Candidate, Measured, Pair
-from bimed_dist.evaluation.preparation import Prepared, prepare_tasks, task_folder
+from bimed_dist.evaluation.preparation import Prepared, prepare_tasks, task_folder, task_grid
 from bimed_dist.evaluation.results import summarise
-from bimed_dist.evaluation.task import FINE_TUNED
 from bimed_dist.manifest import (
     FILE_NAME,
     Outcome,
@@ -123,11 +122,10 @@ def _description(label: str, settings: EvaluationSettings, subject: Subject) -> 
 
 def _candidates(settings: EvaluationSettings, prepared: Prepared) -> tuple[Candidate, ...]:
     """The grid of a task, smallest first; empty for intrinsic tasks."""
-    if prepared.task.kind not in FINE_TUNED:
+    found = task_grid(settings, prepared)
+    if found is None:
         return ()
-    rates = prepared.settings.learning_rates or settings.learning_rates
-    epochs = prepared.settings.epochs or settings.epochs
-    return tuple(Candidate(rate, number) for rate in rates for number in epochs)
+    return tuple(Candidate(rate, number) for rate in found["learning_rates"] for number in found["epochs"])
 
 
 def _measure(

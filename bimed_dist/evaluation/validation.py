@@ -55,6 +55,8 @@ def _tag_problem(example: Example, labels: Sequence[str], unit: str) -> str | No
 
 def split_problems(task: Task, parts: Mapping[str, Sequence[Example]], labels: Sequence[str]) -> list[str]:
     """What is wrong with the splits after leaks were dropped and rows limited."""
+    if task.kind == "nsp" and not parts["test"]:
+        return ["no language has pairs of sentences from two held-out documents; hold out more documents"]
     needed = ("train", "dev", "test") if task.kind in FINE_TUNED else ("test",)
     problems = [f"split {name} is empty" for name in dict.fromkeys((*needed, *parts)) if not parts.get(name)]
     if not problems and task.kind == "multilabel":

@@ -121,7 +121,8 @@ def _main(rows: Sequence[MainRow]) -> Section:
         paragraphs=(
             "Each adapted model against the foundation it was trained from. Mean ± standard deviation over seeds; "
             "bold is the best of all models on that task. Intervals and p come from resampling the test rows; p is "
-            "corrected by Holm's method over all tests of one adapted model.",
+            'corrected by Holm\'s method over all tests of one adapted model. "Beyond chance", "better" and '
+            '"worse" mean beyond chance in the choice of test rows: the trained models stay as they are.',
         ),
         tables=(tables.main_table(rows),),
         figures=(("Change from foundation to adapted model", figure),) if figure else (),
@@ -131,9 +132,8 @@ def _main(rows: Sequence[MainRow]) -> Section:
 def _tasks(results: Mapping[str, Any]) -> Section:
     grid = results["grid"]
     paragraph = (
-        f"Grid: learning rates {', '.join(f'{v:g}' for v in grid['learning_rates'])}; epochs "
-        f"{', '.join(map(str, grid['epochs']))}; seeds {', '.join(map(str, grid['seeds']))}; batch {grid['batch']}. "
-        "Learning rate and epochs are chosen on the development split; the test split is read once."
+        f"Seeds {', '.join(map(str, grid['seeds']))}; batch {grid['batch']}. Where a task has several candidates, "
+        "learning rate and epochs are chosen on the development split; the test split is read once."
     )
     parts = tuple(_task(results, name) for name in results["tasks"])
     return Section(title="Tasks in detail", anchor="tasks", paragraphs=(paragraph,), parts=parts)
@@ -147,6 +147,7 @@ def _task(results: Mapping[str, Any], name: str) -> Section:
         ("Kind", f"{kind}; judged by {metric_name(task['metric'])}"),
         ("Rows used", rows_used(task)),
         ("Rows dropped", dropped or "none"),
+        ("Candidates", candidates(task)),
         ("Labels from", task["labels_from"]),
         ("Source", task["citation"]),
         ("Licence", task["licence"]),
@@ -157,6 +158,16 @@ def _task(results: Mapping[str, Any], name: str) -> Section:
         points=tuple(task["notes"]),
         tables=(tables.task_table(results, name),),
     )
+
+
+def candidates(task: Mapping[str, Any]) -> str:
+    """Such as `learning rates 2e-05, 5e-05; epochs 2, 4`; empty where nothing is trained."""
+    grid = task.get("grid")
+    if not grid:
+        return ""
+    tried = f"learning rates {', '.join(f'{v:g}' for v in grid['learning_rates'])}; epochs "
+    tried += ", ".join(map(str, grid["epochs"]))
+    return tried + (f" ({tables.FIXED})" if tables.is_fixed(task) else "")
 
 
 def rows_used(task: Mapping[str, Any]) -> str:
@@ -292,6 +303,11 @@ def limits(records: Records, recipe: Recipe, rows: Sequence[MainRow]) -> list[st
         found.append(
             f"{_plural(len(seeds), 'seed')} per score: fine-tuning scores swing with the seed, take five or more."
         )
+    if any(row.tested for row in rows):
+        found.append(
+            "The chance of training (seeds) is shown as ± sd where there are several seeds; intervals and p leave it "
+            "out."
+        )
     failures = records.results["failures"]
     if failures:
         found.append(f"{_plural(len(failures), 'cell')} failed; each is told beside its score.")
@@ -311,6 +327,12 @@ def _limits_of_tasks(tasks: Mapping[str, Mapping[str, Any]]) -> list[str]:
     dropped = sum(sum(t["dropped"].values()) for t in tasks.values())
     if dropped:
         found.append(f"{_plural(dropped, 'row')} dropped as duplicates or leaks; published scores may include them.")
+    synthetic = [t["title"] for t in tasks.values() if t["task"].startswith("synthetic_")]
+    if synthetic:
+        found.append(
+            f"Texts generated from the labels by templates: {', '.join(synthetic)}. Scores there say little about "
+            "clinical text."
+        )
     ruled = [t["title"] for t in tasks.values() if "rule" in t["labels_from"].lower()]
     if ruled:
         found.append(f"Labels made by rules on the text itself: {', '.join(ruled)}. A rule can score high there.")

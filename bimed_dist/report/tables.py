@@ -41,6 +41,7 @@ ORIGINS = {
     "normal": "drawn from a normal fitted to the old rows",
     "random": "random",
 }
+FIXED = "fixed, not tuned"
 
 
 def mean_and_sd(score: Score) -> str:
@@ -159,6 +160,12 @@ def task_table(results: Mapping[str, Any], task: str) -> Table:
     return make_table(f"task-{task}", "All metrics: mean ± sd over seeds, [95 % interval]", columns, rows, grouped=True)
 
 
+def is_fixed(task: Mapping[str, Any]) -> bool:
+    """Whether a trained task has one candidate only, so that nothing was chosen."""
+    grid = task.get("grid")
+    return bool(grid) and len(grid["learning_rates"]) == len(grid["epochs"]) == 1
+
+
 def _chosen_rows(results: Mapping[str, Any], task: str, labels: Sequence[str]) -> list[list[Cell]]:
     chosen = {s["model"]: s["chosen"] for s in results["scores"] if s["task"] == task and s["chosen"]}
     if not chosen:
@@ -166,7 +173,7 @@ def _chosen_rows(results: Mapping[str, Any], task: str, labels: Sequence[str]) -
     shown: dict[str, Callable[[Any], str]] = {"learning_rate": lambda v: f"{v:g}", "epochs": str}
     return [
         [
-            text("chosen on dev"),
+            text(FIXED if is_fixed(results["tasks"][task]) else "chosen on dev"),
             text(key.replace("_", " ")),
             *(Cell(write(chosen[m][key]), chosen[m][key], "number") if m in chosen else nothing() for m in labels),
         ]

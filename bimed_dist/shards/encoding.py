@@ -30,7 +30,8 @@ class Encoder:
         self._location = location
         try:
             self._tokenizer: PreTrainedTokenizerBase = AutoTokenizer.from_pretrained(location)
-        except (OSError, ValueError) as error:
+        # tokenizers raises Exception itself for a damaged tokenizer.json, and from_pretrained much else.
+        except Exception as error:
             raise ConfigError(f"no tokenizer can be loaded from {location} ({error}); check `tokenizer`") from None
         if not self._tokenizer.is_fast:
             raise ConfigError(f"the tokenizer of {location} has no tokenizer.json; save it with a fast tokenizer first")

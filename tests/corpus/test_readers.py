@@ -118,7 +118,7 @@ def test_bad_json_lines_are_reported_together_without_their_text(tmp_path):
     message = refusal(path, kind="jsonl", text=["t"])
     assert "line 1: not JSON at column" in message
     assert "line 2: a JSON list" in message
-    assert "a.jsonl:3: has no field ['t'], only ['x', 'y']" in message
+    assert "a.jsonl:3: has no field ['t'] among its 2 fields" in message
     assert "a.jsonl:4: text is needed in {'t': 'int'}" in message
     assert "a.jsonl:5: text is needed in {'t': 'NoneType'}" in message
     assert "secret" not in message
@@ -166,19 +166,16 @@ def test_a_very_long_cell_is_read(tmp_path):
     assert len(documents(path, kind="table", text=["note"])[0][1]) == 300_000
 
 
-def test_a_missing_column_is_reported_with_the_columns_there_are(tmp_path):
+def test_a_missing_column_is_reported_with_the_number_of_cells_there_are(tmp_path):
     path = write(tmp_path / "a.tsv", "ko\ten\na\tb\n")
-    assert "columns ['id', 'note'] once, its header line has ['ko', 'en']".replace("'id', 'note'", "'note', 'id'") in (
-        refusal(path, kind="table", text=["ko", "note"], id="id")
-    )
+    message = refusal(path, kind="table", text=["ko", "note"], id="id")
+    assert "columns ['note', 'id'] once; its first line has 2 cells" in message and "'ko'" not in message
 
 
 def test_a_table_without_a_header_line_does_not_show_its_first_row(tmp_path):
-    path = write(
-        tmp_path / "a.tsv", "1\t환자 김철수는 흉통과 호흡곤란을 주소로 응급실에 내원하였으며 고혈압 병력이 있음\n"
-    )
+    path = write(tmp_path / "a.tsv", "1\t김철수\t흉통\n")
     message = refusal(path, kind="table", text=["note"])
-    assert "is the header line missing?" in message and "김철수" not in message
+    assert "3 cells, is the header missing?" in message and "김철수" not in message and "흉통" not in message
 
 
 def test_rows_with_a_wrong_number_of_cells_and_open_quotes_are_reported(tmp_path):
@@ -191,7 +188,7 @@ def test_rows_with_a_wrong_number_of_cells_and_open_quotes_are_reported(tmp_path
 
 
 def test_an_empty_table_has_no_columns(tmp_path):
-    assert "its header line has []" in refusal(write(tmp_path / "a.csv", ""), kind="table", text=["a"])
+    assert "its first line has 0 cells" in refusal(write(tmp_path / "a.csv", ""), kind="table", text=["a"])
 
 
 def test_paragraphs_of_a_field_without_text_are_none():

@@ -1,8 +1,9 @@
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import load_file, save_file
 
-from bimed_dist.errors import DataError
+from bimed_dist.errors import DataError, NonFiniteError
 from bimed_dist.evaluation import finetuning
 from bimed_dist.evaluation.encoding import encode
 from bimed_dist.evaluation.models import load_classifier, load_tokenizer
@@ -87,6 +88,30 @@ def test_predictions_come_in_the_order_of_rows_and_do_not_depend_on_the_batch(ti
     np.testing.assert_allclose(together, alone, atol=1e-5)
 
 
+@pytest.mark.parametrize("kind", ["sts", "multilabel", "ner"])
+def test_outputs_that_are_not_finite_are_refused_and_not_scored(kind, tiny_model):
+    folder = tiny_model("m")
+    target = {"sts": 1.0, "multilabel": (0, 1), "ner": ("O", "O")}[kind]
+    labels = () if kind == "sts" else ("a", "b")
+    rows = encode(load_tokenizer(str(folder)), kind, "word", labels, [Example("1", ("폐", "mass"), target)], 64).rows
+    model = load_classifier(str(folder), kind, labels).eval()
+    with torch.no_grad():
+        model.classifier.bias[0] = torch.nan
+    with pytest.raises(NonFiniteError, match="outputs are not finite"):
+        finetuning.predict(model, kind, rows, [2], 0)
+
+
+def test_an_infinite_gradient_behind_a_finite_loss_stops_the_training(tiny_model):
+    folder = tiny_model("m")
+    weights = load_file(folder / "model.safetensors")
+    # The product stays the same; the squared gradient of the smaller factor is more than fp32 holds.
+    weights["bert.encoder.layer.1.output.LayerNorm.weight"] *= 1e-25
+    weights["bert.pooler.dense.weight"] *= 1e25
+    save_file(weights, folder / "model.safetensors", metadata={"format": "pt"})
+    with pytest.raises(NonFiniteError, match="the gradient is not finite at update 1"):
+        tuned(folder)
+
+
 def test_pieces_without_a_tag_and_padding_have_no_part_in_the_loss_of_ner(tiny_model):
     tokenizer = load_tokenizer(str(tiny_model("m")))
     examples = [Example("1", ("견은는", "폐"), ("B-A", "O")), Example("2", ("mass",), ("O",))]
@@ -129,8 +154,6 @@ def test_gradients_do_not_depend_on_how_a_batch_is_cut_into_passes(kind, tiny_mo
 
 
 def test_a_checkpoint_without_its_encoder_is_refused_instead_of_scored_with_random_weights(tiny_model):
-    from safetensors.torch import load_file, save_file
-
     folder = tiny_model("m")
     tensors = load_file(folder / "model.safetensors")
     kept = {name: tensor for name, tensor in tensors.items() if "layer.1" not in name}

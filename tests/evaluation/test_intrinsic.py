@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 import torch
 
-from bimed_dist.errors import DataError
+from bimed_dist.errors import DataError, NonFiniteError
 from bimed_dist.evaluation import intrinsic, metrics
-from bimed_dist.evaluation.held_out import successors, windows
+from bimed_dist.evaluation.held_out import successors, windows, with_partners
 from bimed_dist.evaluation.models import load_head_model, load_tokenizer
 from bimed_dist.evaluation.task import Example, Origin
 
@@ -112,6 +112,27 @@ def test_random_sentences_come_from_another_document_of_the_same_language():
     assert intrinsic.sentence_pairs(examples, 2)[0] != pairs
     with pytest.raises(DataError, match="a single held-out document in ko"):
         intrinsic.sentence_pairs(examples[:4], 1)
+
+
+def test_a_language_with_a_single_document_is_left_out_of_the_random_pairs_and_told():
+    examples = [Example(f"d{d} sentence {s}", ("a", "b"), None, "en" if d else "ko") for d in range(3) for s in (1, 3)]
+    kept, notes = with_partners(examples)
+    assert kept == tuple(examples[2:])
+    assert notes == ("2 pairs left out: a single held-out document in ko",)
+    assert with_partners(kept) == (kept, ())
+    assert with_partners(examples[:2])[0] == ()
+
+
+def test_outputs_that_are_not_finite_are_refused_and_not_scored(tiny_model):
+    folder = str(tiny_model("m"))
+    tokenizer, model, pairs = load_tokenizer(folder), load_head_model(folder, "mlm"), load_head_model(folder, "nsp")
+    with torch.no_grad():
+        model.cls.predictions.bias[7] = torch.nan
+        pairs.cls.seq_relationship.bias[1] = torch.inf
+    with pytest.raises(NonFiniteError, match="outputs are not finite"):
+        intrinsic.masked_word_sums(model, tokenizer, [Example("1", ("폐",), None)], 1, 64)
+    with pytest.raises(NonFiniteError, match="outputs are not finite"):
+        intrinsic.next_probabilities(pairs, tokenizer, [("폐", "결절")], 64)
 
 
 def test_next_probability_is_the_first_of_the_heads_two_classes(tiny_model):

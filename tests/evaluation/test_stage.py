@@ -4,15 +4,21 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import yaml
+from safetensors.torch import load_file, save_file
+from tqdm import tqdm
 
 from bimed_dist.config import EvaluatedModel, TaskSettings, load_recipe
 from bimed_dist.errors import ConfigError, DataError
 from bimed_dist.evaluation import grid, stage
-from bimed_dist.evaluation.preparation import SealedSplits
+from bimed_dist.evaluation.intrinsic import chosen_words
+from bimed_dist.evaluation.models import load_tokenizer
+from bimed_dist.evaluation.preparation import SealedSplits, prepare_tasks
+from bimed_dist.evaluation.task import Example
 from bimed_dist.manifest import write_manifest
 
 
@@ -32,21 +38,29 @@ def two_models(tiny_model):
     }
 
 
-@pytest.fixture
-def corpus(tmp_path):
-    """A finished corpus folder with held-out documents in two languages."""
-    folder = tmp_path / "work" / "corpus" / "c"
+def write_corpus(work, documents):
+    """A finished corpus folder with these held-out documents, (language, sentences) each."""
+    folder = work / "corpus" / "c"
     folder.mkdir(parents=True)
     lines = [
-        json.dumps(
-            {"id": str(i), "language": language, "paragraphs": [[f"{word} {i}", f"{word} mass", word, f"no {i}"]]}
-        )
-        for i, (language, word) in enumerate([("ko", "결절"), ("en", "lung"), ("ko", "소견"), ("en", "small nodule")])
+        json.dumps({"id": str(i), "language": language, "paragraphs": [sentences]})
+        for i, (language, sentences) in enumerate(documents)
     ]
     file = folder / "held_out.jsonl"
     file.write_text("\n".join(lines) + "\n", encoding="utf-8")
     write_manifest(folder, stage="corpus", name="c", settings={}, inputs={}, counts={}, files=[file], seconds=0)
-    return tmp_path / "work"
+    return work
+
+
+def sentences(word, i):
+    return [f"{word} {i}", f"{word} mass", word, f"no {i}"]
+
+
+@pytest.fixture
+def corpus(tmp_path):
+    """Two languages, two documents each."""
+    words = [("ko", "결절"), ("en", "lung"), ("ko", "소견"), ("en", "small nodule")]
+    return write_corpus(tmp_path / "work", [(language, sentences(word, i)) for i, (language, word) in enumerate(words)])
 
 
 def test_results_have_every_score_with_spread_interval_and_comparison(
@@ -271,3 +285,107 @@ def test_wrong_data_is_refused_before_anything_is_written(korsts, two_models, tm
     with pytest.raises(DataError, match=r"sts: sts-dev\.tsv line 2: 8 cells, needed 7"):
         stage.run(make_recipe(two_models, {"sts": TaskSettings(task="korsts", path="korsts")}), tmp_path / "work")
     assert not Path(tmp_path / "work" / "evaluation").exists()
+
+
+def test_a_single_document_of_a_language_is_left_out_of_next_sentences(two_models, tmp_path, make_recipe):
+    words = [("ko", "결절"), ("en", "lung"), ("en", "small nodule")]
+    work = write_corpus(tmp_path / "work", [(language, sentences(word, i)) for i, (language, word) in enumerate(words)])
+    models = {"base": two_models["base"]}
+    stage.run(make_recipe(models, {"nsp": TaskSettings(task="nsp", corpus="c")}), work)
+    results = results_of(work)
+    assert results["failures"] == []
+    assert results["tasks"]["nsp"]["rows"] == {"test": 4}
+    assert results["tasks"]["nsp"]["notes"] == ["2 pairs left out: a single held-out document in ko"]
+    assert {row["n"] for row in results["scores"]} == {8}
+
+
+def test_next_sentences_of_single_documents_only_are_refused(two_models, tmp_path, make_recipe):
+    work = write_corpus(tmp_path / "work", [("ko", sentences("결절", 1)), ("en", sentences("lung", 2))])
+    with pytest.raises(DataError, match="nsp: no language has pairs of sentences from two held-out documents"):
+        stage.run(make_recipe(two_models, {"nsp": TaskSettings(task="nsp", corpus="c")}), work)
+
+
+def test_a_language_whose_masked_words_do_not_fit_has_no_score_and_the_others_do(two_models, tmp_path, make_recipe):
+    words = ("nodule" * 2,) * 40
+    example = Example("held_out.jsonl line 1 window 1", words, None)
+    # The model takes 62 pieces, which are five words of twelve letters.
+    seed = next(s for s in range(99) if not chosen_words(example, s)[:6].any())
+    work = write_corpus(tmp_path / "work", [("en", [" ".join(words)]), ("ko", ["결절 소견", "폐렴 의심"])])
+    tasks = {"mlm": TaskSettings(task="mlm", corpus="c", max_length=512)}
+    stage.run(make_recipe({"base": two_models["base"]}, tasks, seeds=(seed,)), work)
+    results = results_of(work)
+    assert results["failures"] == []
+    assert {row["split"] for row in results["scores"]} == {"test", "ko"}
+
+
+def test_a_model_with_damaged_weights_fails_on_masked_words_instead_of_being_scored(corpus, tiny_model, make_recipe):
+    folder = tiny_model("nan")
+    weights = load_file(folder / "model.safetensors")
+    weights["cls.predictions.bias"][7] = float("nan")
+    save_file(weights, folder / "model.safetensors", metadata={"format": "pt"})
+    recipe = make_recipe({"nan": EvaluatedModel(folder=str(folder))}, {"mlm": TaskSettings(task="mlm", corpus="c")})
+    stage.run(recipe, corpus)
+    results = results_of(corpus)
+    assert results["scores"] == []
+    assert [f["cell"] for f in results["failures"]] == ["seed=1", "seed=2"]
+    assert all("outputs are not finite" in f["error"] for f in results["failures"])
+
+
+def test_models_that_are_no_text_encoders_or_have_a_damaged_tokenizer_fail_and_the_others_are_scored(
+    corpus, two_models, tiny_model, make_recipe
+):
+    image, damaged = tiny_model("image"), tiny_model("damaged")
+    (image / "config.json").write_text(json.dumps({"model_type": "vit"}), encoding="utf-8")
+    (damaged / "tokenizer.json").write_text('{"version": "1.0", "model": {}}', encoding="utf-8")
+    models = {
+        "image": EvaluatedModel(folder=str(image)),
+        "damaged": EvaluatedModel(folder=str(damaged)),
+        "base": two_models["base"],
+    }
+    stage.run(make_recipe(models, {"nsp": TaskSettings(task="nsp", corpus="c")}), corpus)
+    results = results_of(corpus)
+    reasons = {f["model"]: f["error"] for f in results["failures"]}
+    assert set(reasons) == {"image", "damaged"}
+    assert "no vocab_size" in reasons["image"]
+    assert "the tokenizer can't be loaded" in reasons["damaged"]
+    assert {row["model"] for row in results["scores"]} == {"base"}
+
+
+def test_a_test_split_that_can_not_be_encoded_is_a_recorded_failure(korsts, tiny_model, tmp_path, make_recipe):
+    recipe = make_recipe({"m": EvaluatedModel(folder="m")}, {"sts": TaskSettings(task="korsts", path="korsts")})
+    tokenizer = load_tokenizer(str(tiny_model("m")))
+    pair = grid.Pair(
+        prepared=replace(
+            prepare_tasks(recipe, tmp_path)["sts"],
+            sealed=SealedSplits({"test": (Example("1", ("폐", "결절"), "no number"),)}),
+        ),
+        label="m",
+        location=str(tmp_path / "models" / "m"),
+        model_digest="d",
+        tokenizer=tokenizer,
+        limit=64,
+        candidates=(grid.Candidate(1e-3, 1),),
+        seeds=(1, 2),
+        batch=16,
+        folder=tmp_path / "cells",
+        weights=tmp_path / "weights",
+        encoded={},
+    )
+    pair.folder.mkdir()
+    measured = grid.fine_tuned(pair, tqdm(disable=True))
+    assert measured.splits == {}
+    assert [failure["cell"] for failure in measured.failures] == ["test"]
+
+
+def test_each_task_tells_the_candidates_that_were_tried_for_it(korsts, corpus, two_models, make_recipe):
+    tasks = {
+        "own": TaskSettings(task="korsts", path="korsts", learning_rates=(5e-4,), epochs=(2, 1)),
+        "common": TaskSettings(task="korsts", path="korsts"),
+        "nsp": TaskSettings(task="nsp", corpus="c"),
+    }
+    stage.run(make_recipe({"base": two_models["base"]}, tasks), corpus)
+    assert {name: task["grid"] for name, task in results_of(corpus)["tasks"].items()} == {
+        "own": {"learning_rates": [5e-4], "epochs": [2, 1]},
+        "common": {"learning_rates": [1e-3], "epochs": [1]},
+        "nsp": None,
+    }

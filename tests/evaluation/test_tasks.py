@@ -1,3 +1,4 @@
+import csv
 import re
 
 import pytest
@@ -5,6 +6,7 @@ import pytest
 from bimed_dist.config import EvaluatedModel, TaskSettings
 from bimed_dist.errors import ConfigError, DataError
 from bimed_dist.evaluation.preparation import prepare_tasks
+from bimed_dist.evaluation.reading import labelled_texts
 from bimed_dist.evaluation.tasks import TASKS, ctclip
 from bimed_dist.evaluation.tasks.klue_ner import eojeols
 
@@ -129,6 +131,32 @@ def test_labels_that_are_missing_wrong_or_absent_in_training_are_refused(tmp_pat
     write_ctclip(tmp_path / "ct", [(text, (1, *labels[1:])) for text, labels in rows], [("test", off)])
     with pytest.raises(DataError, match="split train: no row has Medical material=0"):
         prepare_tasks(recipe, tmp_path)
+
+
+def test_a_csv_without_a_header_does_not_show_its_first_row(tmp_path):
+    path = tmp_path / "a.csv"
+    path.write_text("1,김철수 폐렴,0\n", encoding="utf-8")
+    with pytest.raises(DataError, match="no column text, label; its first line has 3 cells, is the header") as raised:
+        labelled_texts(path, "text", ["label"], [])
+    assert "김철수" not in str(raised.value)
+
+
+def test_a_report_longer_than_the_csv_modules_limit_is_read(tmp_path):
+    limit = csv.field_size_limit(131_072)
+    try:
+        path = tmp_path / "a.csv"
+        path.write_text(f"text,label\n{'x' * 200_000},1\n", encoding="utf-8")
+        assert len(labelled_texts(path, "text", ["label"], [])[0].texts[0]) == 200_000
+    finally:
+        csv.field_size_limit(limit)
+
+
+@pytest.mark.parametrize("broken, line", [('"text,label\na,1\n', 1), ('text,label\na,1\n"b,0\nc,1\n', 3)])
+def test_an_open_quote_is_refused_in_the_header_and_in_the_rows(broken, line, tmp_path):
+    path = tmp_path / "a.csv"
+    path.write_text(broken, encoding="utf-8")
+    with pytest.raises(DataError, match=rf"a\.csv line {line}: not csv .*check the quotes"):
+        labelled_texts(path, "text", ["label"], [])
 
 
 def test_an_empty_test_split_and_a_missing_file_are_refused(korsts, bc5cdr, tmp_path, make_recipe):

@@ -81,10 +81,10 @@ def test_unknown_settings_are_listed_all_at_once(root, place):
     refused(result, "vocabulary.pieces.sise: unknown setting", "pretraining.run.step: unknown setting")
 
 
-def test_a_missing_column_is_named_with_the_columns_there_are(root, place):
-    (place / "notes.csv").write_text("id,impression\n1,소견 없음.\n", encoding="utf-8")
+def test_a_missing_column_is_named_and_no_cell_is_shown(root, place):
+    (place / "notes.csv").write_text(f"1,F,{SECRET}\n2,M,소견 없음.\n", encoding="utf-8")
     source = '{"kind": "table", "name": "notes", "path": "notes.csv", "text": ["report"]}'
-    refused(launch(root, place, "corpus.py", "--set", f"corpus.text.sources=[{source}]"), "report", "impression")
+    refused(launch(root, place, "corpus.py", "--set", f"corpus.text.sources=[{source}]"), "'report'", "3 cells")
 
 
 def test_a_recipe_changed_under_its_work_folder_is_refused_and_nothing_is_overwritten(root, place):

@@ -35,6 +35,10 @@ TASKS: dict[str, tuple[str, str, str, str, dict[str, dict[str, float]]]] = {
     "nsp": ("nsp", "Next or random sentence", "any", "accuracy",
             {"test": {"ko-mini": 0.697, "bi-ko-mini": 0.955, "bi-en-mini": 0.949}}),
 }  # fmt: skip
+GRIDS = {
+    **{task: {"learning_rates": [2e-5, 5e-5], "epochs": [2, 4]} for task in ("korsts", "stsb", "ct")},
+    "ner": {"learning_rates": [5e-5], "epochs": [4]},
+}
 CORPUS_SOURCES = {"textbooks": 1834, "reports": 2600}
 
 
@@ -168,6 +172,7 @@ def _task(task: str) -> dict[str, Any]:
         "rows": {"train": 1200, "dev": 300, "test": 1379},
         "dropped": {"duplicates": 12, "leaked": 3} if task == "ct" else {"duplicates": 0, "leaked": 0},
         "kept_of": {"train": 5749} if task == "korsts" else {},
+        "grid": GRIDS.get(task),
         "notes": {
             "ner": ["split 80/10/10 by hash"],
             "nsp": ["en-mini: not applicable, the checkpoint has no NSP head"],

@@ -273,6 +273,25 @@ def test_details_tell_rows_used_dropped_and_the_origin_of_labels(built):
     assert "Labels made by rules on the text itself" in html
 
 
+def test_each_task_shows_its_own_candidates_and_a_single_one_is_not_called_tuned(built):
+    results = fake_work.results()
+    assert sections.candidates(results["tasks"]["mlm"]) == ""
+    for told in ("learning rates 2e-05, 5e-05; epochs 2, 4<", "learning rates 5e-05; epochs 4 (fixed, not tuned)<"):
+        assert told in html_of(built)
+    for task, told in (("ct", "chosen on dev"), ("ner", "fixed, not tuned")):
+        assert [row[0].text for row in tables.task_table(results, task).rows[-2:]] == [told, told]
+
+
+def test_the_limits_name_the_chance_that_is_left_out_and_texts_made_from_their_labels(built):
+    assert html_of(built).count("beyond chance in the choice of test rows") == 1
+    assert "The chance of training (seeds) is shown as ± sd" in html_of(built)
+    tasks = fake_work.results()["tasks"]
+    told = f"Texts generated from the labels by templates: {tasks['ner']['title']}."
+    assert told not in " ".join(sections._limits_of_tasks(tasks))
+    tasks["ner"]["task"] = "synthetic_ner"
+    assert told in " ".join(sections._limits_of_tasks(tasks))
+
+
 def test_a_resumed_run_shows_each_step_once(tmp_path):
     path = tmp_path / "metrics.jsonl"
     path.write_text(fake_work.metrics(0), encoding="utf-8")
