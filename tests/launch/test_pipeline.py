@@ -17,7 +17,7 @@ SMALLER = [
                       "validate_every=4", "checkpoint_every=4")),
     "pretraining.bi-en-mini.accelerate_config=null",
     *(f"evaluation.tasks.{task}.rows={{train: 60, dev: 20, test: 20}}"
-      for task in ("sts-korean", "sts-english", "sts-mixed", "ner")),
+      for task in ("sts-korean", "sts-english", "ner")),
     "evaluation.tasks.chest-ct.rows={train: 60, dev: 20, test: 20, external: 20}",
     "evaluation.seeds=[1, 2]",
     "evaluation.epochs=[1]",
@@ -31,7 +31,7 @@ def test_the_demo_recipe_runs_from_text_to_report_and_then_has_nothing_to_do(roo
     first = subprocess.run(command, cwd=root, capture_output=True, text=True)
     assert first.returncode == 0, first.stderr
     page = (tmp_path / "work" / "report" / "index.html").read_text(encoding="utf-8")
-    for expected in ("bi-ko-mini", "sts-mixed", "Korean subwords", "MLM loss"):
+    for expected in ("bi-ko-mini", "sts-korean", "Korean subwords", "MLM loss"):
         assert expected in page
     assert "bi-en-mini" in first.stdout and str(tmp_path / "work" / "report" / "index.html") in first.stdout
 
