@@ -11,6 +11,7 @@ from bimed_dist.shards import chance
 logger = logging.getLogger(__name__)
 
 Int64Array = NDArray[np.int64]
+_SHORT_EVERY = 10
 
 
 @dataclass(frozen=True)
@@ -50,7 +51,8 @@ def segment_pairs(lengths: NDArray[np.int32], documents: Int64Array, *, seed: in
     def key(purpose: str) -> np.uint64:
         return chance.key(purpose, seed=seed, epoch=epoch)
 
-    borders = chunk_borders(lengths, documents, budget)
+    # The same in every epoch, so that the number of rows is.
+    borders = chunk_borders(lengths, documents, budget, chance.key("short", seed=seed, epoch=0))
     first, end = borders[:-1], borders[1:]
     is_single = end - first == 1
     chunks_of = np.bincount(documents[first[~is_single]], minlength=int(documents[-1]) + 1)
@@ -77,15 +79,23 @@ def document_starts(documents: Int64Array) -> Int64Array:
     return np.flatnonzero(np.diff(documents, prepend=documents[0] - 1))
 
 
-def chunk_borders(lengths: NDArray[np.int32], documents: Int64Array, budget: int) -> Int64Array:
+def chunk_borders(lengths: NDArray[np.int32], documents: Int64Array, budget: int, key: np.uint64) -> Int64Array:
     """(C + 1,) first sentence of each chunk, and the end: as many sentences of a document as fit into `budget` tokens.
 
-    A sentence longer than the budget is a chunk of its own.
+    A sentence longer than the budget is a chunk of its own. Every tenth chunk aims at a random shorter length, but
+    at two sentences (short_seq_prob of Devlin et al. 2019): short rows would else be left-over single sentences only,
+    which are never next, and a model would learn that short means not next.
     """
     total = np.concatenate([[0], np.cumsum(np.minimum(lengths, budget), dtype=np.int64)])
-    reach = np.searchsorted(total, total[:-1] + budget, side="right") - 1
     starts = np.append(document_starts(documents), len(lengths))
-    reach = np.minimum(reach, np.repeat(starts[1:], np.diff(starts)))
+    document_end = np.repeat(starts[1:], np.diff(starts))
+    reach = np.minimum(np.searchsorted(total, total[:-1] + budget, side="right") - 1, document_end)
+    sentence = np.arange(len(lengths))
+    bits = chance.draws(key, sentence)
+    aim = total[:-1] + chance.below(bits << np.uint64(32), budget + 1)
+    short = np.maximum(np.searchsorted(total, aim, side="right") - 1, sentence + 2)
+    is_short = chance.below(bits, _SHORT_EVERY) == 0
+    reach = np.where(is_short, np.minimum(short, reach), reach)
     # Each chunk begins where the one before ends: a chain, walked in Python once per chunk (some 10 million a second).
     following = memoryview(reach)
     borders, at, last = [0], 0, len(lengths)

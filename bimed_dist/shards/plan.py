@@ -26,7 +26,7 @@ logger = logging.getLogger(__name__)
 
 Pairing = Literal["segments", "sentences"]
 SPECIALS_PER_ROW = 3
-_VERSION = 1
+_VERSION = 2
 """Raised whenever the same arguments give another plan, so that old cached plans are not used."""
 _COLUMNS = ("a_start", "a_length", "b_start", "b_length", "is_next", "language", "source", "order")
 _COUNTS = ("unused_sentences", "truncated_tokens")

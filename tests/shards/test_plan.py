@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from bimed_dist.errors import ConfigError, DataError
+from bimed_dist.shards import chance
 from bimed_dist.shards import plan as plan_module
 from bimed_dist.shards.pairing import chunk_borders, partners, segment_pairs, sentence_pairs
 from bimed_dist.shards.plan import EpochPlan, epoch_plan, load_plan, truncated
@@ -136,8 +137,27 @@ def test_truncation_takes_from_the_longer_segment():
 def test_chunks_hold_as_many_sentences_as_fit():
     lengths = np.array([3, 3, 3, 20, 10, 1, 9, 2, 2], dtype=np.int32)
     documents = np.array([0, 0, 0, 0, 0, 1, 1, 1, 1])
+    key = next(k for k in map(np.uint64, range(99)) if not short_starts(k, len(lengths)).any())
     # 3+3+3 | 20 (too long by itself) | 10 | 1+9 | 2+2
-    assert chunk_borders(lengths, documents, 10).tolist() == [0, 3, 4, 5, 7, 9]
+    assert chunk_borders(lengths, documents, 10, key).tolist() == [0, 3, 4, 5, 7, 9]
+
+
+def short_starts(key: np.uint64, count: int) -> np.ndarray:
+    """Sentences at which a chunk would aim at a shorter length."""
+    return chance.below(chance.draws(key, np.arange(count)), 10) == 0
+
+
+def test_every_tenth_chunk_is_short_and_has_two_sentences_or_more():
+    lengths, documents = np.full(60_000, 5, dtype=np.int32), np.repeat(np.arange(3), 20_000)
+    borders = chunk_borders(lengths, documents, 100, np.uint64(1))
+    sizes = np.diff(borders)
+    at_document_end = np.isin(borders[1:], [20_000, 40_000, 60_000])
+    assert sizes.max() == 20
+    short = (sizes < 20)[~at_document_end]
+    # About 3,200 chunks, a tenth short (19 of 20 targets are below 20 sentences): four standard errors are 0.02.
+    assert abs(short.mean() - 0.1) < 0.025
+    assert sizes[~at_document_end].min() == 2
+    assert len(np.unique(sizes[~at_document_end])) > 15
 
 
 def test_languages_and_sources_are_those_of_segment_a(toy):
@@ -220,7 +240,7 @@ def test_one_document_is_refused(tmp_path: Path, build_toy: Callable):
 
 
 def test_documents_that_can_not_be_paired_are_refused(tmp_path: Path, build_toy: Callable):
-    shards = build_toy(tmp_path, [[4, 5, 6] * 9, [4]]).open()
+    shards = build_toy(tmp_path, [[4, 5], [4]]).open()
     with pytest.raises(DataError, match="no two documents whose parts could be paired"):
         make(shards, max_length=20)
 
