@@ -163,6 +163,8 @@ def _measure(
                 pair.folder.mkdir(parents=True, exist_ok=True)
                 measure = grid.fine_tuned if grids[name] else grid.untrained
                 measured[name, label] = measure(pair, progress)
+                if progress.disable:
+                    logger.info("evaluated %s on %s (%d of %d)", label, name, len(measured), len(tasks) * len(subjects))
     return measured
 
 
