@@ -1,5 +1,6 @@
 """The model stage: a foundation, or random weights, with the vocabulary that training will use."""
 
+import copy
 import csv
 from collections import Counter
 from pathlib import Path
@@ -11,7 +12,7 @@ from bimed_dist.config import ModelSettings, Recipe
 from bimed_dist.manifest import Outcome, build
 from bimed_dist.model.export import save
 from bimed_dist.model.foundation import load_foundation, load_tokenizer, new_model
-from bimed_dist.model.transplant import Origin, transplant
+from bimed_dist.model.transplant import Origin, pieces_by_id, transplant
 from bimed_dist.workspace import Located, locate
 
 _PARITY_ROWS = 64
@@ -43,18 +44,16 @@ def _make(
     counts: dict[str, object] = {}
     if foundation is None:
         model = new_model(settings.architecture, new, seed)
-        made = [Origin(piece, "random", ()) for piece, _ in sorted(new.get_vocab().items(), key=lambda item: item[1])]
+        made = [Origin(piece, "random", ()) for piece in pieces_by_id(new)]
     else:
         loaded = load_foundation(foundation.location, seed)
         model, old = loaded.model, loaded.tokenizer
         counts["new_heads"] = list(loaded.new_heads)
         if new is None:
             new = old
-            made = [
-                Origin(piece, "copied", (piece,)) for piece, _ in sorted(old.get_vocab().items(), key=lambda i: i[1])
-            ]
+            made = [Origin(piece, "copied", (piece,)) for piece in pieces_by_id(old)]
         else:
-            before = load_foundation(foundation.location, seed).model
+            before = copy.deepcopy(model)
             made = transplant(model, old, new, new_rows=settings.new_rows, seed=seed)
             counts["parity_max_difference"] = parity(before, old, model, new, made)
     rules = Counter(origin.rule for origin in made)

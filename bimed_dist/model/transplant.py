@@ -40,13 +40,17 @@ def require_wordpiece(tokenizer: PreTrainedTokenizerBase, whose: str) -> None:
         raise ConfigError(f"the tokenizer of {whose} is not WordPiece; a BERT foundation with vocab.txt is needed")
 
 
+def pieces_by_id(tokenizer: PreTrainedTokenizerBase) -> list[str]:
+    vocabulary = tokenizer.get_vocab()
+    return sorted(vocabulary, key=vocabulary.__getitem__)
+
+
 def origins(old: PreTrainedTokenizerBase, new: PreTrainedTokenizerBase, new_rows: str) -> list[Origin]:
     """How each row of the new vocabulary is made, by new id."""
     old_ids = old.get_vocab()
     roles = {getattr(new, role): getattr(old, role) for role in _ROLES}
-    by_id = sorted(new.get_vocab().items(), key=lambda item: item[1])
     made = []
-    for piece, _ in by_id:
+    for piece in pieces_by_id(new):
         same = roles.get(piece, piece)
         if same in old_ids:
             made.append(Origin(piece, "copied", (same,)))
