@@ -32,7 +32,7 @@ demo: $(INSTALLED)
 	@echo "Report: $(CURDIR)/work/demo/report/index.html"
 
 test: $(INSTALLED)
-	$(RUN) -m pytest $(ARGS)
+	$(RUN) -m pytest --numprocesses auto --maxprocesses 8 --dist worksteal $(ARGS)
 
 lint: $(INSTALLED)
 	$(RUN) -m ruff check .

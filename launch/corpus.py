@@ -1,7 +1,5 @@
 import click
-from options import names_to_run, stage_command, state_line, summary_line
-
-from bimed_dist.corpus import stage
+from options import names_to_run, run_or_tell, stage_command
 
 
 @stage_command
@@ -9,7 +7,7 @@ from bimed_dist.corpus import stage
 def main(recipe, work, dry_run, name):
     """Read, clean and split the corpora of RECIPE."""
     for entry in names_to_run(recipe, "corpus", name):
-        click.echo(state_line("corpus", entry, work) if dry_run else summary_line(stage.run(recipe, entry, work)))
+        run_or_tell("corpus", recipe, entry, work, dry_run)
 
 
 if __name__ == "__main__":

@@ -1,11 +1,13 @@
 """What every launcher shares: the recipe, the work folder, overrides, and errors without tracebacks."""
 
 import functools
+import importlib
 import logging
 import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import click
@@ -57,6 +59,20 @@ def names_to_run(recipe: Recipe, stage: str, only: str | None) -> list[str]:
     if only is not None and only not in names:
         raise ConfigError(f"the recipe has no {stage}.{only}; it has {', '.join(names)}")
     return [only] if only else names
+
+
+def stage_module(stage: str) -> ModuleType:
+    """`bimed_dist.STAGE.stage`, imported when it is used: help and mistakes don't wait for torch."""
+    return importlib.import_module(f"bimed_dist.{stage}.stage")
+
+
+def run_or_tell(stage: str, recipe: Recipe, name: str | None, work: Path, dry_run: bool) -> None:
+    """Run a stage and print its summary; in a dry run, only say what would run."""
+    if dry_run:
+        click.echo(state_line(stage, name, work))
+        return
+    run = stage_module(stage).run
+    click.echo(summary_line(run(recipe, name, work) if name else run(recipe, work)))
 
 
 def state_line(stage: str, name: str | None, work: Path) -> str:

@@ -7,22 +7,14 @@ from pathlib import Path
 
 import click
 import yaml
-from options import stage_command, state_line, summary_line
+from options import stage_command, stage_module, state_line, summary_line
 
-from bimed_dist.corpus import stage as corpus
 from bimed_dist.errors import BimedError, ConfigError
-from bimed_dist.evaluation import stage as evaluation
 from bimed_dist.manifest import Outcome, read_manifest
-from bimed_dist.model import stage as model
-from bimed_dist.pretraining import stage as pretraining
-from bimed_dist.report import stage as report
 from bimed_dist.report.tables import main_table_text
-from bimed_dist.shards import stage as shards
-from bimed_dist.vocabulary import stage as vocabulary
 from bimed_dist.workspace import stage_order
 
 REPOSITORY = Path(__file__).resolve().parent.parent
-NAMED = {"corpus": corpus, "vocabulary": vocabulary, "shards": shards, "model": model}
 
 
 @stage_command
@@ -35,12 +27,11 @@ def main(context, recipe, work, dry_run):
             click.echo(state_line(stage, name, work))
             continue
         click.echo(f"[{number}/{len(order)}] {stage}{'/' + name if name else ''}")
-        if stage in NAMED:
-            outcome = NAMED[stage].run(recipe, name, work)
-        elif stage == "pretraining":
+        if stage == "pretraining":
             outcome = pretrain(recipe, name, work, context.params)
         else:
-            outcome = {"evaluation": evaluation, "report": report}[stage].run(recipe, work)
+            run = stage_module(stage).run
+            outcome = run(recipe, name, work) if name else run(recipe, work)
         click.echo(f"[{number}/{len(order)}] {summary_line(outcome)}")
     if recipe.report is not None and not dry_run:
         results = json.loads((work / "evaluation" / "results.json").read_text(encoding="utf-8"))
@@ -50,6 +41,7 @@ def main(context, recipe, work, dry_run):
 
 def pretrain(recipe, name, work, params):
     """Check here, so that mistakes are found before processes are started; then train in processes of its own."""
+    pretraining = stage_module("pretraining")
     config = accelerate_config(recipe, name)
     processes = yaml.safe_load(config.read_text(encoding="utf-8"))["num_processes"] if config else 1
     done = pretraining.check(recipe, name, work, "auto", processes)

@@ -2,15 +2,15 @@ import json
 import os
 
 import click
-from options import names_to_run, stage_command, state_line, summary_line
+from options import names_to_run, stage_command, stage_module, state_line, summary_line
 
 from bimed_dist.errors import ConfigError
-from bimed_dist.pretraining import deepspeed_config, stage
+from bimed_dist.pretraining import deepspeed_config
 
 
 @stage_command
 @click.option("--name", help="Which entry of the recipe's section; needed where it has several.")
-@click.option("--resume", type=click.Choice(stage.RESUME_CHOICES), default="never", show_default=True)
+@click.option("--resume", type=click.Choice(["auto", "never"]), default="never", show_default=True)
 def main(recipe, work, dry_run, name, resume):
     """Pre-train one model of RECIPE; run by `accelerate launch` or by plain python."""
     names = names_to_run(recipe, "pretraining", name)
@@ -21,7 +21,7 @@ def main(recipe, work, dry_run, name, resume):
         show(recipe.pretraining[names[0]], work, names[0])
     if dry_run:
         return
-    outcome = stage.run(recipe, names[0], work, resume)
+    outcome = stage_module("pretraining").run(recipe, names[0], work, resume)
     if rank == "0":
         click.echo(summary_line(outcome))
 

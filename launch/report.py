@@ -1,13 +1,10 @@
-import click
-from options import stage_command, state_line, summary_line
-
-from bimed_dist.report import stage
+from options import run_or_tell, stage_command
 
 
 @stage_command
 def main(recipe, work, dry_run):
     """Write the report of RECIPE."""
-    click.echo(state_line("report", None, work) if dry_run else summary_line(stage.run(recipe, work)))
+    run_or_tell("report", recipe, None, work, dry_run)
 
 
 if __name__ == "__main__":

@@ -1,7 +1,5 @@
 import click
-from options import names_to_run, stage_command, state_line, summary_line
-
-from bimed_dist.vocabulary import stage
+from options import names_to_run, run_or_tell, stage_command
 
 
 @stage_command
@@ -9,7 +7,7 @@ from bimed_dist.vocabulary import stage
 def main(recipe, work, dry_run, name):
     """Train the vocabularies of RECIPE."""
     for entry in names_to_run(recipe, "vocabulary", name):
-        click.echo(state_line("vocabulary", entry, work) if dry_run else summary_line(stage.run(recipe, entry, work)))
+        run_or_tell("vocabulary", recipe, entry, work, dry_run)
 
 
 if __name__ == "__main__":

@@ -5,6 +5,8 @@ from pathlib import Path
 
 import pytest
 
+# Before torch is loaded: tests run side by side, and sums have the same order on every machine.
+os.environ["OMP_NUM_THREADS"] = "1"
 ROOT = Path(__file__).resolve().parent.parent
 
 

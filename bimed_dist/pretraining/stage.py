@@ -26,7 +26,6 @@ from bimed_dist.shards.batches import RowStream, validation_batches
 from bimed_dist.shards.reading import ShardSet
 
 _log = logging.getLogger(__name__)
-RESUME_CHOICES = ("auto", "never")
 
 
 def folder_of(name: str, work: Path) -> Path:

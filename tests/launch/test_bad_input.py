@@ -31,13 +31,17 @@ SENTENCES = [
 ]
 
 
+def write_place(folder: Path) -> Path:
+    (folder / "notes").mkdir()
+    (folder / "notes" / "a.txt").write_text("\n\n".join([*SENTENCES, SECRET]), encoding="utf-8")
+    (folder / "recipe.yaml").write_text(yaml.safe_dump(RECIPE, allow_unicode=True), encoding="utf-8")
+    return folder
+
+
 @pytest.fixture
 def place(tmp_path) -> Path:
     """A folder with a recipe and the notes that it names."""
-    (tmp_path / "notes").mkdir()
-    (tmp_path / "notes" / "a.txt").write_text("\n\n".join([*SENTENCES, SECRET]), encoding="utf-8")
-    (tmp_path / "recipe.yaml").write_text(yaml.safe_dump(RECIPE, allow_unicode=True), encoding="utf-8")
-    return tmp_path
+    return write_place(tmp_path)
 
 
 def launch(root: Path, place: Path, program: str, *arguments: str) -> subprocess.CompletedProcess[str]:
@@ -96,13 +100,19 @@ def test_a_recipe_changed_under_its_work_folder_is_refused_and_nothing_is_overwr
     assert {p: p.read_bytes() for p in (place / "work").rglob("*") if p.is_file()} == before
 
 
-@pytest.fixture
-def ready(root, place) -> Path:
-    """Everything before pre-training is finished."""
+@pytest.fixture(scope="module")
+def finished(root, tmp_path_factory) -> Path:
+    place = write_place(tmp_path_factory.mktemp("finished"))
     for program in ("corpus.py", "vocabulary.py", "shards.py", "model.py"):
         result = launch(root, place, program)
         assert result.returncode == 0, result.stderr
     return place
+
+
+@pytest.fixture
+def ready(finished, tmp_path) -> Path:
+    """A copy of a place where everything before pre-training is finished."""
+    return shutil.copytree(finished, tmp_path / "ready")
 
 
 def test_a_shard_with_a_flipped_byte_or_cut_short_is_refused_before_training(root, ready):
