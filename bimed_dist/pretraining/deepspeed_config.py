@@ -67,7 +67,8 @@ def resolve(zero: dict[str, Any], settings: PretrainingSettings, world_size: int
         "train_micro_batch_size_per_gpu": per_rank // steps,
         "gradient_accumulation_steps": steps,
         "gradient_clipping": settings.clip_norm,
-        "bf16": {"enabled": settings.precision == "bf16"},
+        # As with plain DDP: float32 weights, bfloat16 arithmetic. DeepSpeed's own `bf16` casts the weights themselves.
+        "torch_autocast": {"enabled": settings.precision == "bf16", "dtype": "bfloat16"},
         "steps_per_print": 2**31,
         "wall_clock_breakdown": False,
         # Our AdamW is torch's own; without these DeepSpeed refuses it or compiles its own Adam for CPU.

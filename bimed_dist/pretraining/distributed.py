@@ -57,7 +57,8 @@ class Engine:
             plugin = DeepSpeedPlugin(hf_ds_config=self.deepspeed_config, zero3_init_flag=False)
         self._accelerator = Accelerator(
             cpu=not cuda and plugin is None,
-            mixed_precision="bf16" if settings.precision == "bf16" else "no",
+            # DeepSpeed has its own autocast; accelerate's bf16 would keep weights, and export them, in bfloat16.
+            mixed_precision="bf16" if settings.precision == "bf16" and plugin is None else "no",
             deepspeed_plugin=plugin,
             dataloader_config=DataLoaderConfiguration(dispatch_batches=False),
             gradient_accumulation_steps=self.accumulation if plugin else 1,
