@@ -5,14 +5,17 @@ interrupted build leaves nothing that looks finished; pre-training and evaluatio
 """
 
 import datetime
+import fcntl
 import hashlib
 import importlib.metadata
 import json
+import logging
 import os
 import platform
 import shutil
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -22,6 +25,7 @@ from bimed_dist.errors import ConfigError, DataError
 
 FILE_NAME = "manifest.json"
 SETTINGS_NAME = "settings.json"
+_log = logging.getLogger(__name__)
 _ABSENT = object()
 _PACKAGES = ("accelerate", "datasets", "deepspeed", "numpy", "pyarrow", "tokenizers", "torch", "transformers")
 
@@ -201,6 +205,32 @@ def begin(folder: Path, settings: Mapping[str, Any], inputs: Mapping[str, str]) 
         write_json(folder / SETTINGS_NAME, {"settings": settings, "inputs": inputs})
 
 
+@contextmanager
+def locked(folder: Path) -> Iterator[None]:
+    """Keep other processes from filling `folder`; ConfigError where one does.
+
+    The lock is the kernel's, on the file `NAME.lock` beside the folder, and goes with the process however it ends; the
+    file stays. It holds between machines too on NFS (flock there needs a file that is open for writing, so the folder
+    itself can't be locked). Where a file system knows no locks, a warning says so.
+    """
+    path = folder.with_name(f"{folder.name}.lock")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("a+", encoding="utf-8") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            file.seek(0)
+            raise ConfigError(
+                f"{folder} is being filled by {file.read().strip() or 'another process'}; wait for its end or stop it"
+            ) from None
+        except OSError as error:
+            _log.warning("%s can't be locked (%s): see to it that only one program fills it", folder, error.strerror)
+        file.truncate(0)
+        file.write(f"process {os.getpid()} on {platform.node()}\n")
+        file.flush()
+        yield
+
+
 def build(
     folder: Path,
     *,
@@ -214,6 +244,17 @@ def build(
     done = finished(folder, settings, inputs)
     if done is not None:
         return Outcome(folder, done, was_done=True)
+    with locked(folder):
+        return _build(folder, stage, settings, inputs, make)
+
+
+def _build(
+    folder: Path,
+    stage: str,
+    settings: Mapping[str, Any],
+    inputs: Mapping[str, str],
+    make: Callable[[Path], Mapping[str, Any]],
+) -> Outcome:
     partial = folder.with_name(folder.name + ".partial")
     shutil.rmtree(partial, ignore_errors=True)
     partial.mkdir(parents=True)

@@ -3,6 +3,7 @@
 import logging
 import time
 from collections.abc import Callable
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -67,13 +68,20 @@ def check(recipe: Recipe, name: str, work: Path, resume: str, processes: int) ->
 
 def run(recipe: Recipe, name: str, work: Path, resume: str = "never") -> Outcome:
     """Train `pretraining.NAME`, or continue it; every process of the job calls this."""
+    engine = Engine(recipe.pretraining[name])
+    outcome = engine.on_main(lambda: check(recipe, name, work, resume, engine.world_size))
+    if outcome is None:
+        with ExitStack() as held:
+            # Whatever another job did between check and lock, this one continues from what it finds from here on.
+            engine.on_main(lambda: held.enter_context(manifest.locked(folder_of(name, work))))
+            outcome = _train(engine, recipe, name, work)
+    engine.close()
+    return outcome
+
+
+def _train(engine: Engine, recipe: Recipe, name: str, work: Path) -> Outcome:
     start = time.monotonic()
     settings, folder = recipe.pretraining[name], folder_of(name, work)
-    engine = Engine(settings)
-    done = engine.on_main(lambda: check(recipe, name, work, resume, engine.world_size))
-    if done is not None:
-        engine.close()
-        return done
     begun = {"settings": _settings(recipe, name), "inputs": _inputs(settings, work, manifest.read_manifest)}
     engine.on_main(lambda: manifest.begin(folder, **begun))
     run_digest = manifest.digest_of(begun)
@@ -124,7 +132,6 @@ def run(recipe: Recipe, name: str, work: Path, resume: str = "never") -> Outcome
         "attention": _kernel(engine, settings, model),
     }
     finish = engine.on_main(lambda: _finish(folder, recipe, name, work, weights, begun, counts, start))
-    engine.close()
     return Outcome(folder, finish, was_done=False)
 
 

@@ -41,6 +41,12 @@ def start_and_interrupt(job, launcher: str | None, checkpoint: str, number: int,
     return process.returncode
 
 
+def wait_for(condition, process) -> None:
+    deadline = time.monotonic() + 120
+    while not condition() and process.poll() is None and time.monotonic() < deadline:
+        time.sleep(0.01)
+
+
 @pytest.mark.parametrize("launcher", [None, "cpu_ddp.yaml", "cpu.yaml"], ids=["single", "ddp", "zero2"])
 def test_a_run_killed_twice_and_resumed_is_bit_identical_to_one_never_stopped(job, tmp_path, launcher):
     whole = job.copy(tmp_path / "whole")
@@ -64,6 +70,22 @@ def test_a_stop_request_ends_in_a_checkpoint_and_its_own_exit_code(job):
     folder, record = checkpoints.newest(job.folder() / "checkpoints")
     assert 10 <= record["step"] < 150
     assert folder.name == f"step-{record['step']:08d}"
+
+
+def test_a_second_launch_into_a_folder_that_is_being_trained_is_refused_and_the_first_goes_on(job):
+    # So many steps that the second launch, an import of torch away, comes before the end.
+    steps = ("--set", "pretraining.run.steps=6000", "--set", "pretraining.run.checkpoint_every=100")
+    first = job.start(*steps)
+    try:
+        wait_for(lambda: (job.folder() / "metrics.jsonl").is_file(), first)
+        second = job.run(*steps, "--resume", "auto")
+        assert second.returncode == 2
+        assert f"is being filled by process {first.pid} on" in second.stderr
+        assert first.poll() is None
+    finally:
+        first.send_signal(signal.SIGTERM)
+        _, errors = first.communicate(timeout=60)
+    assert first.returncode == 75, errors
 
 
 def test_checkpoints_of_an_unfinished_run_are_not_trained_over(job):
