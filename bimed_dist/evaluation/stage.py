@@ -28,6 +28,7 @@ from bimed_dist.manifest import (
     canonical_json,
     finished,
     input_digest,
+    locked,
     verified,
     write_json,
     write_manifest,
@@ -67,12 +68,24 @@ def run(recipe: Recipe, work: Path) -> Outcome:
     if done is not None:
         return Outcome(folder, done, was_done=True)
     tasks = prepare_tasks(recipe, work)
-    begin(folder, resolved, inputs)
+    with locked(folder):
+        begin(folder, resolved, inputs)
+        return _fill(folder, settings, resolved, inputs, tasks, located)
+
+
+def _fill(
+    folder: Path,
+    settings: EvaluationSettings,
+    resolved: Mapping[str, Any],
+    inputs: Mapping[str, str],
+    tasks: Mapping[str, Prepared],
+    located: Mapping[str, Located],
+) -> Outcome:
     start = time.monotonic()
     subjects = {label: _subject(place) for label, place in located.items()}
     measured = _measure(settings, tasks, subjects, folder)
     described = {label: _description(label, settings, subject) for label, subject in subjects.items()}
-    results = summarise(settings, recipe.seed, described, tasks, measured)
+    results = summarise(settings, resolved["seed"], described, tasks, measured)
     write_json(folder / RESULTS_NAME, results)
     shutil.rmtree(folder / WEIGHTS_NAME, ignore_errors=True)
     manifest = write_manifest(

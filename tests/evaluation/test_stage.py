@@ -19,7 +19,7 @@ from bimed_dist.evaluation.intrinsic import chosen_words
 from bimed_dist.evaluation.models import load_tokenizer
 from bimed_dist.evaluation.preparation import SealedSplits, prepare_tasks
 from bimed_dist.evaluation.task import Example
-from bimed_dist.manifest import write_manifest
+from bimed_dist.manifest import locked, write_manifest
 
 
 def results_of(work):
@@ -389,3 +389,13 @@ def test_each_task_tells_the_candidates_that_were_tried_for_it(korsts, corpus, t
         "common": {"learning_rates": [1e-3], "epochs": [1]},
         "nsp": None,
     }
+
+
+def test_an_evaluation_that_another_one_fills_is_refused_before_anything_is_written(
+    korsts, two_models, tmp_path, make_recipe
+):
+    recipe = make_recipe(two_models, {"sts": TaskSettings(task="korsts", path="korsts")})
+    folder = tmp_path / "work" / "evaluation"
+    with locked(folder), pytest.raises(ConfigError, match="is being filled by"):
+        stage.run(recipe, tmp_path / "work")
+    assert not folder.exists()
