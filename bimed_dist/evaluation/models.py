@@ -12,7 +12,6 @@ from transformers import (
     AutoModelForNextSentencePrediction,
     AutoModelForSequenceClassification,
     AutoModelForTokenClassification,
-    AutoTokenizer,
     PreTrainedModel,
     PreTrainedTokenizerBase,
 )
@@ -40,22 +39,6 @@ def _loaded(what: str, location: str, load: Callable[[], T]) -> T:
     # from_pretrained has no family of errors of its own, and tokenizers raises Exception itself for a damaged file.
     except Exception as error:
         raise DataError(f"{location}: the {what} can't be loaded ({one_line(error)})") from error
-
-
-def load_tokenizer(location: str) -> PreTrainedTokenizerBase:
-    tokenizer = _loaded("tokenizer", location, lambda: AutoTokenizer.from_pretrained(location))
-    if not tokenizer.is_fast:
-        raise DataError(
-            f"{location}: the tokenizer does not say which word a piece is of; convert it to tokenizer.json"
-        )
-    if len(tokenizer) <= len(set(tokenizer.all_special_ids)):
-        # AutoTokenizer makes an empty tokenizer of a folder that has none.
-        raise DataError(
-            f"{location}: there is no tokenizer in the folder (no piece but special ones); put its files there"
-        )
-    if tokenizer.pad_token_id is None:
-        raise DataError(f"{location}: the tokenizer has no padding token")
-    return tokenizer
 
 
 def load_config(location: str) -> Any:

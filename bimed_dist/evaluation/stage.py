@@ -33,6 +33,7 @@ from bimed_dist.manifest import (
     write_json,
     write_manifest,
 )
+from bimed_dist.tokenizer import load_tokenizer
 from bimed_dist.workspace import Located, locate
 
 logger = logging.getLogger(__name__)
@@ -114,7 +115,7 @@ def _inputs(settings: EvaluationSettings, recipe: Recipe, work: Path, located: M
 
 def _subject(located: Located) -> Subject:
     try:
-        tokenizer = models.load_tokenizer(located.location)
+        tokenizer = load_tokenizer(located.location)
         config = models.load_config(located.location)
         models.check_vocabulary(located.location, config, tokenizer)
         return Subject(located, tokenizer, config, models.parameter_count(config), None)

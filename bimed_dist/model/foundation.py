@@ -5,11 +5,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
-from transformers import AutoConfig, AutoTokenizer, BertConfig, BertForPreTraining, PreTrainedTokenizerBase
+from transformers import AutoConfig, BertConfig, BertForPreTraining, PreTrainedTokenizerBase
 
 from bimed_dist.config import Architecture
 from bimed_dist.errors import ConfigError
 from bimed_dist.quiet import quietly
+from bimed_dist.tokenizer import load_tokenizer
 
 _log = logging.getLogger(__name__)
 _HEADS = {"mlm_head": "cls.predictions.transform", "nsp_head": "cls.seq_relationship", "pooler": "bert.pooler"}
@@ -21,19 +22,6 @@ class Foundation:
     tokenizer: PreTrainedTokenizerBase
     new_heads: tuple[str, ...]
     """Heads that the checkpoint lacks and that start from random weights: mlm_head, nsp_head, pooler."""
-
-
-def load_tokenizer(location: str) -> PreTrainedTokenizerBase:
-    try:
-        tokenizer = AutoTokenizer.from_pretrained(location)
-    except (OSError, ValueError) as error:
-        raise ConfigError(f"no tokenizer can be loaded from {location}: {_first_line(error)}") from None
-    ids = tokenizer.get_vocab().values()
-    if sorted(ids) != list(range(len(ids))):
-        raise ConfigError(
-            f"{location}: the vocabulary has repeated lines or gaps, so its ids are not 0 to {len(ids) - 1}"
-        )
-    return tokenizer
 
 
 def load_foundation(location: str, seed: int) -> Foundation:

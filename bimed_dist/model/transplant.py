@@ -41,7 +41,13 @@ def require_wordpiece(tokenizer: PreTrainedTokenizerBase, whose: str) -> None:
 
 
 def pieces_by_id(tokenizer: PreTrainedTokenizerBase) -> list[str]:
+    """All pieces; ConfigError where their numbers are not 0, 1, 2 ..., as they could not be told from rows then."""
     vocabulary = tokenizer.get_vocab()
+    if sorted(vocabulary.values()) != list(range(len(vocabulary))):
+        raise ConfigError(
+            f"{tokenizer.name_or_path}: the vocabulary has repeated lines or gaps, so its ids are not 0 to "
+            f"{len(vocabulary) - 1}"
+        )
     return sorted(vocabulary, key=vocabulary.__getitem__)
 
 

@@ -16,7 +16,7 @@ from bimed_dist.errors import CheckpointError, ConfigError
 from bimed_dist.manifest import Manifest, Outcome
 from bimed_dist.model import attention
 from bimed_dist.model.export import export, pad_vocabulary
-from bimed_dist.model.foundation import load_prepared, load_tokenizer
+from bimed_dist.model.foundation import load_prepared
 from bimed_dist.model.packed import PackedPretraining
 from bimed_dist.pretraining import checkpoints, deepspeed_config, schedule
 from bimed_dist.pretraining.card import model_card
@@ -25,6 +25,7 @@ from bimed_dist.pretraining.loop import Trainer
 from bimed_dist.pretraining.records import METRICS_NAME, RunRecord, read_metrics
 from bimed_dist.shards.batches import RowStream, validation_batches
 from bimed_dist.shards.reading import ShardSet
+from bimed_dist.tokenizer import load_tokenizer
 
 _log = logging.getLogger(__name__)
 

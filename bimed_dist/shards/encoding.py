@@ -7,11 +7,12 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from transformers import AutoTokenizer, PreTrainedTokenizerBase
+from transformers import PreTrainedTokenizerBase
 
 from bimed_dist.errors import ConfigError
 from bimed_dist.shards.reading import TokenTable
 from bimed_dist.shards.writing import token_dtype
+from bimed_dist.tokenizer import load_tokenizer
 
 _TOKENIZER_FILES = (
     "tokenizer.json",
@@ -26,15 +27,9 @@ class Encoder:
     """A fast tokenizer that turns sentences into ids and nothing else: no special tokens, truncation or padding."""
 
     def __init__(self, location: str) -> None:
-        """Raises ConfigError where `location` holds no fast tokenizer or it lacks a special token that BERT needs."""
+        """DataError where no fast tokenizer loads, ConfigError where it lacks a special token that BERT needs."""
         self._location = location
-        try:
-            self._tokenizer: PreTrainedTokenizerBase = AutoTokenizer.from_pretrained(location)
-        # tokenizers raises Exception itself for a damaged tokenizer.json, and from_pretrained much else.
-        except Exception as error:
-            raise ConfigError(f"no tokenizer can be loaded from {location} ({error}); check `tokenizer`") from None
-        if not self._tokenizer.is_fast:
-            raise ConfigError(f"the tokenizer of {location} has no tokenizer.json; save it with a fast tokenizer first")
+        self._tokenizer = load_tokenizer(location)
         self.table = token_table(self._tokenizer, location)
         self.dtype = token_dtype(self.table.vocabulary_size)
 

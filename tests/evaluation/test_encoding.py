@@ -1,8 +1,8 @@
 import numpy as np
 
 from bimed_dist.evaluation.encoding import IGNORED, covered_units, encode, tags_of_units
-from bimed_dist.evaluation.models import load_tokenizer
 from bimed_dist.evaluation.task import Example
+from bimed_dist.tokenizer import load_tokenizer
 
 LABELS = ("DS", "ST")
 

@@ -6,8 +6,9 @@ from safetensors.torch import load_file, save_file
 from bimed_dist.errors import DataError, NonFiniteError
 from bimed_dist.evaluation import finetuning
 from bimed_dist.evaluation.encoding import encode
-from bimed_dist.evaluation.models import load_classifier, load_tokenizer
+from bimed_dist.evaluation.models import load_classifier
 from bimed_dist.evaluation.task import Example
+from bimed_dist.tokenizer import load_tokenizer
 
 EXAMPLES = [
     Example(

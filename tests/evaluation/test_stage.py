@@ -16,10 +16,10 @@ from bimed_dist.config import EvaluatedModel, TaskSettings, load_recipe
 from bimed_dist.errors import ConfigError, DataError
 from bimed_dist.evaluation import grid, stage
 from bimed_dist.evaluation.intrinsic import chosen_words
-from bimed_dist.evaluation.models import load_tokenizer
 from bimed_dist.evaluation.preparation import SealedSplits, prepare_tasks
 from bimed_dist.evaluation.task import Example
 from bimed_dist.manifest import locked, write_manifest
+from bimed_dist.tokenizer import load_tokenizer
 
 
 def results_of(work):
