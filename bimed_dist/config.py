@@ -9,14 +9,15 @@ refused, all at once, each with its place.
 import json
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from bimed_dist.errors import ConfigError
 from bimed_dist.tree import read_tree, set_value
 
-Language = Literal["ko", "en", "mixed", "other"]
+Language = str
+"""`ko`, what Latin script means in a source (`en`, `nl`, ...), `mixed` for Hangul with Latin script, or `other`."""
 # No dots: `--set a.b=c` is split at them, and NAME.partial is a folder that is being built.
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]*$")]
 Share = Annotated[float, Field(ge=0, le=1)]
@@ -41,6 +42,15 @@ class FileSource(Settings):
     """A file or a folder of them, relative to the recipe's `data`."""
     share: Annotated[float, Field(gt=0, le=1)] = 1.0
     """Share of the documents that is used, by the hash of their ids, so that one source does not drown others."""
+    latin_language: Annotated[str, Field(pattern="^[a-z]{2}$")] = "en"
+    """Language of what is in Latin script, by its two letters of ISO 639-1 (nl, ro, es): letters don't tell."""
+
+    @field_validator("latin_language")
+    @classmethod
+    def script_is_latin(cls, language: str) -> str:
+        if language == "ko":
+            raise ValueError("Korean is told by its script; name the language of the text in Latin script")
+        return language
 
 
 class TextSource(FileSource):
@@ -78,6 +88,7 @@ class SyntheticSource(Settings):
     name: Name
     documents: Positive
     languages: Annotated[tuple[Literal["ko", "en", "mixed"], ...], Field(min_length=1)] = ("ko", "en", "mixed")
+    latin_language: ClassVar[str] = "en"
 
 
 Source = Annotated[TextSource | JsonLinesSource | TableSource | SyntheticSource, Field(discriminator="kind")]

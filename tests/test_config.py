@@ -136,6 +136,8 @@ def test_a_source_without_a_kind_names_the_kinds(tmp_path: Path):
         ("corpus.bilingual.sources=[]", "at least 1 item"),
         ("corpus.bilingual.sources=[{kind: synthetic, name: x, documents: 0}]", "sources.0.documents: Input"),
         ("corpus.bilingual.sources.1.name=book", "must be unique"),
+        ("corpus.bilingual.sources.0.latin_language=dutch", "match pattern"),
+        ("corpus.bilingual.sources.0.latin_language=ko", "Korean is told by its script"),
         ("corpus.bilingual.sources.0.path=", "valid string"),
         ("corpus.bilingual.sources.0.path=''", "at least 1 character"),
         ("corpus.bilingual.held_out_share=1", "less than 1"),

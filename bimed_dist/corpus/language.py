@@ -31,8 +31,8 @@ def count_letters(text: str) -> Letters:
     return Letters(hangul, latin, sum(map(str.isalpha, text)) - hangul - latin)
 
 
-def language_of(letters: Letters) -> Language:
-    """`ko` for Hangul, `en` for Latin script (whatever its language), `mixed` for both, `other` for anything else.
+def language_of(letters: Letters, latin_language: Language = "en") -> Language:
+    """`ko` for Hangul, `latin_language` for Latin script, `mixed` for both, `other` for anything else.
 
     A text is `other` where most of its letters, or all, are neither Hangul nor Latin.
     """
@@ -42,7 +42,7 @@ def language_of(letters: Letters) -> Language:
     hangul, latin = HANGUL_WEIGHT * letters.hangul, letters.latin
     if min(hangul, latin) >= MIXED_SHARE * (hangul + latin):
         return "mixed"
-    return "ko" if hangul > latin else "en"
+    return "ko" if hangul > latin else latin_language
 
 
 def add_letters(counts: Iterable[Letters]) -> Letters:

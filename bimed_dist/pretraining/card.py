@@ -45,7 +45,8 @@ def model_card(recipe: Recipe, name: str, work: Path, counts: dict[str, Any]) ->
     model = manifest.read_manifest(work / "model" / settings.model)
     corpus_name = recipe.shards[settings.shards].corpus
     corpus = manifest.read_manifest(work / "corpus" / corpus_name)
-    languages = [code for code in ("ko", "en") if corpus.counts["by_language"].get(code, {}).get("sentences")]
+    by_language = corpus.counts["by_language"]
+    languages = [code for code in by_language if code not in ("mixed", "other") and by_language[code]["sentences"]]
     return _CARD.format(
         languages=", ".join(languages),
         name=name,

@@ -10,7 +10,16 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
-LANGUAGES = {"ko": "Korean", "en": "English", "mixed": "mixed", "other": "other", "any": "any language"}
+LANGUAGES = {
+    "ko": "Korean",
+    "en": "English",
+    "nl": "Dutch",
+    "ro": "Romanian",
+    "es": "Spanish",
+    "mixed": "mixed",
+    "other": "other",
+    "any": "any language",
+}
 METRICS = {"f1": "F1", "auroc": "AUROC", "mlm": "MLM", "nsp": "NSP", "mse": "MSE", "mae": "MAE"}
 DASH = "–"
 

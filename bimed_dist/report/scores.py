@@ -10,8 +10,6 @@ from typing import Any, Literal
 
 _LOWER = {"loss", "perplexity", "bits", "hamming", "error", "mae", "mse", "rmse"}
 _CLEAR = 0.05
-SLICES = ("ko", "en", "mixed", "other")
-"""Splits that are one language of the test split of an intrinsic task."""
 NOT_COMPARABLE = "counted in pieces of two different vocabularies, so the two numbers can't be compared"
 
 
@@ -78,12 +76,17 @@ def lower_is_better(metric: str) -> bool:
     return not _LOWER.isdisjoint(metric.lower().replace("-", "_").split("_"))
 
 
+def is_slice(split: str) -> bool:
+    """Whether a split is one language (two letters, mixed or other) of the test split of an intrinsic task."""
+    return len(split) == 2 or split in ("mixed", "other")
+
+
 def main_rows(results: Mapping[str, Any]) -> list[MainRow]:
     """Rows of the main table: by task, then split, then model, in the order of the recipe.
 
     Languages of an intrinsic task are left out, because its test split holds them all; `compared_rows` has them.
     """
-    return [row for row in compared_rows(results) if row.split not in SLICES]
+    return [row for row in compared_rows(results) if not is_slice(row.split)]
 
 
 def compared_rows(results: Mapping[str, Any]) -> list[MainRow]:
@@ -155,7 +158,7 @@ def _main_row(
     return MainRow(
         task=task,
         title=described["title"],
-        language=split if split in SLICES else described["language"],
+        language=split if is_slice(split) else described["language"],
         split=split,
         metric=metric,
         foundation=foundation,
@@ -198,7 +201,7 @@ def _best(results: Mapping[str, Any], task: str, metric: str, scores: Mapping[st
 def forgetting_rows(rows: Iterable[MainRow], languages: Mapping[str, str | None]) -> list[MainRow]:
     """Compared rows in the foundation's own language; in every single language where its own is not known.
 
-    languages: foundation -> `ko`, `en` or None.
+    languages: foundation -> `ko`, `en`, ... or None.
     """
     return [
         row

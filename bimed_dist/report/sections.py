@@ -251,7 +251,7 @@ def foundation_languages(records: Records, recipe: Recipe) -> dict[str, str | No
         languages[label] = None
         if stage == "pretraining" and run in recipe.pretraining:
             by_language = shards[recipe.pretraining[run].shards].counts["by_language"]
-            tokens = {language: part["tokens"] for language, part in by_language.items() if language in ("ko", "en")}
+            tokens = {code: part["tokens"] for code, part in by_language.items() if code not in ("mixed", "other")}
             main = max(tokens, key=tokens.__getitem__, default=None)
             if main is not None and tokens[main] >= 0.9 * sum(tokens.values()) > 0:
                 languages[label] = main

@@ -87,7 +87,7 @@ def _main_cells(row: MainRow) -> tuple[Cell, ...]:
 
 
 def _split_name(row: MainRow) -> str:
-    return f"{language_name(row.split)} part of test" if row.split in scores.SLICES else row.split
+    return f"{language_name(row.split)} part of test" if scores.is_slice(row.split) else row.split
 
 
 def _difference_cells(row: MainRow) -> tuple[Cell, Cell, Cell]:
@@ -153,7 +153,7 @@ def task_table(results: Mapping[str, Any], task: str) -> Table:
         found = [scores.score_of(results, task, label, split, metric) for label in labels]
         sizes = sorted({s.rows for s in found if s.rows})
         of_rows = " / ".join(f"{size:,}" for size in sizes) + " rows" if sizes else ""
-        name = Cell(language_name(split) if split in scores.SLICES else split, split, detail=of_rows)
+        name = Cell(language_name(split) if scores.is_slice(split) else split, split, detail=of_rows)
         rows.append([name, text(metric_name(metric)), *(score_cell(s, interval=True) for s in found)])
     rows += _chosen_rows(results, task, labels)
     columns = ("Split", "Metric", *labels)

@@ -27,6 +27,13 @@ def test_language_by_script(text, language):
     assert language_of(count_letters(text)) == language
 
 
+def test_latin_script_is_the_language_that_a_source_says_it_is():
+    counts = count_letters("Señales de neumonía bilateral, sin derrame.")
+    assert (language_of(counts), language_of(counts, "es")) == ("en", "es")
+    assert language_of(count_letters("결절이 관찰됨."), "nl") == "ko"
+    assert language_of(count_letters("환자는 chest CT상 nodule 소견 보임."), "nl") == "mixed"
+
+
 def test_letters_are_counted_by_script_and_digits_are_none():
     assert count_letters("한글ㅋ abç 中 12 ①_") == Letters(hangul=3, latin=3, other=1)
 

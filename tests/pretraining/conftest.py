@@ -4,8 +4,10 @@ import os
 import shutil
 import subprocess
 import sys
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
@@ -99,16 +101,24 @@ def environment() -> dict[str, str]:
 
 
 @pytest.fixture(scope="session")
-def prepared(root, tmp_path_factory) -> Job:
-    """Everything before pre-training, finished; copied for each test."""
-    base = tmp_path_factory.mktemp("prepared")
-    path = base / "recipe.yaml"
-    path.write_text(yaml.safe_dump(RECIPE), encoding="utf-8")
-    recipe = load_recipe(path)
-    for stage, name in stage_order(recipe):
-        if stage in STAGES:
-            STAGES[stage].run(recipe, name, base / "work")
-    return Job(root, path, base / "work")
+def prepare(root) -> Callable[..., Job]:
+    def prepare(base: Path, **sections: Any) -> Job:
+        """Everything before pre-training, finished, of the recipe with these sections instead of its own."""
+        path = base / "recipe.yaml"
+        path.write_text(yaml.safe_dump({**RECIPE, **sections}), encoding="utf-8")
+        recipe = load_recipe(path)
+        for stage, name in stage_order(recipe):
+            if stage in STAGES:
+                STAGES[stage].run(recipe, name, base / "work")
+        return Job(root, path, base / "work")
+
+    return prepare
+
+
+@pytest.fixture(scope="session")
+def prepared(prepare, tmp_path_factory) -> Job:
+    """Copied for each test."""
+    return prepare(tmp_path_factory.mktemp("prepared"))
 
 
 @pytest.fixture
