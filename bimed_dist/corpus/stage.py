@@ -82,9 +82,10 @@ def run(recipe: Recipe, name: str, work: Path) -> manifest.Outcome:
 
 
 def _make(folder: Path, settings: CorpusSettings, seed: int, paths: Mapping[str, Path]) -> dict[str, Any]:
+    latin = {source.name: source.latin_language for source in settings.sources}
     tally = _Tally(
         by_source={source.name: {"documents": 0, "sentences": 0, "characters": 0} for source in settings.sources},
-        by_language={language: {"sentences": 0, "characters": 0} for language in ("ko", "en", "mixed", "other")},
+        by_language={code: {"sentences": 0, "characters": 0} for code in ("ko", *latin.values(), "mixed", "other")},
     )
     with (
         SplitWriter(folder, settings.held_out_share) as writer,
@@ -95,7 +96,7 @@ def _make(folder: Path, settings: CorpusSettings, seed: int, paths: Mapping[str,
         for batch in _batches(documents):
             for document, sentences in zip(batch, _sentences(batch, tally), strict=True):
                 if any(sentences):
-                    record = make_record(document.origin, sentences)
+                    record = make_record(document.origin, sentences, latin[document.origin.source])
                     writer.write(record, held_out_position(seed, document.digest))
                     tally.add(record)
                 else:
@@ -153,15 +154,15 @@ def _sentences(batch: list[CleanDocument], tally: _Tally) -> Iterator[list[list[
         yield [paragraph for paragraph in paragraphs if paragraph]
 
 
-def make_record(origin: Origin, paragraphs: list[list[str]]) -> dict[str, Any]:
+def make_record(origin: Origin, paragraphs: list[list[str]], latin_language: str) -> dict[str, Any]:
     """One line of the corpus."""
     letters = [[count_letters(sentence) for sentence in sentences] for sentences in paragraphs]
     return {
         "id": origin.id,
         "source": origin.source,
-        "language": language_of(add_letters(counts for sentences in letters for counts in sentences)),
+        "language": language_of(add_letters(counts for sentences in letters for counts in sentences), latin_language),
         "paragraphs": paragraphs,
-        "languages": [[language_of(counts) for counts in sentences] for sentences in letters],
+        "languages": [[language_of(counts, latin_language) for counts in sentences] for sentences in letters],
     }
 
 

@@ -53,6 +53,19 @@ def test_a_record_holds_sentences_and_their_languages_by_paragraph(tmp_path):
     assert (outcome.folder / "held_out.jsonl").read_text(encoding="utf-8") == ""
 
 
+def test_latin_script_is_counted_and_recorded_as_the_language_of_its_source(tmp_path):
+    dutch = write_lines(tmp_path, "nl", ["De patiënt heeft koorts.", "Geen longembolie."]) | {"latin_language": "nl"}
+    english = write_lines(tmp_path, "en", ["No pulmonary embolism."])
+    outcome = run(recipe(tmp_path, [dutch, english], share=0.0), "c", tmp_path / "work")
+    train = records(outcome.folder, "train.jsonl")
+    found = {record["source"]: (record["language"], record["languages"]) for record in train}
+    assert found == {"nl": ("nl", [["nl"]]), "en": ("en", [["en"]])}
+    by_language = outcome.manifest.counts["by_language"]
+    assert {code: counts["sentences"] for code, counts in by_language.items()} == {
+        "ko": 0, "nl": 2, "en": 1, "mixed": 0, "other": 0,
+    }  # fmt: skip
+
+
 def test_counts_agree_with_the_files(tmp_path, sources):
     outcome = run(recipe(tmp_path, sources), "c", tmp_path / "work")
     counts = outcome.manifest.counts

@@ -1,0 +1,25 @@
+"""The language that a source names for its Latin script goes through every stage under that name."""
+
+import json
+
+from bimed_dist.corpus import synthetic
+from bimed_dist.shards.reading import ShardSet
+
+
+def test_validation_and_model_card_know_the_language_that_a_source_names(prepare, tmp_path):
+    # What the text says does not matter: letters alone don't tell Dutch from English.
+    for language in ("ko", "en"):
+        documents = synthetic.documents(3, 80, (language,), "s")
+        text = "\n\n".join(" ".join(document.paragraphs).replace("\n", " ") for document in documents)
+        (tmp_path / f"{language}.txt").write_text(text, encoding="utf-8")
+    source = {"kind": "text", "document": "paragraph", "latin_language": "nl"}
+    sources = [{**source, "name": language, "path": f"{language}.txt"} for language in ("ko", "en")]
+    job = prepare(tmp_path, corpus={"text": {"sources": sources, "held_out_share": 0.3}})
+    languages = ShardSet.open(job.work / "shards" / "tokens", "train").languages
+    assert {"ko", "nl"} <= set(languages) <= {"ko", "nl", "mixed"}
+
+    result = job.run("--set", "pretraining.run.steps=3")
+    assert result.returncode == 0, result.stderr
+    last = json.loads((job.folder() / "metrics.jsonl").read_text(encoding="utf-8").splitlines()[-1])
+    assert {"ko", "nl"} <= last["by_language"].keys() <= {"ko", "nl", "mixed"}
+    assert "\nlanguage: [ko, nl]\n" in (job.folder() / "export" / "README.md").read_text(encoding="utf-8")
