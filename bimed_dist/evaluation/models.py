@@ -27,9 +27,8 @@ _HEADS = {"mlm": AutoModelForMaskedLM, "nsp": AutoModelForNextSentencePrediction
 
 
 def one_line(error: BaseException) -> str:
-    """First line of an error, for records."""
-    text = (str(error).strip().splitlines() or [""])[0][:300]
-    return text if isinstance(error, DataError) else f"{type(error).__name__}: {text}"
+    """Class and first line of an error, for records."""
+    return f"{type(error).__name__}: {(str(error).strip().splitlines() or [''])[0][:300]}"
 
 
 def _loaded(what: str, location: str, load: Callable[[], T]) -> T:
@@ -73,12 +72,24 @@ def piece_limit(config: Any, tokenizer: PreTrainedTokenizerBase, wanted: int) ->
 
 
 def load_classifier(location: str, kind: Kind, labels: Sequence[str]) -> PreTrainedModel:
-    """Encoder with a new head for a fine-tuned kind, in fp32; the head is drawn from torch's generator."""
+    """The encoder in `location`, its pooler where the task uses one, and a new head for a fine-tuned kind, in fp32.
+
+    Everything outside the encoder is drawn from torch's generator, even where the folder is of a fine-tuned classifier
+    whose head would fit: a head trained before is a head start that the other models don't get.
+    """
     outputs = {"sts": 1, "multilabel": len(labels), "ner": len(tag_names(labels))}[kind]
     auto = AutoModelForTokenClassification if kind == "ner" else AutoModelForSequenceClassification
-    model, info = _load_model(location, auto, num_labels=outputs, ignore_mismatched_sizes=True)
-    _refuse_new_encoder(location, model, info)
-    return model
+    encoder, info = _load_model(location, AutoModel)
+    _refuse_new_encoder(location, info, prefix="")
+
+    def load() -> PreTrainedModel:
+        config = AutoConfig.from_pretrained(location, num_labels=outputs)
+        with torch.device("meta"):
+            whole = type(auto.from_config(config))
+        weights = {f"{whole.base_model_prefix}.{name}": tensor for name, tensor in encoder.state_dict().items()}
+        return whole.from_pretrained(None, config=config, state_dict=weights, dtype=torch.float32)
+
+    return _loaded("model", location, load)
 
 
 def load_head_model(location: str, kind: Kind) -> PreTrainedModel | None:
@@ -87,24 +98,26 @@ def load_head_model(location: str, kind: Kind) -> PreTrainedModel | None:
     if type(load_config(location)) not in auto._model_mapping:
         return None
     model, info = _load_model(location, auto)
-    _refuse_new_encoder(location, model, info)
+    _refuse_new_encoder(location, info, prefix=model.base_model_prefix + ".")
     if info["missing_keys"]:
         logger.info("%s has no weights for %s", location, ", ".join(sorted(info["missing_keys"])))
         return None
     return model.eval()
 
 
-def _load_model(location: str, auto: Any, **options: Any) -> tuple[PreTrainedModel, dict[str, Any]]:
+def _load_model(location: str, auto: Any) -> tuple[PreTrainedModel, dict[str, Any]]:
     def load() -> tuple[PreTrainedModel, dict[str, Any]]:
-        return auto.from_pretrained(location, dtype=torch.float32, output_loading_info=True, **options)
+        return auto.from_pretrained(location, dtype=torch.float32, output_loading_info=True)
 
     return _loaded("model", location, load)
 
 
-def _refuse_new_encoder(location: str, model: PreTrainedModel, info: dict[str, Any]) -> None:
-    """from_pretrained draws what it does not find; a drawn encoder would be scored as if it had been trained."""
-    encoder = model.base_model_prefix + "."
-    lost = {key for key in info["missing_keys"] if key.startswith(encoder) and "pooler" not in key}
-    lost |= {key for key, *_ in info["mismatched_keys"] if key.startswith(encoder)}
+def _refuse_new_encoder(location: str, info: dict[str, Any], prefix: str) -> None:
+    """from_pretrained draws what it does not find; a drawn encoder would be scored as if it had been trained.
+
+    prefix: how the names of the encoder's weights begin.
+    """
+    lost = {key for key in info["missing_keys"] if key.startswith(prefix) and "pooler" not in key}
+    lost |= {key for key, *_ in info["mismatched_keys"] if key.startswith(prefix)}
     if lost:
         raise DataError(f"{location}: {len(lost)} weights of the encoder are missing, such as {min(lost)}")

@@ -161,3 +161,37 @@ def test_a_checkpoint_without_its_encoder_is_refused_instead_of_scored_with_rand
     save_file(kept, folder / "model.safetensors", metadata={"format": "pt"})
     with pytest.raises(DataError, match="16 weights of the encoder are missing"):
         load_classifier(str(folder), "sts", ())
+
+
+@pytest.mark.parametrize("kind", ["multilabel", "ner"])
+def test_a_head_that_was_trained_before_is_not_taken_and_the_encoder_is(kind, tiny_model):
+    folder = tiny_model("m")
+    labels = ("a", "b")
+    torch.manual_seed(0)
+    trained = load_classifier(str(folder), kind, labels)
+    with torch.no_grad():
+        trained.classifier.weight.fill_(7.0)
+        trained.classifier.bias.fill_(7.0)
+    trained.save_pretrained(folder.parent / "trained")
+    load_tokenizer(str(folder)).save_pretrained(folder.parent / "trained")
+    found = {}
+    for name in ("m", "trained"):
+        torch.manual_seed(3)
+        found[name] = load_classifier(str(folder.parent / name), kind, labels)
+    again, fresh = found["trained"].state_dict(), found["m"].state_dict()
+    encoder = load_file(folder / "model.safetensors")
+    assert again.keys() == fresh.keys()
+    # A model for tags has no pooler, so that the draws before the head's may differ: not the values, but their kind.
+    assert again["classifier.weight"].abs().max() < 0.2 and not again["classifier.bias"].any()
+    assert all(torch.equal(again[name], encoder[name]) for name in again if name.startswith("bert."))
+    if kind == "multilabel":
+        assert torch.equal(again["classifier.weight"], fresh["classifier.weight"])
+
+
+def test_every_seed_draws_another_head(tiny_model):
+    folder = str(tiny_model("m"))
+    heads = []
+    for seed in (1, 2, 1):
+        torch.manual_seed(seed)
+        heads.append(load_classifier(folder, "multilabel", ("a", "b")).classifier.weight)
+    assert torch.equal(heads[0], heads[2]) and not torch.equal(heads[0], heads[1])
