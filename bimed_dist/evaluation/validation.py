@@ -1,4 +1,8 @@
-"""Checks of a whole task before anything is trained. Problems name the row and never quote it."""
+"""Checks of a whole task before anything is trained.
+
+Problems name the row, counts and what was needed. They quote no cell, tags and scores included: where a column is
+shifted, any cell may hold a patient's words or number.
+"""
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
@@ -28,7 +32,7 @@ def _score_problem(example: Example, labels: Sequence[str], unit: str) -> str | 
     assert isinstance(score, float)
     if math.isnan(score):
         return "the score is not a number"
-    return None if 0 <= score <= 5 else f"score {score:g} is outside 0-5"
+    return None if 0 <= score <= 5 else "the score is outside 0-5"
 
 
 def _label_problem(example: Example, labels: Sequence[str], unit: str) -> str | None:
@@ -43,14 +47,17 @@ def _tag_problem(example: Example, labels: Sequence[str], unit: str) -> str | No
     units = len(example.texts) if unit == "word" else sum(map(len, example.texts))
     if len(tags) != units:
         return f"{len(tags)} tags for {units} {unit}s"
-    before = "O"
-    for position, tag in enumerate(tags, start=1):
-        if tag != "O" and (tag[:2] not in ("B-", "I-") or not tag[2:]):
-            return f"{unit} {position}: the tag is not O, B-TYPE or I-TYPE"
-        if tag[:2] == "I-" and before[2:] != tag[2:]:
-            return f"{unit} {position}: {tag} continues no entity; the first {unit} of an entity has B-"
-        before = tag
+    malformed = [tag != "O" and (tag[:2] not in ("B-", "I-") or not tag[2:]) for tag in tags]
+    if any(malformed):
+        return _tags(malformed, unit, "are not O, B-TYPE or I-TYPE")
+    alone = [tag[:2] == "I-" and before[2:] != tag[2:] for before, tag in zip(("O", *tags[:-1]), tags, strict=True)]
+    if any(alone):
+        return _tags(alone, unit, "have I- and continue no entity of their type, which begins with B-")
     return None
+
+
+def _tags(wrong: Sequence[bool], unit: str, what: str) -> str:
+    return f"{sum(wrong)} of {len(wrong)} tags {what}; the first at {unit} {wrong.index(True) + 1}"
 
 
 def split_problems(task: Task, parts: Mapping[str, Sequence[Example]], labels: Sequence[str]) -> list[str]:
@@ -63,6 +70,9 @@ def split_problems(task: Task, parts: Mapping[str, Sequence[Example]], labels: S
         problems += _absent_labels(parts["train"], labels)
     if not problems and task.kind == "ner":
         problems += _absent_types(parts)
+    if not problems and task.kind in ("multilabel", "ner"):
+        empty = [name for name, part in parts.items() if not any(_has_label(example) for example in part)]
+        problems += [f"split {name}: no row has any label or entity, so that no F1 exists" for name in empty]
     if not problems and task.kind == "sts":
         constant = [name for name, part in parts.items() if len({example.target for example in part}) < 2]
         problems += [f"split {name}: all scores are equal, so that no correlation exists" for name in constant]
@@ -76,12 +86,19 @@ def _absent_labels(train: Sequence[Example], labels: Sequence[str]) -> Iterator[
 
 
 def _absent_types(parts: Mapping[str, Sequence[Example]]) -> Iterator[str]:
-    def types(name: str) -> set[str]:
-        return {tag[2:] for example in parts[name] for tag in example.target if tag != "O"}
+    known = {tag for example in parts["train"] for tag in _types(example)}
+    for name, part in parts.items():
+        lost = [example.id for example in part if not _types(example) <= known]
+        if lost:
+            yield f"split {name}: {len(lost)} rows have a type of entity that train has not, the first {lost[0]}"
 
-    for name in parts:
-        for absent in sorted(types(name) - types("train")):
-            yield f"split train: no entity of type {absent}, which {name} has; give more rows"
+
+def _types(example: Example) -> set[str]:
+    return {tag[2:] for tag in example.target if tag != "O"}
+
+
+def _has_label(example: Example) -> bool:
+    return any(value not in (0, "O") for value in example.target)
 
 
 def raise_all(problems: Sequence[str], what: str) -> None:

@@ -106,14 +106,51 @@ def test_all_problems_of_all_tasks_are_told_together_by_row_and_without_text(kor
     for expected in (
         "6 problem(s)",
         "s: sts-train.tsv line 3: 8 cells, needed 7",
-        "s: sts-dev.tsv line 5: score 5.5 is outside 0-5",
+        "s: sts-dev.tsv line 5: the score is outside 0-5",
         "s: sts-test.tsv line 2: the score is not a number",
         "s: sts-test.tsv line 6: the score is not a number",
-        "n: train.tsv line 1: word 2: I-Disease continues no entity",
-        "n: devel.tsv line 1: word 1: the tag is not O, B-TYPE or I-TYPE",
+        "n: train.tsv line 1: 1 of 7 tags have I- and continue no entity of their type, which begins with B-; "
+        "the first at word 2",
+        "n: devel.tsv line 1: 1 of 7 tags are not O, B-TYPE or I-TYPE; the first at word 1",
     ):
         assert expected in message
-    assert not re.search("secret|결절|nodule|lung", message)
+    assert not re.search("secret|결절|nodule|lung|5.5|Disease|Chemical", message)
+
+
+@pytest.mark.parametrize("cell", ["김철수", "B-김철수", "I-김철수", "010-1234-5678"])
+def test_the_cells_of_a_shifted_column_are_never_printed(cell, korsts, bc5cdr, tmp_path, make_recipe):
+    for path in (bc5cdr / "test.tsv", korsts / "sts-train.tsv"):
+        lines = path.read_text(encoding="utf-8").split("\n")
+        cells = lines[1].split("\t")
+        cells[1 if len(cells) == 2 else 4] = cell if len(cells) == 2 else cell.replace("-", "")
+        path.write_text("\n".join([lines[0], "\t".join(cells), *lines[2:]]), encoding="utf-8")
+    tasks = {"n": TaskSettings(task="bc5cdr", path="bc5cdr"), "s": TaskSettings(task="korsts", path="korsts")}
+    with pytest.raises(DataError) as raised:
+        prepare_tasks(make_recipe(MODELS, tasks), tmp_path)
+    message = str(raised.value)
+    assert "2 problem(s)" in message and "test" in message and "sts-train.tsv line 2" in message
+    assert "김철수" not in message and "1234" not in message
+
+
+def test_splits_without_any_entity_or_label_and_types_that_train_lacks_are_refused(bc5cdr, tmp_path, make_recipe):
+    recipe = make_recipe(MODELS, {"n": TaskSettings(task="bc5cdr", path="bc5cdr")})
+    path = bc5cdr / "devel.tsv"
+    tagged = path.read_text(encoding="utf-8")
+    path.write_text(re.sub(r"B-\w+", "O", tagged), encoding="utf-8")
+    with pytest.raises(DataError, match="n: split dev: no row has any label or entity"):
+        prepare_tasks(recipe, tmp_path)
+    path.write_text(tagged.replace("B-Chemical", "B-Gene", 1), encoding="utf-8")
+    with pytest.raises(DataError, match=r"split dev: 1 rows have a type of entity .*, the first devel\.tsv line 1"):
+        prepare_tasks(recipe, tmp_path)
+
+
+def test_a_label_that_a_split_lacks_is_told(tmp_path, make_recipe):
+    on, off = (1,) * 18, (0,) * 18
+    train = [(f"finding {i}", on if i % 2 else off) for i in range(60)]
+    write_ctclip(tmp_path / "ct", train, [("lung", (1, *off[1:17], 1)), ("heart", (*off[:8], 1, *on[9:]))])
+    prepared = prepare_tasks(make_recipe(MODELS, {"c": TaskSettings(task="ctclip", path="ct")}), tmp_path)["c"]
+    assert prepared.notes[-1].startswith("test: no row has Arterial wall calcification, Cardiomegaly, ")
+    assert prepared.notes[-1].endswith(", Emphysema; left out of macro F1")
 
 
 def test_labels_that_are_missing_wrong_or_absent_in_training_are_refused(tmp_path, make_recipe):
