@@ -3,8 +3,8 @@
 U units of an item (words or characters), T pieces of a row.
 """
 
-import hashlib
 import itertools
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -14,6 +14,7 @@ from transformers import PreTrainedTokenizerBase
 from bimed_dist.errors import DataError
 from bimed_dist.evaluation.metrics import tag_names
 from bimed_dist.evaluation.task import Example, Kind
+from bimed_dist.manifest import digest_of
 
 IGNORED = -100
 """Target of pieces that carry no tag, as torch's cross entropy has it."""
@@ -43,9 +44,11 @@ class Encoded:
 
 
 def tokenizer_key(tokenizer: PreTrainedTokenizerBase, limit: int) -> str:
-    """Equal keys mean equal encodings."""
-    settings = (tokenizer.backend_tokenizer.to_str(), limit, sorted(tokenizer.model_input_names))
-    return hashlib.sha256(repr(settings).encode()).hexdigest()
+    """Equal keys mean equal encodings, whatever was encoded before."""
+    rules = json.loads(tokenizer.backend_tokenizer.to_str())
+    # Every call leaves its own truncation and padding behind.
+    rules = {name: rule for name, rule in rules.items() if name not in ("truncation", "padding")}
+    return digest_of([rules, tokenizer.truncation_side, limit, sorted(tokenizer.model_input_names)])
 
 
 def encode(

@@ -1,6 +1,6 @@
 import numpy as np
 
-from bimed_dist.evaluation.encoding import IGNORED, covered_units, encode, tags_of_units
+from bimed_dist.evaluation.encoding import IGNORED, covered_units, encode, tags_of_units, tokenizer_key
 from bimed_dist.evaluation.task import Example
 from bimed_dist.tokenizer import load_tokenizer
 
@@ -64,3 +64,16 @@ def test_unknown_pieces_are_counted(tiny_model):
     tokenizer = load_tokenizer(str(tiny_model("m")))
     encoded = encode(tokenizer, "multilabel", "word", ("a",), [Example("1", ("폐 漢字漢",), (1,))], 64)
     assert encoded.unknown == 3 / 6
+
+
+def test_the_key_of_a_tokenizer_follows_its_rules_and_not_what_was_encoded_before(tiny_model):
+    folder = str(tiny_model("m"))
+    used, untouched = load_tokenizer(folder), load_tokenizer(folder)
+    used("폐 결절", truncation=True, max_length=3, padding="max_length")
+    assert used.backend_tokenizer.to_str() != untouched.backend_tokenizer.to_str()
+    assert tokenizer_key(used, 64) == tokenizer_key(untouched, 64)
+    from_the_left = load_tokenizer(folder)
+    from_the_left.truncation_side = "left"
+    others = [tokenizer_key(used, 63), tokenizer_key(from_the_left, 64)]
+    others.append(tokenizer_key(load_tokenizer(str(tiny_model("other", words=[]))), 64))
+    assert tokenizer_key(used, 64) not in others and len(set(others)) == 3
