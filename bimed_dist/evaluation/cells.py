@@ -1,11 +1,13 @@
 """Records of single results, one JSON file each, that are trusted only for the key they were made for."""
 
 import json
+import platform
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_model, save_model
 from transformers import PreTrainedModel
@@ -33,9 +35,22 @@ def read_record(path: Path, key: Key) -> dict[str, Any] | None:
 def write_record(path: Path, key: Key, status: str, **values: Any) -> dict[str, Any]:
     """Write `done` or `failed` with its values; a reader sees all of it or nothing."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    record = {"schema": SCHEMA, "status": status, "key": dict(key), **values, "versions": versions()}
+    record = {
+        "schema": SCHEMA,
+        "status": status,
+        "key": dict(key),
+        **values,
+        "versions": versions(),
+        "machine": machine(),
+    }
     write_json(path, record)
     return record
+
+
+def machine() -> dict[str, Any]:
+    """Processor or GPU, and the threads of torch: with other ones a score may differ in its last digits."""
+    processor = torch.cuda.get_device_name() if torch.cuda.is_available() else platform.machine()
+    return {"processor": processor, "threads": torch.get_num_threads()}
 
 
 def packed(predicted: Sequence[np.ndarray]) -> list[str]:

@@ -9,6 +9,7 @@ import math
 import os
 from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
+from typing import Any
 
 import numpy as np
 import torch
@@ -40,6 +41,12 @@ def pass_pieces() -> int:
 def autocast() -> AbstractContextManager:
     """bf16 on a GPU, fp32 on a CPU."""
     return torch.autocast("cuda", dtype=torch.bfloat16) if torch.cuda.is_available() else nullcontext()
+
+
+def arithmetic() -> dict[str, Any]:
+    """How numbers are reckoned on this machine, as cell keys have it."""
+    precision = "bf16" if torch.cuda.is_available() else "fp32"
+    return {"device": device().type, "precision": precision, "pass_pieces": pass_pieces()}
 
 
 def learning_rate(step: int, steps: int, peak: float) -> float:

@@ -26,8 +26,12 @@ from bimed_dist.evaluation.task import Example
 from bimed_dist.manifest import write_json
 
 logger = logging.getLogger(__name__)
-# What training or scoring a cell may raise (torch's out-of-memory is a RuntimeError); all else is a fault of ours.
-CELL_ERRORS = (BimedError, OSError, ValueError, RuntimeError, MemoryError, IndexError)
+# What training or scoring a cell may raise. Torch's out-of-memory is a RuntimeError; the second line is what the code
+# of anybody's model raises where a configuration does not suit it.
+CELL_ERRORS = (
+    *(BimedError, OSError, ValueError, RuntimeError, MemoryError),
+    *(TypeError, AttributeError, LookupError),
+)
 
 
 @dataclass(frozen=True)
@@ -57,12 +61,19 @@ class Pair:
     """Train and dev rows of this task by (tokenizer, split), shared by the models of the task."""
 
     def key(self, **more: Any) -> dict[str, Any]:
+        """All that decides a score.
+
+        Device, precision and pass size are part of it, so that no grid mixes them: bf16 has three digits, and sums in
+        another order train to other weights. Versions of libraries, the make of the GPU and the number of threads are
+        not, although last digits may differ by them: they stand in the record, and an update throws no cell away.
+        """
         base = {
             "task": self.prepared.name,
             "model": self.label,
             "model_digest": self.model_digest,
             "data_digest": self.prepared.digest,
             "pieces": self.limit,
+            "arithmetic": finetuning.arithmetic(),
         }
         if self.candidates:
             base |= {"batch": self.batch, "protocol": finetuning.PROTOCOL}
@@ -84,7 +95,11 @@ class Pair:
 
     def encode(self, examples: tuple[Example, ...]) -> Encoded:
         task = self.prepared.task
-        return encode(self.tokenizer, task.kind, task.unit, self.prepared.labels, examples, self.limit)
+        try:
+            return encode(self.tokenizer, task.kind, task.unit, self.prepared.labels, examples, self.limit)
+        except (TypeError, ValueError, LookupError) as error:
+            # Its message may quote the text.
+            raise DataError(f"{len(examples)} rows can't be encoded ({type(error).__name__})") from error
 
 
 @dataclass
@@ -93,8 +108,8 @@ class SplitResult:
     predicted: dict[int, list[np.ndarray]] = field(default_factory=dict)
     scores: dict[int, dict[str, float]] = field(default_factory=dict)
     """All three by seed."""
-    languages: tuple[str, ...] = ()
-    """Intrinsic tasks: language of each item."""
+    examples: tuple[Example, ...] = ()
+    """Intrinsic tasks: what each item was made of."""
 
 
 @dataclass
@@ -105,6 +120,12 @@ class Measured:
     splits: dict[str, SplitResult] = field(default_factory=dict)
     failures: list[dict[str, str]] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
+    best_dev: float | None = None
+    """Mean over seeds of the chosen candidate."""
+    done: int = 0
+    """Cells with scores, those of earlier runs too."""
+    made: int = 0
+    """Cells that this run computed, failed ones too."""
 
     def fail(self, pair: Pair, cell: str, error: str) -> None:
         logger.warning("%s, %s, %s failed: %s", pair.prepared.name, pair.label, cell, error)
@@ -116,7 +137,7 @@ def fine_tuned(pair: Pair, progress: tqdm) -> Measured:
     measured = Measured()
     means: dict[Candidate, list[float]] = {}
     for candidate in pair.candidates:
-        records = [_dev_cell(pair, candidate, seed, progress) for seed in pair.seeds]
+        records = [_dev_cell(pair, candidate, seed, measured, progress) for seed in pair.seeds]
         for seed, record in zip(pair.seeds, records, strict=True):
             if record["status"] == "failed":
                 name = cells.cell_name(candidate.learning_rate, candidate.epochs, seed)
@@ -129,7 +150,7 @@ def fine_tuned(pair: Pair, progress: tqdm) -> Measured:
         progress.update(len(pair.seeds))
         return measured
     write_choice(pair, means, chosen)
-    measured.chosen = chosen
+    measured.chosen, measured.best_dev = chosen, float(np.mean(means[chosen]))
     opened = pair.prepared.sealed.open(pair.folder / "choice.json", pair.choice_key())
     try:
         encoded = {split: pair.encode(examples) for split, examples in opened.items()}
@@ -170,12 +191,13 @@ def write_choice(pair: Pair, dev_scores: Mapping[Candidate, list[float]], chosen
     )
 
 
-def _dev_cell(pair: Pair, candidate: Candidate, seed: int, progress: tqdm) -> dict[str, Any]:
+def _dev_cell(pair: Pair, candidate: Candidate, seed: int, measured: Measured, progress: tqdm) -> dict[str, Any]:
     """The record of a cell, which is trained unless it was before."""
     key = pair.cell_key(candidate, seed)
     path = pair.folder / f"{cells.cell_name(candidate.learning_rate, candidate.epochs, seed)}.json"
     record = cells.read_record(path, key)
     if record is None:
+        measured.made += 1
         start = time.monotonic()
         try:
             model = _trained(pair, candidate, seed)
@@ -186,8 +208,8 @@ def _dev_cell(pair: Pair, candidate: Candidate, seed: int, progress: tqdm) -> di
             record = cells.write_record(path, key, "failed", error=one_line(error))
         else:
             seconds = round(time.monotonic() - start, 2)
-            device = str(model.device)
-            record = cells.write_record(path, key, "done", dev=scores, seconds=seconds, device=device)
+            record = cells.write_record(path, key, "done", dev=scores, seconds=seconds)
+    measured.done += record["status"] == "done"
     progress.update()
     return record
 
@@ -221,6 +243,7 @@ def _test_cell(pair: Pair, chosen: Candidate, seed: int, encoded: Mapping[str, E
     path = pair.folder / f"test,seed={seed}.json"
     record = cells.read_record(path, key)
     if record is None:
+        measured.made += 1
         try:
             splits = _scored_splits(pair, chosen, seed, encoded)
         except CELL_ERRORS as error:
@@ -229,6 +252,7 @@ def _test_cell(pair: Pair, chosen: Candidate, seed: int, encoded: Mapping[str, E
             record = cells.write_record(path, key, "done", splits=splits)
     if record["status"] == "failed":
         return measured.fail(pair, path.stem, record["error"])
+    measured.done += 1
     dtype = np.int64 if pair.prepared.task.kind == "ner" else np.float32
     for split, result in measured.splits.items():
         result.gold[seed] = encoded[split].gold
@@ -273,7 +297,7 @@ def untrained(pair: Pair, progress: tqdm) -> Measured:
         path, key = pair.folder / f"seed={seed}.json", pair.key(seed=seed)
         record = cells.read_record(path, key)
         try:
-            gold, languages = _intrinsic_gold(pair, seed)
+            gold, result.examples = _intrinsic_gold(pair, seed)
             if record is None:
                 model = model or load_head_model(pair.location, pair.prepared.task.kind)
                 if model is None:
@@ -281,6 +305,7 @@ def untrained(pair: Pair, progress: tqdm) -> Measured:
                     measured.notes.append(f"{pair.label}: not applicable, the checkpoint has no {head} head")
                     progress.update(len(pair.seeds))
                     return measured
+                measured.made += 1
                 predicted = _intrinsic_prediction(pair, model.to(finetuning.device()), seed)
                 scores = _scores(pair, gold, predicted)
                 packed = cells.packed(predicted)
@@ -289,7 +314,8 @@ def untrained(pair: Pair, progress: tqdm) -> Measured:
             cells.write_record(path, key, "failed", error=one_line(error))
             measured.fail(pair, path.stem, one_line(error))
         else:
-            result.gold[seed], result.languages = gold, languages
+            measured.done += 1
+            result.gold[seed] = gold
             result.predicted[seed] = cells.unpacked(record["predictions"], np.float64)
             result.scores[seed] = record["scores"]
         progress.update()
@@ -299,13 +325,13 @@ def untrained(pair: Pair, progress: tqdm) -> Measured:
     return measured
 
 
-def _intrinsic_gold(pair: Pair, seed: int) -> tuple[list[np.ndarray], tuple[str, ...]]:
-    """(gold, language) of every item; masked words have no gold but the text."""
+def _intrinsic_gold(pair: Pair, seed: int) -> tuple[list[np.ndarray], tuple[Example, ...]]:
+    """(gold, example) of every item; masked words have no gold but the text."""
     examples = pair.prepared.intrinsic
     if pair.prepared.task.kind == "mlm":
-        return [np.empty(0)] * len(examples), tuple(example.language for example in examples)
+        return [np.empty(0)] * len(examples), examples
     _, is_next = intrinsic.sentence_pairs(examples, seed)
-    return list(is_next[:, None]), tuple(example.language for example in examples for _ in range(2))
+    return list(is_next[:, None]), tuple(example for example in examples for _ in range(2))
 
 
 def _intrinsic_prediction(pair: Pair, model: PreTrainedModel, seed: int) -> list[np.ndarray]:
@@ -322,10 +348,10 @@ def by_language(pair: Pair, whole: SplitResult) -> dict[str, SplitResult]:
     A language in which nothing could be asked has no score.
     """
     slices: dict[str, SplitResult] = {}
-    languages = sorted(set(whole.languages))
+    languages = sorted({example.language for example in whole.examples})
     for language in languages if len(languages) > 1 else ():
-        at = [i for i, found in enumerate(whole.languages) if found == language]
-        part = SplitResult(languages=(language,) * len(at))
+        at = [i for i, example in enumerate(whole.examples) if example.language == language]
+        part = SplitResult(examples=tuple(whole.examples[i] for i in at))
         try:
             for seed in whole.scores:
                 part.gold[seed] = [whole.gold[seed][i] for i in at]

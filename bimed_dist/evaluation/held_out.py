@@ -35,7 +35,7 @@ def windows(origin: Origin) -> Splits:
     examples = []
     for place, language, sentences in documents(origin):
         for count, words in enumerate(_filled(sentences, limit), start=1):
-            examples.append(Example(f"{place} window {count}", tuple(words), None, language))
+            examples.append(Example(f"{place} window {count}", tuple(words), None, language, place))
     return Splits(
         {"test": tuple(examples)}, notes=(f"windows of at most {limit} characters, the same for every model",)
     )
@@ -66,20 +66,16 @@ def successors(origin: Origin) -> Splits:
     for place, language, sentences in documents(origin):
         texts = [sentence for sentence in sentences if sentence.strip()]
         for i in range(0, len(texts) - 1, 2):
-            examples.append(Example(f"{place} sentence {i + 1}", (texts[i], texts[i + 1]), None, language))
+            pair = (texts[i], texts[i + 1])
+            examples.append(Example(f"{place} sentence {i + 1}", pair, None, language, place))
     return Splits({"test": tuple(examples)})
-
-
-def document_of(successor: Example) -> str:
-    """Place of the document that a pair of sentences is from."""
-    return successor.id.rpartition(" sentence ")[0]
 
 
 def with_partners(examples: Sequence[Example]) -> tuple[tuple[Example, ...], tuple[str, ...]]:
     """(pairs of sentences whose language has another document to take a random sentence from, a note for the rest)."""
     found: dict[str, set[str]] = {}
     for example in examples:
-        found.setdefault(example.language, set()).add(document_of(example))
+        found.setdefault(example.language, set()).add(example.document)
     alone = sorted(language for language, of_language in found.items() if len(of_language) < 2)
     kept = tuple(example for example in examples if example.language not in alone)
     if not alone:

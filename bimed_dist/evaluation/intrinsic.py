@@ -20,7 +20,6 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 from bimed_dist.errors import DataError
 from bimed_dist.evaluation.encoding import Row
 from bimed_dist.evaluation.finetuning import autocast, finite, padded, pass_pieces, passes, row_lengths
-from bimed_dist.evaluation.held_out import document_of
 from bimed_dist.evaluation.task import Example
 
 MASK_RATE = 0.15
@@ -129,7 +128,7 @@ def sentence_pairs(examples: Sequence[Example], seed: int) -> tuple[list[tuple[s
     Partners are drawn from the same language, as the model could tell the language otherwise.
     """
     rng = np.random.default_rng(seed)
-    document = [document_of(example) for example in examples]
+    document = [example.document for example in examples]
     of_language: dict[str, list[int]] = {}
     for i, example in enumerate(examples):
         of_language.setdefault(example.language, []).append(i)

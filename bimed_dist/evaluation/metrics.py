@@ -57,14 +57,21 @@ def _sts(gold: np.ndarray, predicted: np.ndarray) -> dict[str, float]:
 
 
 def _multilabel(gold: np.ndarray, predicted: np.ndarray, labels: Sequence[str]) -> dict[str, float]:
-    """F1 at threshold 0.5. A label that is neither there nor predicted has F1 0, as scikit-learn's default."""
+    """F1 at threshold 0.5.
+
+    A label that no row has is left out of macro F1 (where scikit-learn counts 0, so that perfect answers would score
+    less than 1) and has no F1; predicting it lowers micro F1 and subset accuracy.
+    """
     gold, decided = gold.astype(int), (predicted >= THRESHOLD).astype(int)
+    there = gold.any(axis=0)
+    if not there.any():
+        raise DataError("no row has any label: macro F1 does not exist")
     per_label = f1_score(gold, decided, average=None, zero_division=0)
     return {
-        "macro_f1": float(f1_score(gold, decided, average="macro", zero_division=0)),
+        "macro_f1": float(per_label[there].mean()),
         "micro_f1": float(f1_score(gold, decided, average="micro", zero_division=0)),
         "subset_accuracy": float(accuracy_score(gold, decided)),
-        **{f"f1:{label}": float(value) for label, value in zip(labels, per_label, strict=True)},
+        **{f"f1:{label}": float(f1) for label, f1, known in zip(labels, per_label, there, strict=True) if known},
     }
 
 
@@ -111,7 +118,7 @@ def item_sums(kind: Kind, gold: Arrays, predicted: Arrays) -> np.ndarray:
         return np.stack([np.ones_like(x), x, y, x * x, y * y, x * y], axis=1)
     if kind == "multilabel":
         positive, decided = np.stack(gold) == 1, np.stack(predicted) >= THRESHOLD
-        return np.concatenate([positive & decided, positive.astype(int) + decided.astype(int)], axis=1).astype(float)
+        return np.concatenate([positive & decided, decided, positive], axis=1).astype(float)
     if kind == "ner":
         counts = []
         for expected, found in zip(map(entities, gold), map(entities, predicted), strict=True):
@@ -125,11 +132,13 @@ def item_sums(kind: Kind, gold: Arrays, predicted: Arrays) -> np.ndarray:
 
 def main_of_sums(kind: Kind, sums: np.ndarray) -> np.ndarray:
     """Main metric of B samples from their (B, K) sums; NaN where a sample leaves it undefined."""
-    rule: Callable[[np.ndarray], np.ndarray] = {"sts": _pearson_of_sums, "multilabel": _macro_f1_of_sums}.get(
-        kind, _ratio_of_sums
-    )
+    rules: dict[Kind, Callable[[np.ndarray], np.ndarray]] = {
+        "sts": _pearson_of_sums,
+        "multilabel": _macro_f1_of_sums,
+        "ner": _f1_of_sums,
+    }
     with np.errstate(divide="ignore", invalid="ignore"):
-        return 2 * _ratio_of_sums(sums) if kind == "ner" else rule(sums)
+        return rules.get(kind, _ratio_of_sums)(sums)
 
 
 def _pearson_of_sums(sums: np.ndarray) -> np.ndarray:
@@ -138,12 +147,18 @@ def _pearson_of_sums(sums: np.ndarray) -> np.ndarray:
 
 
 def _macro_f1_of_sums(sums: np.ndarray) -> np.ndarray:
-    both, either = np.split(sums, 2, axis=1)
-    return np.where(either > 0, 2 * both / np.maximum(either, 1), 0.0).mean(axis=1)
+    both, decided, positive = np.split(sums, 3, axis=1)
+    there = positive > 0
+    return np.where(there, 2 * both / (decided + positive), 0.0).sum(axis=1) / there.sum(axis=1)
+
+
+def _f1_of_sums(sums: np.ndarray) -> np.ndarray:
+    """0 where there is no entity and none was found, as seqeval has it."""
+    return np.where(sums[:, 1] > 0, 2 * sums[:, 0] / sums[:, 1], 0.0)
 
 
 def _ratio_of_sums(sums: np.ndarray) -> np.ndarray:
-    return np.where(sums[:, 1] > 0, sums[:, 0] / sums[:, 1], 0.0)
+    return sums[:, 0] / sums[:, 1]
 
 
 def entities(tags: np.ndarray) -> set[tuple[int, int, int]]:

@@ -16,6 +16,9 @@ from bimed_dist.evaluation.validation import raise_all, row_problems, split_prob
 from bimed_dist.manifest import digest_of, verified
 from bimed_dist.workspace import data_path
 
+FEW_DOCUMENTS = 20
+"""A bootstrap over fewer clusters understates their spread."""
+
 
 class SealedSplits:
     """Test examples, which are handed out only against the written choice of (learning rate, epochs)."""
@@ -136,6 +139,7 @@ def _cleaned(
     if task.kind == "nsp":
         parts["test"], left_out = with_partners(parts["test"])
         notes += left_out
+    notes += _split_notes(task, parts, splits.labels)
     tuned = task.kind in FINE_TUNED
     closed = {split: part for split, part in parts.items() if split not in ("train", "dev")}
     prepared = Prepared(
@@ -160,3 +164,20 @@ def _cleaned(
         ),
     )
     return prepared, parts
+
+
+def _split_notes(task: Task, parts: Mapping[str, tuple[Example, ...]], labels: tuple[str, ...]) -> tuple[str, ...]:
+    """What a reader must know of the rows that were kept."""
+    if task.kind not in FINE_TUNED:
+        documents = len({example.document for example in parts["test"]})
+        few = "" if documents >= FEW_DOCUMENTS else ": so few that the intervals are too narrow"
+        return (f"intervals and p resample whole documents, of which there are {documents}{few}",)
+    if task.kind != "multilabel":
+        return ()
+    absent = {
+        split: [label for i, label in enumerate(labels) if not any(example.target[i] for example in part)]
+        for split, part in parts.items()
+    }
+    return tuple(
+        f"{split}: no row has {', '.join(names)}; left out of macro F1" for split, names in absent.items() if names
+    )

@@ -52,21 +52,22 @@ def summarise(
 def _resampled(
     prepared: Prepared, split: str, measured: Mapping[str, Measured], seed: int
 ) -> dict[str, np.ndarray | None]:
-    """Main metric of every model on the same resamples of a split's items; none where there is a single item."""
+    """Main metric of every model on the same resamples of a split's units; none where there is a single unit."""
     kind = prepared.task.kind
-    counts: dict[int, np.ndarray] = {}
-    found: dict[str, np.ndarray | None] = {}
-    for model, result in measured.items():
-        part = result.splits.get(split)
-        if part is None or not part.scores:
-            continue
-        sums = [item_sums(kind, part.gold[s], part.predicted[s]) for s in part.scores]
-        items = len(sums[0])
-        if items not in counts:
-            draw = (seed, zlib.crc32(f"{prepared.name}/{split}".encode()))
-            counts[items] = statistics.resample_counts(items, draw)
-        found[model] = statistics.resampled(kind, sums, counts[items]) if items > 1 else None
-    return found
+    parts = {model: result.splits[split] for model, result in measured.items() if split in result.splits}
+    sums = {
+        model: [_unit_sums(part, item_sums(kind, part.gold[s], part.predicted[s])) for s in part.scores]
+        for model, part in parts.items()
+        if part.scores
+    }
+    if any(len(of_seed) < 2 for per_seed in sums.values() for of_seed in per_seed):
+        return dict.fromkeys(sums)
+    return statistics.resampled(kind, sums, (seed, zlib.crc32(f"{prepared.name}/{split}".encode()))) if sums else {}
+
+
+def _unit_sums(part: SplitResult, sums: np.ndarray) -> np.ndarray:
+    """Windows and sentence pairs of one document are dependent, so that its document is the unit; else the row."""
+    return statistics.sums_of_units(sums, [e.document for e in part.examples]) if part.examples else sums
 
 
 def _score_rows(

@@ -120,6 +120,7 @@ def _subject(located: Located) -> Subject:
         models.check_vocabulary(located.location, config, tokenizer)
         return Subject(located, tokenizer, config, models.parameter_count(config), None)
     except DataError as error:
+        logger.warning("%s is not evaluated: %s", located.location, error)
         return Subject(located, None, None, None, models.one_line(error))
 
 
@@ -135,11 +136,37 @@ def _description(label: str, settings: EvaluationSettings, subject: Subject) -> 
 
 
 def _candidates(settings: EvaluationSettings, prepared: Prepared) -> tuple[Candidate, ...]:
-    """The grid of a task, smallest first; empty for intrinsic tasks."""
+    """The grid of a task in the order of the recipe, learning rates first; empty for intrinsic tasks."""
     found = task_grid(settings, prepared)
     if found is None:
         return ()
     return tuple(Candidate(rate, number) for rate in found["learning_rates"] for number in found["epochs"])
+
+
+class _Pace:
+    """Log lines where there is no terminal, for which tqdm draws nothing and counts nothing."""
+
+    def __init__(self, cells: int) -> None:
+        self.cells_left = cells
+        self.made = 0
+        self.seconds = 0.0
+
+    def begins(self, name: str, label: str, cells: int) -> None:
+        logger.info("%s, %s begins: %d cells of %d left in all", name, label, cells, self.cells_left)
+
+    def ends(self, name: str, label: str, cells: int, measured: Measured, seconds: float) -> None:
+        """Time left is what a cell of this run took on average, for the cells whose grids have not begun."""
+        self.cells_left -= cells
+        self.made += measured.made
+        self.seconds += seconds if measured.made else 0.0
+        line = f"{name}, {label} ends: {measured.done} of {cells} cells done, {measured.made} of them now"
+        line += f", {len(measured.failures)} failures, {tqdm.format_interval(seconds)}"
+        if measured.best_dev is not None:
+            line += f"; best dev score {measured.best_dev:.4f}"
+        if self.made and self.cells_left:
+            left = tqdm.format_interval(self.seconds / self.made * self.cells_left)
+            line += f"; about {left} left for {self.cells_left} cells"
+        logger.info(line)
 
 
 def _measure(
@@ -147,39 +174,57 @@ def _measure(
 ) -> dict[tuple[str, str], Measured]:
     """Every model on every task, with one progress bar over all cells."""
     grids = {name: _candidates(settings, prepared) for name, prepared in tasks.items()}
-    # One step per cell, and one per seed for the test splits (or for an intrinsic score).
-    steps = {name: (len(candidates) + 1) * len(settings.seeds) for name, candidates in grids.items()}
+    # One cell per candidate and seed, and one per seed for the test splits (or for an intrinsic score).
+    cells = {name: (len(candidates) + 1) * len(settings.seeds) for name, candidates in grids.items()}
+    total = sum(cells.values()) * len(subjects)
     measured = {}
-    with tqdm(total=sum(steps.values()) * len(subjects), unit="cell", desc="evaluation", disable=None) as progress:
+    pace = _Pace(total)
+    with tqdm(total=total, unit="cell", desc="evaluation", disable=None) as progress:
         for name, prepared in tasks.items():
             encoded: dict[tuple[str, str], Any] = {}
             for label, subject in subjects.items():
                 progress.set_postfix_str(f"{name}, {label}")
+                start = time.monotonic()
+                if progress.disable:
+                    pace.begins(name, label, cells[name])
                 if subject.tokenizer is None:
                     failure = {"task": name, "model": label, "cell": "all", "error": subject.error or ""}
-                    measured[name, label] = Measured(failures=[failure])
-                    progress.update(steps[name])
-                    continue
-                pair = Pair(
-                    prepared=prepared,
-                    label=label,
-                    location=subject.located.location,
-                    model_digest=subject.located.digest,
-                    tokenizer=subject.tokenizer,
-                    limit=models.piece_limit(subject.config, subject.tokenizer, prepared.settings.max_length),
-                    candidates=grids[name],
-                    seeds=settings.seeds,
-                    batch=settings.batch,
-                    folder=folder / "cells" / name / label,
-                    weights=folder / WEIGHTS_NAME,
-                    encoded=encoded,
-                )
-                pair.folder.mkdir(parents=True, exist_ok=True)
-                measure = grid.fine_tuned if grids[name] else grid.untrained
-                measured[name, label] = measure(pair, progress)
+                    found = Measured(failures=[failure])
+                    progress.update(cells[name])
+                else:
+                    pair = _pair(settings, prepared, label, subject, grids[name], folder, encoded)
+                    found = (grid.fine_tuned if grids[name] else grid.untrained)(pair, progress)
+                measured[name, label] = found
                 if progress.disable:
-                    logger.info("evaluated %s on %s (%d of %d)", label, name, len(measured), len(tasks) * len(subjects))
+                    pace.ends(name, label, cells[name], found, time.monotonic() - start)
     return measured
+
+
+def _pair(
+    settings: EvaluationSettings,
+    prepared: Prepared,
+    label: str,
+    subject: Subject,
+    candidates: tuple[Candidate, ...],
+    folder: Path,
+    encoded: dict[tuple[str, str], Any],
+) -> Pair:
+    pair = Pair(
+        prepared=prepared,
+        label=label,
+        location=subject.located.location,
+        model_digest=subject.located.digest,
+        tokenizer=subject.tokenizer,
+        limit=models.piece_limit(subject.config, subject.tokenizer, prepared.settings.max_length),
+        candidates=candidates,
+        seeds=settings.seeds,
+        batch=settings.batch,
+        folder=folder / "cells" / prepared.name / label,
+        weights=folder / WEIGHTS_NAME,
+        encoded=encoded,
+    )
+    pair.folder.mkdir(parents=True, exist_ok=True)
+    return pair
 
 
 def _counts(results: Mapping[str, Any], folder: Path) -> dict[str, Any]:

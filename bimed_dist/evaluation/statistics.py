@@ -1,10 +1,11 @@
 """Spread over seeds, intervals over test items, tests between models.
 
 Two kinds of chance are kept apart: seeds (mean and standard deviation of the values) and test items (bootstrap). A
-model's score on a resample is the mean over its seeds of the metric on the same items.
+model's score on a resample is the mean over its seeds of the metric on the same items. What is drawn are units: rows,
+or whole documents where rows of one document are dependent (cluster bootstrap).
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -12,8 +13,10 @@ import numpy as np
 from bimed_dist.evaluation.metrics import main_of_sums
 from bimed_dist.evaluation.task import Kind
 
-RESAMPLES = 1_000
+RESAMPLES = 10_000
 CONFIDENCE = 0.95
+BLOCK = 1_000_000
+"""Counts (resamples x units) in memory at a time; a few copies of 8 MB."""
 
 
 def mean_and_sd(values: Sequence[float]) -> tuple[float, float | None]:
@@ -22,15 +25,35 @@ def mean_and_sd(values: Sequence[float]) -> tuple[float, float | None]:
     return float(array.mean()), float(array.std(ddof=1)) if len(array) > 1 else None
 
 
-def resample_counts(items: int, seed: Sequence[int], resamples: int = RESAMPLES) -> np.ndarray:
-    """(B, N): how often each item is in each resample of N items with replacement."""
+def sums_of_units(sums: np.ndarray, unit_of_item: Sequence[str]) -> np.ndarray:
+    """(U, K) sums over the items of each unit, from (N, K) sums of items."""
+    _, unit = np.unique(np.asarray(unit_of_item), return_inverse=True)
+    total = np.zeros((unit.max() + 1, sums.shape[1]))
+    np.add.at(total, unit, sums)
+    return total
+
+
+def resample_counts(units: int, seed: Sequence[int]) -> Iterator[np.ndarray]:
+    """Blocks of (B, U) counts, RESAMPLES rows in all: how often each unit is in a resample of U units."""
     rng = np.random.default_rng(list(seed))
-    return rng.multinomial(items, np.full(items, 1 / items), size=resamples).astype(np.float64)
+    rows = max(1, BLOCK // units)
+    for start in range(0, RESAMPLES, rows):
+        size = min(rows, RESAMPLES - start)
+        drawn = rng.integers(units, size=(size, units), dtype=np.int32) + np.arange(size)[:, None] * units
+        yield np.bincount(drawn.ravel(), minlength=size * units).reshape(size, units).astype(np.float64)
 
 
-def resampled(kind: Kind, sums_per_seed: Sequence[np.ndarray], counts: np.ndarray) -> np.ndarray:
-    """(B,) main metric of each resample, mean over seeds."""
-    return np.mean([main_of_sums(kind, counts @ sums) for sums in sums_per_seed], axis=0)
+def resampled(kind: Kind, sums: Mapping[str, Sequence[np.ndarray]], seed: Sequence[int]) -> dict[str, np.ndarray]:
+    """(RESAMPLES,) main metric of each model on the same resamples, mean over its seeds.
+
+    sums: by model, (U, K) for each of its seeds.
+    """
+    parts: dict[str, list[np.ndarray]] = {model: [] for model in sums}
+    (units,) = {len(of_seed) for per_seed in sums.values() for of_seed in per_seed}
+    for counts in resample_counts(units, seed):
+        for model, per_seed in sums.items():
+            parts[model].append(np.mean([main_of_sums(kind, counts @ of_seed) for of_seed in per_seed], axis=0))
+    return {model: np.concatenate(values) for model, values in parts.items()}
 
 
 def interval(resampled_values: np.ndarray) -> tuple[float, float] | None:
@@ -54,7 +77,8 @@ def compare(difference: float, adapted: np.ndarray, foundation: np.ndarray) -> C
     """Paired bootstrap: both models are scored on the same resamples.
 
     p is twice the smaller share of resamples on either side of zero (Efron and Tibshirani 1993, chapter 16), with one
-    added to both counts so that it is never 0 (Davison and Hinkley 1997, equation 4.11).
+    added to both counts so that it is never 0 (Davison and Hinkley 1997, equation 4.11). The smallest p is
+    2 / (RESAMPLES + 1) = 0.0002: after Holm's correction over m tests it is 0.0002 m, below 0.05 up to 250 tests.
     """
     differences = adapted - foundation
     if not np.isfinite(differences).all():

@@ -30,6 +30,8 @@ class Example:
     """sts: 0-5; multilabel: 0/1 per label; ner: BIO tag per unit; intrinsic kinds: none."""
     language: str = ""
     """Intrinsic kinds: language of the document, which the score is also given for."""
+    document: str = ""
+    """Intrinsic kinds: place of the document; its rows are dependent."""
 
 
 @dataclass(frozen=True)

@@ -99,7 +99,7 @@ def test_words_that_do_not_fit_are_not_asked_for(tiny_model):
 
 def test_random_sentences_come_from_another_document_of_the_same_language():
     examples = [
-        Example(f"d{d} sentence {s}", (f"{d}.{s}", f"{d}.{s + 1}"), None, "ko" if d < 3 else "en")
+        Example(f"d{d} sentence {s}", (f"{d}.{s}", f"{d}.{s + 1}"), None, "ko" if d < 3 else "en", f"d{d}")
         for d in range(6)
         for s in range(4)
     ]
@@ -116,7 +116,9 @@ def test_random_sentences_come_from_another_document_of_the_same_language():
 
 
 def test_a_language_with_a_single_document_is_left_out_of_the_random_pairs_and_told():
-    examples = [Example(f"d{d} sentence {s}", ("a", "b"), None, "en" if d else "ko") for d in range(3) for s in (1, 3)]
+    examples = [
+        Example(f"d{d} sentence {s}", ("a", "b"), None, "en" if d else "ko", f"d{d}") for d in range(3) for s in (1, 3)
+    ]
     kept, notes = with_partners(examples)
     assert kept == tuple(examples[2:])
     assert notes == ("2 pairs left out: a single held-out document in ko",)

@@ -41,10 +41,31 @@ def test_multilabel_scores_are_sklearns_at_threshold_one_half():
     assert found["subset_accuracy"] == (gold == decided).all(axis=1).mean()
 
 
-def test_a_label_that_is_neither_there_nor_predicted_has_f1_zero_without_a_warning():
-    gold, predicted = [np.array([1, 0]), np.array([0, 0])], [np.array([0.9, 0.1]), np.array([0.1, 0.1])]
+@pytest.mark.parametrize("second, micro", [(0.1, 1.0), (0.9, 2 / 3)])
+def test_a_label_that_no_row_has_does_not_lower_macro_f1_and_predicting_it_lowers_micro_f1(second, micro):
+    gold, predicted = [np.array([1, 0]), np.array([0, 0])], [np.array([0.9, 0.1]), np.array([0.1, second])]
     found = metrics.scores("multilabel", gold, predicted, ("a", "absent"))
-    assert (found["f1:a"], found["f1:absent"], found["macro_f1"]) == (1.0, 0.0, 0.5)
+    assert (found["f1:a"], found["macro_f1"]) == (1.0, 1.0)
+    assert found["micro_f1"] == pytest.approx(micro)
+    assert "f1:absent" not in found
+    sums = metrics.item_sums("multilabel", gold, predicted).sum(axis=0, keepdims=True)
+    assert metrics.main_of_sums("multilabel", sums).tolist() == [1.0]
+
+
+def test_a_label_that_is_there_and_never_predicted_has_f1_zero_without_a_warning():
+    gold, predicted = [np.array([1, 1]), np.array([0, 0])], [np.array([0.9, 0.1]), np.array([0.1, 0.1])]
+    found = metrics.scores("multilabel", gold, predicted, ("a", "missed"))
+    assert (found["f1:a"], found["f1:missed"], found["macro_f1"]) == (1.0, 0.0, 0.5)
+
+
+def test_a_sample_in_which_the_metric_does_not_exist_has_none():
+    nothing = np.zeros((1, 1))
+    for kind, sums in (("mlm", np.zeros((1, 2))), ("multilabel", np.hstack([nothing, nothing + 1, nothing]))):
+        assert np.isnan(metrics.main_of_sums(kind, sums)).all()
+    with pytest.raises(DataError, match="no row has any label"):
+        metrics.scores("multilabel", [np.array([0])], [np.array([0.9])], ("a",))
+    constant = metrics.item_sums("sts", list(np.arange(4.0)[:, None]), [np.array([0.1])] * 4)
+    assert np.isnan(metrics.main_of_sums("sts", constant.sum(axis=0, keepdims=True))).all()
 
 
 def test_entity_f1_is_seqevals_in_strict_mode():

@@ -1,5 +1,7 @@
 import json
+import logging
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -7,18 +9,20 @@ import time
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
+import torch
 import yaml
 from safetensors.torch import load_file, save_file
 from tqdm import tqdm
 
 from bimed_dist.config import EvaluatedModel, TaskSettings, load_recipe
 from bimed_dist.errors import ConfigError, DataError
-from bimed_dist.evaluation import grid, stage
+from bimed_dist.evaluation import finetuning, grid, results, stage
 from bimed_dist.evaluation.intrinsic import chosen_words
 from bimed_dist.evaluation.preparation import SealedSplits, prepare_tasks
 from bimed_dist.evaluation.task import Example
-from bimed_dist.manifest import locked, write_manifest
+from bimed_dist.manifest import locked, versions, write_manifest
 from bimed_dist.tokenizer import load_tokenizer
 
 
@@ -295,7 +299,10 @@ def test_a_single_document_of_a_language_is_left_out_of_next_sentences(two_model
     results = results_of(work)
     assert results["failures"] == []
     assert results["tasks"]["nsp"]["rows"] == {"test": 4}
-    assert results["tasks"]["nsp"]["notes"] == ["2 pairs left out: a single held-out document in ko"]
+    assert results["tasks"]["nsp"]["notes"] == [
+        "2 pairs left out: a single held-out document in ko",
+        "intervals and p resample whole documents, of which there are 2: so few that the intervals are too narrow",
+    ]
     assert {row["n"] for row in results["scores"]} == {8}
 
 
@@ -374,7 +381,10 @@ def test_a_test_split_that_can_not_be_encoded_is_a_recorded_failure(korsts, tiny
     pair.folder.mkdir()
     measured = grid.fine_tuned(pair, tqdm(disable=True))
     assert measured.splits == {}
-    assert [failure["cell"] for failure in measured.failures] == ["test"]
+    # The message of the error would quote the cell.
+    assert [(failure["cell"], failure["error"]) for failure in measured.failures] == [
+        ("test", "DataError: 1 rows can't be encoded (ValueError)")
+    ]
 
 
 def test_each_task_tells_the_candidates_that_were_tried_for_it(korsts, corpus, two_models, make_recipe):
@@ -399,3 +409,84 @@ def test_an_evaluation_that_another_one_fills_is_refused_before_anything_is_writ
     with locked(folder), pytest.raises(ConfigError, match="is being filled by"):
         stage.run(recipe, tmp_path / "work")
     assert not folder.exists()
+
+
+def test_windows_and_pairs_of_one_document_are_resampled_together(corpus, two_models, make_recipe):
+    tasks = {"nsp": TaskSettings(task="nsp", corpus="c")}
+    prepared = prepare_tasks(make_recipe(two_models, tasks), corpus)["nsp"]
+    items = tuple(example for example in prepared.intrinsic for _ in range(2))
+    right = np.array([[float(example.document == items[0].document)] for example in items])
+    split = grid.SplitResult(
+        gold={1: list(np.ones_like(right))}, predicted={1: list(right)}, scores={1: {"accuracy": 0}}
+    )
+    split.examples = items
+    found = results._resampled(prepared, "test", {"base": grid.Measured(splits={"test": split})}, 5)["base"]
+    # Four documents of four items each, one of them all right.
+    assert set(found) == {0.0, 0.25, 0.5, 0.75, 1.0}
+
+
+def test_cells_tell_device_precision_pass_size_versions_and_processor(korsts, corpus, two_models, make_recipe):
+    tasks = {"sts": TaskSettings(task="korsts", path="korsts"), "mlm": TaskSettings(task="mlm", corpus="c")}
+    stage.run(make_recipe({"base": two_models["base"]}, tasks), corpus)
+    records = [
+        json.loads(path.read_text(encoding="utf-8")) for path in cell_times(corpus) if path.name != "choice.json"
+    ]
+    assert len(records) == 6
+    for record in records:
+        assert record["key"]["arithmetic"] == finetuning.arithmetic()
+        assert set(record["key"]["arithmetic"]) == {"device", "precision", "pass_pieces"}
+        assert record["versions"] == versions()
+        assert record["machine"]["threads"] == torch.get_num_threads() and record["machine"]["processor"]
+
+
+def test_cells_of_another_pass_size_are_not_used_again(korsts, two_models, tmp_path, make_recipe, monkeypatch):
+    recipe = make_recipe({"base": two_models["base"]}, {"sts": TaskSettings(task="korsts", path="korsts")})
+    work = tmp_path / "work"
+    stage.run(recipe, work)
+    before = cell_times(work)
+    (work / "evaluation" / "manifest.json").unlink()
+    monkeypatch.setattr(finetuning, "CPU_PIECES", 64)
+    stage.run(recipe, work)
+    assert all(before[path] != time_ns for path, time_ns in cell_times(work).items())
+
+
+@pytest.mark.parametrize("error", [TypeError, AttributeError, KeyError, MemoryError, torch.OutOfMemoryError])
+def test_whatever_a_models_code_raises_fails_its_cell_with_class_and_message(
+    error, korsts, two_models, tmp_path, make_recipe, monkeypatch
+):
+    trained = finetuning.fine_tune
+
+    def broken(location, *args, **settings):
+        if location.endswith("adapted"):
+            raise error("does not suit")
+        return trained(location, *args, **settings)
+
+    monkeypatch.setattr(finetuning, "fine_tune", broken)
+    stage.run(
+        make_recipe(two_models, {"sts": TaskSettings(task="korsts", path="korsts")}, seeds=(1,)), tmp_path / "work"
+    )
+    found = results_of(tmp_path / "work")
+    assert [(f["model"], f["cell"]) for f in found["failures"]] == [("adapted", "lr=0.001,epochs=1,seed=1")]
+    assert found["failures"][0]["error"].startswith(error.__name__) and "does not suit" in found["failures"][0]["error"]
+    assert {row["model"] for row in found["scores"]} == {"base"}
+
+
+def test_without_a_terminal_every_grid_logs_its_begin_and_end(korsts, two_models, tmp_path, make_recipe, caplog):
+    caplog.set_level(logging.INFO, logger="bimed_dist.evaluation.stage")
+    models = {**two_models, "none": EvaluatedModel(folder=str(tmp_path / "models"))}
+    recipe = make_recipe(models, {"sts": TaskSettings(task="korsts", path="korsts")})
+    stage.run(recipe, tmp_path / "work")
+    lines = [r.message for r in caplog.records if " begins" in r.message or " ends" in r.message]
+    choice = tmp_path / "work" / "evaluation" / "cells" / "sts" / "base" / "choice.json"
+    best = json.loads(choice.read_text(encoding="utf-8"))["candidates"][0]["mean"]
+    assert lines[0] == "sts, base begins: 4 cells of 12 left in all"
+    ended = rf"sts, base ends: 4 of 4 cells done, 4 of them now, 0 failures, \d\d:\d\d; best dev score {best:.4f}; "
+    assert re.fullmatch(ended + r"about \d\d:\d\d left for 8 cells", lines[1])
+    assert lines[2] == "sts, adapted begins: 4 cells of 8 left in all"
+    assert lines[5].startswith("sts, none ends: 0 of 4 cells done, 0 of them now, 1 failures, 00:0")
+    assert len(lines) == 6
+    caplog.clear()
+    (tmp_path / "work" / "evaluation" / "manifest.json").unlink()
+    stage.run(recipe, tmp_path / "work")
+    assert "sts, base ends: 4 of 4 cells done, 0 of them now" in caplog.text
+    assert "left for" not in caplog.text

@@ -11,23 +11,42 @@ def accuracies(right):
     return item_sums("nsp", list(np.ones((len(right), 1))), list(np.asarray(right, dtype=float)[:, None]))
 
 
+def resampled(right, seed=(1,)):
+    return statistics.resampled("nsp", {"m": [accuracies(right)]}, seed)["m"]
+
+
 def test_mean_and_sd_are_of_a_sample_and_one_value_has_no_spread():
     assert statistics.mean_and_sd([1.0, 2.0, 4.0]) == (pytest.approx(7 / 3), pytest.approx(1.5275252316519468))
     assert statistics.mean_and_sd([0.5]) == (0.5, None)
 
 
-def test_every_resample_has_as_many_items_as_the_split_and_follows_the_seed():
-    counts = statistics.resample_counts(30, (1, 2))
+def all_counts(units, seed):
+    return np.concatenate(list(statistics.resample_counts(units, seed)))
+
+
+def test_every_resample_has_as_many_units_as_the_split_and_follows_the_seed():
+    counts = all_counts(30, (1, 2))
     assert counts.shape == (statistics.RESAMPLES, 30)
     assert (counts.sum(axis=1) == 30).all()
-    assert (counts == statistics.resample_counts(30, (1, 2))).all()
-    assert (counts != statistics.resample_counts(30, (1, 3))).any()
+    assert (counts == all_counts(30, (1, 2))).all()
+    assert (counts != all_counts(30, (1, 3))).any()
+    # A unit's count is binomial: mean 1, variance 1 - 1/30; five standard errors.
+    assert counts.var() == pytest.approx(1 - 1 / 30, abs=0.02)
+    assert counts.mean(axis=0) == pytest.approx(1, abs=0.05)
+
+
+def test_memory_is_bounded_and_the_blocks_do_not_change_the_resamples(monkeypatch):
+    monkeypatch.setattr(statistics, "RESAMPLES", 100)
+    whole = all_counts(30, (1,))
+    monkeypatch.setattr(statistics, "BLOCK", 210)
+    blocks = list(statistics.resample_counts(30, (1,)))
+    assert [block.shape for block in blocks] == [(7, 30)] * 14 + [(2, 30)]
+    assert (np.concatenate(blocks) == whole).all()
 
 
 def test_the_interval_agrees_with_scipys_percentile_bootstrap():
     right = np.random.default_rng(0).random(200) < 0.7
-    counts = statistics.resample_counts(200, (1,))
-    low, high = statistics.interval(statistics.resampled("nsp", [accuracies(right)], counts))
+    low, high = statistics.interval(resampled(right))
     expected = stats.bootstrap(
         (right.astype(float),), np.mean, method="percentile", n_resamples=5000, rng=np.random.default_rng(1)
     ).confidence_interval
@@ -35,17 +54,29 @@ def test_the_interval_agrees_with_scipys_percentile_bootstrap():
     assert (low, high) == pytest.approx((expected.low, expected.high), abs=0.011)
 
 
-def test_a_models_score_on_a_resample_is_the_mean_over_its_seeds():
-    counts = statistics.resample_counts(4, (1,))
+def test_a_models_score_on_a_resample_is_the_mean_over_its_seeds_and_all_models_share_the_resamples():
     seeds = [accuracies([1, 1, 0, 0]), accuracies([1, 0, 0, 0])]
-    both = statistics.resampled("nsp", seeds, counts)
-    single = [statistics.resampled("nsp", [sums], counts) for sums in seeds]
-    assert both == pytest.approx((single[0] + single[1]) / 2)
+    found = statistics.resampled("nsp", {"both": seeds, "first": seeds[:1], "second": seeds[1:]}, (1,))
+    assert found["both"] == pytest.approx((found["first"] + found["second"]) / 2)
+    assert len(found["both"]) == statistics.RESAMPLES
+
+
+def test_rows_of_one_document_are_drawn_together():
+    # Ten documents of fifty rows that are all right or all wrong say no more than ten rows.
+    documents = np.repeat([1, 0, 1, 1, 0, 1, 0, 1, 1, 1], 50)
+    names = [f"line {i // 50}" for i in range(500)]
+    sums = statistics.sums_of_units(accuracies(documents), names)
+    assert sums.tolist() == [[50.0 * right, 50.0] for right in (1, 0, 1, 1, 0, 1, 0, 1, 1, 1)]
+    by_document = statistics.resampled("nsp", {"m": [sums]}, (1,))["m"]
+    by_row = resampled(documents[::50])
+    assert statistics.interval(by_document) == pytest.approx(statistics.interval(by_row))
+    too_narrow = statistics.interval(resampled(documents))
+    assert too_narrow[1] - too_narrow[0] < 0.2 < 0.4 < np.ptp(statistics.interval(by_document))
 
 
 def test_equal_models_do_not_differ():
-    resampled = np.random.default_rng(0).random(1000)
-    found = statistics.compare(0.0, resampled, resampled)
+    values = np.random.default_rng(0).random(1000)
+    found = statistics.compare(0.0, values, values)
     assert (found.p, found.interval) == (1.0, (0.0, 0.0))
 
 
@@ -53,10 +84,9 @@ def test_a_clear_difference_has_the_smallest_possible_p_which_is_not_zero():
     rng = np.random.default_rng(0)
     better = rng.random(400) < 0.9
     worse = rng.random(400) < 0.6
-    counts = statistics.resample_counts(400, (1,))
-    adapted, foundation = (statistics.resampled("nsp", [accuracies(x)], counts) for x in (better, worse))
+    adapted, foundation = resampled(better), resampled(worse)
     found = statistics.compare(0.3, adapted, foundation)
-    assert found.p == pytest.approx(2 / 1001)
+    assert found.p == pytest.approx(2 / 10_001)
     assert found.interval[0] > 0
     assert statistics.compare(-0.3, foundation, adapted).p == found.p
 
@@ -65,10 +95,8 @@ def test_the_paired_p_value_is_near_that_of_the_paired_t_test():
     rng = np.random.default_rng(5)
     first = rng.random(500) < 0.75
     second = np.where(rng.random(500) < 0.8, first, rng.random(500) < 0.6)
-    counts = statistics.resample_counts(500, (2,))
-    adapted, foundation = (statistics.resampled("nsp", [accuracies(x)], counts) for x in (first, second))
     expected = stats.ttest_rel(first.astype(float), second.astype(float)).pvalue
-    assert statistics.compare(0.0, adapted, foundation).p == pytest.approx(expected, abs=0.03)
+    assert statistics.compare(0.0, resampled(first), resampled(second)).p == pytest.approx(expected, abs=0.03)
 
 
 def test_resamples_that_leave_the_metric_undefined_give_no_interval_and_no_p():
@@ -82,3 +110,7 @@ def test_holm_gives_the_worked_example():
     assert statistics.holm([0.01, 0.04, 0.03, 0.005]) == pytest.approx([0.03, 0.06, 0.06, 0.02])
     assert statistics.holm([0.6, 0.7]) == [1.0, 1.0]
     assert statistics.holm([]) == []
+
+
+def test_a_clear_difference_stays_clear_among_two_hundred_tests():
+    assert statistics.holm([2 / (statistics.RESAMPLES + 1)] * 200)[0] < 0.05
