@@ -1,6 +1,7 @@
 """Sentences to pairs: chunks, cuts, and partners in other documents; functions of lengths and document numbers."""
 
 import logging
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -26,23 +27,55 @@ class Pairs:
     unused_sentences: int
 
 
-def sentence_pairs(lengths: NDArray[np.int32], documents: Int64Array, *, seed: int, epoch: int, budget: int) -> Pairs:
-    """Every sentence that has a successor, with it (half of the rows) or with a random one of another document."""
+def sentence_pairs(
+    lengths: NDArray[np.int32],
+    documents: Int64Array,
+    languages: NDArray[np.int8],
+    *,
+    seed: int,
+    epoch: int,
+    budget: int,
+) -> Pairs:
+    """Every sentence that has a successor, with it (half of the rows) or with a random one of another document.
+
+    The random one is in the successor's language where another document has that: two languages would tell the label.
+    """
     a = np.flatnonzero(documents[1:] == documents[:-1])
     b = a + 1
     is_next = np.ones(len(a), dtype=bool)
     is_next[chance.permutation(chance.key("label", seed=seed, epoch=epoch), len(a))[: len(a) // 2]] = False
-    borders = np.append(document_starts(documents), len(documents))
-    number = np.searchsorted(borders, a[~is_next], side="right") - 1
-    first, size = borders[number], borders[number + 1] - borders[number]
-    # A number below the sentences of all other documents; those from `first` on lie behind the own document.
-    other = chance.draws(chance.key("partner", seed=seed, epoch=epoch), a[~is_next])
-    other_sentence = chance.below(other, len(documents) - size)
-    b[~is_next] = other_sentence + np.where(other_sentence >= first, size, 0)
+    bits = chance.draws(chance.key("partner", seed=seed, epoch=epoch), a)
+    everywhere = np.arange(len(documents))
+    for language in np.unique(languages[b[~is_next]]):
+        rows = np.flatnonzero(~is_next & (languages[b] == language))
+        inside = _elsewhere(np.flatnonzero(languages == language), documents, a[rows], bits[rows])
+        b[rows] = np.where(inside >= 0, inside, _elsewhere(everywhere, documents, a[rows], bits[rows]))
     return Pairs(a, a + 1, b, b + 1, is_next, unused_sentences=0)
 
 
-def segment_pairs(lengths: NDArray[np.int32], documents: Int64Array, *, seed: int, epoch: int, budget: int) -> Pairs:
+def _elsewhere(
+    candidates: Int64Array, documents: Int64Array, sentences: Int64Array, bits: chance.UInt64Array
+) -> Int64Array:
+    """For each of `sentences` one of the ascending `candidates` that is in another document; -1 where none is."""
+    document = documents[candidates]
+    first = np.searchsorted(document, documents[sentences], side="left")
+    own = np.searchsorted(document, documents[sentences], side="right") - first
+    other = len(candidates) - own
+    # A number below the candidates of all other documents; those from `first` on lie behind the own document.
+    number = chance.below(bits, np.maximum(other, 1))
+    chosen = candidates[np.minimum(number + np.where(number >= first, own, 0), len(candidates) - 1)]
+    return np.where(other > 0, chosen, -1)
+
+
+def segment_pairs(
+    lengths: NDArray[np.int32],
+    documents: Int64Array,
+    languages: NDArray[np.int8],
+    *,
+    seed: int,
+    epoch: int,
+    budget: int,
+) -> Pairs:
     """Chunks of sentences cut in two; half of the rows have their B exchanged with rows of other documents.
 
     Chunks of one sentence can't be cut: as many of them become A as B, and they count towards the half.
@@ -70,7 +103,7 @@ def segment_pairs(lengths: NDArray[np.int32], documents: Int64Array, *, seed: in
         is_next=np.concatenate([~chosen, np.zeros(half, dtype=bool)]),
         unused_sentences=int(is_single.sum()) - len(singles),
     )
-    giver = _givers(own, lengths, documents, key("exchange a"), key("exchange b"))
+    giver = _givers(own, len(first), lengths, documents, languages, key)
     return replace(own, b_first=own.b_first[giver], b_end=own.b_end[giver])
 
 
@@ -160,27 +193,41 @@ def _not_next(chunks: Int64Array, singles: Int64Array, key: np.uint64) -> NDArra
 
 
 def _givers(
-    own: Pairs, lengths: NDArray[np.int32], documents: Int64Array, key_a: np.uint64, key_b: np.uint64
+    own: Pairs,
+    chunks: int,
+    lengths: NDArray[np.int32],
+    documents: Int64Array,
+    languages: NDArray[np.int8],
+    key: Callable[[str], np.uint64],
 ) -> Int64Array:
     """(R,) row that each row has its B from: itself, or, where not next, one of another document; a permutation.
 
-    Long A meet short B, so that little has to be truncated.
+    The new B is in the language of the old one and about as long, so that neither two languages nor the length of the
+    row tells the label, and hardly more has to be truncated. The first `chunks` rows are chunks. The rows behind them
+    have a single sentence as A and no B of their own: they want A's language and the length of a random chunk.
     """
     rows = np.flatnonzero(~own.is_next)
+    single = rows >= chunks
     total = np.concatenate([[0], np.cumsum(lengths, dtype=np.int64)])
-    a_tokens = total[own.a_end[rows]] - total[own.a_first[rows]]
-    b_tokens = total[own.b_end[rows]] - total[own.b_first[rows]]
-    by_a = rows[_by_length(-a_tokens, key_a)]
-    by_b = rows[_by_length(b_tokens, key_b)]
+    a_tokens = total[own.a_end] - total[own.a_first]
+    b_tokens = total[own.b_end] - total[own.b_first]
+    language = languages[own.b_first]
+    wanted_language = np.where(single, languages[own.a_first[rows]], language[rows])
+    wanted_tokens = b_tokens[rows]
+    if chunks:
+        like = chance.below(chance.draws(key("length"), rows), chunks)
+        wanted_tokens = np.where(single, (a_tokens + b_tokens)[like] - a_tokens[rows], wanted_tokens)
+    takers = rows[_by_language_and_length(wanted_language, wanted_tokens, key("exchange a"))]
+    # One place further on than in the order of wishes, where a chunk's own B would stand.
+    given = np.roll(rows[_by_language_and_length(language[rows], b_tokens[rows], key("exchange b"))], -1)
     giver = np.arange(len(own.is_next))
-    giver[by_a] = by_b[partners(documents[own.a_first[by_a]], documents[own.b_first[by_b]])]
+    giver[takers] = given[partners(documents[own.a_first[takers]], documents[own.b_first[given]])]
     return giver
 
 
-def _by_length(tokens: Int64Array, key: np.uint64) -> Int64Array:
-    """Ascending by tokens, equal ones in random order."""
-    random = chance.permutation(key, len(tokens))
-    return random[np.argsort(tokens[random], kind="stable")]
+def _by_language_and_length(languages: NDArray[np.int8], tokens: Int64Array, key: np.uint64) -> Int64Array:
+    """Ascending, equal ones in random order."""
+    return np.lexsort((chance.draws(key, np.arange(len(tokens))), tokens, languages))
 
 
 def partners(a: Int64Array, b: Int64Array) -> Int64Array:

@@ -26,7 +26,7 @@ logger = logging.getLogger(__name__)
 
 Pairing = Literal["segments", "sentences"]
 SPECIALS_PER_ROW = 3
-_VERSION = 2
+_VERSION = 3
 """Raised whenever the same arguments give another plan, so that old cached plans are not used."""
 _COLUMNS = ("a_start", "a_length", "b_start", "b_length", "is_next", "language", "source", "order")
 _COUNTS = ("unused_sentences", "truncated_tokens")
@@ -85,7 +85,8 @@ def epoch_plan(shards: ShardSet, *, seed: int, epoch: int, max_length: int, pair
             "two or more: add documents, or cut the text into several (for .txt sources see `document`)"
         )
     make = segment_pairs if pairing == "segments" else sentence_pairs
-    pairs = make(shards.sentence_length, shards.sentence_document, seed=seed, epoch=epoch, budget=budget)
+    sentences = shards.sentence_length, shards.sentence_document, shards.sentence_language
+    pairs = make(*sentences, seed=seed, epoch=epoch, budget=budget)
     if not len(pairs.a_first):
         raise DataError(
             f"the {shards.split} split of {shards.folder} makes no row with pairing={pairing}: no document has two "
