@@ -48,12 +48,14 @@ def resampled(kind: Kind, sums: Mapping[str, Sequence[np.ndarray]], seed: Sequen
 
     sums: by model, (U, K) for each of its seeds.
     """
-    parts: dict[str, list[np.ndarray]] = {model: [] for model in sums}
-    (units,) = {len(of_seed) for per_seed in sums.values() for of_seed in per_seed}
+    runs = [of_seed for per_seed in sums.values() for of_seed in per_seed]
+    (units,) = {len(run) for run in runs}
+    side_by_side = np.hstack(runs)
+    blocks = []
     for counts in resample_counts(units, seed):
-        for model, per_seed in sums.items():
-            parts[model].append(np.mean([main_of_sums(kind, counts @ of_seed) for of_seed in per_seed], axis=0))
-    return {model: np.concatenate(values) for model, values in parts.items()}
+        blocks.append([main_of_sums(kind, part) for part in np.hsplit(counts @ side_by_side, len(runs))])
+    values = iter(np.concatenate(blocks, axis=1))
+    return {model: np.mean([next(values) for _ in per_seed], axis=0) for model, per_seed in sums.items()}
 
 
 def interval(resampled_values: np.ndarray) -> tuple[float, float] | None:

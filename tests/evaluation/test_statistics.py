@@ -80,6 +80,13 @@ def test_equal_models_do_not_differ():
     assert (found.p, found.interval) == (1.0, (0.0, 0.0))
 
 
+def test_models_with_the_same_predictions_do_not_differ_whatever_is_compared_beside_them():
+    rng = np.random.default_rng(3)
+    same, other = (item_sums("sts", list(rng.random((23, 1))), list(rng.random((23, 1)))) for _ in range(2))
+    found = statistics.resampled("sts", {"a": [same] * 2, "other": [other], "b": [same] * 2}, (1,))
+    assert statistics.compare(0.0, found["a"], found["b"]).p == 1.0
+
+
 def test_a_clear_difference_has_the_smallest_possible_p_which_is_not_zero():
     rng = np.random.default_rng(0)
     better = rng.random(400) < 0.9
