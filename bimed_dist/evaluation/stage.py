@@ -120,7 +120,7 @@ def _subject(located: Located) -> Subject:
         models.check_vocabulary(located.location, config, tokenizer)
         return Subject(located, tokenizer, config, models.parameter_count(config), None)
     except DataError as error:
-        logger.warning("%s is not evaluated: %s", located.location, error)
+        logger.warning("not evaluated: %s", error)
         return Subject(located, None, None, None, models.one_line(error))
 
 
