@@ -1,12 +1,9 @@
 """How a hospital lays out its reports: headings, technique, order, numbering."""
 
 import random
-from typing import TYPE_CHECKING
 
 from bimed_dist.corpus.synthetic.chance import pick
-
-if TYPE_CHECKING:
-    from bimed_dist.corpus.synthetic.reports import Report
+from bimed_dist.corpus.synthetic.report_draft import Report
 
 _TITLES = {
     "internal": {
@@ -56,7 +53,7 @@ def _date(rng: random.Random, hospital: str) -> str:
     return f"{year}-{month:02d}-{day:02d}" if hospital == "internal" else f"{year}.{month}.{day}"
 
 
-def lay_out(report: "Report") -> str:
+def lay_out(report: Report) -> str:
     """The text: headers, then description and conclusion in the hospital's order."""
     rng, internal = report.rng, report.hospital == "internal"
     top = _header(report)
@@ -68,7 +65,7 @@ def lay_out(report: "Report") -> str:
     return "\n".join(part for part in parts if part)
 
 
-def _header(report: "Report") -> list[str]:
+def _header(report: Report) -> list[str]:
     rng, hospital, language = report.rng, report.hospital, report.language
     lines = []
     # Emboli are not seen without contrast.
@@ -87,11 +84,11 @@ def _header(report: "Report") -> list[str]:
     return lines
 
 
-def _in_english(report: "Report") -> bool:
+def _in_english(report: Report) -> bool:
     return report.hospital == "internal" or report.language == "en"
 
 
-def _body(report: "Report", heading: str) -> list[str]:
+def _body(report: Report, heading: str) -> list[str]:
     rng = report.rng
     sentences = list(report.description)
     style = (
@@ -105,7 +102,7 @@ def _body(report: "Report", heading: str) -> list[str]:
     return [heading, *(mark + text for text in sentences)]
 
 
-def _conclusion(report: "Report", heading: str) -> list[str]:
+def _conclusion(report: Report, heading: str) -> list[str]:
     rng = report.rng
     lines = list(dict.fromkeys(report.conclusions))
     rng.shuffle(lines)

@@ -13,15 +13,15 @@ the chest: lung cancer or metastasis. A disease named only as clinical question 
 """
 
 import random
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 
 from bimed_dist.corpus.synthetic import report_phrases as phrases
 from bimed_dist.corpus.synthetic.anatomy import OBSERVATIONS
 from bimed_dist.corpus.synthetic.chance import checked_split, distinct, owner_of, pick, some
-from bimed_dist.corpus.synthetic.findings import Finding, draw_finding, draw_size
-from bimed_dist.corpus.synthetic.imaging import capital, site_text, size_text
+from bimed_dist.corpus.synthetic.findings import Finding, draw_size
+from bimed_dist.corpus.synthetic.imaging import capital
 from bimed_dist.corpus.synthetic.medicine import SYMPTOMS
-from bimed_dist.corpus.synthetic.particles import resolve
+from bimed_dist.corpus.synthetic.report_draft import LOBES, Report
 from bimed_dist.corpus.synthetic.report_layout import lay_out
 from bimed_dist.corpus.synthetic.wording import corpus_sentence, sentence, word
 
@@ -68,8 +68,6 @@ _OPERATIONS = {
     "LUL": ("S/P LUL lobectomy", "S/P left upper lobectomy", "좌상엽 절제술"),
     "LLL": ("S/P LLL lobectomy", "S/P left lower lobectomy", "좌하엽 절제술"),
 }
-_LOBES = {"RUL": ("upper lobe", "right"), "RML": ("middle lobe", "right"), "RLL": ("lower lobe", "right")}
-_LOBES |= {"LUL": ("upper lobe", "left"), "LLL": ("lower lobe", "left")}
 
 
 @dataclass(frozen=True)
@@ -79,69 +77,6 @@ class CtReport:
     pneumonia: bool
     embolism: bool
     cancer: bool
-
-
-@dataclass
-class Report:
-    """A report while it is being written."""
-
-    rng: random.Random
-    hospital: str
-    language: str
-    prior: bool
-    """Whether there is an earlier examination to compare with."""
-    states: dict[str, str]
-    lost: str = ""
-    """The lobe that was resected."""
-    for_corpus: bool = False
-    question: str = ""
-    """Why the examination was asked for."""
-    used: set[str] = field(default_factory=set)
-    """Observations already reported: none is said twice, and none is first seen and then denied."""
-    taken: set[str] = field(default_factory=set)
-    """Sites in the lung that a disease already has."""
-    description: list[str] = field(default_factory=list)
-    conclusions: list[str] = field(default_factory=list)
-
-    def spoken(self) -> str:
-        """The language of the next sentence: a mixed report has some whole English ones."""
-        return "en" if self.language == "mixed" and self.rng.random() < 0.15 else self.language
-
-    def describe(self, finding: Finding) -> None:
-        self.used.add(finding.observation)
-        self.taken.add(finding.site)
-        say = corpus_sentence if self.for_corpus else sentence
-        self.description.append(say(finding, self.spoken(), self.rng))
-
-    def conclude(self, forms: dict[str, tuple[str, ...]], finding: Finding | None = None, **slots: str) -> None:
-        said = {"s": site_text(finding, self.language, self.rng) if finding else "", **slots}
-        if finding is not None and finding.size_mm:
-            said["z"] = size_text(finding.size_mm, self.language, self.rng)
-        options = [form for form in forms[self.language] if "{z}" not in form or "z" in said]
-        self.conclusions.append(capital(resolve(self.rng.choice(options).format(**said))).rstrip("."))
-
-    def name(self, label: str) -> str:
-        return self.rng.choice(phrases.NAMES[self.hospital][label][self.language])
-
-    def find(self, observation: str, status: str = "present", single: bool = False) -> Finding:
-        """A finding at a site that is there and not yet taken."""
-        while True:
-            finding = draw_finding(self.rng, observation, {status: 1.0}, prior=self.prior)
-            if self._is_lost(finding) or finding.site in self.taken or (single and finding.side == "both"):
-                continue
-            if finding.site == "axilla" or (single and finding.site in ("lung", "lung base")):
-                continue
-            return finding
-
-    def _is_lost(self, finding: Finding) -> bool:
-        if not self.lost:
-            return False
-        lobe, side = _LOBES[self.lost]
-        same_lobe = finding.site == lobe and finding.side in (side, "both")
-        apex = finding.site in ("lung apex", "lung base") and finding.side in (side, "both")
-        lingula = finding.site == "lingula" and self.lost == "LUL"
-        artery = finding.site == f"{lobe.split()[0]} lobar pulmonary artery" and finding.side in (side, "both")
-        return same_lobe or apex or lingula or artery or self.lost in finding.site
 
 
 def ct_reports(seed: int, split: str, count: int) -> list[CtReport]:
@@ -170,7 +105,7 @@ def write_report(
     )
     report.for_corpus = for_corpus
     if states["cancer"] == "resolved":
-        report.lost = rng.choice(list(_LOBES))
+        report.lost = rng.choice(list(LOBES))
     for label in rng.sample(LABELS, len(LABELS)):
         _WRITERS[label](report, states[label])
     _incidentals(report)
