@@ -1,4 +1,4 @@
-"""The rules of the house over what may import what, read from the source of every file."""
+"""The rules of the house over what may import what, and how long a file may be, read from the source of every file."""
 
 import ast
 import graphlib
@@ -136,6 +136,11 @@ def test_subpackages_open_with_a_docstring_and_nothing_else():
         tree = ast.parse(path.read_text(encoding="utf-8"))
         assert ast.get_docstring(tree), f"{path} does not say what the stage does"
         assert len(tree.body) == 1, f"{path} holds more than its docstring"
+
+
+def test_no_file_of_the_library_is_longer_than_400_lines():
+    lengths = {path.name: len(path.read_text(encoding="utf-8").splitlines()) for path in PACKAGE.rglob("*.py")}
+    assert {name: length for name, length in lengths.items() if length > 400} == {}
 
 
 def test_no_program_is_named_like_a_library():

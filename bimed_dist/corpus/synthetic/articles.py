@@ -2,10 +2,11 @@
 
 import random
 
-from bimed_dist.corpus.synthetic.article_phrases import ARTICLE, LEAFLET
+from bimed_dist.corpus.synthetic.article_phrases import ARTICLE
 from bimed_dist.corpus.synthetic.chance import some
 from bimed_dist.corpus.synthetic.diseases import CLINICS, DISEASES, Disease
 from bimed_dist.corpus.synthetic.joining import Slots, filled, listed_en, listed_ko
+from bimed_dist.corpus.synthetic.leaflet_phrases import LEAFLET
 from bimed_dist.corpus.synthetic.medicine import (
     COMPLICATIONS,
     DRUGS,
