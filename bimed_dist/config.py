@@ -194,6 +194,8 @@ class PretrainingSettings(Settings):
     dropout: Below1 | None = None
     """Overrides the model's hidden and attention dropout; none keeps the model's own."""
     precision: Literal["fp32", "bf16"] = "fp32"
+    skipped_steps: NotNegative = 0
+    """Updates at most that may be left out because a loss or gradient is not finite; one more stops the run."""
     log_every: Positive = 10
     validate_every: Positive = 500
     validation_rows: Positive = 512

@@ -4,6 +4,7 @@ Three engines behind one object: one process, DDP, and DeepSpeed ZeRO. Gradients
 loss is scaled by the world size to make them sums over the global batch.
 """
 
+import math
 import os
 import sys
 import warnings
@@ -20,7 +21,7 @@ from torch import Tensor, nn
 from transformers.integrations.deepspeed import unset_hf_deepspeed_config
 
 from bimed_dist.config import PretrainingSettings
-from bimed_dist.errors import BimedError, CheckpointError, ConfigError, NonFiniteError
+from bimed_dist.errors import BimedError, CheckpointError, ConfigError
 from bimed_dist.pretraining import deepspeed_config
 
 _ENGINE_TAG = "engine"
@@ -107,9 +108,9 @@ class Engine:
                     self._accelerator.backward(loss() * self.world_size)
 
     def update(self, learning_rate: float) -> float:
-        """Clip, step and clear; returns the gradient norm before clipping.
+        """Clip, step and clear; returns the gradient norm before clipping, the same on every rank.
 
-        Raises NonFiniteError on every rank, with weights unchanged, where the norm is not a number.
+        Where it is not finite no update is made: gradients are cleared, weights and optimizer stay as they were.
         """
         for group in self._optimizer.param_groups:
             group["lr"] = learning_rate
@@ -117,13 +118,10 @@ class Engine:
             # DeepSpeed clips, steps and clears in one call, and skips without a word what is not finite.
             skipped = self._model.skipped_steps
             self._model.step()
-            if self._model.skipped_steps != skipped:
-                raise NonFiniteError("a gradient is not a number; the update was not made")
-            return float(self._model.get_global_grad_norm())
+            return float(self._model.get_global_grad_norm()) if self._model.skipped_steps == skipped else math.nan
         norm = float(self._accelerator.clip_grad_norm_(self._model.parameters(), self._clip_norm))
-        if not torch.isfinite(torch.tensor(norm)):
-            raise NonFiniteError("a gradient is not a number; the update was not made")
-        self._optimizer.step()
+        if math.isfinite(norm):
+            self._optimizer.step()
         self._optimizer.zero_grad()
         return norm
 

@@ -4,6 +4,7 @@ Nothing here is state but weights and optimizer: rows, masks, dropout and learni
 """
 
 import logging
+import math
 import signal
 import time
 from collections.abc import Iterator, Sequence
@@ -22,9 +23,10 @@ from bimed_dist.pretraining import checkpoints
 from bimed_dist.pretraining.distributed import Engine
 from bimed_dist.pretraining.records import RunRecord
 from bimed_dist.pretraining.schedule import learning_rate
-from bimed_dist.shards.batches import PackedBatch, RowStream
+from bimed_dist.shards.batches import PackedBatch, RowStream, locate_step
 
 _log = logging.getLogger(__name__)
+_ROWS_NAMED = 20
 
 
 class Trainer:
@@ -43,11 +45,14 @@ class Trainer:
         folder: Path,
         run_digest: str,
         record: RunRecord | None,
+        skipped: int = 0,
     ) -> None:
         self.engine, self.module, self.settings, self.seed = engine, module, settings, seed
         self.stream, self.validation, self.languages = stream, validation, languages
         self.checkpoints = folder / "checkpoints"
         self.run_digest, self.record = run_digest, record
+        self.skipped = skipped
+        """Updates left out so far, before a resume too."""
 
     def train(self, first_step: int) -> None:
         """Updates first_step to settings.steps."""
@@ -59,7 +64,7 @@ class Trainer:
             for step in range(first_step, settings.steps):
                 metrics, stop_now = self.step(step, stop)
                 done = step + 1
-                if done % settings.log_every == 0 or done == settings.steps:
+                if metrics and (done % settings.log_every == 0 or done == settings.steps):
                     self._log(done, metrics)
                 if done % settings.validate_every == 0 or done == settings.steps:
                     self.validate(done)
@@ -68,31 +73,33 @@ class Trainer:
                 if stop_now and done < settings.steps:
                     raise Stopped(f"stopped on request after step {done}; continue with --resume auto")
 
-    def step(self, step: int, stop: list[bool]) -> tuple[dict[str, float], bool]:
-        """One update; its metrics over the global batch, and whether any rank was asked to stop."""
+    def step(self, step: int, stop: list[bool]) -> tuple[dict[str, float] | None, bool]:
+        """One update; its metrics over the global batch, none if it was skipped; whether any rank was asked to stop."""
         start = time.monotonic()
         engine, settings = self.engine, self.settings
         batches = self.stream.step_batches(step, rank=engine.rank, world_size=engine.world_size)
         masked = int(engine.sums(torch.tensor([sum(len(b.mlm_labels) for b in batches)]))[0])
-        totals = torch.zeros(4, dtype=torch.float64, device=engine.device)
+        sums: list[Tensor] = []
+        """Of each micro-batch: MLM loss, NSP loss, right MLM guesses, right NSP guesses."""
 
         def loss(index: int, batch: PackedBatch) -> Tensor:
             seed_dropout(self.seed, step, engine.rank * len(batches) + index)
-            sums = [values.sum() for values in engine.forward(micro_batch(batch, engine.device))]
-            totals.add_(torch.stack(sums).detach().double())
-            return sums[0] / max(masked, 1) + sums[1] / settings.global_batch
+            mlm, nsp, *right = (values.sum() for values in engine.forward(micro_batch(batch, engine.device)))
+            sums.append(torch.stack([mlm, nsp, *right]).detach().double())
+            value = mlm / max(masked, 1) + nsp / settings.global_batch
+            # An infinite loss may have a finite gradient; this way the gradient's norm alone tells, on every rank.
+            return value * torch.where(value.detach().isfinite(), 1.0, math.nan)
 
         engine.accumulate(lambda i=i, b=b: loss(i, b) for i, b in enumerate(batches))
         tokens = sum(len(b.input_ids) for b in batches)
+        totals = torch.stack(sums).sum(0)
         more = totals.new_tensor([tokens, stop[0]])
         mlm, nsp, mlm_right, nsp_right, tokens, stops = engine.sums(torch.cat([totals, more])).tolist()
-        if not np.isfinite(mlm + nsp):
-            raise NonFiniteError(
-                f"the loss of step {step + 1} is not a number; no update was made and the last checkpoint is kept. "
-                "Lower learning_rate or look at the rows of this step"
-            )
         rate = learning_rate(step, settings)
         norm = engine.update(rate)
+        if not math.isfinite(norm):
+            self._skip(step, batches, [bool(parts.isfinite().all()) for parts in sums])
+            return None, stops > 0
         metrics = {
             "mlm_loss": mlm / max(masked, 1),
             "nsp_loss": nsp / settings.global_batch,
@@ -103,6 +110,30 @@ class Trainer:
             "tokens_per_second": tokens / (time.monotonic() - start),
         }
         return metrics, stops > 0
+
+    def _skip(self, step: int, batches: Sequence[PackedBatch], finite: Sequence[bool]) -> None:
+        """Count an update that was not made and name its rows; NonFiniteError on every rank where it is one too many.
+
+        Named are the rows of micro-batches whose loss is not finite, or all where only the gradient is not.
+        """
+        rows = [(bool(ok), int(row)) for batch, ok in zip(batches, finite, strict=True) for row in batch.rows]
+        rows = [row for part in self.engine.gather(rows) for row in part]
+        concerned = sorted(row for ok, row in rows if not ok)
+        what = "loss" if concerned else "gradient"
+        concerned = concerned or sorted(row for _, row in rows)
+        epoch, _ = locate_step(step, self.stream.num_rows, self.settings.global_batch)
+        named = ", ".join(map(str, concerned[:_ROWS_NAMED]))
+        more = f" and {len(concerned) - _ROWS_NAMED} more" if len(concerned) > _ROWS_NAMED else ""
+        problem = f"step {step + 1}: the {what} is not a number (epoch {epoch}, rows {named}{more}); no update was made"
+        self.skipped += 1
+        if self.skipped > self.settings.skipped_steps:
+            raise NonFiniteError(
+                f"{problem}, and the last checkpoint is kept. Lower learning_rate, look at these rows, or allow "
+                f"some updates to be left out (skipped_steps is {self.settings.skipped_steps})"
+            )
+        if self.record:
+            _log.warning("%s (%d of %d allowed)", problem, self.skipped, self.settings.skipped_steps)
+            self.record.write({"kind": "skipped", "step": step + 1, "epoch": epoch, "rows": concerned})
 
     @torch.no_grad()
     def validate(self, step: int) -> None:
@@ -138,6 +169,7 @@ class Trainer:
             "rows_seen": step * self.settings.global_batch,
             "engine": self.engine.kind,
             "run": self.run_digest,
+            "skipped": self.skipped,
         }
         folder = checkpoints.commit(
             self.checkpoints, step, self.engine, self.engine.save, record, keep=self.settings.keep_checkpoints

@@ -92,7 +92,7 @@ def _train(engine: Engine, recipe: Recipe, name: str, work: Path) -> Outcome:
     pad_vocabulary(model)
     module = PackedPretraining(model)
     engine.prepare(module, schedule.optimizer(module, settings))
-    first_step = _resume(engine, folder, run_digest)
+    first_step, skipped = _resume(engine, folder, run_digest)
 
     shard_folder = work / "shards" / settings.shards
     stream = RowStream(ShardSet.open(shard_folder, "train"), settings, seed=recipe.seed)
@@ -114,6 +114,7 @@ def _train(engine: Engine, recipe: Recipe, name: str, work: Path) -> Outcome:
         folder=folder,
         run_digest=run_digest,
         record=record,
+        skipped=skipped,
     )
     try:
         trainer.train(first_step)
@@ -123,6 +124,7 @@ def _train(engine: Engine, recipe: Recipe, name: str, work: Path) -> Outcome:
     weights = engine.weights()
     counts = {
         "steps": settings.steps,
+        "skipped_steps": trainer.skipped,
         "rows": settings.steps * settings.global_batch,
         "rows_per_epoch": stream.num_rows,
         "epochs": round(settings.steps / stream.steps_per_epoch, 2),
@@ -162,11 +164,11 @@ def _kernel(engine: Engine, settings: PretrainingSettings, model: BertForPreTrai
     return attention.kernel_name(engine.device, dtype, model.bert.encoder.layer[0].attention.self.dropout.p)
 
 
-def _resume(engine: Engine, folder: Path, run_digest: str) -> int:
-    """Load the newest valid checkpoint, if there is one; returns the number of updates already made."""
+def _resume(engine: Engine, folder: Path, run_digest: str) -> tuple[int, int]:
+    """Load the newest valid checkpoint, if there is one; returns the steps already done and how many were skipped."""
     found = engine.on_main(lambda: checkpoints.newest(folder / "checkpoints"))
     if found is None:
-        return 0
+        return 0, 0
     path, record = found
     problems = []
     if record["run"] != run_digest:
@@ -183,7 +185,7 @@ def _resume(engine: Engine, folder: Path, run_digest: str) -> int:
     engine.load(path)
     if engine.rank == 0:
         _log.info("continuing from %s", path)
-    return int(record["step"])
+    return int(record["step"]), int(record["skipped"])
 
 
 def _announce(

@@ -1,0 +1,132 @@
+"""A loss that is not a number: no update on any rank, its rows named, the run stopped or the step skipped."""
+
+import json
+import math
+from dataclasses import dataclass
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import load_file
+from transformers import BertForPreTraining
+
+from bimed_dist import manifest
+from bimed_dist.config import load_recipe
+from bimed_dist.pretraining import checkpoints
+from bimed_dist.shards.batches import RowStream
+from bimed_dist.shards.reading import ShardSet
+
+CHANGES = {"pairing": "sentences", "max_length": 64, "global_batch": 4, "dropout": 0.0, "checkpoint_every": 1}
+OPTIONS = [word for key, value in CHANGES.items() for word in ("--set", f"pretraining.run.{key}={value}")]
+KEEP_ALL = ("--set", "pretraining.run.keep_checkpoints=99")
+
+
+@dataclass(frozen=True)
+class Broken:
+    job: object
+    steps: list[int]
+    """Steps, from 0, whose loss is not a number."""
+    rows: dict[int, list[int]]
+    """The rows of these steps that cause it."""
+
+
+def allowed(count: int) -> tuple[str, str]:
+    return "--set", f"pretraining.run.skipped_steps={count}"
+
+
+@pytest.fixture(scope="module")
+def prepared_broken(prepared, tmp_path_factory) -> Broken:
+    """A model whose last position is nan, so that only steps with a row of full length give nan."""
+    job = prepared.copy(tmp_path_factory.mktemp("broken") / "work")
+    folder = job.work / "model" / "tiny"
+    model = BertForPreTraining.from_pretrained(folder)
+    with torch.no_grad():
+        model.bert.embeddings.position_embeddings.weight[-1] = math.nan
+    model.save_pretrained(folder)
+    old = manifest.read_manifest(folder)
+    same = {key: getattr(old, key) for key in ("stage", "name", "settings", "inputs", "counts")}
+    manifest.write_manifest(folder, **same, files=[folder / name for name in old.files], seconds=0)
+
+    recipe = load_recipe(job.recipe)
+    settings = recipe.pretraining["run"].model_copy(update=CHANGES)
+    stream = RowStream(ShardSet.open(job.work / "shards" / "tokens", "train"), settings, seed=recipe.seed)
+    rows = {}
+    for step in range(settings.steps):
+        batches = stream.step_batches(step, rank=0, world_size=1)
+        long = [int(row) for batch in batches for row in batch.rows[np.diff(batch.row_starts) == 64]]
+        if long:
+            rows[step] = long
+    assert 2 <= len(rows) < settings.steps
+    return Broken(job, sorted(rows), rows)
+
+
+@pytest.fixture
+def broken(prepared_broken, tmp_path) -> Broken:
+    return Broken(prepared_broken.job.copy(tmp_path / "work"), prepared_broken.steps, prepared_broken.rows)
+
+
+def metrics(job, kind: str) -> list[dict]:
+    lines = map(json.loads, (job.folder() / "metrics.jsonl").read_text(encoding="utf-8").splitlines())
+    return [line for line in lines if line["kind"] == kind]
+
+
+def state(job, step: int) -> dict[str, torch.Tensor]:
+    """Weights and optimizer state of a checkpoint."""
+    path = job.folder() / "checkpoints" / f"step-{step:08d}" / "state.pt"
+    saved = torch.load(path, weights_only=True)
+    optimizer = {(i, k): v for i, values in saved["optimizer"]["state"].items() for k, v in values.items()}
+    return {**saved["model"], **optimizer}
+
+
+@pytest.fixture(scope="module")
+def skipping(prepared_broken, tmp_path_factory):
+    """One process that leaves out every bad step."""
+    job = prepared_broken.job.copy(tmp_path_factory.mktemp("skipping") / "work")
+    result = job.run(*OPTIONS, *KEEP_ALL, *allowed(len(prepared_broken.steps)))
+    assert result.returncode == 0, result.stderr
+    return job, result.stderr
+
+
+def test_a_step_left_out_changes_neither_weights_nor_optimizer_and_is_logged_with_its_rows(skipping, prepared_broken):
+    job, errors = skipping
+    for step in prepared_broken.steps[1:]:
+        before, after = (state(job, n) for n in (step, step + 1))
+        assert before.keys() == after.keys()
+        assert all(torch.equal(before[name].nan_to_num(), after[name].nan_to_num()) for name in before)
+    skipped = metrics(job, "skipped")
+    assert [line["step"] - 1 for line in skipped] == prepared_broken.steps
+    for line in skipped:
+        assert set(prepared_broken.rows[line["step"] - 1]) <= set(line["rows"])
+        assert len(line["rows"]) <= 4
+        assert f"step {line['step']}: the loss is not a number" in errors
+    counts = json.loads((job.folder() / "manifest.json").read_text(encoding="utf-8"))["counts"]
+    assert counts["skipped_steps"] == len(prepared_broken.steps)
+    assert not {line["step"] - 1 for line in metrics(job, "train")} & set(prepared_broken.steps)
+
+
+@pytest.mark.parametrize("launcher", ["cpu.yaml", "cpu_zero3.yaml"], ids=["zero2", "zero3"])
+def test_every_engine_leaves_out_the_same_steps(broken, skipping, launcher):
+    result = broken.job.run(*OPTIONS, *allowed(len(broken.steps)), launcher=launcher)
+    assert result.returncode == 0, result.stderr
+    assert [line["step"] - 1 for line in metrics(broken.job, "skipped")] == broken.steps
+    found, expected = (load_file(j.folder() / "export" / "model.safetensors") for j in (broken.job, skipping[0]))
+    for name in expected:  # the tolerance of test_engines.py
+        torch.testing.assert_close(found[name], expected[name], rtol=0, atol=5e-6, equal_nan=True)
+
+
+@pytest.mark.parametrize("launcher", [None, "cpu.yaml"], ids=["single", "zero2"])
+def test_one_step_too_many_stops_every_rank_and_the_checkpoint_before_it_stays(broken, launcher):
+    result = broken.job.run(*OPTIONS, *allowed(1), launcher=launcher)
+    step = broken.steps[1]
+    assert result.returncode == (1 if launcher else 3)
+    assert f"error: step {step + 1}: the loss is not a number (epoch 0, rows " in result.stderr
+    assert all(str(row) in result.stderr for row in broken.rows[step])
+    _, record = checkpoints.newest(broken.job.folder() / "checkpoints")
+    assert (record["step"], record["skipped"]) == (step, 1)
+    assert not (broken.job.folder() / "manifest.json").exists()
+
+
+def test_steps_left_out_before_a_resume_count_after_it(broken):
+    for resume in ("never", "auto"):
+        result = broken.job.run(*OPTIONS, *allowed(1), "--resume", resume)
+        assert f"error: step {broken.steps[1] + 1}: the loss" in result.stderr
