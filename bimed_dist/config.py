@@ -186,7 +186,10 @@ class PretrainingSettings(Settings):
     random_token_share: Share = 0.1
     learning_rate: Above0 = 1e-4
     warmup_steps: NotNegative = 0
-    schedule: Literal["linear", "constant"] = "linear"
+    schedule: Literal["linear", "cosine", "constant", "wsd"] = "linear"
+    """After the warm-up: down to 0 in a line or half a cosine, constant, or constant until the last `decay_steps`."""
+    decay_steps: Positive | None = None
+    """Of `wsd` only."""
     weight_decay: Annotated[float, Field(ge=0)] = 0.01
     betas: tuple[Below1, Below1] = (0.9, 0.999)
     epsilon: Above0 = 1e-6
@@ -211,6 +214,10 @@ class PretrainingSettings(Settings):
             problems.append("mask_token_share + random_token_share is above 1")
         if self.warmup_steps >= self.steps:
             problems.append(f"warmup_steps={self.warmup_steps} leaves nothing of steps={self.steps}")
+        if (self.schedule == "wsd") != (self.decay_steps is not None):
+            problems.append("schedule=wsd needs decay_steps, and no other schedule takes them")
+        elif self.warmup_steps + (self.decay_steps or 0) > self.steps:
+            problems.append(f"warmup_steps and decay_steps are more than steps={self.steps}")
         if problems:
             raise ValueError("; ".join(problems))
         return self

@@ -1,5 +1,7 @@
 """The learning rate as a function of the step, and which parameters decay."""
 
+import math
+
 import torch
 from torch import nn
 
@@ -7,12 +9,19 @@ from bimed_dist.config import PretrainingSettings
 
 
 def learning_rate(step: int, settings: PretrainingSettings) -> float:
-    """Rate of update `step`, counted from 0: linear warm-up, then linear decay to 0, or constant."""
+    """Rate of update `step`, counted from 0: linear warm-up, then what `schedule` says.
+
+    `wsd` is warm-up, stable, decay (Hu et al. 2024, MiniCPM): linear to 0 over the last `decay_steps`.
+    """
     if step < settings.warmup_steps:
         return settings.learning_rate * (step + 1) / settings.warmup_steps
-    if settings.schedule == "constant":
+    left = settings.steps - step
+    falling = settings.decay_steps or settings.steps - settings.warmup_steps
+    if settings.schedule == "constant" or left >= falling:
         return settings.learning_rate
-    return settings.learning_rate * (settings.steps - step) / (settings.steps - settings.warmup_steps)
+    if settings.schedule == "cosine":
+        return settings.learning_rate * (1 - math.cos(math.pi * left / falling)) / 2
+    return settings.learning_rate * left / falling
 
 
 def optimizer(model: nn.Module, settings: PretrainingSettings) -> torch.optim.AdamW:
