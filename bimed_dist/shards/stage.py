@@ -19,7 +19,7 @@ from tqdm import tqdm
 from bimed_dist import manifest
 from bimed_dist.config import Recipe
 from bimed_dist.errors import ConfigError, DataError
-from bimed_dist.shards.encoding import Encoder
+from bimed_dist.shards.encoding import Encoder, EncodersDifferError
 from bimed_dist.shards.writing import EncodedDocument, ShardWriter
 from bimed_dist.workspace import locate
 
@@ -69,7 +69,14 @@ def run(recipe: Recipe, name: str, work: Path) -> manifest.Outcome:
 def write_shards(corpus: Path, tokenizer: str, folder: Path, shard_tokens: int) -> dict[str, Any]:
     """Encode both splits of `corpus` into the empty `folder`; returns the counts of the manifest."""
     encoder = Encoder(tokenizer)
-    train, held_out = (_write_split(corpus, split, encoder, folder, shard_tokens) for split in SPLITS)
+    try:
+        train, held_out = (_write_split(corpus, split, encoder, folder, shard_tokens) for split in SPLITS)
+    except EncodersDifferError as error:
+        logger.warning("%s; everything is encoded again with tokenizers", error)
+        for path in folder.iterdir():
+            path.unlink()
+        encoder.use_tokenizers()
+        train, held_out = (_write_split(corpus, split, encoder, folder, shard_tokens) for split in SPLITS)
     encoder.table.write(folder)
     encoder.save(folder / "tokenizer")
     return {
@@ -82,6 +89,7 @@ def write_shards(corpus: Path, tokenizer: str, folder: Path, shard_tokens: int) 
         "empty_dropped": train.empty_sentences + held_out.empty_sentences,
         "unknown_share": round(train.unknown / train.tokens, 6),
         "vocabulary_size": encoder.table.vocabulary_size,
+        "encoded_by": encoder.library,
         "by_language": {key: dict(train.by_language[key]) for key in sorted(train.by_language)},
         "by_source": {key: dict(train.by_source[key]) for key in sorted(train.by_source)},
     }
