@@ -11,7 +11,16 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Discriminator,
+    Field,
+    Tag,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
 
 from bimed_dist.errors import ConfigError
 from bimed_dist.tree import read_tree, set_value
@@ -110,12 +119,90 @@ class CorpusSettings(Settings):
 # ------------------------------------------------------------------------------------------------ vocabulary and shards
 
 
-class VocabularySettings(Settings):
+class Quotas(Settings):
+    """Shares of the vocabulary, by the script of the pieces."""
+
+    ko: Share
+    en: Share
+    """Latin letters."""
+    other: Share
+    """Digits, symbols, both scripts in one piece, other scripts, special tokens."""
+
+    @model_validator(mode="after")
+    def are_shares_of_a_whole(self) -> "Quotas":
+        total = self.ko + self.en + self.other
+        if abs(total - 1) > 1e-6:
+            raise ValueError(f"ko, en and other add up to {total:g}, not to 1")
+        return self
+
+
+class _Vocabulary(Settings):
     corpus: Name
+    compare: tuple[str, ...] = ()
+    """Other tokenizers that the fertility report measures on the same held-out text: `vocabulary/NAME`, folders or hub
+    names, such as the foundation's."""
+    examples: tuple[str, ...] = (
+        *("ibuprofen", "이부프로펜", "systemic sclerosis", "전신경화증"),
+        *("nephrosclerosis", "신경화증", "pulmonary embolism", "폐색전증"),
+    )
+    """Terms whose pieces are shown side by side."""
+
+
+class TrainedVocabulary(_Vocabulary):
+    """Pieces learned from the corpus by byte-pair merging."""
+
+    mode: Literal["train"] = "train"
     size: Annotated[int, Field(ge=300)] = 45_000
     """Pieces, the five special ones included (45,000 in Jo et al. 2025)."""
     min_frequency: Positive = 2
+    """Occurrences that a character or a pair must have."""
     lowercase: bool = False
+    quotas: Quotas | None = None
+    """Without them the most frequent pairs are merged, whatever their language."""
+    alphabet_limit: Positive | None = None
+    """Characters at most, the most frequent ones; words with any other are [UNK]."""
+    unused_slots: NotNegative = 0
+    """`[unusedN]` pieces that occur in no text."""
+    protected: tuple[str, ...] = ()
+    """Words that are one piece each, however rare."""
+
+    @model_validator(mode="after")
+    def protected_are_words(self) -> "TrainedVocabulary":
+        broken = [f"protected.{i} holds a blank" for i, word in enumerate(self.protected) if len(word.split()) != 1]
+        if broken:
+            raise ValueError("; ".join(broken) + "; a piece is at most one word")
+        return self
+
+
+class TermList(Settings):
+    path: str
+    """A .csv or .tsv file with a header line, relative to the recipe's `data`."""
+    columns: Annotated[tuple[str, ...], Field(min_length=1)]
+    """Columns that hold terms."""
+
+
+class ExtendedVocabulary(_Vocabulary):
+    """A foundation's vocabulary and words of term lists, as KM-BERT-vocab was made (Kim et al. 2022)."""
+
+    mode: Literal["extend"]
+    base: str
+    """Whose tokenizer is extended: a folder or a hub name, such as the foundation's."""
+    terms: Annotated[tuple[TermList, ...], Field(min_length=1)]
+    min_count: Positive = 3
+    """Occurrences in the training text that a word of a term must have."""
+    top: Positive = 10_000
+    """Words at most, the most frequent ones."""
+    always: tuple[TermList, ...] = ()
+    """Lists whose words are added however rare (KM-BERT-vocab: 1,629 words of another experiment)."""
+
+
+def _mode_of(settings: Any) -> str | None:
+    return settings.get("mode", "train") if isinstance(settings, dict) else getattr(settings, "mode", None)
+
+
+VocabularySettings = Annotated[
+    Annotated[TrainedVocabulary, Tag("train")] | Annotated[ExtendedVocabulary, Tag("extend")], Discriminator(_mode_of)
+]
 
 
 class ShardSettings(Settings):
@@ -301,7 +388,7 @@ class Recipe(Settings):
 
         for place, reference in open_references(self):
             stage, _, name = reference.partition("/")
-            if stage == "vocabulary" and not place.endswith(".tokenizer"):
+            if stage == "vocabulary" and not (place.endswith((".tokenizer", ".base")) or ".compare." in place):
                 problems.append(f"{place}: {reference} is a tokenizer, not a model")
             elif stage in ("vocabulary", "pretraining"):
                 check(place, stage, name)
@@ -322,6 +409,11 @@ class Recipe(Settings):
 
 def open_references(recipe: Recipe) -> Iterable[tuple[str, str]]:
     """(place, value) of every field that takes `stage/NAME`, a folder or a hub name."""
+    for name, vocabulary in recipe.vocabulary.items():
+        if isinstance(vocabulary, ExtendedVocabulary):
+            yield f"vocabulary.{name}.base", vocabulary.base
+        for i, reference in enumerate(vocabulary.compare):
+            yield f"vocabulary.{name}.compare.{i}", reference
     for name, shards in recipe.shards.items():
         yield f"shards.{name}.tokenizer", shards.tokenizer
     for name, model in recipe.model.items():
@@ -371,6 +463,8 @@ def _lines(problem: Mapping[str, Any]) -> list[str]:
     loc = list(problem["loc"])
     if loc[:1] == ["corpus"] and loc[2:3] == ["sources"] and len(loc) > 4:
         del loc[4]  # pydantic's mark of the kind of source, which is not in the file
+    if loc[:1] == ["vocabulary"] and len(loc) > 2:
+        del loc[2]  # and of the vocabulary's mode
     if not loc and problem["type"] == "value_error":
         return problem["msg"].removeprefix("Value error, ").splitlines()
     return [f"{'.'.join(map(str, loc)) or 'recipe'}: {_reason(problem)}"]

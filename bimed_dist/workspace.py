@@ -66,7 +66,10 @@ def stage_order(recipe: Recipe) -> list[tuple[str, str | None]]:
     for name in recipe.corpus:
         made_from["corpus", name] = set()
     for name, vocabulary in recipe.vocabulary.items():
-        made_from["vocabulary", name] = {("corpus", vocabulary.corpus)}
+        references = [*vocabulary.compare, getattr(vocabulary, "base", None)]
+        made_from["vocabulary", name] = {("corpus", vocabulary.corpus)}.union(
+            *(_referred(recipe, r) for r in references)
+        )
     for name, shards in recipe.shards.items():
         made_from["shards", name] = {("corpus", shards.corpus)} | _referred(recipe, shards.tokenizer)
     for name, model in recipe.model.items():

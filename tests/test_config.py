@@ -188,6 +188,45 @@ def test_references_that_lead_nowhere_are_all_named(tmp_path: Path):
         assert line in text
 
 
+def test_quotas_that_are_no_shares_of_a_whole_and_protected_words_with_blanks_are_refused(tmp_path: Path):
+    text = problems(
+        tmp_path,
+        "vocabulary.bilingual.quotas={ko: 0.54, en: 0.34, other: 0.1}",
+        "vocabulary.bilingual.protected=[ibuprofen, pleural effusion, '']",
+    )
+    assert "  vocabulary.bilingual.quotas: ko, en and other add up to 0.98, not to 1" in text
+    assert "  vocabulary.bilingual.protected.2: " in text
+    text = problems(tmp_path, "vocabulary.bilingual.protected=[ibuprofen, pleural effusion]")
+    assert "  vocabulary.bilingual: protected.1 holds a blank; a piece is at most one word" in text
+
+
+def test_a_vocabulary_takes_the_settings_of_its_mode_and_no_others(tmp_path: Path):
+    terms = "[{path: terms.tsv, columns: [ko]}]"
+    extended = load(tmp_path, f"vocabulary.second={{mode: extend, corpus: bilingual, base: km-bert, terms: {terms}}}")
+    assert extended.vocabulary["second"].min_count == 3
+    assert load(tmp_path).vocabulary["bilingual"].mode == "train"
+    text = problems(
+        tmp_path,
+        f"vocabulary.second={{mode: extend, corpus: bilingual, size: 500, terms: {terms}}}",
+        "vocabulary.bilingual.base=km-bert",
+        "vocabulary.third={mode: shrink, corpus: bilingual}",
+    )
+    assert "  vocabulary.second.base: Field required" in text
+    assert "  vocabulary.second.size: unknown setting" in text
+    assert "  vocabulary.bilingual.base: unknown setting" in text
+    assert "  vocabulary.third: " in text and "shrink" in text
+
+
+def test_a_vocabulary_may_be_extended_and_compared_with_others_that_exist(tmp_path: Path):
+    terms = "[{path: terms.tsv, columns: [ko]}]"
+    second = "{mode: extend, corpus: bilingual, base: vocabulary/ghost, compare: [vocabulary/bilingual, vocabulary/no]"
+    text = problems(tmp_path, f"vocabulary.second={second}, terms: {terms}}}")
+    assert text.splitlines()[1:] == [
+        "  vocabulary.second.base: there is no vocabulary/ghost in this recipe",
+        "  vocabulary.second.compare.1: there is no vocabulary/no in this recipe",
+    ]
+
+
 def test_a_vocabulary_is_no_foundation(tmp_path: Path):
     text = problems(tmp_path, "model.second={foundation: vocabulary/bilingual}")
     assert "model.second.foundation: vocabulary/bilingual is a tokenizer, not a model" in text

@@ -106,6 +106,26 @@ def test_paths_start_from_the_data_folder(recipe: Recipe, tmp_path: Path):
     assert data_path(recipe, "~/book") == Path.home() / "book"
 
 
+def test_a_vocabulary_comes_after_those_that_it_extends_or_is_compared_with(recipe: Recipe):
+    tree = recipe.model_dump(mode="json")
+    terms = [{"path": "terms.tsv", "columns": ["ko"]}]
+    extended = {
+        "mode": "extend",
+        "corpus": "ko",
+        "base": "vocabulary/zero",
+        "terms": terms,
+        "compare": ["pretraining/ko"],
+    }
+    tree["vocabulary"] = {"longer": extended, **tree["vocabulary"], "zero": {"corpus": "ko"}}
+    order = stage_order(parse_recipe(tree, where="test"))
+    longer = order.index(("vocabulary", "longer"))
+    assert order.index(("vocabulary", "zero")) < longer
+    assert order.index(("pretraining", "ko")) < longer
+    tree["vocabulary"]["zero"]["compare"] = ["vocabulary/longer"]
+    with pytest.raises(ConfigError, match="in a circle"):
+        stage_order(parse_recipe(tree, where="test"))
+
+
 def test_every_entry_comes_after_what_it_is_made_from(recipe: Recipe):
     tree = recipe.model_dump(mode="json")
     tree["model"] = {"bilingual": {"foundation": "pretraining/ko", "tokenizer": "vocabulary/ko"}, **tree["model"]}

@@ -4,8 +4,8 @@ Per new piece, the first rule that applies:
 
 1. `copied`  the old vocabulary has the same text (`##x` matches `##x` only; special tokens by role);
 2. `mean`    mean of the rows of the pieces into which the old tokenizer, as it is, takes the new piece apart;
-3. `normal`  all old pieces are [UNK]: a draw from the multivariate normal with the old rows' mean and covariance
-             (Hewitt 2021; Mundra et al. 2024, arXiv 2407.05841).
+3. `normal`  all old pieces are [UNK], or the new one is an [unusedN] slot: a draw from the multivariate normal with
+             the old rows' mean and covariance (Hewitt 2021; Mundra et al. 2024, arXiv 2407.05841).
 
 `random` in place of 2 and 3 gives N(0, initializer_range), as KM-BERT-vocab did (Kim et al. 2022).
 The bias of the MLM decoder is the last column of the same matrix, so it moves by the same rules. Old tokenizers that
@@ -62,10 +62,17 @@ def origins(old: PreTrainedTokenizerBase, new: PreTrainedTokenizerBase, new_rows
             made.append(Origin(piece, "copied", (same,)))
         elif new_rows == "random":
             made.append(Origin(piece, "random", ()))
+        elif _is_unused(piece):
+            made.append(Origin(piece, "normal", ()))
         else:
             known = tuple(p for p in _old_pieces(piece, old, old_ids) if p != old.unk_token)
             made.append(Origin(piece, "mean" if known else "normal", known))
     return made
+
+
+def _is_unused(piece: str) -> bool:
+    """Whether a piece stands for no text: a slot such as [unused7]."""
+    return piece.startswith("[unused")
 
 
 def _old_pieces(piece: str, old: PreTrainedTokenizerBase, old_ids: dict[str, int]) -> list[str]:
@@ -142,7 +149,7 @@ def transplant(
     old_matrix = torch.cat([embedding, bias[:, None]], dim=1).double().numpy()
     regular = np.zeros(len(old_matrix), bool)
     skipped = set(old.all_special_tokens)
-    regular[[i for piece, i in old_ids.items() if piece not in skipped and not piece.startswith("[unused")]] = True
+    regular[[i for piece, i in old_ids.items() if piece not in skipped and not _is_unused(piece)]] = True
     matrix = new_matrix(old_matrix, old_ids, made, regular=regular, spread=model.config.initializer_range, seed=seed)
     set_rows(model, torch.from_numpy(matrix).to(embedding.dtype))
     model.config.pad_token_id = new.pad_token_id

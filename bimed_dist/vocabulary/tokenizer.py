@@ -5,13 +5,13 @@ Hanja is split off. Words are cut at blanks and punctuation.
 """
 
 import json
-from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers, processors
 
-from bimed_dist.vocabulary.training import LONGEST_WORD, PREFIX, SPECIAL_TOKENS
+from bimed_dist.vocabulary.pieces import LONGEST_WORD, PREFIX, SPECIAL_TOKENS
 
 MODEL_MAX_LENGTH = 512
 _PAD, _UNK, _CLS, _SEP, _MASK = SPECIAL_TOKENS
@@ -22,20 +22,6 @@ def text_normalizer(lowercase: bool) -> normalizers.Normalizer:
         clean_text=True, handle_chinese_chars=False, strip_accents=False, lowercase=lowercase
     )
     return normalizers.Sequence([normalizers.NFC(), bert])
-
-
-def count_words(sentences: Iterable[str], lowercase: bool) -> Counter[str]:
-    """Occurrences of each word (between blanks and punctuation) as the tokenizer will see it."""
-    normalizer, pre_tokenizer = text_normalizer(lowercase), pre_tokenizers.BertPreTokenizer()
-    # Both work on each blank-separated chunk by itself, so every distinct chunk goes through them once.
-    chunks: Counter[str] = Counter()
-    for sentence in sentences:
-        chunks.update(sentence.split())
-    words: Counter[str] = Counter()
-    for chunk, count in chunks.items():
-        for word, _ in pre_tokenizer.pre_tokenize_str(normalizer.normalize_str(chunk)):
-            words[word] += count
-    return words
 
 
 def build_tokenizer(pieces: Sequence[str], lowercase: bool) -> Tokenizer:
@@ -58,13 +44,9 @@ def build_tokenizer(pieces: Sequence[str], lowercase: bool) -> Tokenizer:
     return tokenizer
 
 
-def save_tokenizer(tokenizer: Tokenizer, folder: Path, lowercase: bool) -> None:
-    """Write tokenizer.json, tokenizer_config.json and vocab.txt as `AutoTokenizer` reads them."""
-    tokenizer.save(str(folder / "tokenizer.json"))
-    pieces = sorted(tokenizer.get_vocab().items(), key=lambda item: item[1])
-    lines = "".join(f"{piece}\n" for piece, _ in pieces)
-    (folder / "vocab.txt").write_text(lines, encoding="utf-8", newline="\n")
-    config = {
+def config_of_new(lowercase: bool) -> dict[str, Any]:
+    """tokenizer_config.json of a vocabulary that was trained here."""
+    return {
         # BertTokenizer would build its own normaliser without NFC; this class takes tokenizer.json as it is.
         "tokenizer_class": "PreTrainedTokenizerFast",
         "model_max_length": MODEL_MAX_LENGTH,
@@ -79,5 +61,13 @@ def save_tokenizer(tokenizer: Tokenizer, folder: Path, lowercase: bool) -> None:
         "sep_token": _SEP,
         "mask_token": _MASK,
     }
+
+
+def save_tokenizer(tokenizer: Tokenizer, folder: Path, config: Mapping[str, Any]) -> None:
+    """Write tokenizer.json, tokenizer_config.json and vocab.txt as `AutoTokenizer` reads them."""
+    tokenizer.save(str(folder / "tokenizer.json"))
+    pieces = sorted(tokenizer.get_vocab().items(), key=lambda item: item[1])
+    lines = "".join(f"{piece}\n" for piece, _ in pieces)
+    (folder / "vocab.txt").write_text(lines, encoding="utf-8", newline="\n")
     text = json.dumps(config, ensure_ascii=False, indent=1) + "\n"
     (folder / "tokenizer_config.json").write_text(text, encoding="utf-8", newline="\n")

@@ -14,6 +14,7 @@ from transformers import BertConfig, BertForPreTraining, PreTrainedTokenizerFast
 from bimed_dist.errors import ConfigError
 from bimed_dist.model.stage import parity
 from bimed_dist.model.transplant import transplant
+from bimed_dist.vocabulary.extension import extended
 
 SPECIALS = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
 JAMO_OF_PE = unicodedata.normalize("NFD", "폐")  # lung; the uncased tokenizer sees these two letters
@@ -141,6 +142,30 @@ def test_random_rows_are_what_km_bert_vocab_did(english, bilingual):
     made = transplant(model, english, bilingual, new_rows="random", seed=1)
     assert {origin.rule for origin in made} == {"copied", "random"}
     assert rows(model, bilingual, "흉부")[0, -1] == 0
+
+
+@pytest.mark.parametrize("new_rows", ["mean", "random"])
+def test_an_extended_vocabulary_leaves_old_rows_and_ids_as_they_were(english, new_rows):
+    added = [unicodedata.normalize("NFD", "폐렴"), "lungct", "xylitis", "[unused7]"]
+    longer = PreTrainedTokenizerFast(
+        tokenizer_object=extended(english.backend_tokenizer, added), **english.special_tokens_map
+    )
+    before, after = small_bert(len(english)), small_bert(len(english))
+    made = transplant(after, english, longer, new_rows=new_rows, seed=1)
+    old = english.get_vocab()
+    assert {piece: longer.get_vocab()[piece] for piece in old} == old
+    pieces = sorted(old, key=old.__getitem__)
+    assert torch.equal(rows(after, longer, *pieces), rows(before, english, *pieces))
+    assert [origin.rule for origin in made[: len(old)]] == ["copied"] * len(old)
+    assert [origin.piece for origin in made[len(old) :]] == added
+    if new_rows == "random":
+        assert {origin.rule for origin in made[len(old) :]} == {"random"}
+        assert (rows(after, longer, *added)[:, -1] == 0).all()
+    else:
+        assert [origin.rule for origin in made[len(old) :]] == ["normal", "mean", "normal", "normal"]
+        mean = rows(before, english, "lung", "##ct").mean(0, keepdim=True)
+        torch.testing.assert_close(rows(after, longer, "lungct"), mean, rtol=1e-6, atol=1e-7)
+    assert parity(before, english, after, longer, made) == 0.0
 
 
 def test_a_foundation_without_wordpiece_is_refused(bilingual):

@@ -1,5 +1,6 @@
 import gzip
 import unicodedata
+from collections import Counter
 from pathlib import Path
 
 import numpy as np
@@ -7,11 +8,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from tokenizers import Tokenizer
+from tokenizers.pre_tokenizers import BertPreTokenizer
 
 from bimed_dist.shards import encoding, stage
 from bimed_dist.shards.encoding import Encoder, EncodersDifferError, nanotoken_encoder
-from bimed_dist.vocabulary.tokenizer import build_tokenizer, count_words, save_tokenizer
+from bimed_dist.vocabulary.tokenizer import build_tokenizer, config_of_new, save_tokenizer, text_normalizer
 from bimed_dist.vocabulary.training import train_vocabulary
+from bimed_dist.vocabulary.words import cut_chunks
 
 SENTENCES = [
     "환자는 chest CT상 both lung에 multiple metastatic nodule 소견 보임.",
@@ -24,9 +27,15 @@ TEXT = st.text(st.sampled_from(LETTERS), max_size=60)
 
 
 def encoder(folder: Path, lowercase: bool) -> Encoder:
-    pieces = train_vocabulary(count_words(SENTENCES * 3, lowercase), 300, 2).pieces
-    save_tokenizer(build_tokenizer(pieces, lowercase), folder, lowercase)
+    write_trained(folder, SENTENCES * 3, lowercase, 300)
     return Encoder(str(folder))
+
+
+def write_trained(folder: Path, sentences: list[str], lowercase: bool, size: int) -> None:
+    chunks = Counter(" ".join(sentences).split())
+    words = cut_chunks(chunks, text_normalizer(lowercase), BertPreTokenizer())
+    tokenizer = build_tokenizer(train_vocabulary(words, size, 2).pieces, lowercase)
+    save_tokenizer(tokenizer, folder, config_of_new(lowercase))
 
 
 @pytest.fixture(scope="module", params=[False, True], ids=["cased", "lower case"])
@@ -113,8 +122,7 @@ def test_shards_of_a_library_that_differs_are_written_again_by_tokenizers(
 @pytest.mark.slow
 def test_every_line_of_the_open_data_has_the_same_ids_in_both_libraries(open_data, minilm, tmp_path):
     lines = [line for path in sorted((open_data / "corpus").rglob("*.*")) for line in _lines(path)]
-    pieces = train_vocabulary(count_words(lines[::20], False), 8000, 2).pieces
-    save_tokenizer(build_tokenizer(pieces, False), tmp_path, False)
+    write_trained(tmp_path, lines[::20], False, 8000)
     assert len(lines) > 10_000
     for used in (Encoder(str(tmp_path)), minilm):
         for start in range(0, len(lines), 4096):

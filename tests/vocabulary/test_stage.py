@@ -6,24 +6,33 @@ import sys
 from pathlib import Path
 
 import pytest
+from tokenizers import Tokenizer
+from transformers import AutoTokenizer
 
 from bimed_dist import manifest
 from bimed_dist.config import Recipe, parse_recipe
 from bimed_dist.errors import ConfigError, DataError
 from bimed_dist.vocabulary.stage import run
+from bimed_dist.vocabulary.tokenizer import build_tokenizer, config_of_new, save_tokenizer
 
 TEXT = "환자는 폐렴 폐암 소견이 관찰됨 정상 우상엽 chest lung nodule mass pneumonia normal effusion CT상 12 mm"
 WORDS = TEXT.split()
+FILES = {"tokenizer.json", "tokenizer_config.json", "vocab.txt", "composition.json", "fertility.json"}
 
 
 def make_recipe(**settings) -> Recipe:
+    return recipe_of({"corpus": "c", "size": 300, **settings})
+
+
+def recipe_of(vocabulary: dict, data: Path | None = None) -> Recipe:
     sources = [{"kind": "text", "name": "s", "path": "s"}]
     return parse_recipe(
         {
             "name": "r",
             "seed": 1,
+            "data": str(data) if data else None,
             "corpus": {"c": {"sources": sources}},
-            "vocabulary": {"v": {"corpus": "c", "size": 300, **settings}},
+            "vocabulary": {"v": vocabulary},
         },
         where="test",
     )
@@ -67,7 +76,7 @@ def test_two_processes_with_other_hash_seeds_and_document_orders_write_the_same_
         environment = {**os.environ, "PYTHONHASHSEED": str(seed), "PYTHONPATH": str(root)}
         subprocess.run([sys.executable, "-c", program, str(recipe), str(work)], check=True, env=environment)
         found.append(files(work / "vocabulary" / "v"))
-    assert found[0].keys() == {"tokenizer.json", "tokenizer_config.json", "vocab.txt", "composition.json"}
+    assert found[0].keys() == FILES
     assert found[0] == found[1]
 
 
@@ -119,3 +128,132 @@ def test_an_unfinished_or_damaged_corpus_is_refused(tmp_path):
         file.write(b"\n")
     with pytest.raises(DataError, match=r"train\.jsonl has"):
         run(make_recipe(), "v", tmp_path)
+
+
+def test_too_small_a_size_is_refused_with_what_each_part_needs(tmp_path):
+    make_corpus(tmp_path)
+    with pytest.raises(DataError, match=r"tokens, unused slots and protected words 281 \d+; give"):
+        run(make_recipe(unused_slots=280, protected=["이부프로펜"]), "v", tmp_path)
+
+
+def test_protected_words_that_cannot_be_a_piece_are_named_all_at_once(tmp_path):
+    make_corpus(tmp_path)
+    words = ["이부프로펜", "r/o", "\u110b\u1175부프로펜", "가" * 101]
+    with pytest.raises(ConfigError) as error:
+        run(make_recipe(protected=words), "v", tmp_path)
+    assert str(error.value).splitlines() == [
+        "3 protected word(s) can't be one piece each; remove them or write them otherwise",
+        "  protected.1 is cut into 3 words at its blanks and punctuation",
+        "  protected.2 is protected.0 again",
+        "  protected.3 is longer than 100 characters",
+    ]
+    assert not (tmp_path / "vocabulary" / "v").exists()
+
+
+def test_other_tokenizers_are_measured_beside_the_new_one(tmp_path):
+    make_corpus(tmp_path, held_out="정상 zzz.")
+    base = write_base(tmp_path / "base", ["정", "##상", "zzz"])
+    recipe = make_recipe(compare=[str(base)], examples=["정상"])
+    outcome = run(recipe, "v", tmp_path)
+    found = json.loads((outcome.folder / "fertility.json").read_text(encoding="utf-8"))
+    assert list(found["tokenizers"]) == ["vocabulary/v", str(base)]
+    own, other = (measures["by_language"]["mixed"] for measures in found["tokenizers"].values())
+    assert (own["words"], own["whole"], own["unknown"]) == (2, 1, 2)  # zzz and its full stop were never seen
+    assert (other["words"], other["whole"], other["unknown"]) == (2, 1, 1)
+    assert found["examples"] == [{"text": "정상", "pieces": {"vocabulary/v": ["정상"], str(base): ["정", "##상"]}}]
+    assert outcome.manifest.inputs[f"tokenizer {base}"]
+
+
+# --------------------------------------------------------------------------------------------------------------- extend
+
+
+def write_base(folder: Path, pieces: list[str], lowercase: bool = False) -> Path:
+    folder.mkdir()
+    special = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
+    save_tokenizer(build_tokenizer([*special, *pieces], lowercase), folder, config_of_new(lowercase))
+    return folder
+
+
+@pytest.fixture
+def extended(tmp_path) -> manifest.Outcome:
+    make_corpus(tmp_path)
+    letters = sorted(set("".join(WORDS)))
+    write_base(tmp_path / "base", [*letters, *("##" + letter for letter in letters), "폐렴"])
+    terms = "code\tko\ten\n1\t폐렴\tpneumonia\n2\t폐암\tlung mass\n3\t\t\n4\t폐암\txylitis\n"
+    (tmp_path / "terms.tsv").write_text(terms, encoding="utf-8")
+    (tmp_path / "always.csv").write_text("name\n이부프로펜\n", encoding="utf-8")
+    return run(extend_recipe(tmp_path), "v", tmp_path)
+
+
+def extend_recipe(data: Path, **changes) -> Recipe:
+    terms = [{"path": "terms.tsv", "columns": ["ko", "en"]}]
+    always = [{"path": "always.csv", "columns": ["name"]}]
+    settings = {"mode": "extend", "corpus": "c", "base": "./base", "terms": terms, "always": always, "top": 4}
+    return recipe_of({**settings, **changes}, data)
+
+
+def test_an_extended_vocabulary_keeps_every_old_id_and_adds_the_terms_behind(extended, tmp_path):
+    old = AutoTokenizer.from_pretrained(tmp_path / "base").get_vocab()
+    loaded = AutoTokenizer.from_pretrained(extended.folder)
+    new = loaded.get_vocab()
+    assert {piece: new[piece] for piece in old} == old
+    added = sorted(new.keys() - old.keys(), key=new.__getitem__)
+    assert [new[piece] for piece in added] == list(range(len(old), len(new)))
+    assert set(added) <= {"pneumonia", "폐암", "lung", "mass", "이부프로펜"}
+    assert added[-1] == "이부프로펜"  # of a list that is always taken, and not in the corpus
+    assert len(added) == extended.manifest.counts["added"]
+    assert loaded.tokenize("폐암이 폐렴이") == ["폐암", "##이", "폐렴", "##이"]
+    assert (loaded.mask_token, loaded.pad_token_id, loaded.model_max_length) == ("[MASK]", 0, 512)
+
+
+def test_what_became_of_every_term_is_counted_logged_by_row_and_written(extended, tmp_path, caplog):
+    counts = extended.manifest.counts["terms"]
+    assert (counts["in the base vocabulary"], counts["empty"], counts["duplicate"], counts["rare"]) == (1, 2, 1, 1)
+    lines = (extended.folder / "terms.csv").read_text(encoding="utf-8").splitlines()
+    assert lines[1].startswith("terms.tsv,2,ko,폐렴,") and lines[1].endswith(",in the base vocabulary")
+    assert "terms.tsv,5,ko,,0,duplicate" in lines
+    with caplog.at_level("WARNING"):
+        make_corpus(tmp_path / "again")
+        run(extend_recipe(tmp_path), "v", tmp_path / "again")
+    assert "terms.tsv: 1 row(s) empty: 4" in caplog.text
+    assert "terms.tsv: 1 row(s) duplicate: 5" in caplog.text
+
+
+def test_extending_twice_gives_the_same_bytes(extended, tmp_path):
+    make_corpus(tmp_path / "again", shuffled_by=7)
+    again = run(extend_recipe(tmp_path), "v", tmp_path / "again")
+    assert files(again.folder) == files(extended.folder)
+
+
+def test_a_base_that_lower_cases_gets_terms_as_it_sees_them(tmp_path):
+    make_corpus(tmp_path)
+    write_base(tmp_path / "base", ["c", "t", "##t", "상", "##상"], lowercase=True)
+    (tmp_path / "terms.tsv").write_text("ko\ten\nCT상\tLung\n", encoding="utf-8")
+    outcome = run(extend_recipe(tmp_path, always=[]), "v", tmp_path)
+    assert AutoTokenizer.from_pretrained(outcome.folder).tokenize("CT상 LUNG") == ["ct상", "lung"]
+
+
+def test_a_changed_term_list_is_another_input(extended, tmp_path):
+    with (tmp_path / "terms.tsv").open("a", encoding="utf-8") as file:
+        file.write("5\t결핵\t\n")
+    with pytest.raises(ConfigError, match=r"terms/terms\.tsv"):
+        run(extend_recipe(tmp_path), "v", tmp_path)
+
+
+def test_a_base_without_wordpiece_is_refused(tmp_path):
+    from tokenizers.models import BPE
+    from transformers import PreTrainedTokenizerFast
+
+    make_corpus(tmp_path)
+    tokenizer = PreTrainedTokenizerFast(tokenizer_object=Tokenizer(BPE({"a": 0}, [])), unk_token="a")
+    tokenizer.save_pretrained(tmp_path / "base")
+    (tmp_path / "terms.tsv").write_text("ko\ten\n", encoding="utf-8")
+    with pytest.raises(ConfigError, match="base: its tokenizer is not WordPiece"):
+        run(extend_recipe(tmp_path, always=[]), "v", tmp_path)
+
+
+def test_a_missing_term_list_is_refused_before_anything_is_built(tmp_path):
+    make_corpus(tmp_path)
+    write_base(tmp_path / "base", ["a"])
+    with pytest.raises(DataError, match=r"terms\.tsv does not exist"):
+        run(extend_recipe(tmp_path), "v", tmp_path)

@@ -1,13 +1,17 @@
 import json
 import random
 import unicodedata
+from collections import Counter
 
 import pytest
+from tokenizers.pre_tokenizers import BertPreTokenizer
 from transformers import AutoTokenizer
 
-from bimed_dist.vocabulary.composition import ITEMS, as_table, composition, item_of, measure_fit
-from bimed_dist.vocabulary.tokenizer import build_tokenizer, count_words, save_tokenizer
+from bimed_dist.vocabulary.composition import as_table, composition
+from bimed_dist.vocabulary.pieces import ITEMS, item_of
+from bimed_dist.vocabulary.tokenizer import build_tokenizer, config_of_new, save_tokenizer, text_normalizer
 from bimed_dist.vocabulary.training import train_vocabulary
+from bimed_dist.vocabulary.words import cut_chunks
 
 TEXT = """
 환자는 chest CT상 both lung에 multiple metastatic nodule 소견 보임. 우상엽에 3.5 cm 크기의 GGO, (WBC 12,300/µL) 38.2℃
@@ -17,8 +21,13 @@ CHUNKS = TEXT.split()
 SENTENCES = [" ".join(random.Random(seed).choices(CHUNKS, k=12)) for seed in range(200)]
 
 
+def words_of(sentences: list[str], lowercase: bool) -> Counter[str]:
+    chunks = Counter(" ".join(sentences).split())
+    return cut_chunks(chunks, text_normalizer(lowercase), BertPreTokenizer())
+
+
 def train(lowercase: bool):
-    words = count_words(SENTENCES[:150], lowercase)
+    words = words_of(SENTENCES[:150], lowercase)
     return build_tokenizer(train_vocabulary(words, 400, 2).pieces, lowercase)
 
 
@@ -26,7 +35,7 @@ def train(lowercase: bool):
 def saved(request, tmp_path_factory):
     tokenizer = train(request.param)
     folder = tmp_path_factory.mktemp("tokenizer")
-    save_tokenizer(tokenizer, folder, request.param)
+    save_tokenizer(tokenizer, folder, config_of_new(request.param))
     return tokenizer, folder
 
 
@@ -74,7 +83,7 @@ def test_case_and_accents_are_kept_unless_lower_case_is_set():
 
 
 def test_words_are_counted_as_the_tokenizer_cuts_them():
-    words = count_words(["CT상 r/o 폐렴.", "폐렴, CT상"], lowercase=False)
+    words = words_of(["CT상 r/o 폐렴.", "폐렴, CT상"], lowercase=False)
     assert words == {"CT상": 2, "r": 1, "/": 1, "o": 1, "폐렴": 2, ".": 1, ",": 1}
 
 
@@ -94,6 +103,7 @@ def test_words_are_counted_as_the_tokenizer_cuts_them():
         ("#", "symbols"),
         ("##℃", "symbols"),
         ("[MASK]", "special tokens"),
+        ("[unused12]", "special tokens"),
     ],
 )
 def test_a_piece_is_in_the_row_of_its_script(piece, item):
@@ -107,12 +117,3 @@ def test_the_rows_of_the_composition_add_up_to_the_vocabulary():
     assert table["size"] == sum(row["pieces"] for row in table["rows"]) == 8
     assert table["rows"][0] == {"item": "Korean subwords", "pieces": 2, "share": 0.25}
     assert "Korean subwords                  2    25.00%" in as_table(table["rows"], table["size"])
-
-
-def test_fit_counts_words_between_blanks_pieces_and_unknown_pieces_per_language():
-    tokenizer = build_tokenizer(["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "폐", "##렴", "CT", "."], False)
-    fits = measure_fit(tokenizer, [("ko", "폐렴 폐."), ("en", "CT x"), ("ko", "폐")])
-    ko, en = fits["ko"].summary(), fits["en"].summary()
-    assert (ko["words"], ko["pieces"], ko["unknown"], ko["unknown_share"]) == (3, 5, 0, 0)
-    assert ko["pieces_per_word"] == pytest.approx(5 / 3, abs=1e-4)
-    assert (en["words"], en["pieces"], en["unknown"], en["unknown_share"]) == (2, 2, 1, 0.5)

@@ -3,21 +3,34 @@ from collections import Counter
 from itertools import pairwise
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from bimed_dist.errors import DataError
-from bimed_dist.vocabulary.training import (
-    SPECIAL_TOKENS,
-    find_alphabet,
-    replace_pair,
-    split_characters,
-    train_vocabulary,
-)
+from bimed_dist.vocabulary.pieces import SPECIAL_TOKENS, quota_of
+from bimed_dist.vocabulary.training import find_alphabet, split_characters, train_vocabulary
+
+QUOTAS = {"ko": 0.5, "en": 0.3, "other": 0.2}
 
 
-def slow_reference(word_counts, size, min_frequency):
+def replace_pair(word, pair, merged):
+    """The word with each occurrence of the pair, from the left, replaced by one piece."""
+    replaced, i = [], 0
+    while i < len(word):
+        if tuple(word[i : i + 2]) == pair:
+            replaced.append(merged)
+            i += 2
+        else:
+            replaced.append(word[i])
+            i += 1
+    return replaced
+
+
+def slow_reference(word_counts, size, min_frequency, quotas=None):
     """Byte-pair merging as the definition says: count all pairs anew before every merge."""
     alphabet = find_alphabet(word_counts, min_frequency)
     pieces = [*SPECIAL_TOKENS, *alphabet]
+    targets = {language: round(share * size) for language, share in (quotas or {}).items()}
     words = {word: split_characters(word) for word in word_counts}
     words = {word: symbols for word, symbols in words.items() if set(symbols) <= set(alphabet)}
     while len(pieces) < size:
@@ -25,14 +38,26 @@ def slow_reference(word_counts, size, min_frequency):
         for word, symbols in words.items():
             for pair in pairwise(symbols):
                 pairs[pair] += word_counts[word]
-        if not pairs or max(pairs.values()) < min_frequency:
+        pairs = Counter({pair: count for pair, count in pairs.items() if count >= min_frequency})
+        taken = Counter(map(quota_of, pieces))
+        room = {language: targets.get(language, size) - taken[language] for language in ("ko", "en", "other")}
+        in_room = Counter({p: n for p, n in pairs.items() if joined(p) in pieces or room[quota_of(joined(p))] > 0})
+        if targets and not in_room:
+            targets = {}
+            continue
+        pairs = in_room
+        if not pairs:
             break
         best = min(pairs, key=lambda pair: (-pairs[pair], pair))
-        merged = best[0] + best[1].removeprefix("##")
+        merged = joined(best)
         if merged not in pieces:
             pieces.append(merged)
         words = {word: replace_pair(symbols, best, merged) for word, symbols in words.items()}
     return tuple(pieces)
+
+
+def joined(pair):
+    return pair[0] + pair[1].removeprefix("##")
 
 
 @pytest.mark.parametrize("seed", range(20))
@@ -51,8 +76,73 @@ def test_the_most_frequent_pair_is_merged_first_and_ties_go_by_text():
     assert first_merges == ("폐렴", "폐암", "##as", "##ass", "mass")
 
 
-def test_a_repeated_letter_is_merged_from_the_left():
-    assert replace_pair([1, 1, 1, 2, 1, 1], (1, 1), 9) == [9, 1, 2, 9]
+@pytest.mark.parametrize("seed", range(12))
+def test_quotas_end_the_merging_of_a_language_and_what_it_cannot_use_goes_to_the_others(seed):
+    rng = random.Random(seed)
+    letters = ("ab가나1", "abc가나다라", "a가나다1")[seed % 3]
+    words = {"".join(rng.choices(letters, k=rng.randint(1, 7))): rng.randint(1, 30) for _ in range(60)}
+    for min_frequency in (1, 3):
+        vocabulary = train_vocabulary(words, 90, min_frequency, quotas=QUOTAS)
+        assert vocabulary.pieces == slow_reference(words, 90, min_frequency, QUOTAS)
+
+
+def test_quotas_are_met_to_the_piece_where_every_language_has_enough_pairs():
+    rng = random.Random(1)
+    alphabets = ("abcdefgh", "가나다라마바사아", "0123456789")
+    words = {"".join(rng.choices(letters, k=8)): 3 for letters in alphabets for _ in range(300)}
+    vocabulary = train_vocabulary(words, 1000, 2, quotas={"ko": 0.54, "en": 0.34, "other": 0.12})
+    assert Counter(map(quota_of, vocabulary.pieces)) == {"ko": 540, "en": 340, "other": 120}
+    assert vocabulary.unfilled == {}
+
+
+def test_a_language_without_pairs_leaves_its_quota_to_the_others_and_says_how_much():
+    words = {f"word{i}": 2 for i in range(500)} | {"폐렴": 5}
+    vocabulary = train_vocabulary(words, 300, 2, quotas=QUOTAS)
+    assert len(vocabulary.pieces) == 300
+    assert vocabulary.unfilled["ko"] == 150 - len({"폐", "##렴", "폐렴"})
+
+
+def test_quotas_that_the_alphabet_exceeds_are_refused_with_both_numbers():
+    words = {chr(0xAC00 + i): 2 for i in range(200)}
+    with pytest.raises(DataError, match="ko: quota 150 pieces, 200 needed before anything is learned"):
+        train_vocabulary(words, 300, 2, quotas=QUOTAS)
+
+
+def test_the_alphabet_limit_keeps_the_most_frequent_characters_in_all_their_forms():
+    words = {"ab": 5, "ca": 4, "dd": 1, "b": 1}
+    assert find_alphabet(words, 1, limit=2) == ["##a", "##b", "a", "b"]
+    assert find_alphabet(words, 1, limit=99) == find_alphabet(words, 1)
+
+
+def test_unused_slots_follow_the_special_tokens_and_count_in_the_size():
+    pieces = train_vocabulary({f"word{i}": 2 for i in range(500)}, 300, 2, unused=3).pieces
+    assert pieces[5:8] == ("[unused0]", "[unused1]", "[unused2]")
+    assert len(pieces) == 300
+
+
+def test_protected_words_are_pieces_however_rare_and_nothing_is_learned_from_them():
+    words = {"이부프로펜": 9, "약": 9, "약을": 9}
+    pieces = train_vocabulary(words, 300, 2, protected=["이부프로펜", "전신경화증"]).pieces
+    assert {"이부프로펜", "전신경화증", "약을"} <= set(pieces)
+    assert not {"이부", "##부프", "##프로", "##로펜"} & set(pieces)
+    assert {"이부", "##부프", "##로펜"} & set(train_vocabulary(words, 300, 2).pieces)
+
+
+@pytest.mark.parametrize("factor", [2**32, 2**64])
+def test_counts_beyond_32_and_64_bits_are_exact(factor):
+    words = {"abab": 3, "폐렴": 2, "폐암": 2, "ab": 1}
+    large = {word: count * factor + (word == "폐암") for word, count in words.items()}
+    pieces = train_vocabulary(large, 300, factor).pieces
+    # One occurrence more decides the tie, which by text would go the other way.
+    assert pieces.index("폐암") < pieces.index("폐렴")
+    assert train_vocabulary(words, 300, 1).pieces.index("폐렴") < train_vocabulary(words, 300, 1).pieces.index("폐암")
+
+
+@given(st.dictionaries(st.text("ab가나1", min_size=1, max_size=6), st.integers(1, 9), max_size=30), st.randoms())
+def test_the_order_of_the_words_does_not_matter(words, rng):
+    shuffled = rng.sample(sorted(words.items()), len(words))
+    for quotas in (None, QUOTAS):
+        assert train_vocabulary(words, 60, 1, quotas=quotas) == train_vocabulary(dict(shuffled), 60, 1, quotas=quotas)
 
 
 def test_every_frequent_character_is_a_piece_in_the_forms_that_were_seen():

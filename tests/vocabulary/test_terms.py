@@ -1,0 +1,134 @@
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from bimed_dist.errors import DataError
+from bimed_dist.vocabulary.terms import (
+    FATES,
+    Entry,
+    choose,
+    counts_of,
+    new_pieces,
+    prefix_counter,
+    problems_of,
+    read_terms,
+    write_candidates,
+)
+
+WORDS = {"폐렴": 4, "폐렴이": 3, "폐암": 5, "담낭염": 2, "결핵": 3, "lung": 9, "lungs": 1, "acute": 6}
+
+
+def entries(*texts: str) -> list[Entry]:
+    return [Entry("list.tsv", row, "ko", text) for row, text in enumerate(texts, start=2)]
+
+
+def chosen(terms: list[Entry], always: list[Entry] = (), known: set[str] = frozenset(), top: int = 100) -> list:
+    return choose(terms, always, str.split, known, WORDS, min_count=3, top=top)
+
+
+def fates(candidates: list) -> list[tuple[str, str]]:
+    return [(candidate.word, candidate.fate) for candidate in candidates]
+
+
+def test_a_word_counts_wherever_a_word_of_the_corpus_begins_with_it():
+    counts = {c.word: c.count for c in chosen(entries("폐렴", "lung", "폐", "renal"))}
+    assert counts == {"폐렴": 7, "lung": 10, "폐": 12, "renal": 0}
+
+
+@given(st.dictionaries(st.text(max_size=4), st.integers(1, 9)), st.text(max_size=3))
+def test_counting_by_prefix_is_the_sum_over_words_that_begin_with_it(words, prefix):
+    assert prefix_counter(words)(prefix) == sum(n for word, n in words.items() if word.startswith(prefix))
+
+
+def test_rare_words_are_dropped_and_the_most_frequent_are_taken():
+    candidates = chosen(entries("폐렴", "담낭염", "결핵", "폐암", "lung"), top=3)
+    assert fates(candidates) == [
+        ("폐렴", "added"),
+        ("담낭염", "rare"),
+        ("결핵", "below the top"),
+        ("폐암", "added"),
+        ("lung", "added"),
+    ]
+    assert new_pieces(candidates) == ["lung", "폐렴", "폐암"]
+
+
+def test_words_of_the_base_vocabulary_take_part_in_the_ranking_and_are_left_out_after_it():
+    candidates = chosen(entries("폐렴", "폐암", "lung"), known={"lung"}, top=2)
+    assert fates(candidates) == [("폐렴", "added"), ("폐암", "below the top"), ("lung", "in the base vocabulary")]
+
+
+def test_a_list_that_is_always_taken_needs_no_occurrences_but_adds_no_word_twice():
+    candidates = chosen(entries("폐렴", "담낭염"), entries("담낭염", "폐렴", "없는병", "lung"), known={"lung"})
+    assert fates(candidates)[2:] == [
+        ("담낭염", "added"),
+        ("폐렴", "repeated"),
+        ("없는병", "added"),
+        ("lung", "in the base vocabulary"),
+    ]
+    assert new_pieces(candidates) == ["폐렴", "담낭염", "없는병"]
+
+
+def test_words_of_a_term_are_taken_one_by_one():
+    candidates = chosen(entries("acute 폐렴", "acute 폐암 (2)"))
+    assert fates(candidates) == [("acute", "added"), ("폐렴", "added"), ("acute", "repeated"), ("폐암", "added")]
+
+
+def test_useless_rows_are_counted_and_named_by_row():
+    candidates = chosen(entries("폐렴", "", "폐렴", "12 / 3", "가" * 101, "   "))
+    assert counts_of(candidates) == dict.fromkeys(FATES, 0) | {
+        "added": 1, "empty": 2, "duplicate": 1, "without a letter": 1, "too long": 1,
+    }  # fmt: skip
+    assert problems_of(candidates) == [
+        "list.tsv: 2 row(s) empty: 3, 7",
+        "list.tsv: 1 row(s) duplicate: 4",
+        "list.tsv: 1 row(s) without a letter: 5",
+        "list.tsv: 1 row(s) too long: 6",
+    ]
+
+
+def test_a_message_names_the_first_twenty_rows():
+    (line,) = problems_of(chosen(entries(*[""] * 30)))
+    assert line.endswith(": " + ", ".join(map(str, range(2, 22))) + ", ...")
+
+
+def test_every_word_and_its_fate_can_be_looked_up(tmp_path):
+    write_candidates(chosen(entries("폐렴", "")), tmp_path / "terms.csv")
+    lines = (tmp_path / "terms.csv").read_text(encoding="utf-8").splitlines()
+    assert lines == ["list,row,column,word,count,fate", "list.tsv,2,ko,폐렴,7,added", "list.tsv,3,ko,,0,empty"]
+
+
+def write(path: Path, text: str) -> Path:
+    path.write_text(text, encoding="utf-8")
+    return path
+
+
+def test_terms_are_read_from_columns_with_the_line_where_their_row_begins(tmp_path):
+    path = write(tmp_path / "terms.csv", '\ufeffko,en\n폐렴,pneumonia\n"담낭\n염",\n결핵\n')
+    found = [(entry.row, entry.column, entry.text) for entry in read_terms(path, ("en", "ko"), "terms.csv")]
+    in_english, in_korean = found[::2], found[1::2]
+    assert in_english == [(2, "en", "pneumonia"), (3, "en", ""), (5, "en", "")]
+    assert in_korean == [(2, "ko", "폐렴"), (3, "ko", "담낭\n염"), (5, "ko", "결핵")]
+    tabs = write(tmp_path / "terms.tsv", "code\tko\nA00\t콜레라, 급성\n")
+    assert [entry.text for entry in read_terms(tabs, ("ko",), "terms.tsv")] == ["콜레라, 급성"]
+
+
+def test_decomposed_terms_are_composed(tmp_path):
+    path = write(tmp_path / "terms.csv", "ko\n\u1111\u1168\n")
+    assert read_terms(path, ("ko",), "t")[0].text == "폐"
+
+
+def test_a_list_that_cannot_be_read_is_named_with_what_it_has(tmp_path):
+    path = write(tmp_path / "terms.csv", "ko,en\n폐,lung\n")
+    with pytest.raises(DataError, match=r"terms\.csv has no column korean; its header line has ko, en"):
+        read_terms(path, ("korean", "en"), "t")
+    with pytest.raises(DataError, match="there is no term list"):
+        read_terms(tmp_path / "none.csv", ("ko",), "t")
+    path.write_bytes("ko\n폐\n".encode("cp949"))
+    with pytest.raises(DataError, match="is not UTF-8"):
+        read_terms(path, ("ko",), "t")
+    with pytest.raises(DataError, match="line 2: "):
+        read_terms(write(path, 'ko\n"폐"렴\n'), ("ko",), "t")
+    with pytest.raises(DataError, match=r"has no column ko; its header line has $"):
+        read_terms(write(path, ""), ("ko",), "t")
