@@ -7,8 +7,6 @@ row padded to the maximum length, MLM logits at every position.
     python benchmarks/training_step.py --layers 4 --width 256 --fill 0.6
 """
 
-import json
-import platform
 import statistics
 import time
 from collections.abc import Callable
@@ -16,9 +14,9 @@ from collections.abc import Callable
 import click
 import numpy as np
 import torch
+from _measuring import record
 from transformers import BertConfig, BertForPreTraining
 
-from bimed_dist.manifest import versions
 from bimed_dist.model.packed import PackedPretraining, micro_batch
 from bimed_dist.shards.batches import PackedBatch
 
@@ -126,10 +124,8 @@ def main(layers, width, vocabulary, max_length, rows, fill, dropout, repeats):
         "real_tokens_per_second": {side: round(value) for side, value in medians.items()},
         "ratio": round(medians["packed"] / medians["padded"], 2),
         "ratios": [round(a / b, 2) for a, b in zip(speeds["packed"], speeds["padded"], strict=True)],
-        "machine": platform.processor() or platform.machine(),
-        "versions": versions(),
     }
-    click.echo(json.dumps(result, indent=1))
+    record("training_step", result)
 
 
 if __name__ == "__main__":

@@ -26,6 +26,8 @@ class Records:
     """Run -> lines of metrics.jsonl, by step, each step once."""
     compositions: dict[str, dict[str, Any]]
     """Vocabulary -> composition.json."""
+    fertilities: dict[str, dict[str, Any]]
+    """Vocabulary -> fertility.json."""
 
     def of(self, stage: str) -> dict[str, Manifest]:
         """NAME -> manifest of one stage."""
@@ -55,7 +57,7 @@ def verified_manifests(folders: Mapping[str, Path]) -> dict[str, Manifest]:
 
 
 def read_records(folders: Mapping[str, Path], manifests: Mapping[str, Manifest]) -> Records:
-    results, curves, compositions = None, {}, {}
+    results, curves, compositions, fertilities = None, {}, {}, {}
     for key, folder in folders.items():
         stage, _, name = key.partition("/")
         if stage == "evaluation":
@@ -64,7 +66,10 @@ def read_records(folders: Mapping[str, Path], manifests: Mapping[str, Manifest])
             curves[name] = read_metrics(folder / "metrics.jsonl")
         elif stage == "vocabulary":
             compositions[name] = _read_json(folder / "composition.json")
-    return Records(manifests=dict(manifests), results=results, curves=curves, compositions=compositions)
+            fertilities[name] = _read_json(folder / "fertility.json")
+    return Records(
+        manifests=dict(manifests), results=results, curves=curves, compositions=compositions, fertilities=fertilities
+    )
 
 
 def read_metrics(path: Path) -> list[dict[str, Any]]:

@@ -8,7 +8,7 @@ import yaml
 
 from bimed_dist.config import Recipe
 from bimed_dist.manifest import Manifest
-from bimed_dist.report import figures, scores, tables
+from bimed_dist.report import figures, scores, tables, vocabulary
 from bimed_dist.report.cells import Table, decimal, language_name, metric_name, signed
 from bimed_dist.report.records import Records
 from bimed_dist.report.scores import MainRow
@@ -185,11 +185,26 @@ def _vocabulary(records: Records) -> Section:
     return Section(
         title="Vocabulary",
         anchor="vocabulary",
-        paragraphs=("Pieces by script, and how finely they cut text: fewer pieces a word are a better fit.",),
+        paragraphs=(
+            "Pieces by script, and how finely they cut text: fewer pieces a word are a better fit. A word is what "
+            "stands between blanks, without the punctuation at its ends; in Korean that is an eojeol.",
+        ),
         tables=(
-            *(tables.composition_table(name, composition) for name, composition in records.compositions.items()),
-            tables.fit_table(records.of("vocabulary")),
+            *(vocabulary.composition_table(name, found) for name, found in records.compositions.items()),
+            vocabulary.fit_table(records.fertilities),
             *((tables.tokens_table(shards),) if shards else ()),
+        ),
+        parts=tuple(_words(name, found) for name, found in records.fertilities.items()),
+    )
+
+
+def _words(name: str, found: Mapping[str, Any]) -> Section:
+    return Section(
+        title=f"Words in vocabulary/{name}",
+        tables=(
+            vocabulary.examples_table(name, found),
+            vocabulary.split_table(name, found),
+            vocabulary.sources_table(name, found),
         ),
     )
 

@@ -10,7 +10,6 @@ from bimed_dist.report.cells import (
     Cell,
     Table,
     aligned,
-    capitalised,
     count,
     csv_text,
     decimal,
@@ -199,33 +198,6 @@ def forgetting_table(rows: Sequence[MainRow], languages: Mapping[str, str | None
 
 
 # ---------------------------------------------------------------------------------------------------- the stages before
-
-
-def composition_table(name: str, composition: Mapping[str, Any]) -> Table:
-    """Item | Value, as in the README of the published models."""
-    rows = [(text("Vocabulary size"), Cell(f"{composition['size']:,} pieces", composition["size"], "number"))]
-    for row in composition["rows"]:
-        rows.append(
-            (text(capitalised(row["item"])), Cell(f"{row['pieces']:,} ({row['share']:.2%})", row["pieces"], "number"))
-        )
-    return make_table(f"vocabulary-{name}", f"vocabulary/{name}", ("Item", "Value"), rows)
-
-
-def fit_table(vocabularies: Mapping[str, Manifest]) -> Table:
-    """How each vocabulary cuts the held-out text of its corpus (fertility)."""
-    rows = [
-        (
-            text(name),
-            text(language_name(language)),
-            count(fit["words"]),
-            measure(fit["pieces_per_word"]),
-            share(fit["unknown_share"], 3),
-        )
-        for name, manifest in vocabularies.items()
-        for language, fit in manifest.counts["held_out"].items()
-    ]
-    columns = ("Vocabulary", "Language", "Words", "Pieces per word", "[UNK] share")
-    return make_table("fit", "Held-out text in pieces", columns, rows, grouped=True)
 
 
 def transplant_table(models: Mapping[str, Manifest]) -> Table:

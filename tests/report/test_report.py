@@ -260,10 +260,31 @@ def test_composition_has_the_form_of_the_published_table(built):
     rows = csv_of(built, "vocabulary-bilingual")
     assert [row["Item"] for row in rows][:3] == ["Vocabulary size", "Korean subwords", "English subwords"]
     assert "24,497 (54.44%)" in html_of(built)
-    assert [(r["Language"], r["Pieces per word"]) for r in csv_of(built, "fit")] == [
-        ("Korean", "1.83"),
-        ("English", "1.31"),
+
+
+def test_vocabularies_are_measured_beside_what_they_are_compared_with(built):
+    rows = [row for row in csv_of(built, "fit") if row["Vocabulary"] == "bilingual"]
+    assert [(r["Tokenizer"], r["Language"], r["Pieces per word"], r["[UNK] share"]) for r in rows] == [
+        ("vocabulary/bilingual", "Korean", "1.83", "0.0"),
+        ("vocabulary/bilingual", "English", "1.31", "0.0"),
+        ("vocabulary/bilingual", "all", "1.83", "0.0"),
+        ("models/m-bert", "Korean", "4.06", "0.021"),
+        ("models/m-bert", "English", "1.22", "0.0"),
+        ("models/m-bert", "all", "4.06", "0.021"),
     ]
+    assert csv_of(built, "sources-bilingual")[0]["models/m-bert"] == "4.06"
+    assert "[UNK] 2.100%" in html_of(built)
+
+
+def test_terms_and_frequent_words_are_shown_in_pieces(built):
+    assert csv_of(built, "examples-bilingual") == [
+        {"Term": "전신경화증", "vocabulary/bilingual": "전신 ##경화증", "models/m-bert": "[UNK]"}
+    ]
+    split = csv_of(built, "split-bilingual")
+    assert len(split) == 10
+    assert (split[0]["Korean word"], split[0]["Korean pieces"]) == ("이부프로펜0", "이부 ##프로펜 ##0")
+    assert (split[0]["English word"], split[1]["English word"]) == ("ibuprofen", "")
+    assert "이부 ##프로펜 ##0" in html_of(built)
 
 
 def test_details_tell_rows_used_dropped_and_the_origin_of_labels(built):

@@ -1,0 +1,146 @@
+"""Training a vocabulary: time, peak memory and coverage of held-out text, against `tokenizers.WordPieceTrainer`.
+
+Both sides read the same corpus file, normalise and cut words alike, and want the same number of pieces; each run is a
+process of its own, and they alternate. `--copies` writes the training text several times over, which shows how time and
+memory follow the size of a corpus.
+
+    python benchmarks/vocabulary.py --corpus work/open_data/corpus/bilingual --size 16000
+"""
+
+import hashlib
+import resource
+import statistics
+import tempfile
+import time
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import click
+from _measuring import corpus_of, record
+from tokenizers import Tokenizer, models, trainers
+from tokenizers.pre_tokenizers import BertPreTokenizer
+
+from bimed_dist.corpus.splits import HELD_OUT, TRAIN
+from bimed_dist.vocabulary.fertility import count_texts, fertility
+from bimed_dist.vocabulary.pieces import PREFIX, SPECIAL_TOKENS
+from bimed_dist.vocabulary.tokenizer import build_tokenizer, text_normalizer
+from bimed_dist.vocabulary.training import train_vocabulary
+from bimed_dist.vocabulary.words import available_cores, count_words, sentences
+
+MIN_FREQUENCY = 2
+
+
+class Run(NamedTuple):
+    seconds: float
+    memory_mb: float
+    """Peak of the process, and of as many workers as there are cores, each as large as the largest."""
+    pieces: tuple[str, ...]
+
+
+def ours(corpus: Path, size: int) -> tuple[str, ...]:
+    words = count_words(corpus, text_normalizer(False), BertPreTokenizer(), processes=available_cores())
+    return train_vocabulary(words, size, MIN_FREQUENCY).pieces
+
+
+def theirs(corpus: Path, size: int) -> tuple[str, ...]:
+    tokenizer = Tokenizer(models.WordPiece(unk_token=SPECIAL_TOKENS[1]))
+    tokenizer.normalizer = text_normalizer(False)
+    tokenizer.pre_tokenizer = BertPreTokenizer()
+    trainer = trainers.WordPieceTrainer(
+        vocab_size=size,
+        min_frequency=MIN_FREQUENCY,
+        special_tokens=list(SPECIAL_TOKENS),
+        continuing_subword_prefix=PREFIX,
+        show_progress=False,
+    )
+    tokenizer.train_from_iterator((text for _, _, text in sentences(corpus)), trainer)
+    vocabulary = tokenizer.get_vocab()
+    return tuple(sorted(vocabulary, key=vocabulary.__getitem__))
+
+
+SIDES = {"bimed_dist": ours, "WordPieceTrainer": theirs}
+
+
+def timed(side: str, corpus: Path, size: int) -> Run:
+    start = time.perf_counter()
+    pieces = SIDES[side](corpus, size)
+    seconds = time.perf_counter() - start
+    own, workers = (resource.getrusage(who).ru_maxrss for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
+    return Run(seconds, (own + available_cores() * workers) / 1024, pieces)
+
+
+def in_a_process(side: str, corpus: Path, size: int) -> Run:
+    with ProcessPoolExecutor(1, get_context("spawn")) as pool:
+        return pool.submit(timed, side, corpus, size).result()
+
+
+def summary(runs: list[Run], megabytes: float) -> dict[str, Any]:
+    seconds = statistics.median(run.seconds for run in runs)
+    digests = {hashlib.sha256("\n".join(run.pieces).encode()).hexdigest() for run in runs}
+    return {
+        "seconds": round(seconds, 2),
+        "megabytes_per_second": round(megabytes / seconds, 2),
+        "peak_memory_mb": round(statistics.median(run.memory_mb for run in runs)),
+        "pieces": len(runs[0].pieces),
+        "different_vocabularies": len(digests),
+    }
+
+
+def coverage(pieces: dict[str, tuple[str, ...]], held_out: Path) -> dict[str, Any]:
+    """How the vocabulary of each side's last run cuts held-out text."""
+    tokenizers = {side: build_tokenizer(found, False) for side, found in pieces.items()}
+    measured = fertility(tokenizers, count_texts(sentences(held_out)), {}, [])["tokenizers"]
+    kept = ("pieces_per_word", "whole_share", "unknown_share", "bytes_per_piece")
+    return {
+        side: {
+            language: {key: fit[key] for key in kept}
+            for language, fit in {"all": measures["all"], **measures["by_language"]}.items()
+        }
+        for side, measures in measured.items()
+    }
+
+
+@click.command(help=__doc__)
+@click.option(
+    "--corpus", type=click.Path(path_type=Path, exists=True), help="Folder of a built corpus. [synthetic text]"
+)
+@click.option("--size", default=8000, show_default=True)
+@click.option("--copies", default=1, show_default=True)
+@click.option("--repeats", default=5, show_default=True)
+def main(corpus: Path | None, size: int, copies: int, repeats: int) -> None:
+    with tempfile.TemporaryDirectory() as work:
+        folder = corpus_of(corpus, Path(work))
+        text = Path(work) / "train.jsonl"
+        with text.open("wb") as file:
+            for _ in range(copies):
+                file.write((folder / TRAIN).read_bytes())
+        megabytes = sum(len(sentence.encode()) for _, _, sentence in sentences(text)) / 1e6
+        runs: dict[str, list[Run]] = {side: [] for side in SIDES}
+        for _ in range(repeats):
+            for side, found in runs.items():
+                found.append(in_a_process(side, text, size))
+        covered = coverage({side: found[-1].pieces for side, found in runs.items()}, folder / HELD_OUT)
+    ratios = [a.seconds / b.seconds for a, b in zip(runs["WordPieceTrainer"], runs["bimed_dist"], strict=True)]
+    setting = {
+        "corpus": str(corpus or "synthetic"),
+        "megabytes": round(megabytes, 2),
+        "size": size,
+        "copies": copies,
+        "repeats": repeats,
+    }
+    record(
+        "vocabulary",
+        {
+            "setting": setting,
+            "results": {side: summary(found, megabytes) for side, found in runs.items()},
+            "times_as_fast": round(statistics.median(ratios), 2),
+            "ratios": [round(ratio, 2) for ratio in ratios],
+            "held_out": covered,
+        },
+    )
+
+
+if __name__ == "__main__":
+    main()
