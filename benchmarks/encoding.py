@@ -4,7 +4,7 @@ Both sides see the same sentences in the same batches, use all cores and alterna
 comparison of a sample and its arrays, and starts with empty caches each time, as a build does; of `tokenizers` only the
 call of `encode_batch_fast` is timed.
 
-    python benchmarks/encoding.py --corpus work/open_data/corpus/bilingual --tokenizer work/open_data/vocabulary/bilingual
+    python benchmarks/encoding.py --corpus work/my/corpus/bilingual --tokenizer work/my/vocabulary/bilingual
 """
 
 import statistics
