@@ -1,16 +1,22 @@
 """Loading a tokenizer from a Hugging Face folder or hub name; whatever a broken one raises becomes a DataError."""
 
-from transformers import AutoTokenizer, PreTrainedTokenizerBase
+from typing import TYPE_CHECKING
+
+import transformers
 
 from bimed_dist.errors import DataError
 from bimed_dist.quiet import quietly
 
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
 
-def load_tokenizer(location: str) -> PreTrainedTokenizerBase:
+
+def load_tokenizer(location: str) -> "PreTrainedTokenizerBase":
     """A fast tokenizer with pieces and a padding token."""
     try:
         with quietly():
-            tokenizer = AutoTokenizer.from_pretrained(location)
+            # An attribute: `from transformers import AutoTokenizer` would load torch as soon as this file is read.
+            tokenizer = transformers.AutoTokenizer.from_pretrained(location)
     # from_pretrained has no family of errors of its own, and tokenizers raises Exception itself for a damaged file.
     except Exception as error:
         reason = (str(error).strip().splitlines() or [""])[0][:300]

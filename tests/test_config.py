@@ -131,8 +131,11 @@ def test_a_source_without_a_kind_names_the_kinds(tmp_path: Path):
         ("pretraining.first.warmup_steps=10", "leaves nothing of steps=10"),
         ("pretraining.first.schedule=wsd", "needs decay_steps"),
         ("pretraining.first.decay_steps=2", "no other schedule takes them"),
-        ("pretraining.first={model: first, shards: first, steps: 10, global_batch: 4, micro_batch: 2, schedule: wsd, "
-         "warmup_steps: 5, decay_steps: 6}", "more than steps=10"),
+        (
+            "pretraining.first={model: first, shards: first, steps: 10, global_batch: 4, micro_batch: 2, schedule: wsd, "
+            "warmup_steps: 5, decay_steps: 6}",
+            "more than steps=10",
+        ),
         ("pretraining.first.mask_token_share=0.95", "is above 1"),
         ("pretraining.first.max_length=4", "greater than or equal to 8"),
         ("model.first.foundation=bert-base", "give either foundation or architecture"),

@@ -4,7 +4,6 @@ import json
 from collections.abc import Sequence
 from typing import Any
 
-import transformers
 from tokenizers import Tokenizer, models
 
 from bimed_dist.errors import ConfigError
@@ -14,19 +13,6 @@ _KEPT_SETTINGS = (
     *("do_lower_case", "strip_accents", "tokenize_chinese_chars"),
 )
 _ROLES = ("pad_token", "unk_token", "cls_token", "sep_token", "mask_token")
-
-
-def load_tokenizer(location: str, place: str) -> Any:
-    """The fast Hugging Face tokenizer of a folder or hub name. ConfigError, naming `place`, where there is none."""
-    try:
-        # An attribute, since `from transformers import AutoTokenizer` would load torch as soon as this file is read.
-        tokenizer = transformers.AutoTokenizer.from_pretrained(location)
-    # tokenizers raises Exception itself for a damaged tokenizer.json, and from_pretrained much else.
-    except Exception as error:
-        raise ConfigError(f"{place}: no tokenizer can be loaded from {location} ({error})") from None
-    if not tokenizer.is_fast:
-        raise ConfigError(f"{place}: {location} has no tokenizer.json; save it with a fast tokenizer first")
-    return tokenizer
 
 
 def require_wordpiece(tokenizer: Tokenizer, place: str) -> None:

@@ -18,6 +18,7 @@ from bimed_dist import manifest
 from bimed_dist.config import ExtendedVocabulary, Recipe, TermList, TrainedVocabulary
 from bimed_dist.corpus.splits import HELD_OUT, TRAIN
 from bimed_dist.errors import ConfigError
+from bimed_dist.tokenizer import load_tokenizer
 from bimed_dist.vocabulary import extension, terms
 from bimed_dist.vocabulary.composition import as_table, composition
 from bimed_dist.vocabulary.fertility import count_texts, fertility
@@ -62,7 +63,7 @@ def run(recipe: Recipe, name: str, work: Path) -> manifest.Outcome:
         inputs |= {f"terms/{path}": manifest.input_digest(file) for path, file in lists.items()}
 
     def make(folder: Path) -> dict[str, Any]:
-        others = {r: extension.load_tokenizer(found.location, "compare") for r, found in located.items()}
+        others = {r: load_tokenizer(found.location) for r, found in located.items()}
         made = _train(folder, settings, corpus) if base is None else _extend(folder, settings, corpus, base, lists)
         compared = {label: other.backend_tokenizer for label, other in others.items()}
         return _measure(folder, made, {f"vocabulary/{name}": made.tokenizer, **compared}, settings.examples, corpus)
@@ -135,7 +136,7 @@ def _log_shortfall(vocabulary: Vocabulary, settings: TrainedVocabulary) -> None:
 def _extend(
     folder: Path, settings: ExtendedVocabulary, corpus: Path, base: Located, lists: Mapping[str, Path]
 ) -> _Made:
-    loaded = extension.load_tokenizer(base.location, "base")
+    loaded = load_tokenizer(base.location)
     old = loaded.backend_tokenizer
     extension.require_wordpiece(old, "base")
     words = count_words(corpus / TRAIN, old.normalizer, old.pre_tokenizer, processes=available_cores())

@@ -245,7 +245,8 @@ def test_a_base_without_wordpiece_is_refused(tmp_path):
     from transformers import PreTrainedTokenizerFast
 
     make_corpus(tmp_path)
-    tokenizer = PreTrainedTokenizerFast(tokenizer_object=Tokenizer(BPE({"a": 0}, [])), unk_token="a")
+    bpe = Tokenizer(BPE({"[PAD]": 0, "[UNK]": 1, "a": 2}, []))
+    tokenizer = PreTrainedTokenizerFast(tokenizer_object=bpe, unk_token="[UNK]", pad_token="[PAD]")
     tokenizer.save_pretrained(tmp_path / "base")
     (tmp_path / "terms.tsv").write_text("ko\ten\n", encoding="utf-8")
     with pytest.raises(ConfigError, match="base: its tokenizer is not WordPiece"):
