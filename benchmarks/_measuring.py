@@ -10,9 +10,11 @@ from typing import Any
 
 import click
 
-from bimed_dist.config import parse_recipe
+from bimed_dist.config import Recipe, parse_recipe
 from bimed_dist.corpus import stage as corpus_stage
 from bimed_dist.manifest import versions, write_json
+from bimed_dist.shards import stage as shards_stage
+from bimed_dist.vocabulary import stage as vocabulary_stage
 
 ROOT = Path(__file__).resolve().parent.parent
 RESULTS = ROOT / "benchmarks" / "results"
@@ -31,13 +33,30 @@ def record(name: str, result: dict[str, Any]) -> None:
     click.echo(json.dumps(whole, ensure_ascii=False, indent=1))
 
 
-def corpus_of(folder: Path | None, work: Path, documents: int = 3000) -> Path:
-    """`folder`, or a corpus of synthetic documents in Korean, English and both, built below `work`."""
+def synthetic_recipe(**sections: Any) -> Recipe:
+    """A corpus of synthetic documents in Korean, English and both, 8,000 pieces, shards; and what `sections` add."""
+    tree = {
+        "name": "benchmark",
+        "seed": 1,
+        "corpus": {"synthetic": {"sources": [{"kind": "synthetic", "name": "synthetic", "documents": 3000}]}},
+        "vocabulary": {"synthetic": {"corpus": "synthetic", "size": 8000}},
+        "shards": {"synthetic": {"corpus": "synthetic", "tokenizer": "vocabulary/synthetic"}},
+    }
+    return parse_recipe({**tree, **sections}, where="benchmark")
+
+
+def corpus_of(folder: Path | None, work: Path) -> Path:
+    """`folder`, or the synthetic corpus, built below `work`."""
+    return folder or corpus_stage.run(synthetic_recipe(), "synthetic", work).folder
+
+
+def shards_of(folder: Path | None, work: Path) -> Path:
+    """`folder`, or the shards of the synthetic corpus, built below `work`."""
     if folder is not None:
         return folder
-    sources = [{"kind": "synthetic", "name": "synthetic", "documents": documents}]
-    tree = {"name": "benchmark", "seed": 1, "corpus": {"synthetic": {"sources": sources}}}
-    return corpus_stage.run(parse_recipe(tree, where="benchmark"), "synthetic", work).folder
+    recipe = synthetic_recipe()
+    stages = (corpus_stage, vocabulary_stage, shards_stage)
+    return [stage.run(recipe, "synthetic", work).folder for stage in stages][-1]
 
 
 def _machine() -> dict[str, Any]:

@@ -4,12 +4,15 @@ Both sides see the same rows, masks, weights, precision (float32) and optimizer 
 reported as medians and their ratio. The padded side is Hugging Face's BertForPreTraining as the library runs it: every
 row padded to the maximum length, MLM logits at every position.
 
-    python benchmarks/training_step.py --layers 4 --width 256 --fill 0.6
+    python benchmarks/training_step.py --size small --fill 0.6
 """
 
+import itertools
 import statistics
 import time
 from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from typing import Any
 
 import click
 import numpy as np
@@ -75,19 +78,23 @@ def tokens_per_second(step: Callable[[PackedBatch], torch.Tensor], model: torch.
     return len(batch.input_ids) / (time.perf_counter() - start)
 
 
-@click.command(help=__doc__)
-@click.option("--layers", default=4, show_default=True)
-@click.option("--width", default=256, show_default=True)
-@click.option("--vocabulary", default=45_056, show_default=True)
-@click.option("--max-length", default=128, show_default=True)
-@click.option("--rows", default=16, show_default=True)
-@click.option("--fill", default=0.6, show_default=True, help="Mean share of max-length that is real tokens.")
-@click.option("--dropout", default=0.1, show_default=True)
-@click.option("--repeats", default=5, show_default=True)
-def main(layers, width, vocabulary, max_length, rows, fill, dropout, repeats):
+@dataclass(frozen=True)
+class Size:
+    layers: int
+    width: int
+    rows: int
+    """Rows of a micro-batch, so that a step takes seconds and not minutes."""
+
+
+SIZES = {"small": Size(layers=4, width=256, rows=32), "base": Size(layers=12, width=768, rows=16)}
+VOCABULARY = 45_056
+
+
+def measure(size: Size, max_length: int, fill: float, dropout: float, repeats: int) -> dict[str, Any]:
     config = BertConfig(
-        vocab_size=vocabulary, hidden_size=width, num_hidden_layers=layers, num_attention_heads=width // 64,
-        intermediate_size=4 * width, hidden_dropout_prob=dropout, attention_probs_dropout_prob=dropout,
+        vocab_size=VOCABULARY, hidden_size=size.width, num_hidden_layers=size.layers,
+        num_attention_heads=size.width // 64, intermediate_size=4 * size.width,
+        hidden_dropout_prob=dropout, attention_probs_dropout_prob=dropout,
     )  # fmt: skip
     models = []
     for _ in range(2):
@@ -103,29 +110,42 @@ def main(layers, width, vocabulary, max_length, rows, fill, dropout, repeats):
     }
     rng, speeds = np.random.default_rng(0), {"padded": [], "packed": []}
     for repeat in range(repeats + 1):
-        batch = random_batch(rng, rows, max_length, fill, vocabulary)
+        batch = random_batch(rng, size.rows, max_length, fill, VOCABULARY)
         for side, (model, step) in sides.items():
             speed = tokens_per_second(step, model, batch)
             if repeat:  # the first is warm-up
                 speeds[side].append(speed)
-    medians = {side: statistics.median(values) for side, values in speeds.items()}
-    setting = {
-        "layers": layers,
-        "width": width,
-        "vocabulary": vocabulary,
-        "max_length": max_length,
-        "rows": rows,
+    ratios = [a / b for a, b in zip(speeds["packed"], speeds["padded"], strict=True)]
+    return {
+        **asdict(size),
         "fill": fill,
         "dropout": dropout,
+        "real_tokens_per_second": {side: round(statistics.median(values)) for side, values in speeds.items()},
+        "ratio": round(statistics.median(ratios), 2),
+        "ratios": [round(ratio, 2) for ratio in ratios],
+    }
+
+
+@click.command(help=__doc__)
+@click.option("--size", "sizes", type=click.Choice(list(SIZES)), multiple=True, default=list(SIZES), show_default=True)
+@click.option("--fill", "fills", multiple=True, type=float, default=[1.0, 0.6], show_default=True,
+              help="Mean share of max-length that is real tokens.")  # fmt: skip
+@click.option("--dropout", "dropouts", multiple=True, type=float, default=[0.0, 0.1], show_default=True)
+@click.option("--max-length", default=128, show_default=True)
+@click.option("--repeats", default=5, show_default=True)
+def main(sizes, fills, dropouts, max_length, repeats):
+    results = []
+    for size, fill, dropout in itertools.product(sizes, fills, dropouts):
+        results.append(measure(SIZES[size], max_length, fill, dropout, repeats))
+        click.echo(f"{size}, fill {fill}, dropout {dropout}: {results[-1]['ratio']} times", err=True)
+    setting = {
+        "vocabulary": VOCABULARY,
+        "max_length": max_length,
+        "precision": "fp32",
         "threads": torch.get_num_threads(),
+        "repeats": repeats,
     }
-    result = {
-        "setting": setting,
-        "real_tokens_per_second": {side: round(value) for side, value in medians.items()},
-        "ratio": round(medians["packed"] / medians["padded"], 2),
-        "ratios": [round(a / b, 2) for a, b in zip(speeds["packed"], speeds["padded"], strict=True)],
-    }
-    record("training_step", result)
+    record("training_step", {"setting": setting, "results": results})
 
 
 if __name__ == "__main__":

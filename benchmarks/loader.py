@@ -1,0 +1,134 @@
+"""Loading alone: real tokens per second on one core, rows read, laid out and masked, and the first batch after a seek.
+
+Ours (`RowStream`, masked and packed) against what Hugging Face's examples do: a memory-mapped `datasets` folder of the
+same rows, `DataLoader` and `DataCollatorForLanguageModeling`, which pads. Both sides deliver the same rows in batches
+of the same size, alternate, and use one process. The seek asks a newly opened stream for its first batch at step 0 and
+at step 100,000, plans cached on disk, as a resumed run finds them.
+
+    python benchmarks/loader.py --shards work/my/shards/bilingual
+"""
+
+import os
+
+os.environ["OMP_NUM_THREADS"] = "1"
+
+import statistics
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import click
+import numpy as np
+import torch
+from _measuring import record, shards_of
+from datasets import Dataset, load_from_disk
+from torch.utils.data import DataLoader
+from transformers import AutoTokenizer, DataCollatorForLanguageModeling
+
+from bimed_dist.config import PretrainingSettings
+from bimed_dist.shards.batches import RowStream
+from bimed_dist.shards.reading import ShardSet
+
+FAR = 100_000
+
+
+def settings_of(max_length: int, batch: int) -> PretrainingSettings:
+    return PretrainingSettings(
+        model="none", shards="benchmark", steps=1, global_batch=batch, micro_batch=batch, max_length=max_length
+    )
+
+
+def rows_dataset(stream: RowStream, folder: Path) -> Path:
+    """The stream's rows of epoch 0, unmasked, as a `datasets` folder."""
+    shards, plan = stream.shards, stream.plan(0)
+    cls, sep = shards.tokens.cls, shards.tokens.sep
+
+    def rows() -> Any:
+        for row in range(plan.num_rows):
+            starts = np.array([plan.a_start[row], plan.b_start[row]])
+            lengths = np.array([plan.a_length[row], plan.b_length[row]])
+            ids = shards.gather(starts, lengths).tolist()
+            yield {
+                "input_ids": [cls, *ids[: lengths[0]], sep, *ids[lengths[0] :], sep],
+                "label": int(plan.is_next[row]),
+            }
+
+    Dataset.from_list(list(rows())).save_to_disk(folder)
+    return folder
+
+
+def ours(stream: RowStream, batches: int) -> float:
+    """Tokens per second over `batches` steps from the middle of an epoch."""
+    first = stream.steps_per_epoch // 2
+    start = time.perf_counter()
+    tokens = sum(
+        len(part.input_ids)
+        for step in range(first, first + batches)
+        for part in stream.step_batches(step, rank=0, world_size=1)
+    )
+    return tokens / (time.perf_counter() - start)
+
+
+def with_datasets(folder: Path, collate: Callable[..., Any], batch: int, batches: int) -> float:
+    loader = iter(DataLoader(load_from_disk(folder), batch_size=batch, shuffle=True, collate_fn=collate))
+    next(loader)
+    tokens, start = 0, time.perf_counter()
+    for _ in range(batches):
+        tokens += int(next(loader)["attention_mask"].sum())
+    return tokens / (time.perf_counter() - start)
+
+
+def seconds_to_first_batch(folder: Path, settings: PretrainingSettings, step: int) -> float:
+    start = time.perf_counter()
+    RowStream(ShardSet.open(folder, "train"), settings, seed=1).step_batches(step, rank=0, world_size=1)
+    return time.perf_counter() - start
+
+
+@click.command(help=__doc__)
+@click.option("--shards", type=click.Path(path_type=Path, exists=True), help="Folder of shards. [synthetic text]")
+@click.option("--max-length", default=128, show_default=True)
+@click.option("--batch", default=256, show_default=True)
+@click.option("--batches", default=40, show_default=True)
+@click.option("--repeats", default=7, show_default=True)
+def main(shards: Path | None, max_length: int, batch: int, batches: int, repeats: int) -> None:
+    torch.set_num_threads(1)
+    settings = settings_of(max_length, batch)
+    speeds: dict[str, list[float]] = {"datasets": [], "bimed_dist": []}
+    seeks: dict[str, list[float]] = {"step 0": [], f"step {FAR}": []}
+    with tempfile.TemporaryDirectory() as work:
+        folder = shards_of(shards, Path(work))
+        stream = RowStream(ShardSet.open(folder, "train"), settings, seed=1)
+        batches = min(batches, stream.steps_per_epoch // 2)
+        collator = DataCollatorForLanguageModeling(AutoTokenizer.from_pretrained(folder / "tokenizer"))
+        rows = rows_dataset(stream, Path(work) / "rows")
+        seconds_to_first_batch(folder, settings, FAR)  # writes the plan of its epoch
+        for _ in range(repeats):
+            speeds["datasets"].append(with_datasets(rows, collator, batch, min(batches, 10)))
+            speeds["bimed_dist"].append(ours(stream, batches))
+            for name, step in (("step 0", 0), (f"step {FAR}", FAR)):
+                seeks[name].append(seconds_to_first_batch(folder, settings, step))
+    ratios = [a / b for a, b in zip(speeds["bimed_dist"], speeds["datasets"], strict=True)]
+    first, far = (statistics.median(values) for values in seeks.values())
+    record(
+        "loader",
+        {
+            "setting": {
+                "shards": str(shards or "synthetic"),
+                "rows": stream.num_rows,
+                "max_length": max_length,
+                "batch": batch,
+                "repeats": repeats,
+            },
+            "tokens_per_second": {side: round(statistics.median(values)) for side, values in speeds.items()},
+            "ratio": round(statistics.median(ratios), 1),
+            "ratios": [round(ratio, 1) for ratio in ratios],
+            "first_batch_seconds": {"step 0": round(first, 4), f"step {FAR}": round(far, 4)},
+            "seek_ratio": round(far / first, 2),
+        },
+    )
+
+
+if __name__ == "__main__":
+    main()
