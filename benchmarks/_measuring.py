@@ -12,7 +12,7 @@ import click
 
 from bimed_dist.config import Recipe, parse_recipe
 from bimed_dist.corpus import stage as corpus_stage
-from bimed_dist.manifest import versions, write_json
+from bimed_dist.manifest import read_manifest, versions, write_json
 from bimed_dist.shards import stage as shards_stage
 from bimed_dist.vocabulary import stage as vocabulary_stage
 
@@ -33,8 +33,8 @@ def record(name: str, result: dict[str, Any]) -> None:
     click.echo(json.dumps(whole, ensure_ascii=False, indent=1))
 
 
-def synthetic_recipe(**sections: Any) -> Recipe:
-    """A corpus of synthetic documents in Korean, English and both, 8,000 pieces, shards; and what `sections` add."""
+def synthetic_recipe() -> Recipe:
+    """A corpus of synthetic documents in Korean, English and both, a vocabulary of 8,000 pieces, shards."""
     tree = {
         "name": "benchmark",
         "seed": 1,
@@ -42,7 +42,7 @@ def synthetic_recipe(**sections: Any) -> Recipe:
         "vocabulary": {"synthetic": {"corpus": "synthetic", "size": 8000}},
         "shards": {"synthetic": {"corpus": "synthetic", "tokenizer": "vocabulary/synthetic"}},
     }
-    return parse_recipe({**tree, **sections}, where="benchmark")
+    return parse_recipe(tree, where="benchmark")
 
 
 def corpus_of(folder: Path | None, work: Path) -> Path:
@@ -57,6 +57,12 @@ def shards_of(folder: Path | None, work: Path) -> Path:
     recipe = synthetic_recipe()
     stages = (corpus_stage, vocabulary_stage, shards_stage)
     return [stage.run(recipe, "synthetic", work).folder for stage in stages][-1]
+
+
+def name_of(folder: Path) -> str:
+    """Name and digest of a built folder; where it lies is nobody's business."""
+    found = read_manifest(folder)
+    return f"{found.name} {found.digest[:12]}"
 
 
 def _machine() -> dict[str, Any]:

@@ -4,7 +4,7 @@ Both sides see the same sentences in the same batches, use all cores and alterna
 comparison of a sample and its arrays, and starts with empty caches each time, as a build does; of `tokenizers` only the
 call of `encode_batch_fast` is timed.
 
-    python benchmarks/encoding.py --corpus work/my/corpus/bilingual --tokenizer work/my/vocabulary/bilingual
+    python benchmarks/encoding.py --corpus work/demo/corpus/bilingual --tokenizer work/demo/vocabulary/bilingual
 """
 
 import statistics
@@ -16,7 +16,7 @@ from typing import Any
 
 import click
 import numpy as np
-from _measuring import corpus_of, record
+from _measuring import name_of, corpus_of, record
 from tokenizers.pre_tokenizers import BertPreTokenizer
 from transformers import AutoTokenizer
 
@@ -103,7 +103,8 @@ def main(corpus: Path | None, tokenizer: Path | None, repeats: int) -> None:
         for wanted in ("ko", "en"):
             by_language[wanted] = [text for _, language, text in found if language == wanted]
         results = {key: measure(tokenizer_folder, texts, repeats) for key, texts in by_language.items() if texts}
-    setting = {"corpus": str(corpus or "synthetic"), "repeats": repeats, "batch": BATCH}
+        name = name_of(corpus_folder)
+    setting = {"corpus": name, "repeats": repeats, "batch": BATCH}
     record("encoding", {"setting": setting, "results": results})
 
 

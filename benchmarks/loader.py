@@ -22,7 +22,7 @@ from typing import Any
 import click
 import numpy as np
 import torch
-from _measuring import record, shards_of
+from _measuring import name_of, record, shards_of
 from datasets import Dataset, load_from_disk
 from torch.utils.data import DataLoader
 from transformers import AutoTokenizer, DataCollatorForLanguageModeling
@@ -115,7 +115,7 @@ def main(shards: Path | None, max_length: int, batch: int, batches: int, repeats
         "loader",
         {
             "setting": {
-                "shards": str(shards or "synthetic"),
+                "shards": name_of(folder),
                 "rows": stream.num_rows,
                 "max_length": max_length,
                 "batch": batch,

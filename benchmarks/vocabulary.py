@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import click
-from _measuring import corpus_of, record
+from _measuring import name_of, corpus_of, record
 from tokenizers import Tokenizer, models, trainers
 from tokenizers.pre_tokenizers import BertPreTokenizer
 
@@ -121,10 +121,11 @@ def main(corpus: Path | None, size: int, copies: int, repeats: int) -> None:
         for _ in range(repeats):
             for side, found in runs.items():
                 found.append(in_a_process(side, text, size))
+        name = name_of(folder)
         covered = coverage({side: found[-1].pieces for side, found in runs.items()}, folder / HELD_OUT)
     ratios = [a.seconds / b.seconds for a, b in zip(runs["WordPieceTrainer"], runs["bimed_dist"], strict=True)]
     setting = {
-        "corpus": str(corpus or "synthetic"),
+        "corpus": name,
         "megabytes": round(megabytes, 2),
         "size": size,
         "copies": copies,
