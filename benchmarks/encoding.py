@@ -16,7 +16,7 @@ from typing import Any
 
 import click
 import numpy as np
-from _measuring import name_of, corpus_of, record
+from _measuring import corpus_of, name_of, record
 from tokenizers.pre_tokenizers import BertPreTokenizer
 from transformers import AutoTokenizer
 

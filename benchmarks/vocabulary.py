@@ -7,8 +7,8 @@ memory follow the size of a corpus.
     python benchmarks/vocabulary.py --corpus work/open_data/corpus/bilingual --size 16000
 """
 
+import contextlib
 import hashlib
-import resource
 import statistics
 import tempfile
 import time
@@ -18,7 +18,8 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import click
-from _measuring import name_of, corpus_of, record
+import psutil
+from _measuring import corpus_of, name_of, record
 from tokenizers import Tokenizer, models, trainers
 from tokenizers.pre_tokenizers import BertPreTokenizer
 
@@ -35,7 +36,7 @@ MIN_FREQUENCY = 2
 class Run(NamedTuple):
     seconds: float
     memory_mb: float
-    """Peak of the process, and of as many workers as there are cores, each as large as the largest."""
+    """Peak of resident memory, workers included."""
     pieces: tuple[str, ...]
 
 
@@ -63,17 +64,31 @@ def theirs(corpus: Path, size: int) -> tuple[str, ...]:
 SIDES = {"bimed_dist": ours, "WordPieceTrainer": theirs}
 
 
-def timed(side: str, corpus: Path, size: int) -> Run:
+def timed(side: str, corpus: Path, size: int) -> tuple[float, tuple[str, ...]]:
     start = time.perf_counter()
     pieces = SIDES[side](corpus, size)
     seconds = time.perf_counter() - start
-    own, workers = (resource.getrusage(who).ru_maxrss for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
-    return Run(seconds, (own + available_cores() * workers) / 1024, pieces)
+    return seconds, pieces
 
 
 def in_a_process(side: str, corpus: Path, size: int) -> Run:
+    """Memory is looked at from outside: a process's own peak counts what its parent had when it was started."""
+    peak = 0
     with ProcessPoolExecutor(1, get_context("spawn")) as pool:
-        return pool.submit(timed, side, corpus, size).result()
+        running = pool.submit(timed, side, corpus, size)
+        while not running.done():
+            peak = max(peak, memory_of_children())
+            time.sleep(0.02)
+    seconds, pieces = running.result()
+    return Run(seconds, peak / 2**20, pieces)
+
+
+def memory_of_children() -> int:
+    resident = 0
+    for process in psutil.Process().children(recursive=True):
+        with contextlib.suppress(psutil.NoSuchProcess):
+            resident += process.memory_info().rss
+    return resident
 
 
 def summary(runs: list[Run], megabytes: float) -> dict[str, Any]:

@@ -140,9 +140,9 @@ def test_counts_beyond_32_and_64_bits_are_exact(factor):
 
 @given(st.dictionaries(st.text("ab가나1", min_size=1, max_size=6), st.integers(1, 9), max_size=30), st.randoms())
 def test_the_order_of_the_words_does_not_matter(words, rng):
-    shuffled = rng.sample(sorted(words.items()), len(words))
-    for quotas in (None, QUOTAS):
-        assert train_vocabulary(words, 60, 1, quotas=quotas) == train_vocabulary(dict(shuffled), 60, 1, quotas=quotas)
+    shuffled = dict(rng.sample(sorted(words.items()), len(words)))
+    for settings in ({}, {"quotas": QUOTAS}, {"alphabet_limit": 2}):
+        assert train_vocabulary(words, 60, 1, **settings) == train_vocabulary(shuffled, 60, 1, **settings)
 
 
 def test_every_frequent_character_is_a_piece_in_the_forms_that_were_seen():
