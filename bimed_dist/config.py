@@ -271,6 +271,8 @@ class PretrainingSettings(Settings):
     mask_unit: Literal["token", "word"] = "token"
     mask_token_share: Share = 0.8
     random_token_share: Share = 0.1
+    optimizer: Literal["adamw", "lamb"] = "adamw"
+    """`lamb` is for batches of thousands of rows; not with ZeRO."""
     learning_rate: Above0 = 1e-4
     warmup_steps: NotNegative = 0
     schedule: Literal["linear", "cosine", "constant", "wsd"] = "linear"

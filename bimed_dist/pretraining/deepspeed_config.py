@@ -51,6 +51,11 @@ def read_zero_file(path: Path) -> dict[str, Any]:
 
 def resolve(zero: dict[str, Any], settings: PretrainingSettings, world_size: int) -> dict[str, Any]:
     """The whole configuration that the engine gets."""
+    if settings.optimizer == "lamb":
+        raise ConfigError(
+            "optimizer=lamb needs whole tensors, which ZeRO cuts into parts of equal size: use adamw, or launch with "
+            "plain DDP (cpu_ddp.yaml is an example); the optimizer state of a BERT fits on every GPU"
+        )
     per_rank = rows_per_rank(settings, world_size)
     steps = accumulation(settings, world_size)
     if per_rank % steps:

@@ -1,4 +1,4 @@
-"""The learning rate as a function of the step, and which parameters decay."""
+"""The learning rate as a function of the step; the optimizer, and which parameters decay."""
 
 import math
 
@@ -6,6 +6,7 @@ import torch
 from torch import nn
 
 from bimed_dist.config import PretrainingSettings
+from bimed_dist.pretraining.lamb import Lamb
 
 
 def learning_rate(step: int, settings: PretrainingSettings) -> float:
@@ -24,11 +25,12 @@ def learning_rate(step: int, settings: PretrainingSettings) -> float:
     return settings.learning_rate * left / falling
 
 
-def optimizer(model: nn.Module, settings: PretrainingSettings) -> torch.optim.AdamW:
-    """AdamW (Loshchilov and Hutter 2019) in which biases and layer norms, the one-dimensional tensors, do not decay."""
+def optimizer(model: nn.Module, settings: PretrainingSettings) -> torch.optim.Optimizer:
+    """AdamW (Loshchilov and Hutter 2019) or LAMB; biases and layer norms, the one-dimensional tensors, do not decay."""
     parameters = [p for p in model.parameters() if p.requires_grad]
     groups = [
         {"params": [p for p in parameters if p.dim() > 1], "weight_decay": settings.weight_decay},
         {"params": [p for p in parameters if p.dim() <= 1], "weight_decay": 0.0},
     ]
-    return torch.optim.AdamW(groups, lr=settings.learning_rate, betas=settings.betas, eps=settings.epsilon, fused=True)
+    common = {"lr": settings.learning_rate, "betas": settings.betas, "eps": settings.epsilon}
+    return Lamb(groups, **common) if settings.optimizer == "lamb" else torch.optim.AdamW(groups, **common, fused=True)

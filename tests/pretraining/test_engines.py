@@ -10,6 +10,8 @@ from safetensors.torch import load_file
 # 1.2e-7, in weights of 0.02 to 1; a lost gradient changes weights by the learning rate, 1e-3.
 WEIGHTS = {"rtol": 0.0, "atol": 5e-6}
 LOSSES = 1e-4
+NORMS = 1e-5
+"""Of the whole gradient, before clipping; the largest relative difference found is 9e-7."""
 # Dropout is drawn by micro-batch, and other numbers of processes cut other micro-batches.
 WITHOUT_DROPOUT = ("--set", "pretraining.run.dropout=0.0")
 LAUNCHERS = {"ddp": "cpu_ddp.yaml", "zero1": "cpu_zero1.yaml", "zero2": "cpu.yaml", "zero3": "cpu_zero3.yaml"}
@@ -45,7 +47,8 @@ def test_two_processes_train_what_one_process_trains(job, single, engine):
         for name in ("mlm_loss", "nsp_loss", "mlm_accuracy", "nsp_accuracy"):
             assert line[name] == pytest.approx(other[name], rel=LOSSES, abs=LOSSES)
         if line["kind"] == "train":
-            assert line["grad_norm"] == pytest.approx(other["grad_norm"], rel=1e-3)
+            assert line["grad_norm"] == pytest.approx(other["grad_norm"], rel=NORMS)
+            assert line["grad_norm"] > 1  # clip_norm: the number logged is the norm before clipping
             assert line["learning_rate"] == other["learning_rate"]
 
 
