@@ -88,6 +88,14 @@ class PackedPretraining(nn.Module):
         )
         return bert.encoder(embedded, attention_mask=None, packing=batch.packing).last_hidden_state
 
+    def recompute_activations(self) -> None:
+        """Keep only each layer's input for the backward pass and compute the rest again: less memory, a third slower.
+
+        Dropout is drawn again from the same generator state, so gradients do not change.
+        """
+        # transformers 5.23 warns that it has a new name, which older ones that setup.cfg allows need not know.
+        self.model.gradient_checkpointing_enable(gradient_checkpointing_kwargs={"use_reentrant": False})
+
     def unwrap(self) -> BertForPreTraining:
         self.model.set_attn_implementation(self._before)
         return self.model

@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 
 from bimed_dist.config import PretrainingSettings
-from bimed_dist.errors import NonFiniteError, Stopped
+from bimed_dist.errors import ConfigError, NonFiniteError, Stopped
 from bimed_dist.model.packed import PackedPretraining, micro_batch
 from bimed_dist.pretraining import checkpoints
 from bimed_dist.pretraining.distributed import Engine
@@ -183,6 +183,28 @@ class Trainer:
             loss = metrics["mlm_loss"] + metrics["nsp_loss"]
             self.record.write({"kind": "train", "step": step, "rows_seen": rows, "loss": loss, **metrics})
             self.record.advance(step, loss, metrics["tokens_per_second"])
+
+
+@contextmanager
+def out_of_memory_advice(settings: PretrainingSettings) -> Iterator[None]:
+    """ConfigError that names the setting to halve, in place of torch's error, where memory runs out."""
+    try:
+        yield
+    except RuntimeError as error:
+        # CPUs have no error class of their own.
+        if not isinstance(error, torch.OutOfMemoryError) and "can't allocate memory" not in str(error):
+            raise
+        advice = []
+        if settings.micro_batch > 1:
+            advice.append(f"halve micro_batch to {settings.micro_batch // 2} (global_batch stays: more accumulation)")
+        else:
+            advice.append(f"halve max_length to {settings.max_length // 2}")
+        if not settings.activation_checkpointing:
+            advice.append("set activation_checkpointing=true")
+        raise ConfigError(
+            f"out of memory with micro_batch={settings.micro_batch} and max_length={settings.max_length}: "
+            f"{', or '.join(advice)}; a run already begun needs another --work, or its folder removed"
+        ) from error
 
 
 def _averages(sums: Tensor) -> dict[str, float]:

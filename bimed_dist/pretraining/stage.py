@@ -21,7 +21,7 @@ from bimed_dist.model.packed import PackedPretraining
 from bimed_dist.pretraining import checkpoints, deepspeed_config, schedule
 from bimed_dist.pretraining.card import model_card
 from bimed_dist.pretraining.distributed import Engine
-from bimed_dist.pretraining.loop import Trainer
+from bimed_dist.pretraining.loop import Trainer, out_of_memory_advice
 from bimed_dist.pretraining.records import METRICS_NAME, RunRecord, read_metrics
 from bimed_dist.shards.batches import RowStream, validation_batches
 from bimed_dist.shards.reading import ShardSet
@@ -91,6 +91,8 @@ def _train(engine: Engine, recipe: Recipe, name: str, work: Path) -> Outcome:
     _set_dropout(model, settings)
     pad_vocabulary(model)
     module = PackedPretraining(model)
+    if settings.activation_checkpointing:
+        module.recompute_activations()
     engine.prepare(module, schedule.optimizer(module, settings))
     first_step, skipped = _resume(engine, folder, run_digest)
 
@@ -117,7 +119,8 @@ def _train(engine: Engine, recipe: Recipe, name: str, work: Path) -> Outcome:
         skipped=skipped,
     )
     try:
-        trainer.train(first_step)
+        with out_of_memory_advice(settings):
+            trainer.train(first_step)
     finally:
         if record:
             record.close()

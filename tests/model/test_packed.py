@@ -144,6 +144,27 @@ def rows_of(batch: PackedBatch, first: int, end: int) -> PackedBatch:
     )
 
 
+def test_recomputed_activations_give_the_same_gradients_dropout_included():
+    def run(recompute: bool) -> tuple[dict[str, torch.Tensor], int]:
+        """Gradients, and how often layers ran."""
+        model, calls = tiny_bert(), []
+        module = PackedPretraining(model).train()
+        if recompute:
+            module.recompute_activations()
+        for layer in model.bert.encoder.layer:
+            layer.output.dense.register_forward_hook(lambda *_: calls.append(1))
+        for lengths in ([7, 5, 64, 33], [12, 70]):
+            torch.manual_seed(5)
+            mlm, nsp, _, _ = module(micro_batch(random_rows(lengths), torch.device("cpu")))
+            (mlm.sum() + nsp.sum()).backward()
+        return gradients(model), len(calls)
+
+    (expected, once), (found, twice) = run(False), run(True)
+    assert twice == 2 * once
+    assert expected.keys() == found.keys()
+    assert all(torch.equal(found[name], expected[name]) for name in expected)
+
+
 def test_a_micro_batch_without_masked_tokens_has_no_mlm_loss_and_a_gradient():
     batch = random_rows([6, 8])
     batch = PackedBatch(
