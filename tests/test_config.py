@@ -132,8 +132,8 @@ def test_a_source_without_a_kind_names_the_kinds(tmp_path: Path):
         ("pretraining.first.schedule=wsd", "needs decay_steps"),
         ("pretraining.first.decay_steps=2", "no other schedule takes them"),
         (
-            "pretraining.first={model: first, shards: first, steps: 10, global_batch: 4, micro_batch: 2, schedule: wsd, "
-            "warmup_steps: 5, decay_steps: 6}",
+            "pretraining.first={model: first, shards: first, steps: 10, global_batch: 4, micro_batch: 2, "
+            "schedule: wsd, warmup_steps: 5, decay_steps: 6}",
             "more than steps=10",
         ),
         ("pretraining.first.mask_token_share=0.95", "is above 1"),
