@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterable
 from typing import NamedTuple
 
-from bimed_dist.config import Language
+from bimed_dist.settings import Language
 
 MIXED_SHARE = 0.1
 """Least share of the rarer script that makes a text mixed: one abbreviation in a long Korean sentence does not."""
