@@ -145,7 +145,7 @@ class TaskSettings(Settings):
     """Folder of the task's files, relative to the recipe's `data`; none for synthetic and intrinsic tasks."""
     corpus: Name | None = None
     """Intrinsic tasks: whose held-out documents are used."""
-    rows: dict[str, Positive] = {}
+    rows: dict[str, Positive] = Field(default_factory=dict)
     """Rows kept per split (the first by hash), for machines that can't afford all; shown in the report."""
     max_length: Annotated[int, Field(ge=8)] = 128
     learning_rates: Annotated[tuple[Above0, ...], Field(min_length=1)] | None = None
@@ -188,11 +188,11 @@ class Recipe(Settings):
     seed: NotNegative
     data: str | None = None
     """Folder that relative paths of sources and tasks start from; none means the recipe's folder."""
-    corpus: dict[Name, CorpusSettings] = {}
-    vocabulary: dict[Name, VocabularySettings] = {}
-    shards: dict[Name, ShardSettings] = {}
-    model: dict[Name, ModelSettings] = {}
-    pretraining: dict[Name, PretrainingSettings] = {}
+    corpus: dict[Name, CorpusSettings] = Field(default_factory=dict)
+    vocabulary: dict[Name, VocabularySettings] = Field(default_factory=dict)
+    shards: dict[Name, ShardSettings] = Field(default_factory=dict)
+    model: dict[Name, ModelSettings] = Field(default_factory=dict)
+    pretraining: dict[Name, PretrainingSettings] = Field(default_factory=dict)
     evaluation: EvaluationSettings | None = None
     report: ReportSettings | None = None
 

@@ -1,5 +1,6 @@
 """Lines and pages to paragraphs: what was broken or repeated to fit on paper."""
 
+import itertools
 import re
 from collections import Counter
 from collections.abc import Sequence
@@ -59,7 +60,7 @@ def _unwrapped(lines: Sequence[str]) -> str:
     """Lines joined where the next one's first word would not have fitted any more."""
     width = max(map(len, lines))
     text = lines[0]
-    for line, following in zip(lines, lines[1:], strict=False):
+    for line, following in itertools.pairwise(lines):
         wanted = len(line) + 1 + len(following.split(" ", 1)[0])
         wraps = width >= WRAPPED_WIDTH and wanted > 0.9 * width and not _ITEM.match(following)
         text += f" {following}" if wraps else f"\n{following}"

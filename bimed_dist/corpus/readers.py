@@ -87,8 +87,8 @@ def _text_documents(
             text.append(line)
             size += len(line)
             if size > LONGEST_DOCUMENT:
-                reason = f"one document of more than {LONGEST_DOCUMENT:,} characters; say `document: paragraph` or `line`"
-                problems.add(file.name, reason)
+                reason = f"a document of more than {LONGEST_DOCUMENT:,} characters"
+                problems.add(file.name, f"{reason}; say `document: paragraph` or `line`")
                 return
         yield RawDocument(file.name, source.name, ("".join(text),))
 
@@ -157,19 +157,18 @@ def _table_rows(
             problems.add(f"{file.name}, line {number}", f"{len(cells)} cells, the header line has {len(header)}")
 
 
-def _cells(
-    file: FilePlan, lines: Iterable[tuple[int, str]], problems: Problems
-) -> Iterator[tuple[int, list[str]]]:
+def _cells(file: FilePlan, lines: Iterable[tuple[int, str]], problems: Problems) -> Iterator[tuple[int, list[str]]]:
     if is_tsv(file.source_file):
         for number, line in lines:
             if line.strip():
                 yield number, [_unquoted(cell) for cell in line.rstrip("\r\n").split("\t")]
         return
-    number = 0
+    place = 0
 
     def texts() -> Iterator[str]:
-        nonlocal number
+        nonlocal place
         for number, line in lines:
+            place = number
             yield line
 
     csv.field_size_limit(LONGEST_LINE)  # The default of 128 KiB is less than a long report.
@@ -180,11 +179,13 @@ def _cells(
         except csv.Error as error:
             problems.raise_any()
             # What follows an open quote is lost, however bad rows are treated.
-            raise DataError(f"{file.path}, line {number}: not a table from here on ({error}); check the quotes") from None
+            raise DataError(
+                f"{file.path}, line {place}: not a table from here on ({error}); check the quotes"
+            ) from None
         if cells is None:
             return
         if cells:
-            yield number, cells
+            yield place, cells
 
 
 def _unquoted(cell: str) -> str:
@@ -192,9 +193,7 @@ def _unquoted(cell: str) -> str:
     return cell[1:-1].replace('""', '"') if whole else cell
 
 
-def _row_documents(
-    source: RowSource | ColumnSource, rows: Iterable[Row], problems: Problems
-) -> Iterator[RawDocument]:
+def _row_documents(source: RowSource | ColumnSource, rows: Iterable[Row], problems: Problems) -> Iterator[RawDocument]:
     """One document a row, or one of rows that follow each other and have the same id."""
     for (name, group), run in itertools.groupby(_named_rows(source, rows, problems), key=lambda row: row[0]):
         texts: list[str] = []
@@ -203,7 +202,8 @@ def _row_documents(
             texts += row_texts
             size += sum(map(len, row_texts))
             if size > LONGEST_DOCUMENT:
-                problems.add("a document of several rows", f"holds more than {LONGEST_DOCUMENT:,} characters; is its id right?")
+                reason = f"a document of more than {LONGEST_DOCUMENT:,} characters; is its id field right?"
+                problems.add(f"source {source.name}", reason)
                 texts, size = [], 0
         yield RawDocument(name, source.name, tuple(texts), group, named=source.id is not None)
 

@@ -42,7 +42,7 @@ class Part(NamedTuple):
     """Whether a blank stands before it."""
 
 
-def split_paragraphs(paragraphs: Sequence[str]) -> list[list[str]]:
+def split_paragraphs(paragraphs: Sequence[str], latin_language: str = "en") -> list[list[str]]:
     """Sentences of each paragraph (as `clean` leaves it: a line break ends a sentence)."""
     lines = [(number, line) for number, paragraph in enumerate(paragraphs) for line in paragraph.split("\n") if line]
     korean_parts = _korean_parts([line for _, line in lines if has_hangul(line)])

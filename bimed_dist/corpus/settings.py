@@ -5,7 +5,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, field_validator, model_validator
 
-from bimed_dist.settings import Below1, Name, Positive, Settings
+from bimed_dist.settings import Below1, Name, NotNegative, Positive, Settings, Share
 
 LineBreak = Literal["space", "sentence", "wrapped"]
 
@@ -129,6 +129,25 @@ class CleaningSettings(Settings):
     """Runs of blanks."""
 
 
+class QualitySettings(Settings):
+    """Documents that break a rule are dropped and counted by rule; a rule that is none plays no part. Characters are
+    those that are no blanks."""
+
+    least_characters: NotNegative = 1
+    most_characters: Positive | None = None
+    most_symbols: Share | None = 0.5
+    """Share of the characters that are neither letters nor digits."""
+    most_repeated_lines: Share | None = 0.7
+    """Share of the characters in lines that stood in the document before."""
+    most_repeated_words: Share | None = 0.8
+    """Share of the words in runs of five that the document holds more than once."""
+
+
+class NearDuplicateSettings(Settings):
+    threshold: Annotated[float, Field(ge=0.5, le=1)] = 0.8
+    """Least similarity (share of common windows of text) at which the later document is dropped."""
+
+
 class SlurmSettings(Settings):
     """A job array for the parts of a corpus."""
 
@@ -163,6 +182,9 @@ class Execution(Settings):
 class CorpusSettings(Settings):
     sources: Annotated[tuple[Source, ...], Field(min_length=1)]
     cleaning: CleaningSettings = CleaningSettings()
+    quality: QualitySettings = QualitySettings()
+    near_duplicates: NearDuplicateSettings | None = NearDuplicateSettings()
+    """None keeps all documents that are not equal."""
     held_out_share: Below1 = 0.05
     """Share of documents, chosen by the hash of their text (of their group where there is one), never trained on."""
     execution: Execution = Execution()

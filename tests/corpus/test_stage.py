@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from bimed_dist.config import Recipe, parse_recipe
-from bimed_dist.corpus.deduplication import held_out_position, text_digest
+from bimed_dist.corpus.decisions import held_out_position, text_digest
 from bimed_dist.corpus.stage import run
 from bimed_dist.errors import ConfigError, DataError
 from bimed_dist.manifest import verified
@@ -75,9 +75,9 @@ def test_the_first_of_equal_texts_is_kept_over_all_sources_whatever_its_case_and
     assert outcome.manifest.counts["nfc_changed"] == 1
     with (outcome.folder / "duplicates.csv").open(encoding="utf-8", newline="") as file:
         assert list(csv.reader(file)) == [
-            ["dropped_id", "dropped_source", "kept_id", "kept_source"],
-            ["first.txt:3", "first", "first.txt:1", "first"],
-            ["second.txt:1", "second", "first.txt:2", "first"],
+            ["dropped_id", "dropped_source", "kept_id", "kept_source", "kind"],
+            ["first.txt:3", "first", "first.txt:1", "first", "equal"],
+            ["second.txt:1", "second", "first.txt:2", "first", "equal"],
         ]
     kept = records(outcome.folder, "train.jsonl") + records(outcome.folder, "held_out.jsonl")
     assert {record["id"] for record in kept} == {"first.txt:1", "first.txt:2", "second.txt:2", "second.txt:3"}
@@ -134,7 +134,7 @@ def test_a_single_document_and_a_share_of_nothing_leave_the_held_out_side_empty(
 
 
 def test_long_text_without_full_stops_is_cut_and_counted(tmp_path):
-    source = write_lines(tmp_path, "a", ["word " * 1000])
+    source = write_lines(tmp_path, "a", ["".join(f"{number:04d} " for number in range(1000))])
     outcome = run(recipe(tmp_path, [source]), "c", tmp_path / "work")
     assert outcome.manifest.counts["sentences_cut"] == 1
     assert [len(s) for s in records(outcome.folder, "train.jsonl")[0]["paragraphs"][0]] == [1999, 1999, 999]
