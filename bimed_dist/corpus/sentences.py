@@ -31,7 +31,7 @@ _TITLES = frozenset(("dhr.", "dr.", "dra.", "drs.", "mevr.", "mr.", "mrs.", "ms.
 """Abbreviations that never end a sentence."""
 # Ends of words that look like verbs and hardly are; looking at each of them would cost more than all the rest.
 _NO_VERBS = (
-    "걸음", "그림", "네임", "다음", "도움", "레임", "마다", "마음", "맞춤", "명함", "모음", "모임", "믿음", "바다", "발음",
+    "개요", "걸음", "그림", "네임", "바움", "상임", "어다", "에다", "올림", "채움", "다음", "도움", "레임", "마다", "마음", "맞춤", "명함", "모음", "모임", "믿음", "바다", "발음",
     "보다", "선임", "얼음", "웃음", "주요", "중요", "죽음", "책임", "처음", "타임", "포함", "필요", "화요",
 )
 # fmt: on
