@@ -7,6 +7,7 @@ refused, all at once, each with its place.
 """
 
 import json
+import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal

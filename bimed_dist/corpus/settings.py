@@ -1,6 +1,7 @@
 """Settings of the corpus stage: where text comes from, what is done to it, and on which machines."""
 
 import codecs
+import re
 from typing import Annotated, Any, Literal
 
 from pydantic import Field, field_validator, model_validator
@@ -148,6 +149,46 @@ class NearDuplicateSettings(Settings):
     """Least similarity (share of common windows of text) at which the later document is dropped."""
 
 
+class PrivacySettings(Settings):
+    """Identities of patients and staff. The scan promises nothing: docs/privacy.md says what it misses."""
+
+    action: Literal["refuse", "mask", "allow"] = "refuse"
+    """`refuse` builds nothing where there are too many matches, `mask` writes `[NAME]` and the like in their place,
+    `allow` only counts them."""
+    most_per_million: Annotated[float, Field(ge=0)] = 50.0
+    """Matches per million characters that `refuse` lets pass, as false ones are found in any text."""
+    most_resident_numbers: NotNegative = 0
+    """Resident registration and foreigner numbers that `refuse` lets pass."""
+    chart_numbers: tuple[str, ...] = ()
+    """Regular expressions of the hospital's own patient numbers, applied besides the usual cues."""
+
+    @field_validator("chart_numbers")
+    @classmethod
+    def patterns_compile(cls, patterns: tuple[str, ...]) -> tuple[str, ...]:
+        for pattern in patterns:
+            try:
+                if re.compile(pattern).fullmatch(""):
+                    raise ValueError(f"{pattern!r} matches the empty text")
+            except re.error as error:
+                raise ValueError(f"{pattern!r} is no regular expression ({error})") from None
+        return patterns
+
+
+class ContaminationSettings(Settings):
+    """Text of the recipe's evaluation tasks in the corpus."""
+
+    action: Literal["remove", "report"] = "remove"
+    """`remove` takes out the sentences that are mostly text of leaked rows, and whole documents that mostly are."""
+    splits: Annotated[tuple[Literal["train", "dev", "test", "external"], ...], Field(min_length=1)] = (
+        "train",
+        "dev",
+        "test",
+        "external",
+    )
+    row_share: Annotated[float, Field(gt=0, le=1)] = 0.8
+    """Least share of a row's text that a document must hold for the row to count as leaked."""
+
+
 class SlurmSettings(Settings):
     """A job array for the parts of a corpus."""
 
@@ -185,6 +226,8 @@ class CorpusSettings(Settings):
     quality: QualitySettings = QualitySettings()
     near_duplicates: NearDuplicateSettings | None = NearDuplicateSettings()
     """None keeps all documents that are not equal."""
+    privacy: PrivacySettings = PrivacySettings()
+    contamination: ContaminationSettings = ContaminationSettings()
     held_out_share: Below1 = 0.05
     """Share of documents, chosen by the hash of their text (of their group where there is one), never trained on."""
     execution: Execution = Execution()
