@@ -7,14 +7,13 @@ refused, all at once, each with its place.
 """
 
 import json
-import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from pydantic import Field, ValidationError, model_validator
 
-from bimed_dist.corpus.settings import CorpusSettings
+from bimed_dist.corpus_settings import CorpusSettings
 from bimed_dist.errors import ConfigError
 from bimed_dist.settings import Above0, Below1, Name, NotNegative, Positive, Settings, Share
 from bimed_dist.tree import read_tree, set_value

@@ -12,6 +12,7 @@ from options import stage_command, state_line, summary_line
 from bimed_dist.corpus import stage as corpus
 from bimed_dist.errors import BimedError, ConfigError
 from bimed_dist.evaluation import stage as evaluation
+from bimed_dist.evaluation.corpus_texts import task_texts
 from bimed_dist.manifest import Outcome, read_manifest
 from bimed_dist.model import stage as model
 from bimed_dist.pretraining import stage as pretraining
@@ -22,7 +23,7 @@ from bimed_dist.vocabulary import stage as vocabulary
 from bimed_dist.workspace import stage_order
 
 REPOSITORY = Path(__file__).resolve().parent.parent
-NAMED = {"corpus": corpus, "vocabulary": vocabulary, "shards": shards, "model": model}
+NAMED = {"vocabulary": vocabulary, "shards": shards, "model": model}
 
 
 @stage_command
@@ -35,7 +36,9 @@ def main(context, recipe, work, dry_run):
             click.echo(state_line(stage, name, work))
             continue
         click.echo(f"[{number}/{len(order)}] {stage}{'/' + name if name else ''}")
-        if stage in NAMED:
+        if stage == "corpus":
+            outcome = corpus.run(recipe, name, work, task_texts(recipe))
+        elif stage in NAMED:
             outcome = NAMED[stage].run(recipe, name, work)
         elif stage == "pretraining":
             outcome = pretrain(recipe, name, work, context.params)

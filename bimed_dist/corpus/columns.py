@@ -9,7 +9,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from bimed_dist.corpus.files import SourceFile, Span, source_files
-from bimed_dist.corpus.settings import ColumnSource
+from bimed_dist.corpus_settings import ColumnSource
 from bimed_dist.errors import DataError
 
 _ROWS_AT_ONCE = 256

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from bimed_dist.corpus import index
 from bimed_dist.corpus.near_duplicates import NearDuplicates
-from bimed_dist.corpus.settings import CorpusSettings
+from bimed_dist.corpus_settings import CorpusSettings
 
 KEPT = -1
 

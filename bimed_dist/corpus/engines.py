@@ -7,14 +7,16 @@ that of the numbers. So an engine only has to see to it that every number is wor
 import concurrent.futures
 import multiprocessing
 import os
+import sys
 import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
 
 from bimed_dist.corpus.extraction import extract
 from bimed_dist.corpus.planning import PART_BYTES, Part
-from bimed_dist.corpus.settings import Execution, SlurmSettings
+from bimed_dist.corpus_settings import Execution, SlurmSettings
 from bimed_dist.errors import ConfigError, DataError, Stopped
 from bimed_dist.manifest import FILE_NAME
 
@@ -64,9 +66,12 @@ def in_processes(
         yield from ((task, function(task)) for task in tasks)
         return
     # Processes are spawned: a fork would copy the threads of the libraries in the middle of what they do.
-    with concurrent.futures.ProcessPoolExecutor(
-        min(count, len(tasks)), multiprocessing.get_context("spawn"), initializer=_end_with_parent
-    ) as pool:
+    with (
+        _main_program_hidden(),
+        concurrent.futures.ProcessPoolExecutor(
+            min(count, len(tasks)), multiprocessing.get_context("spawn"), initializer=_end_with_parent
+        ) as pool,
+    ):
         futures = {pool.submit(function, task): task for task in tasks}
         try:
             for future in concurrent.futures.as_completed(futures):
@@ -78,6 +83,18 @@ def in_processes(
             ) from None
         finally:
             pool.shutdown(wait=True, cancel_futures=True)
+
+
+@contextmanager
+def _main_program_hidden() -> Iterator[None]:
+    """A spawned process runs the file of the main program again, with all that it imports (torch, in the pipeline)."""
+    main = vars(sys.modules["__main__"])
+    file = main.pop("__file__", None)
+    try:
+        yield
+    finally:
+        if file is not None:
+            main["__file__"] = file
 
 
 def _end_with_parent() -> None:

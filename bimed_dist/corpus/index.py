@@ -8,11 +8,13 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from bimed_dist.corpus.language import Mixing
 from bimed_dist.corpus.near_duplicates import HASHES
 
 INDEX = "index.arrow"
 LANGUAGES = ("ko", "en", "mixed", "other")
 SIZES = tuple(f"{what}_{language}" for language in LANGUAGES for what in ("sentences", "characters"))
+MIXING = Mixing._fields
 
 SCHEMA = pa.schema(
     [
@@ -23,7 +25,7 @@ SCHEMA = pa.schema(
         ("grouped", pa.bool_()),
         ("position", pa.float64()),  # in [0, 1): below the share, held out
         ("signature", pa.list_(pa.uint16(), HASHES)),
-        *((size, pa.int64()) for size in SIZES),
+        *((number, pa.int64()) for number in (*SIZES, *MIXING)),
     ]
 )
 
@@ -35,11 +37,11 @@ class IndexWriter:
     def __len__(self) -> int:
         return len(self._columns["id"])
 
-    def add(self, *, sizes: Mapping[str, int], **row: Any) -> None:
+    def add(self, *, numbers: Mapping[str, int], **row: Any) -> None:
         for name, value in row.items():
             self._columns[name].append(value)
-        for size in SIZES:
-            self._columns[size].append(sizes.get(size, 0))
+        for name in (*SIZES, *MIXING):
+            self._columns[name].append(numbers.get(name, 0))
 
     def write(self, folder: Path) -> None:
         batch = pa.record_batch(

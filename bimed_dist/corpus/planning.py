@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 from bimed_dist.corpus import columns
 from bimed_dist.corpus.encodings import find_encoding
 from bimed_dist.corpus.files import END, LONGEST_LINE, SourceFile, Span, is_tsv, opened, source_files, stamp
-from bimed_dist.corpus.settings import (
+from bimed_dist.corpus_settings import (
     ColumnSource,
     EncodedSource,
     FileSource,

@@ -10,8 +10,8 @@ import unicodedata
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
-from bimed_dist.corpus.settings import PrivacySettings
 from bimed_dist.corpus.identities import PATTERNS, TYPES, Pattern, Type
+from bimed_dist.corpus_settings import PrivacySettings
 
 _FOLDS = {
     **dict.fromkeys("‐‑‒–—―−⁃ーᅳ➖", "-"),

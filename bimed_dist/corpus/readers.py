@@ -16,7 +16,7 @@ from bimed_dist.corpus.documents import RawDocument
 from bimed_dist.corpus.files import LONGEST_LINE, Span, decoded_lines, is_tsv
 from bimed_dist.corpus.planning import FilePlan, Part
 from bimed_dist.corpus.problems import Problems
-from bimed_dist.corpus.settings import (
+from bimed_dist.corpus_settings import (
     ColumnSource,
     FileSource,
     JsonLinesSource,

@@ -7,6 +7,7 @@ as of 0.24), whose morphological analysis is some hundred times slower. Nothing 
 """
 
 import functools
+import itertools
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple
@@ -31,8 +32,9 @@ _TITLES = frozenset(("dhr.", "dr.", "dra.", "drs.", "mevr.", "mr.", "mrs.", "ms.
 """Abbreviations that never end a sentence."""
 # Ends of words that look like verbs and hardly are; looking at each of them would cost more than all the rest.
 _NO_VERBS = (
-    "개요", "걸음", "그림", "네임", "바움", "상임", "어다", "에다", "올림", "채움", "다음", "도움", "레임", "마다", "마음", "맞춤", "명함", "모음", "모임", "믿음", "바다", "발음",
-    "보다", "선임", "얼음", "웃음", "주요", "중요", "죽음", "책임", "처음", "타임", "포함", "필요", "화요",
+    "개요", "걸음", "그림", "네임", "다음", "도움", "레임", "마다", "마음", "맞춤", "명함", "모음", "모임", "믿음",
+    "바다", "바움", "발음", "보다", "상임", "선임", "어다", "얼음", "에다", "올림", "웃음", "주요", "중요", "죽음",
+    "채움", "책임", "처음", "타임", "포함", "필요", "화요",
 )
 # fmt: on
 _LIST_MARK = re.compile(r"[(#]?(?:\d{1,2}|[A-Za-z]|[ivx]{1,4})[.)]|#\d{1,2}|[-*•·▪○●■▶※]")
@@ -195,7 +197,7 @@ def _cuts(pieces: list[str]) -> Iterator[set[int]]:
 
 def _cut(text: str, ends: Iterable[int]) -> list[str]:
     places = [0, *sorted(ends), len(text)]
-    pieces = (text[start:end].strip() for start, end in zip(places, places[1:], strict=False))
+    pieces = (text[start:end].strip() for start, end in itertools.pairwise(places))
     return [piece for piece in pieces if piece]
 
 

@@ -3,7 +3,7 @@
 import csv
 import shutil
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -12,12 +12,12 @@ from numpy.typing import NDArray
 
 from bimed_dist.corpus import index
 from bimed_dist.corpus.decisions import KEPT, Decisions
+from bimed_dist.corpus.language import Mixing, add_mixing
 from bimed_dist.corpus.progress import Progress
 
 TRAIN = "train.jsonl"
 HELD_OUT = "held_out.jsonl"
 DUPLICATES = "duplicates.csv"
-LEFT_OUT = "left_out.csv"
 _COPIED_AT_ONCE = 1 << 20
 
 
@@ -78,33 +78,40 @@ def write_duplicates(folder: Path, parts: Sequence[Path], sources: Sequence[str]
             table.writerow([*origin(dropped), *origin(int(decisions.repeats[dropped])), kind])
 
 
-def write_left_out(folder: Path, parts: Sequence[Path], notes: str) -> None:
-    """`left_out.csv`: rows that were skipped and documents that a rule of quality dropped."""
-    with (folder / LEFT_OUT).open("wb") as file:
-        file.write(b"kind,source,place,reason\n")
-        for part in parts:
-            with (part / notes).open("rb") as lines:
-                shutil.copyfileobj(lines, file)
+def join_tables(folder: Path, parts: Sequence[Path], headers: Mapping[str, Sequence[str]]) -> None:
+    """The tables that every part has, each as one file with its first line."""
+    for name, header in headers.items():
+        with (folder / name).open("wb") as file:
+            file.write(",".join(header).encode() + b"\n")
+            for part in parts:
+                with (part / name).open("rb") as lines:
+                    shutil.copyfileobj(lines, file)
 
 
 def count(parts: Sequence[Path], sources: Sequence[str], decisions: Decisions) -> dict[str, Any]:
     """The counts of what was kept: over all, by source, by language."""
-    by_source = {source: {"documents": 0, "sentences": 0, "characters": 0} for source in sources}
+    whats = ("documents", "sentences", "characters")
+    by_source: dict[str, dict[str, Any]] = {source: dict.fromkeys(whats, 0) for source in sources}
+    mixing = dict.fromkeys(sources, Mixing())
     by_language = {language: {"sentences": 0, "characters": 0} for language in index.LANGUAGES}
     counts: Counter[str] = Counter(train_documents=0, held_out_documents=0, held_out_sentences=0)
     for part, source, rows in zip(parts, sources, _rows(parts), strict=True):
-        batch = index.read_index(part, index.SIZES)
+        batch = index.read_index(part, (*index.SIZES, *index.MIXING))
         kept = decisions.repeats[rows] == KEPT
         held_out = kept & decisions.held_out[rows]
         by_source[source]["documents"] += int(kept.sum())
         counts["held_out_documents"] += int(held_out.sum())
         counts["train_documents"] += int((kept & ~held_out).sum())
+        of_part = Mixing(*(int(batch.column(name).to_numpy()[kept].sum()) for name in index.MIXING))
+        mixing[source] = add_mixing((mixing[source], of_part))
         for language in index.LANGUAGES:
             for what in ("sentences", "characters"):
                 values = batch.column(f"{what}_{language}").to_numpy()
                 by_source[source][what] += int(values[kept].sum())
                 by_language[language][what] += int(values[kept].sum())
             counts["held_out_sentences"] += int(batch.column(f"sentences_{language}").to_numpy()[held_out].sum())
-    whats = ("documents", "sentences", "characters")
+    for source, of_source in mixing.items():
+        by_source[source]["minority_share"] = round(of_source.minority_share, 4)
+        by_source[source]["switches_per_100_words"] = round(of_source.switches_per_100_words, 2)
     totals = {what: sum(values[what] for values in by_source.values()) for what in whats}
     return {**totals, **counts, "by_source": by_source, "by_language": by_language}

@@ -20,26 +20,32 @@ from typing import Any
 
 from bimed_dist import manifest
 from bimed_dist.config import Recipe
+from bimed_dist.corpus.contamination import TaskTexts, build_index
 from bimed_dist.corpus.decisions import KEPT, Decisions, decide
 from bimed_dist.corpus.engines import in_processes, processes, work_on
-from bimed_dist.corpus.extraction import DOCUMENTS, NOTES, PARTS, TASKS
+from bimed_dist.corpus.extraction import DOCUMENTS, HEADERS, LEAKS, PARTS, TASKS
 from bimed_dist.corpus.files import SourceFile
 from bimed_dist.corpus.planning import FilePlan, Part, files_of, parts, survey
+from bimed_dist.corpus.privacy import refusal
 from bimed_dist.corpus.progress import Progress
-from bimed_dist.corpus.settings import CorpusSettings, Execution, FileSource, SyntheticSource
-from bimed_dist.corpus.splits import count, write_duplicates, write_left_out, write_splits
+from bimed_dist.corpus.splits import count, join_tables, write_duplicates, write_splits
+from bimed_dist.corpus_settings import CorpusSettings, Execution, FileSource, SyntheticSource
 from bimed_dist.errors import DataError
 from bimed_dist.workspace import data_path
 
 logger = logging.getLogger(__name__)
 
 FILES = "files.csv"
+NO_TASKS = TaskTexts({}, ())
 _SURVEYED_AT_ONCE = 1 << 26
 """Bytes of the files that one process is given to look through."""
 
 
-def run(recipe: Recipe, name: str, work: Path) -> manifest.Outcome:
-    """Build `work/corpus/NAME`. Raises DataError where a source is missing or damaged, or all of it is empty."""
+def run(recipe: Recipe, name: str, work: Path, tasks: TaskTexts = NO_TASKS) -> manifest.Outcome:
+    """Build `work/corpus/NAME`, without the texts of evaluation `tasks` (from `evaluation.corpus_texts`).
+
+    Raises DataError where a source is missing or damaged, all of it is empty, or it holds too many identities.
+    """
     settings = recipe.corpus[name]
     paths = {
         source.name: data_path(recipe, source.path)
@@ -56,27 +62,44 @@ def run(recipe: Recipe, name: str, work: Path) -> manifest.Outcome:
         work / "corpus" / name,
         stage="corpus",
         settings={"seed": recipe.seed, **settings.what_is_computed()},
-        inputs={f"source/{source}": manifest.input_digest(path) for source, path in paths.items()},
-        make=lambda folder: _make(folder, settings, paths),
+        inputs={
+            **{f"source/{source}": manifest.input_digest(path) for source, path in paths.items()},
+            **tasks.inputs,
+        },
+        make=lambda folder: _make(folder, settings, paths, tasks),
         continues=True,
     )
 
 
-def _make(folder: Path, settings: CorpusSettings, paths: Mapping[str, Path]) -> dict[str, Any]:
+def _make(folder: Path, settings: CorpusSettings, paths: Mapping[str, Path], tasks: TaskTexts) -> dict[str, Any]:
+    rows = _index_tasks(folder, settings, tasks)
     plan, files = _plan(folder, settings, paths)
     extracted = _extract(folder, plan, settings)
+    refused = refusal(_group(extracted, "identities."), extracted["characters"], settings.privacy)
+    if refused is not None:
+        raise DataError(f"corpus {folder.name.removesuffix('.partial')}: {refused}")
     folders = [folder / PARTS / f"{part.number:06d}" for part in plan]
     sources = [part.source for part in plan]
     decisions = decide(folders, settings)
     with Progress("writing", sum((part / DOCUMENTS).stat().st_size for part in folders)) as progress:
         write_splits(folder, folders, DOCUMENTS, decisions, progress)
     write_duplicates(folder, folders, sources, decisions)
-    write_left_out(folder, folders, NOTES)
-    counts = {**count(folders, sources, decisions), **_dropped(decisions, extracted), "encodings": files}
+    join_tables(folder, folders, HEADERS)
+    counts = {**count(folders, sources, decisions), **_dropped(decisions, extracted), **rows, "encodings": files}
     _check(counts, extracted)
-    for scratch in (PARTS, TASKS, "logs"):
+    for scratch in (PARTS, TASKS, LEAKS, "logs"):
         shutil.rmtree(folder / scratch, ignore_errors=True)
     return counts
+
+
+def _index_tasks(folder: Path, settings: CorpusSettings, tasks: TaskTexts) -> dict[str, int]:
+    """Put the texts to look for where every process finds them; how many rows can't be looked for."""
+    if not tasks.inputs:
+        return {}
+    index = build_index(tasks.texts, settings.contamination.splits)
+    (folder / LEAKS).mkdir(exist_ok=True)
+    index.save(folder / LEAKS)
+    return {"task_rows": len(index.windows), "task_rows_too_short": index.too_short}
 
 
 def _plan(folder: Path, settings: CorpusSettings, paths: Mapping[str, Path]) -> tuple[list[Part], dict[str, int]]:
@@ -140,22 +163,26 @@ def _extract(folder: Path, plan: Sequence[Part], settings: CorpusSettings) -> Co
     return total
 
 
-def _dropped(decisions: Decisions, extracted: Counter[str]) -> dict[str, Any]:
-    def group(prefix: str) -> dict[str, int]:
-        return {key.removeprefix(prefix): value for key, value in sorted(extracted.items()) if key.startswith(prefix)}
+def _group(counts: Counter[str], prefix: str) -> dict[str, int]:
+    return {key.removeprefix(prefix): value for key, value in sorted(counts.items()) if key.startswith(prefix)}
 
+
+def _dropped(decisions: Decisions, extracted: Counter[str]) -> dict[str, Any]:
     repeats = decisions.repeats != KEPT
     return {
         "duplicates_dropped": int((repeats & ~decisions.near).sum()),
         "near_duplicates_dropped": int((repeats & decisions.near).sum()),
-        "nfc_changed": extracted["cleaned.nfc"],
+        "contaminated_dropped": extracted["contaminated_dropped"],
+        "rejected_dropped": sum(_group(extracted, "rejected.").values()),
         "empty_dropped": extracted["empty"],
-        "rejected": group("rejected."),
-        "rejected_dropped": sum(group("rejected.").values()),
         "rows_skipped": extracted["rows_skipped"],
+        "nfc_changed": extracted["cleaned.nfc"],
         "sentences_cut": extracted["sentences_cut"],
+        "contaminated_documents": extracted["contaminated"],
+        "contaminated_sentences": extracted["contaminated_sentences"],
+        "identities_found": sum(_group(extracted, "identities.").values()),
         "scattered_documents": decisions.scattered,
-        "cleaned": group("cleaned."),
+        **{what: _group(extracted, f"{what}.") for what in ("cleaned", "rejected", "identities", "overlaps")},
     }
 
 
