@@ -96,13 +96,14 @@ class Work:
 
     def documents(self, raw: Iterable[RawDocument]) -> Iterator[tuple[CleanDocument, list[list[str]]]]:
         """Documents with their sentences by paragraph."""
-        for batch in _batches(self._without_identities(self._good(self._cleaned(raw)))):
-            for document, sentences in zip(batch, self._sentences(batch), strict=True):
-                remaining = self._without_leaks(document.raw, sentences)
+        for batch in batches(self.without_identities(self.good(self.cleaned(raw)))):
+            for document, sentences in zip(batch, self.sentences(batch), strict=True):
+                remaining = self.without_leaks(document.raw, sentences)
                 if remaining:
                     yield document, remaining
 
-    def _cleaned(self, documents: Iterable[RawDocument]) -> Iterator[CleanDocument]:
+    def cleaned(self, documents: Iterable[RawDocument]) -> Iterator[CleanDocument]:
+        """Documents with their paragraphs as `clean` leaves them; empty ones are left out."""
         for raw in documents:
             changed: Counter[str] = Counter()
             laid_out = self._laid_out(raw, changed)
@@ -125,7 +126,8 @@ class Work:
             for paragraph in paragraphs_of(text, source.line_break, rules, changed, sections)
         ]
 
-    def _good(self, documents: Iterable[CleanDocument]) -> Iterator[CleanDocument]:
+    def good(self, documents: Iterable[CleanDocument]) -> Iterator[CleanDocument]:
+        """Those that break no rule of quality."""
         for document in documents:
             rule = rejection(document.paragraphs, self.settings.quality)
             if rule is None:
@@ -134,7 +136,8 @@ class Work:
                 self.tally.rejected[rule] += 1
                 self.notes[LEFT_OUT].append(("rejected", self.source.name, clean(document.raw.id), rule))
 
-    def _without_identities(self, documents: Iterable[CleanDocument]) -> Iterator[CleanDocument]:
+    def without_identities(self, documents: Iterable[CleanDocument]) -> Iterator[CleanDocument]:
+        """All of them, looked through, and masked where the settings say so."""
         masks = self.settings.privacy.action == "mask"
         for document in documents:
             paragraphs = []
@@ -145,7 +148,7 @@ class Work:
                 paragraphs.append(privacy.mask(text, matches) if masks else text)
             yield document._replace(paragraphs=tuple(paragraphs))
 
-    def _sentences(self, batch: list[CleanDocument]) -> Iterator[list[list[str]]]:
+    def sentences(self, batch: list[CleanDocument]) -> Iterator[list[list[str]]]:
         """Sentences of each paragraph of each document; all paragraphs of the batch are split at once."""
         texts = [paragraph for document in batch for paragraph in document.paragraphs]
         split = iter(split_paragraphs(texts, self.source.latin_language))
@@ -157,7 +160,7 @@ class Work:
                 paragraphs.append([sentence for piece in pieces for sentence in piece])
             yield [paragraph for paragraph in paragraphs if paragraph]
 
-    def _without_leaks(self, raw: RawDocument, sentences: list[list[str]]) -> list[list[str]]:
+    def without_leaks(self, raw: RawDocument, sentences: list[list[str]]) -> list[list[str]]:
         """What remains of a document without the text of evaluation tasks."""
         if self.leaks is None:
             return sentences
@@ -215,7 +218,7 @@ def _make(to: Path, part: Part, seed: int, work: Work) -> dict[str, Any]:
             record = make_record(document.raw, sentences)
             line = json.dumps(record, ensure_ascii=False).encode() + b"\n"
             file.write(line)
-            index.add(**_index_row(document, record, work.settings, seed), bytes=len(line))
+            index.add(**index_row(document, record, work.settings, seed), bytes=len(line))
     _check_unchanged(part)
     work.notes[LEFT_OUT].extend(("skipped", source.name, place, reason) for place, reason in problems.notes)
     for name, rows in work.notes.items():
@@ -231,7 +234,7 @@ def _check_unchanged(part: Part) -> None:
             raise DataError(f"{file.path} was changed while the corpus was built; run again when it is complete")
 
 
-def _batches(documents: Iterable[CleanDocument]) -> Iterator[list[CleanDocument]]:
+def batches(documents: Iterable[CleanDocument]) -> Iterator[list[CleanDocument]]:
     batch: list[CleanDocument] = []
     characters = 0
     for document in documents:
@@ -256,7 +259,7 @@ def make_record(raw: RawDocument, paragraphs: list[list[str]]) -> dict[str, Any]
     }
 
 
-def _index_row(document: CleanDocument, record: dict[str, Any], settings: CorpusSettings, seed: int) -> dict[str, Any]:
+def index_row(document: CleanDocument, record: dict[str, Any], settings: CorpusSettings, seed: int) -> dict[str, Any]:
     raw = document.raw
     digest = text_digest(document.paragraphs)
     deciding = digest if raw.group is None else hashlib.sha256(b"group:" + raw.group.encode()).digest()

@@ -1,6 +1,7 @@
 """The two files of a corpus, written from the documents of its parts."""
 
 import csv
+import functools
 import shutil
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
@@ -8,6 +9,7 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 import numpy as np
+import pyarrow as pa
 from numpy.typing import NDArray
 
 from bimed_dist.corpus import index
@@ -65,10 +67,13 @@ def write_duplicates(folder: Path, parts: Sequence[Path], sources: Sequence[str]
     """`duplicates.csv`: which document was dropped, for which, and whether they are equal or nearly so."""
     starts = np.array([rows.start for rows in _rows(parts)])
 
+    @functools.lru_cache(maxsize=256)
+    def ids(part: int) -> pa.Array:
+        return index.read_index(parts[part], ["id"]).column(0)
+
     def origin(document: int) -> tuple[str, str]:
         part = int(np.searchsorted(starts, document, side="right")) - 1
-        ids = index.read_index(parts[part], ["id"]).column(0)
-        return ids[document - int(starts[part])].as_py(), sources[part]
+        return ids(part)[document - int(starts[part])].as_py(), sources[part]
 
     with (folder / DUPLICATES).open("w", encoding="utf-8", newline="") as file:
         table = csv.writer(file, lineterminator="\n")
