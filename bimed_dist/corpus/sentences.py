@@ -76,18 +76,11 @@ def split_paragraphs(paragraphs: Sequence[str], latin_language: str = "en") -> l
         [piece for line in paragraph.split("\n") if line for piece in split_by_marks(line, latin_language)]
         for paragraph in paragraphs
     ]
-    open_ends = {piece: ends for pieces in split for piece in pieces if (ends := _open_ends(piece))}
-    if not open_ends:
+    unsure = {piece: ends for pieces in split for piece in pieces if (ends := open_ends(piece))}
+    if not unsure:
         return split
-    answers = dict(zip(open_ends, _cuts(list(open_ends)), strict=True))
-    return [
-        [
-            sentence
-            for piece in pieces
-            for sentence in (_cut(piece, open_ends[piece] & answers[piece]) if piece in open_ends else (piece,))
-        ]
-        for pieces in split
-    ]
+    cuts = {piece: unsure[piece] & found for piece, found in zip(unsure, _cuts(list(unsure)), strict=True)}
+    return [[sentence for piece in pieces for sentence in _cut(piece, cuts.get(piece, ()))] for pieces in split]
 
 
 # ---------------------------------------------------------------------------------------------------------- punctuation
@@ -182,7 +175,7 @@ def _split_further(sentence: str) -> list[str]:
 # -------------------------------------------------------------------------------------------------------------- grammar
 
 
-def _open_ends(piece: str) -> set[int]:
+def open_ends(piece: str) -> set[int]:
     """Where a piece may hold the end of a sentence that no mark shows."""
     if piece.isascii():
         return set()
