@@ -143,9 +143,8 @@ def test_slurm_gets_a_job_array_and_the_build_says_when_to_come_back(tmp_path, s
     pytest.importorskip("datatrove")
     (tmp_path / "bin").mkdir()
     sbatch = tmp_path / "bin" / "sbatch"
-    sbatch.write_text('#!/bin/sh\ncat "$1" >> "$OUT/jobs.sh"\necho Submitted batch job 7\n')
-        '#!/bin/sh\ncp "$1" "$OUT/job.sh" 2> /dev/null || cat > "$OUT/job.sh"\necho Submitted batch job 7\n'
-    )
+    script = ["#!/bin/sh", 'cat "$1" >> "$OUT/jobs.sh"', "echo Submitted batch job 7", ""]
+    sbatch.write_text("\n".join(script))
     sbatch.chmod(0o755)
     monkeypatch.setenv("PATH", f"{tmp_path / 'bin'}{os.pathsep}{os.environ['PATH']}")
     monkeypatch.setenv("OUT", str(tmp_path))
@@ -230,7 +229,7 @@ def test_identities_refuse_the_corpus_by_default_and_are_masked_or_allowed_on_ch
 
 def test_text_of_evaluation_tasks_is_taken_out_and_reported(tmp_path):
     leaked = "The patient was admitted with severe community acquired pneumonia and treated with ceftriaxone."
-    other = "환자는 3일 전부터 시작된 흉통으로 내원하여 심전도와 혈액 검사를 시행하였고 모두 이상 소견은 관찰되지 않았다."
+    other = "환자는 사흘 전부터 시작된 흉통으로 내원하여 심전도와 혈액 검사를 시행하였고 이상 소견은 보이지 않았다."
     source = write_lines(tmp_path, "a", [leaked, f"{other} {leaked}", other + " 끝."])
     tasks = TaskTexts({"task/t": "digest"}, [TaskText("t", "test", "t.tsv:1", leaked)])
     settings = {"near_duplicates": None, "contamination": {"action": "remove"}}
