@@ -30,7 +30,7 @@ SHORTEST = 16
 MOSTLY = 0.5
 """Share of leaked text above which a sentence, or a whole document, is taken out."""
 _PREFILTER_BITS = 24
-_FILES = ("hashes", "starts", "rows", "windows")
+_FILES = ("hashes", "starts", "rows", "offsets", "lengths")
 _LABELS = "rows.json"
 
 
@@ -88,15 +88,17 @@ class TaskIndex:
     """Where in `rows` the rows of each hash start; one longer than `hashes`."""
     rows: NDArray[np.int32]
     """Numbers of the rows that hold a window."""
-    windows: NDArray[np.int32]
-    """Distinct windows of each row; 0 for a row that is too short to be compared."""
+    offsets: NDArray[np.int32]
+    """Where in the row the window starts, in the order of `rows`."""
+    lengths: NDArray[np.int32]
+    """Places of each row; 0 for a row that is too short to be compared."""
     labels: tuple[tuple[str, str, str, str], ...]
     """Task, split, row and `through` of each row."""
 
     @property
     def too_short(self) -> int:
         """Rows that are not compared."""
-        return int((self.windows == 0).sum())
+        return int((self.lengths == 0).sum())
 
     @functools.cached_property
     def _may_hold(self) -> NDArray[np.bool_]:
@@ -113,12 +115,12 @@ class TaskIndex:
         same = self.hashes[at] == hashes[places] if len(self.hashes) else np.zeros(0, np.bool_)
         return places[same], at[same]
 
-    def rows_of(self, found: NDArray[np.intp]) -> tuple[NDArray[np.intp], NDArray[np.int32]]:
-        """(which of `found`, row) of each pair of a found hash and a row that holds it."""
+    def entries(self, found: NDArray[np.intp]) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+        """(which of `found`, where in `rows` and `offsets`) of each pair of a found hash and a row that holds it."""
         counts = self.starts[found + 1] - self.starts[found]
         which = np.repeat(np.arange(len(found)), counts)
         inside = np.arange(len(which)) - np.repeat(np.cumsum(counts) - counts, counts)
-        return which, self.rows[np.repeat(self.starts[found], counts) + inside]
+        return which, np.repeat(self.starts[found], counts) + inside
 
     def save(self, folder: Path) -> None:
         for name in _FILES:
@@ -134,26 +136,37 @@ class TaskIndex:
 
 def build_index(texts: Iterable[TaskText], splits: Sequence[str]) -> TaskIndex:
     """Index of the rows of these splits."""
-    labels, parts = [], []
+    labels, hashes, offsets, lengths = [], [np.empty(0, np.uint64)], [np.empty(0, np.int32)], []
     for text in texts:
         if text.split in splits:
+            row = units(text.text)
+            own, at = _row_windows(row)
             labels.append((text.task, text.split, text.row, text.through))
-            parts.append(np.unique(_row_hashes(units(text.text))))
-    windows = np.array([len(part) for part in parts], np.int32)
-    hashes = np.concatenate([np.empty(0, np.uint64), *parts])
-    order = np.argsort(hashes, kind="stable")
-    distinct, first = np.unique(hashes[order], return_index=True)
-    rows = np.repeat(np.arange(len(parts), dtype=np.int32), windows)[order]
-    return TaskIndex(distinct, np.append(first, len(rows)).astype(np.int64), rows, windows, tuple(labels))
+            hashes.append(own)
+            offsets.append(at)
+            lengths.append(len(row) if len(own) else 0)
+    all_hashes = np.concatenate(hashes)
+    order = np.argsort(all_hashes, kind="stable")
+    distinct, first = np.unique(all_hashes[order], return_index=True)
+    rows = np.repeat(np.arange(len(labels), dtype=np.int32), [len(own) for own in hashes[1:]])[order]
+    return TaskIndex(
+        hashes=distinct,
+        starts=np.append(first, len(rows)).astype(np.int64),
+        rows=rows,
+        offsets=np.concatenate(offsets)[order],
+        lengths=np.array(lengths, np.int32),
+        labels=tuple(labels),
+    )
 
 
-def _row_hashes(row: NDArray[np.uint32]) -> NDArray[np.uint64]:
+def _row_windows(row: NDArray[np.uint32]) -> tuple[NDArray[np.uint64], NDArray[np.int32]]:
+    """(hash, offset) of the windows that are remembered of a row, the last one always; each hash once."""
     if len(row) < SHORTEST:
-        return np.empty(0, np.uint64)
-    if len(row) < WINDOW:
-        return window_hashes(row, len(row))
-    hashes = window_hashes(row, WINDOW)
-    return np.append(hashes[::STRIDE], hashes[-1])
+        return np.empty(0, np.uint64), np.empty(0, np.int32)
+    hashes = window_hashes(row, min(WINDOW, len(row)))
+    offsets = np.unique(np.append(np.arange(0, len(hashes), STRIDE), len(hashes) - 1))
+    distinct, first = np.unique(hashes[offsets], return_index=True)
+    return distinct, offsets[first].astype(np.int32)
 
 
 def screen(paragraphs: Sequence[Sequence[str]], index: TaskIndex, settings: ContaminationSettings) -> Screened:
@@ -166,8 +179,8 @@ def screen(paragraphs: Sequence[Sequence[str]], index: TaskIndex, settings: Cont
     if not leaked:
         return Screened([], 0.0, 0, unchanged)
     overlaps = [Overlap(*index.labels[row], share=round(part, 4)) for row, part in leaked.items()]
-    which, rows = index.rows_of(found)
-    of_leaked = np.unique(which[np.isin(rows, list(leaked))])
+    which, entries = index.entries(found)
+    of_leaked = np.unique(which[np.isin(index.rows[entries], list(leaked))])
     starts, widths = starts[places[of_leaked]], widths[places[of_leaked]]
     lengths = np.array([len(sentence) for sentence in sentences])
     covered = _covered(starts, widths, lengths)
@@ -197,10 +210,17 @@ def _document_hashes(
 
 
 def _leaked_rows(index: TaskIndex, found: NDArray[np.intp], least: float) -> dict[int, float]:
-    """Rows of whose distinct windows at least the share `least` was found, each with its share."""
-    _, rows = index.rows_of(np.unique(found))
-    met, counts = np.unique(rows, return_counts=True)
-    shares = counts / index.windows[met]
+    """Rows of whose text at least the share `least` lies in the windows found, each with its share."""
+    _, entries = index.entries(np.unique(found))
+    rows, offsets = index.rows[entries], index.offsets[entries]
+    order = np.lexsort((offsets, rows))
+    rows, offsets = rows[order], offsets[order]
+    # A window counts from its start to the next one's, or to its own end.
+    ends = np.minimum(WINDOW, index.lengths[rows])
+    follows = np.append(rows[1:] == rows[:-1], False)
+    steps = np.where(follows, np.minimum(np.append(offsets[1:], 0) - offsets, ends), ends)
+    met, first = np.unique(rows, return_index=True)
+    shares = np.add.reduceat(steps, first) / index.lengths[met]
     return {int(row): float(share) for row, share in zip(met, shares, strict=True) if share >= least}
 
 

@@ -48,7 +48,7 @@ _RESIDENT_SPACED = re.compile(
 )
 
 _EMAIL = re.compile(
-    r"(?<![A-Za-z0-9._%+-])(?P<v>[A-Za-z0-9._%+-]{1,64} ?(?:@|\[at\]|\(at\)) ?"
+    r"(?<![A-Za-zÀ-ɏ0-9._%+-])(?P<v>[A-Za-zÀ-ɏ0-9._%+-]{1,64} ?(?:@|\[at\]|\(at\)) ?"
     r"(?:[A-Za-z0-9-]{1,63}\.){1,6}[A-Za-z]{2,24})(?![A-Za-z0-9])"
 )
 
@@ -63,13 +63,13 @@ _LANDLINE = re.compile(
     "(?![0-9])"
 )
 _LANDLINE_CLOSED = re.compile(rf"{_NOT_IN_NUMBER}(?<![A-Za-z.-])(?P<v>0{_AREA}[0-9]{{7,8}})(?![0-9A-Za-z])")
-_INTERNATIONAL = re.compile(r"(?<![0-9+])(?P<v>\+[1-9](?:[-. ()]{0,3}[0-9]){7,14})(?![0-9])")
+_INTERNATIONAL = re.compile(r"(?<![0-9+])(?P<v>\+[1-9](?:[-. ()]{0,3}[0-9]){7,14})(?![0-9]|[.,][0-9])")
 _NORTH_AMERICAN = re.compile(
     r"(?<![0-9])(?<![0-9][-.,])(?P<v>(?:1[-. ])?(?:\([2-9][0-9]{2}\) ?|[2-9][0-9]{2}[-.])[0-9]{3}[-.][0-9]{4})(?![0-9])"
 )
 _PHONE_CUE = _words(
     "전화", "전화번호", "연락처", "휴대폰", "휴대전화", "핸드폰", "핸드폰번호", "휴대폰번호", "비상연락망", "팩스",
-    "tel", "telephone", "phone", "mobile", "fax", r"h\.p\.", "hp", "tel[ée]fono", "m[óo]vil",
+    "tel", "telephone", "phone", "mobile", "fax", r"h\.p\.", "hp", "tel[ée]fono", "telf", "tfno", "m[óo]vil",
 )  # fmt: skip
 _PHONE_CUED = re.compile(
     rf"(?i:(?<![a-z]){_PHONE_CUE}(?![a-z]))[^0-9A-Za-z가-힣\n+(]{{0,6}}"
@@ -98,13 +98,15 @@ _BIRTH_AFTER = re.compile(
     r" ?(?:출생|생(?![가-힣])|생(?=으로|이며|인|의|남|여))"
 )
 
+_NUMBERED = _words(
+    "patient", r"pt\.?", "hospital", "unit", "medical record", "accession", "registration", r"reg\.?", "encounter",
+    "account", "specimen", "case", "visit", "study",
+)  # fmt: skip
 _CHART_CUE = _words(
     "등록 ?번호", "차트 ?번호", "챠트 ?번호", "환자 ?번호", "환자 ?id", "환자 ?등록 ?번호", "병록 ?번호",
     "진료 ?번호", "병원 ?번호", "의무기록 ?번호", "접수 ?번호", "검체 ?번호", "병리 ?번호", "수진자 ?번호", "mrn",
-    r"m\.r\.n\.?", r"chart (?:no\.?|number|#)",
-    r"(?:patient|pt\.?|hospital|unit|medical record|accession|registration|reg\.?|encounter|"
-    r"account|specimen|case|visit|study) ?(?:no\.?|number|id|#)",
-    "nhc", "historia cl[íi]nica", "episodio", "nass", "id",
+    r"m\.r\.n\.?", r"chart (?:no\.?|number|#)", rf"{_NUMBERED} ?(?:no\.?|number|id|#)", "nhc", "cipa",
+    "historia cl[íi]nica", "episodio", "nass", "(?<![a-z] )id",
 )  # fmt: skip
 _CHART_CUED = re.compile(
     rf"(?i:(?<![a-z]){_CHART_CUE}(?![a-z]))(?:은|는|이)?{_GAP}{{0,6}}(?P<v>[A-Za-z]{{0,3}}-?"
@@ -129,17 +131,17 @@ _NAME_ENDS = rf"(?=$|[^가-힣]|{_HONORIFIC}|은|는|이|가|을|를|의|와|과
 # What may follow a cue, begins with a surname and is no name.
 # fmt: off
 _NO_NAMES = frozenset((
-    "이야기", "이용자", "이상은", "이하여", "이외에", "이러한", "이전에", "이후에", "이미지", "이름은", "이름을",
-    "이름이", "신청자", "구매자", "지원자", "전공의", "전문의", "주치의", "배우자", "보호자", "환자분", "환자와",
-    "안내문", "안내를", "설명을", "설명후", "동의서", "동의를", "동의후", "면담후", "면담을", "상담후", "상담을",
-    "유무를", "주치의가", "주소를", "주소는", "연락처", "연락을", "전화를", "전화로", "전화번호", "성별은", "성별을",
-    "정보를", "정보는", "정보가", "여부를", "여부는", "요청에", "요청으로", "서명을", "서명이", "서명란", "임의로",
-    "고객님", "선생님", "하였음", "하였다", "하지만", "한다고", "하에서", "강하게", "심하게", "지시에", "지시로",
-    "지시를", "처방한", "처방을", "진료를", "진료시", "소견을", "소견서", "의견을", "원하여", "원하지", "원해서",
-    "문의함", "문의를", "문진상", "도움을", "모시고", "반응이", "반대로", "전원을", "입원을", "오심과", "고혈압",
-    "당뇨병", "신경과", "소아과", "안과의", "내과의", "외과의", "산부인과", "비뇨의학과", "유방외과", "성형외과",
-    "정형외과", "기관지", "심장내", "한국인", "외국인", "도착시", "도착후", "간병인", "변경됨", "변경을", "우려로",
-    "인지함", "인지하", "없음을",
+    "이야기", "조부모", "시부모", "구분자", "여성이", "남성이", "이용자", "이상은", "이하여", "이외에", "이러한",
+    "이전에", "이후에", "이미지", "이름은", "이름을", "이름이", "신청자", "구매자", "지원자", "전공의", "전문의",
+    "주치의", "배우자", "보호자", "환자분", "환자와", "안내문", "안내를", "설명을", "설명후", "동의서", "동의를",
+    "동의후", "면담후", "면담을", "상담후", "상담을", "유무를", "주치의가", "주소를", "주소는", "연락처", "연락을",
+    "전화를", "전화로", "전화번호", "성별은", "성별을", "정보를", "정보는", "정보가", "여부를", "여부는", "요청에",
+    "요청으로", "서명을", "서명이", "서명란", "임의로", "고객님", "선생님", "하였음", "하였다", "하지만", "한다고",
+    "하에서", "강하게", "심하게", "지시에", "지시로", "지시를", "처방한", "처방을", "진료를", "진료시", "소견을",
+    "소견서", "의견을", "원하여", "원하지", "원해서", "문의함", "문의를", "문진상", "도움을", "모시고", "반응이",
+    "반대로", "전원을", "입원을", "오심과", "고혈압", "당뇨병", "신경과", "소아과", "안과의", "내과의", "외과의",
+    "산부인과", "비뇨의학과", "유방외과", "성형외과", "정형외과", "기관지", "심장내", "한국인", "외국인", "도착시",
+    "도착후", "간병인", "변경됨", "변경을", "우려로", "인지함", "인지하", "없음을",
 ))
 # fmt: on
 _NO_NAME_ENDINGS = ("의", "된", "적", "는", "던", "과", "함", "됨", "시", "후")
@@ -154,9 +156,9 @@ def _is_not_known_word(name: str) -> bool:
 
 
 _PERSON_CUE = _words(
-    "환자 ?명", "환자 ?성명", "환자 ?이름", "성명", "성함", "보호자 ?성명", "보호자 ?명", "보호자 ?이름",
+    "환자 ?명", "환자 ?성명", "환자 ?이름", "성 ?명", "성 ?함", "보호자 ?성명", "보호자 ?명", "보호자 ?이름",
     "수진자 ?명", "수진자", "수검자", "수검자 ?명", "피검자", "대상자 ?명", "예금주", "주치의 ?명", "의사 ?명",
-    "담당의 ?명", "판독의 ?명", "모친 ?성명", "부친 ?성명", "배우자 ?성명", "이름",
+    "담당의 ?명", "판독의 ?명", "모친 ?성명", "부친 ?성명", "배우자 ?성명",
 )  # fmt: skip
 _ROLE_CUE = _words(
     "환자", "보호자", "주치의", "담당의", "담당의사", "담당 ?교수", "집도의", "판독의", "판독의사", "판독자",
@@ -165,18 +167,18 @@ _ROLE_CUE = _words(
     "회진의", "대리인", "배우자", "모친", "부친",
 )  # fmt: skip
 _COLON = r" {0,3}(?:\([^()\n]{0,12}\) {0,2})?[:=] {0,3}"
-_KOREAN_PERSON = re.compile(rf"(?<![가-힣]){_PERSON_CUE}{_COLON}(?P<v>{_ANY_NAME})")
+_KOREAN_PERSON = re.compile(rf"(?<![가-힣])(?:{_PERSON_CUE}|이름){_COLON}(?P<v>{_ANY_NAME})")
 _KOREAN_ROLE = re.compile(
     rf"(?<![가-힣]){_ROLE_CUE}{_COLON}(?P<v>{_FULL_NAME}|[{_SURNAMES}][가-힣](?![가-힣])){_NAME_ENDS}"
 )
 _KOREAN_BARE = re.compile(
-    rf"(?<![가-힣])(?:{_PERSON_CUE}(?:은|이|는)?|보호자|주치의|담당의|집도의|판독의|의뢰의|담당 ?교수|지정의) {{1,3}}"
-    rf"(?P<v>{_FULL_NAME}){_NAME_ENDS}"
+    rf"(?<![가-힣])(?:{_PERSON_CUE}(?:은|이|는)?|보호자|주치의|담당의|집도의|판독의|의뢰의|담당 ?교수|지정의)"
+    rf"(?: {{1,3}}| ?\( ?)(?P<v>{_FULL_NAME}){_NAME_ENDS}"
 )
 _KOREAN_PATIENT = re.compile(rf"(?<![가-힣])환자 {{1,3}}(?P<v>{_FULL_NAME})(?= ?(?:님|씨|\(? ?[MF남여0-9]))")
 _KOREAN_HONORIFIC = re.compile(
     rf"(?<![가-힣])(?P<v>{_FULL_NAME})(?: ?(?:님|씨)(?![가-힣])|(?: ?님|씨)(?=은|는|이|가|을|를|의|와|과|께|에게)|"
-    r" (?:교수|과장|선생|간호사|박사|원장|전공의|전문의)(?:님)?(?![가-힣]))"
+    r" (?:교수|과장|선생|간호사|박사|원장|전공의|전문의)(?:님)?(?:[은는이가을를의와과께]|에게|으?로)?(?![가-힣]))"
 )
 
 _NAME_WORD = "[A-ZÀ-ÖØ-Þ](?:[A-Za-zÀ-ɏ'-]{1,24}|\\.)"
@@ -190,24 +192,21 @@ _ENGLISH_CUE = _words(
     "physician", "surgeon", "doctor", "radiologist", "pathologist", "dictated by", "signed by",
     "electronically signed by", "reported by", "read by", "performed by", "guardian", "next of kin",
     "emergency contact", "mother", "father", "spouse", "pcp", "nombre", "nombre y apellidos", "apellidos?",
-    "m[ée]dico", "remitido por", "환자 ?명", "환자 ?성명", "성명", "성함", "환자 ?이름", "이름", "주치의", "담당의",
-    "판독의", "집도의", "보호자",
+    "m[ée]dico", "remitido por", "responsable cl[íi]nico", "환자 ?명", "환자 ?성명", "성명", "성함", "환자 ?이름",
+    "이름", "주치의", "담당의", "판독의", "집도의", "보호자",
 )  # fmt: skip
 _TITLE = r"(?:(?:Dr|Mr|Mrs|Ms|Prof|D|Dra|Sr|Sra)\.? )?"
 _ENGLISH_CUED = re.compile(rf"(?i:(?<![a-z가-힣]){_ENGLISH_CUE}){_COLON}{_TITLE}(?P<v>{_LATIN_NAME})")
 _ENGLISH_BY = re.compile(rf"(?i:(?<![a-z])(?:dictated|signed|reported|verified) by) {_TITLE}(?P<v>{_LATIN_NAME_LONG})")
-_ENGLISH_NAME = re.compile(rf"(?<![A-Za-z가-힣])(?<![A-Za-z가-힣] )(?i:name){_COLON}{_TITLE}(?P<v>{_LATIN_NAME})")
+_ENGLISH_NAME = re.compile(rf"(?<![A-Za-z가-힣])(?<![A-Za-z가-힣] )(?i:name){_COLON}{_TITLE}(?P<v>{_LATIN_NAME_LONG})")
 _ENGLISH_PATIENT = re.compile(rf"(?i:(?<![a-z])(?:patient|pt|paciente)){_COLON}{_TITLE}(?P<v>{_LATIN_NAME_LONG})")
 _ENGLISH_TITLE = re.compile(
-    r"(?<![A-Za-z])(?:Mr|Mrs|Ms|Miss|Dr|Drs|Prof|Professor|Doctor|Sr|Sra|Dra)\.? {1,2}"
+    r"(?<![A-Za-z])(?:Mr|Mrs|Ms|Miss|Dr|Drs|Prof|Professor|Sr|Sra|Dra)(?:[.:] {0,2}| {1,2})(?:Dr\. {0,2})?"
     rf"(?P<v>{_LINK}{_LATIN_NAME}|{_FULL_NAME})"
 )
 _ENGLISH_DEGREE = re.compile(
-    rf"(?<![A-Za-z'-])(?P<v>{_LATIN_NAME_LONG}),? (?:M\.D\.|MD|R\.N\.|RN|Ph\.D\.|D\.O\.)(?![A-Za-z])"
+    rf"(?<![A-Za-z'-])(?P<v>{_LATIN_NAME_LONG}),? (?:M\.D\.|MD|R\.N\.|RN|Ph\.D\.|D\.O\.)(?![A-Za-z]| [0-9])"
 )
-
-_NAME_CUES = ("name", "attending", "physician", "surgeon", "doctor", "ologist", " by", "guardian", "next of kin")
-_MORE_NAME_CUES = ("contact", "mother", "father", "spouse", "pcp", "nombre", "apellido", "dico", "remitido", ":", "=")
 
 PATTERNS: tuple[Pattern, ...] = (
     Pattern("resident_number", _RESIDENT),
@@ -220,14 +219,16 @@ PATTERNS: tuple[Pattern, ...] = (
     Pattern("phone", _INTERNATIONAL, ("+",)),
     Pattern("phone", _NORTH_AMERICAN),
     Pattern(
-        "phone", _PHONE_CUED, ("전화", "연락", "휴대", "핸드폰", "팩스", "tel", "phone", "mobile", "fax", "h", "vil")
+        "phone",
+        _PHONE_CUED,
+        ("전화", "연락", "휴대", "핸드폰", "팩스", "tel", "phone", "mobile", "fax", "h", "tfno", "vil"),
     ),
     Pattern("birth_date", _BIRTH, ("생", "birth", "born", "dob", "d.o.b", "nacim", "nacid", "geboorte", "data na")),
     Pattern("birth_date", _BIRTH_AFTER, ("생",)),
     Pattern(
         "chart_number",
         _CHART_CUED,
-        ("번호", "id", "no", "number", "#", "mrn", "m.r.n", "nhc", "historia", "epis", "nass"),
+        ("번호", "id", "no", "number", "#", "mrn", "m.r.n", "nhc", "cipa", "historia", "epis", "nass"),
     ),
     Pattern("chart_number", _CHART_YEAR, ("-",)),
     Pattern("name", _KOREAN_PERSON, (":", "="), _is_not_known_word),
@@ -241,6 +242,6 @@ PATTERNS: tuple[Pattern, ...] = (
     Pattern("name", _ENGLISH_BY, (" by ",)),
     Pattern("name", _ENGLISH_NAME, ("name",)),
     Pattern("name", _ENGLISH_PATIENT, ("patient", "pt", "paciente")),
-    Pattern("name", _ENGLISH_TITLE, ("mr", "ms", "miss", "dr", "prof", "doctor", "sr")),
+    Pattern("name", _ENGLISH_TITLE, ("mr", "ms", "miss", "dr", "prof", "sr")),
     Pattern("name", _ENGLISH_DEGREE, ("md", "m.d", "rn", "r.n", "ph.d", "d.o")),
 )

@@ -24,6 +24,8 @@ RECALL = 0.99
 """Least share of the pairs exactly at the threshold that meet in at least one band."""
 _SEED = 20251
 _SLOTS = 8
+_FILLED = 0.6
+"""Share of the slots that may be taken before the table doubles."""
 _NONE = -1
 _NO_WINDOW = 0xFFFF
 """What every minimum is where there are no letters or digits; such a text is like no other."""
@@ -57,7 +59,7 @@ def bands_for(threshold: float) -> tuple[int, int]:
 class NearDuplicates:
     """Kept documents by the hashes of their bands: an open hash table of document numbers per band.
 
-    Takes about 256 bytes for the signature and 8 to 16 bytes per band and document.
+    Takes 400 to 600 bytes a document at the default threshold.
     """
 
     def __init__(self, threshold: float) -> None:
@@ -84,25 +86,40 @@ class NearDuplicates:
         self._remember(signature, document, buckets)
         return None
 
+    @property
+    def nbytes(self) -> int:
+        """Bytes of the signatures and the table."""
+        return self._signatures.nbytes + self._table.nbytes
+
     def _remember(self, signature: Signature, document: int, buckets: NDArray[np.intp]) -> None:
         number = len(self._documents)
         self._documents.append(document)
         if number == len(self._signatures):
-            self._signatures = np.concatenate([self._signatures, np.empty_like(self._signatures)])
+            self._signatures = np.concatenate([self._signatures, np.empty((number // 4, HASHES), np.uint16)])
         self._signatures[number] = signature
-        if 2 * number < self._table.shape[1] * _SLOTS:
+        if number + 1 <= _FILLED * self._table.shape[1] * _SLOTS:
             _insert(self._table, buckets, number)
-            return
-        self._table = self._empty_table(2 * self._table.shape[1])
-        for earlier in range(number + 1):
-            _insert(self._table, self._buckets(self._signatures[earlier], self._table.shape[1]), earlier)
+        else:
+            self._table = self._rebuilt(2 * self._table.shape[1])
+
+    def _rebuilt(self, buckets: int) -> NDArray[np.int32]:
+        """A table with more buckets, as if all documents had been put into it in their order."""
+        table = self._empty_table(buckets)
+        of_all = self._buckets(self._signatures[: len(self._documents)], buckets)
+        for band, of_band in enumerate(of_all.T):
+            order = np.argsort(of_band, kind="stable")
+            in_order = of_band[order]
+            slots = np.arange(len(order)) - np.searchsorted(in_order, in_order)
+            fits = slots < _SLOTS
+            table[band, in_order[fits], slots[fits]] = order[fits]
+        return table
 
     def _empty_table(self, buckets: int) -> NDArray[np.int32]:
         return np.full((self._bands, buckets, _SLOTS), _NONE, np.int32)
 
-    def _buckets(self, signature: Signature, buckets: int) -> NDArray[np.intp]:
+    def _buckets(self, signatures: NDArray[np.uint16], buckets: int) -> NDArray[np.intp]:
         """The bucket of each band, by a hash of its rows; `buckets` is a power of two."""
-        rows = signature[: self._bands * self._rows].reshape(self._bands, self._rows)
+        rows = signatures[..., : self._bands * self._rows].reshape(*signatures.shape[:-1], self._bands, self._rows)
         hashes = (rows.astype(np.uint64) + np.uint64(1)) @ self._factors
         return ((hashes ^ (hashes >> np.uint64(29))) % np.uint64(buckets)).astype(np.intp)
 

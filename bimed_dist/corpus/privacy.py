@@ -27,7 +27,7 @@ _FOLDS = {
 _TABLE = str.maketrans(_FOLDS)
 _FOLDED = re.compile("[" + "".join(map(re.escape, _FOLDS)) + "]")
 # A character of these never joins the one before it under NFKC; any other might.
-_APART = "\x00-\x7f\u2000-\u2069\u3000-\u3029\u3030-\u303f\u4e00-\u9fff가-힣！-～"
+_APART = "\x00-\x7f\u1100-\u115e\u2000-\u2069\u3000-\u3029\u3030-\u303f\u4e00-\u9fff가-힣！-～"
 _CHUNK = re.compile(f"[{_APART}][^{_APART}]*|[^{_APART}]+")
 
 
