@@ -143,7 +143,7 @@ def test_slurm_gets_a_job_array_and_the_build_says_when_to_come_back(tmp_path, s
     pytest.importorskip("datatrove")
     (tmp_path / "bin").mkdir()
     sbatch = tmp_path / "bin" / "sbatch"
-    script = ["#!/bin/sh", 'cat "$1" >> "$OUT/jobs.sh"', "echo Submitted batch job 7", ""]
+    script = ["#!/bin/sh", "for last; do :; done", 'cat "$last" >> "$OUT/jobs.sh"', "echo Submitted batch job 7", ""]
     sbatch.write_text("\n".join(script))
     sbatch.chmod(0o755)
     monkeypatch.setenv("PATH", f"{tmp_path / 'bin'}{os.pathsep}{os.environ['PATH']}")

@@ -376,7 +376,8 @@ def test_datasets_saved_to_disk_are_read(tmp_path):
 NOTE = (
     " \nName:  ___                     Unit No:   ___\n \nChief Complaint:\nchest pain\n \n"
     "History of Present Illness:\nThe patient is an older adult with a long history of stable angina who came in\n"
-    "with pain at rest.\nPain free now.\n \nMedications on Admission:\n1. Aspirin 81 mg PO DAILY \n2. Metoprolol 25 mg PO BID\n"
+    "with pain at rest.\nPain free now.\n \n"
+    "Medications on Admission:\n1. Aspirin 81 mg PO DAILY \n2. Metoprolol 25 mg PO BID\n"
     "IMPRESSION: No change.\n"
 )
 
