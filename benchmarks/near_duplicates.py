@@ -14,6 +14,7 @@ import random
 import re
 from collections.abc import Callable, Hashable, Iterator
 from pathlib import Path
+from typing import Any
 
 import click
 from _measuring import record
@@ -91,7 +92,7 @@ WINDOWS: dict[str, Callable[[str], set[Hashable]]] = {
 def documents(data: Path | None, most: int) -> dict[str, list[str]]:
     """Texts of 400 to 4,000 characters by language."""
     found = {
-        f"synthetic {language}": [" ".join(d.paragraphs) for d in synthetic.documents(3, most, (language,), "s")]
+        f"synthetic {language}": [" ".join(d.paragraphs) for d in synthetic.documents(3, 6 * most, (language,), "s")]
         for language in ("ko", "mixed")
     }
     if data is not None:
@@ -124,16 +125,24 @@ def half_exchanged(text: str, other: str) -> str:
     return " ".join(a if i % 2 else b for i, (a, b) in enumerate(pairs))
 
 
+def copied(texts: list[str], name: str) -> Iterator[str]:
+    """Each text after the change of that name; the same in every run."""
+    return (COPIES[name](text, random.Random(f"{name} {i}")) for i, text in enumerate(texts))
+
+
+def share_above(values: list[float], threshold: float) -> float:
+    return round(sum(value >= threshold for value in values) / len(values), 3)
+
+
 def judged(texts: list[str], windows: Callable[[str], set[Hashable]]) -> dict[str, list[float]]:
     """Similarity of each copy with its original, and of texts that are none."""
     sets = [windows(text) for text in texts]
+    others = {name: copied(texts, name) for name in COPIES}
+    others["half exchanged"] = (half_exchanged(text, texts[i - 1]) for i, text in enumerate(texts))
     found = {
-        name: [jaccard(of, windows(change(text, random.Random(f"{name} {i}")))) for i, (text, of) in enumerate(zip(texts, sets, strict=True))]
-        for name, change in COPIES.items()
-    }  # fmt: skip
-    found["half exchanged"] = [
-        jaccard(of, windows(half_exchanged(text, texts[i - 1]))) for i, (text, of) in enumerate(zip(texts, sets, strict=True))
-    ]  # fmt: skip
+        name: [jaccard(of, windows(other)) for of, other in zip(sets, changed, strict=True)]
+        for name, changed in others.items()
+    }
     found["nearest other"] = [
         max(jaccard(of, other) for j, other in enumerate(sets) if i != j) for i, of in enumerate(sets)
     ]
@@ -145,8 +154,8 @@ def as_shipped(texts: list[str], threshold: float) -> dict[str, float]:
     index = NearDuplicates(threshold)
     kept = [i for i, text in enumerate(texts) if index.kept(signature([text]), i) is None]
     shares = {}
-    for name, change in COPIES.items():
-        found = [index.kept(signature([change(texts[i], random.Random(f"{name} {i}"))]), -1) for i in kept]
+    for name in COPIES:
+        found = [index.kept(signature([copy]), -1) for copy in copied([texts[i] for i in kept], name)]
         shares[name] = sum(earlier == i for earlier, i in zip(found, kept, strict=True)) / len(kept)
     return {**shares, "originals dropped": 1 - len(kept) / len(texts)}
 
@@ -156,16 +165,14 @@ def as_shipped(texts: list[str], threshold: float) -> dict[str, float]:
 @click.option("--documents", "most", default=150, show_default=True, help="Documents per language.")
 def main(data, most):
     texts_by_language = documents(data, most)
-    shares: dict[str, dict[str, dict[str, dict[str, float]]]] = {}
+    shares: dict[str, dict[str, Any]] = {}
     for language, texts in texts_by_language.items():
         for name, windows in WINDOWS.items():
             values = judged(texts, windows)
             shares.setdefault(language, {})[name] = {
-                str(threshold): {
-                    kind: round(sum(value >= threshold for value in found) / len(found), 3) for kind, found in values.items()
-                }
+                str(threshold): {kind: share_above(found, threshold) for kind, found in values.items()}
                 for threshold in THRESHOLDS
-            }  # fmt: skip
+            }
     shipped = {
         language: {str(threshold): as_shipped(texts, threshold) for threshold in THRESHOLDS}
         for language, texts in texts_by_language.items()

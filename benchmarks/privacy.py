@@ -20,6 +20,7 @@ import click
 from _measuring import record
 from planting import clean_paragraphs, planted_paragraphs
 
+from bimed_dist.corpus.identities import TYPES
 from bimed_dist.corpus.privacy import Match, scanner
 from bimed_dist.corpus_settings import PrivacySettings
 
@@ -49,16 +50,17 @@ def planted(scan: Scan, seed: int, per_form: int) -> dict[str, Any]:
         for type, form, start, end in paragraph.planted:
             total[type, form] += 1
             found[type, form] += is_covered(matches, start, end)
-    types = {type for type, _ in total}
+    by_type = {type: [key for key in sorted(total) if key[0] == type] for type in TYPES}
     return {
         "identities": sum(total.values()),
-        "recall": {
-            type: round(sum(n for key, n in found.items() if key[0] == type) / sum(n for key, n in total.items() if key[0] == type), 4)
-            for type in sorted(types)
-        },
-        "forms": {type: sum(key[0] == type for key in total) for type in sorted(types)},
-        "below_1": {f"{key[0]}: {key[1]}": round(found[key] / n, 4) for key, n in sorted(total.items()) if found[key] < n},
-    }  # fmt: skip
+        "recall": {type: _share(keys, found, total) for type, keys in by_type.items()},
+        "forms": {type: len(keys) for type, keys in by_type.items()},
+        "below_1": {": ".join(key): _share([key], found, total) for key in sorted(total) if found[key] < total[key]},
+    }
+
+
+def _share(keys: list[tuple[str, str]], found: Counter[tuple[str, str]], total: Counter[tuple[str, str]]) -> float:
+    return round(sum(found[key] for key in keys) / sum(total[key] for key in keys), 4)
 
 
 def published(scan: Scan, folder: Path) -> dict[str, Any]:
