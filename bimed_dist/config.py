@@ -9,111 +9,16 @@ refused, all at once, each with its place.
 import json
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import (
-    BaseModel,
-    ConfigDict,
-    Discriminator,
-    Field,
-    Tag,
-    ValidationError,
-    field_validator,
-    model_validator,
-)
+from pydantic import Discriminator, Field, Tag, ValidationError, model_validator
 
+from bimed_dist.corpus_settings import CorpusSettings
 from bimed_dist.errors import ConfigError
+from bimed_dist.settings import Above0, Below1, Name, NotNegative, Positive, Settings, Share
 from bimed_dist.tree import read_tree, set_value
 
-Language = str
-"""`ko`, what Latin script means in a source (`en`, `nl`, ...), `mixed` for Hangul with Latin script, or `other`."""
-# No dots: `--set a.b=c` is split at them, and NAME.partial is a folder that is being built.
-Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]*$")]
-Share = Annotated[float, Field(ge=0, le=1)]
-Positive = Annotated[int, Field(gt=0)]
-Above0 = Annotated[float, Field(gt=0)]
-Below1 = Annotated[float, Field(ge=0, lt=1)]
-NotNegative = Annotated[int, Field(ge=0)]
-
 STAGES = ("corpus", "vocabulary", "shards", "model", "pretraining", "evaluation", "report")
-
-
-class Settings(BaseModel):
-    model_config = ConfigDict(frozen=True, strict=True, extra="forbid", allow_inf_nan=False, str_min_length=1)
-
-
-# --------------------------------------------------------------------------------------------------------------- corpus
-
-
-class FileSource(Settings):
-    name: Name
-    path: str
-    """A file or a folder of them, relative to the recipe's `data`."""
-    share: Annotated[float, Field(gt=0, le=1)] = 1.0
-    """Share of the documents that is used, by the hash of their ids, so that one source does not drown others."""
-    latin_language: Annotated[str, Field(pattern="^[a-z]{2}$")] = "en"
-    """Language of what is in Latin script, by its two letters of ISO 639-1 (nl, ro, es): letters don't tell."""
-
-    @field_validator("latin_language")
-    @classmethod
-    def script_is_latin(cls, language: str) -> str:
-        if language == "ko":
-            raise ValueError("Korean is told by its script; name the language of the text in Latin script")
-        return language
-
-
-class TextSource(FileSource):
-    """.txt files."""
-
-    kind: Literal["text"]
-    document: Literal["file", "paragraph", "line"] = "file"
-    """What one document is. Paragraphs are separated by blank lines."""
-    line_break: Literal["space", "sentence"] = "space"
-    """Whether a single line break inside a paragraph is a blank or the end of a sentence."""
-
-
-class JsonLinesSource(FileSource):
-    """.jsonl and .jsonl.gz files."""
-
-    kind: Literal["jsonl"]
-    text: Annotated[tuple[str, ...], Field(min_length=1)]
-    """Fields that hold the text; each is one paragraph or more of the document."""
-    id: str | None = None
-    """Field that names the document; rows with the same value become one document."""
-
-
-class TableSource(FileSource):
-    """.csv and .tsv files, also .gz, with a header line."""
-
-    kind: Literal["table"]
-    text: Annotated[tuple[str, ...], Field(min_length=1)]
-    """Columns that hold the text."""
-    id: str | None = None
-    """Column that names the document; rows with the same value become one document."""
-
-
-class SyntheticSource(Settings):
-    kind: Literal["synthetic"]
-    name: Name
-    documents: Positive
-    languages: Annotated[tuple[Literal["ko", "en", "mixed"], ...], Field(min_length=1)] = ("ko", "en", "mixed")
-    latin_language: ClassVar[str] = "en"
-
-
-Source = Annotated[TextSource | JsonLinesSource | TableSource | SyntheticSource, Field(discriminator="kind")]
-
-
-class CorpusSettings(Settings):
-    sources: Annotated[tuple[Source, ...], Field(min_length=1)]
-    held_out_share: Below1 = 0.05
-    """Share of documents, chosen by the hash of their text, that is never trained on."""
-
-    @model_validator(mode="after")
-    def names_are_unique(self) -> "CorpusSettings":
-        names = [source.name for source in self.sources]
-        if len(set(names)) != len(names):
-            raise ValueError(f"source names must be unique, found {names}")
-        return self
 
 
 # ------------------------------------------------------------------------------------------------ vocabulary and shards
@@ -331,7 +236,7 @@ class TaskSettings(Settings):
     """Folder of the task's files, relative to the recipe's `data`; none for synthetic and intrinsic tasks."""
     corpus: Name | None = None
     """Intrinsic tasks: whose held-out documents are used."""
-    rows: dict[str, Positive] = {}
+    rows: dict[str, Positive] = Field(default_factory=dict)
     """Rows kept per split (the first by hash), for machines that can't afford all; shown in the report."""
     max_length: Annotated[int, Field(ge=8)] = 128
     learning_rates: Annotated[tuple[Above0, ...], Field(min_length=1)] | None = None
@@ -374,11 +279,11 @@ class Recipe(Settings):
     seed: NotNegative
     data: str | None = None
     """Folder that relative paths of sources and tasks start from; none means the recipe's folder."""
-    corpus: dict[Name, CorpusSettings] = {}
-    vocabulary: dict[Name, VocabularySettings] = {}
-    shards: dict[Name, ShardSettings] = {}
-    model: dict[Name, ModelSettings] = {}
-    pretraining: dict[Name, PretrainingSettings] = {}
+    corpus: dict[Name, CorpusSettings] = Field(default_factory=dict)
+    vocabulary: dict[Name, VocabularySettings] = Field(default_factory=dict)
+    shards: dict[Name, ShardSettings] = Field(default_factory=dict)
+    model: dict[Name, ModelSettings] = Field(default_factory=dict)
+    pretraining: dict[Name, PretrainingSettings] = Field(default_factory=dict)
     evaluation: EvaluationSettings | None = None
     report: ReportSettings | None = None
 

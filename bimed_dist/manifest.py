@@ -238,14 +238,19 @@ def build(
     settings: Mapping[str, Any],
     inputs: Mapping[str, str],
     make: Callable[[Path], Mapping[str, Any]],
+    continues: bool = False,
 ) -> Outcome:
-    """Run `make(empty folder) -> counts` once for these settings and inputs; a finished folder is left alone."""
+    """Run `make(empty folder) -> counts` once for these settings and inputs; a finished folder is left alone.
+
+    With `continues` the folder need not be empty: `make` finds what an interrupted build for the same settings and
+    inputs has left.
+    """
     settings = json.loads(canonical_json(settings))
     done = finished(folder, settings, inputs)
     if done is not None:
         return Outcome(folder, done, was_done=True)
     with locked(folder):
-        return _build(folder, stage, settings, inputs, make)
+        return _build(folder, stage, settings, inputs, make, continues)
 
 
 def _build(
@@ -254,12 +259,17 @@ def _build(
     settings: Mapping[str, Any],
     inputs: Mapping[str, str],
     make: Callable[[Path], Mapping[str, Any]],
+    continues: bool,
 ) -> Outcome:
     partial = folder.with_name(folder.name + ".partial")
-    shutil.rmtree(partial, ignore_errors=True)
-    partial.mkdir(parents=True)
+    if not (continues and _was_begun_for(partial, settings, inputs)):
+        shutil.rmtree(partial, ignore_errors=True)
+        partial.mkdir(parents=True)
+    if continues:
+        begin(partial, settings, inputs)
     start = time.monotonic()
     counts = make(partial)
+    (partial / SETTINGS_NAME).unlink(missing_ok=True)
     files = [path for path in partial.rglob("*") if path.is_file()]
     manifest = write_manifest(
         partial,
@@ -273,6 +283,14 @@ def _build(
     )
     partial.rename(folder)
     return Outcome(folder, manifest, was_done=False)
+
+
+def _was_begun_for(folder: Path, settings: Mapping[str, Any], inputs: Mapping[str, str]) -> bool:
+    try:
+        before = json.loads((folder / SETTINGS_NAME).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return False
+    return canonical_json(before) == canonical_json({"settings": settings, "inputs": inputs})
 
 
 def _refuse_change(folder: Path, what: str, before: Mapping[str, Any], now: Mapping[str, Any]) -> None:

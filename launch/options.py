@@ -71,8 +71,16 @@ def run_or_tell(stage: str, recipe: Recipe, name: str | None, work: Path, dry_ru
     if dry_run:
         click.echo(state_line(stage, name, work))
         return
+    click.echo(summary_line(run_stage(stage, recipe, name, work)))
+
+
+def run_stage(stage: str, recipe: Recipe, name: str | None, work: Path) -> Outcome:
     run = stage_module(stage).run
-    click.echo(summary_line(run(recipe, name, work) if name else run(recipe, work)))
+    if stage == "corpus":
+        from bimed_dist.evaluation.corpus_texts import task_texts  # as late as the stage itself
+
+        return run(recipe, name, work, task_texts(recipe))
+    return run(recipe, name, work) if name else run(recipe, work)
 
 
 def state_line(stage: str, name: str | None, work: Path) -> str:

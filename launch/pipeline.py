@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 import yaml
-from options import stage_command, stage_module, state_line, summary_line
+from options import run_stage, stage_command, stage_module, state_line, summary_line
 
 from bimed_dist.errors import BimedError, ConfigError
 from bimed_dist.manifest import Outcome, read_manifest
@@ -30,8 +30,7 @@ def main(context, recipe, work, dry_run):
         if stage == "pretraining":
             outcome = pretrain(recipe, name, work, context.params)
         else:
-            run = stage_module(stage).run
-            outcome = run(recipe, name, work) if name else run(recipe, work)
+            outcome = run_stage(stage, recipe, name, work)
         click.echo(f"[{number}/{len(order)}] {summary_line(outcome)}")
     if recipe.report is not None and not dry_run:
         results = json.loads((work / "evaluation" / "results.json").read_text(encoding="utf-8"))

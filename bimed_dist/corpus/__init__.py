@@ -1,1 +1,1 @@
-"""Raw text to clean documents: read, normalise, drop duplicates, split sentences, hold out."""
+"""Raw text to clean documents: read, clean, screen, split sentences, drop duplicates, hold out."""

@@ -2,22 +2,74 @@
 
 import re
 import unicodedata
+from collections import Counter
+
+from bimed_dist.corpus_settings import CleaningSettings
 
 # Control and format characters, variation selectors, lone surrogates and tags: nothing that a reader would see.
 _INVISIBLE = re.compile(
     "[\x00-\x08\x0e-\x1b\x7f-\x84\x86-\x9f\xad\u034f\u061c\u180e\u200b-\u200f\u202a-\u202e\u2060-\u206f\ufe00-\ufe0f"
-    "\ufeff\ufff9-\ufffb\ud800-\udfff\U000e0000-\U000e0fff]"
+    "\ufeff\ufff9-\ufffb\ud800-\udfff\U000e0000-\U000e0fff]+"
 )
 # Hangul fillers are letters to Unicode, and blanks to the people who type them.
-_BLANKS = re.compile("(?:[^\\S\n]|[\u3164\uffa0])+")
+_FILLERS = re.compile("[\u115f\u1160\u3164\uffa0]+")
+_FULL_WIDTH = re.compile("[\uff01-\uff5e\uffa1-\uffdc\uffe0-\uffe6]+")
+_LOOSE_SYLLABLE = re.compile("([ㄱ-ㅎ])([ㅏ-ㅣ])([ㄱ-ㅎ](?![ㅏ-ㅣ]))?")
+_LEADS = "ㄱㄲㄴㄷㄸㄹㅁㅂㅃㅅㅆㅇㅈㅉㅊㅋㅌㅍㅎ"
+_TAILS = "\0ㄱㄲㄳㄴㄵㄶㄷㄹㄺㄻㄼㄽㄾㄿㅀㅁㅂㅄㅅㅆㅇㅈㅊㅋㅌㅍㅎ"
+# What is to be done about blanks anywhere; most text has nothing of it.
+_ODD_BLANK = re.compile(r"[^\S\n ]|  |\n | \n|\n\n")
+_BLANKS = re.compile(r"[^\S\n]+")
+
+_ALL_RULES = CleaningSettings()
 
 
-def clean(text: str) -> str:
-    """NFC without invisible characters; blanks and tabs are one blank, line breaks are kept, empty lines are not."""
-    text = unicodedata.normalize("NFC", _INVISIBLE.sub("", text))
-    lines = (_BLANKS.sub(" ", line).strip() for line in text.split("\n"))
+def clean(text: str, rules: CleaningSettings = _ALL_RULES, changed: Counter[str] | None = None) -> str:
+    """NFC without invisible characters; blanks and tabs are one blank, line breaks are kept, empty lines are not.
+
+    Counts in `changed` which rules found something to do.
+    """
+    counts = Counter() if changed is None else changed
+    if rules.invisible:
+        text = _replaced("invisible", _INVISIBLE, "", text, counts)
+    if not text.isascii():
+        text = _composed(text, rules, counts)
+    if rules.blanks and _ODD_BLANK.search(text):
+        counts["blanks"] += 1
+        text = _BLANKS.sub(" ", text)
+    if "\n" not in text:
+        return text.strip()
+    lines = (line.strip() for line in text.split("\n"))
     return "\n".join(line for line in lines if line)
 
 
-def changes_under_nfc(text: str) -> bool:
-    return not unicodedata.is_normalized("NFC", text)
+def _composed(text: str, rules: CleaningSettings, counts: Counter[str]) -> str:
+    if rules.hangul_fillers:
+        text = _replaced("hangul_fillers", _FILLERS, " ", text, counts)
+    if rules.full_width and _FULL_WIDTH.search(text):
+        counts["full_width"] += 1
+        text = _FULL_WIDTH.sub(lambda found: unicodedata.normalize("NFKC", found[0]), text)
+    if rules.compatibility_jamo and _LOOSE_SYLLABLE.search(text):
+        counts["compatibility_jamo"] += 1
+        text = _LOOSE_SYLLABLE.sub(_syllable, text)
+    if rules.nfc and not unicodedata.is_normalized("NFC", text):
+        counts["nfc"] += 1
+        text = unicodedata.normalize("NFC", text)
+    return text
+
+
+def _replaced(rule: str, pattern: re.Pattern[str], replacement: str, text: str, counts: Counter[str]) -> str:
+    if not pattern.search(text):
+        return text
+    counts[rule] += 1
+    return pattern.sub(replacement, text)
+
+
+def _syllable(found: re.Match[str]) -> str:
+    """Letters typed one by one, as the syllable they spell (Unicode 3.12, Hangul composition)."""
+    lead, vowel, tail = found.groups(default="")
+    rest = "" if not tail or tail in _TAILS else tail
+    tail_index = _TAILS.index(tail) if tail and not rest else 0
+    if lead not in _LEADS:
+        return found[0]
+    return chr(0xAC00 + (_LEADS.index(lead) * 21 + ord(vowel) - ord("ㅏ")) * 28 + tail_index) + rest

@@ -1,10 +1,11 @@
 """Language of a text by the script of its letters."""
 
+import itertools
 import re
 from collections.abc import Iterable
 from typing import NamedTuple
 
-from bimed_dist.config import Language
+from bimed_dist.settings import Language
 
 MIXED_SHARE = 0.1
 """Least share of the rarer script that makes a text mixed: one abbreviation in a long Korean sentence does not."""
@@ -13,6 +14,9 @@ HANGUL_WEIGHT = 2
 
 _HANGUL = re.compile("[가-힣ㄱ-ㆎ\u1100-\u11ff\ua960-\ua97f\ud7b0-\ud7ff]+")
 _LATIN = re.compile("[A-Za-z\xaa\xba\xc0-\xd6\xd8-\xf6\xf8-\u024f\u1e00-\u1effＡ-Ｚａ-ｚ]+")
+
+
+_EITHER = re.compile(f"(?P<hangul>{_HANGUL.pattern})|(?P<latin>{_LATIN.pattern})")
 
 
 class Letters(NamedTuple):
@@ -51,6 +55,42 @@ def add_letters(counts: Iterable[Letters]) -> Letters:
 
 def has_hangul(text: str) -> bool:
     return _HANGUL.search(text) is not None
+
+
+class Mixing(NamedTuple):
+    """How two scripts take turns. Counts add up over sentences, so that a document's figures are those of its sum."""
+
+    hangul: int = 0
+    latin: int = 0
+    switches: int = 0
+    """Places where Hangul follows Latin script or the other way round, also inside a word (`CT상`)."""
+    words: int = 0
+    """Runs of characters between blanks that hold a letter of either script."""
+
+    @property
+    def minority_share(self) -> float:
+        """Share of the rarer script in [0, 0.5], where a Hangul letter counts HANGUL_WEIGHT."""
+        hangul = HANGUL_WEIGHT * self.hangul
+        return min(hangul, self.latin) / (hangul + self.latin) if hangul + self.latin else 0.0
+
+    @property
+    def switches_per_100_words(self) -> float:
+        return 100 * self.switches / self.words if self.words else 0.0
+
+
+def code_mixing(text: str) -> Mixing:
+    """Mixing of one sentence. What stands between letters (blanks, digits, other scripts) does not switch."""
+    letters = count_letters(text)
+    words = sum(1 for word in text.split() if _EITHER.search(word))
+    if not (letters.hangul and letters.latin):
+        return Mixing(letters.hangul, letters.latin, 0, words)
+    runs = [match.lastgroup for match in _EITHER.finditer(text)]
+    switches = sum(before != after for before, after in itertools.pairwise(runs))
+    return Mixing(letters.hangul, letters.latin, switches, words)
+
+
+def add_mixing(counts: Iterable[Mixing]) -> Mixing:
+    return Mixing(*(sum(column) for column in zip(Mixing(), *counts, strict=True)))
 
 
 def _length(pattern: re.Pattern[str], text: str) -> int:

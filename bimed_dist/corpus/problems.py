@@ -1,4 +1,4 @@
-"""What is wrong with one source, collected and raised together."""
+"""What is wrong with one source: raised together, or left out and listed where the source says so."""
 
 from bimed_dist.errors import DataError
 
@@ -6,21 +6,25 @@ LIMIT = 20
 
 
 class Problems:
-    """Notes of bad rows; raises DataError by itself when there are LIMIT of them.
+    """Notes of bad rows; raises DataError by itself when there are LIMIT of them, unless they are skipped.
 
-    A note gives file, line and reason and never quotes the text it is about.
+    A note gives a place (file and line) and a reason and never quotes the text it is about.
     """
 
-    def __init__(self, source: str) -> None:
+    def __init__(self, source: str, skip: bool = False) -> None:
         self._source = source
-        self._notes: list[str] = []
+        self._skip = skip
+        self.notes: list[tuple[str, str]] = []
 
-    def add(self, note: str) -> None:
-        self._notes.append(note)
-        if len(self._notes) == LIMIT:
-            self._notes.append("(stopped here; there may be more)")
-            self.raise_any()
+    def add(self, place: str, reason: str) -> None:
+        self.notes.append((place, reason))
+        if not self._skip and len(self.notes) == LIMIT:
+            self._raise("\n  (stopped here; there may be more)")
 
     def raise_any(self) -> None:
-        if self._notes:
-            raise DataError(f"source {self._source} can't be read:\n" + "\n".join(f"  {note}" for note in self._notes))
+        if self.notes and not self._skip:
+            self._raise("")
+
+    def _raise(self, ending: str) -> None:
+        lines = "\n".join(f"  {place}: {reason}" for place, reason in self.notes)
+        raise DataError(f"source {self._source} can't be read:\n{lines}{ending}")

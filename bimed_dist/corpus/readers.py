@@ -1,170 +1,191 @@
-"""Sources to raw documents: text files, JSON lines, tables and the synthetic generator.
+"""Spans of files to raw documents: text files, JSON lines, tables, columnar files and the synthetic generator.
 
-Every document's id says where it came from: `file`, `file:line`, or the value of the source's id field. In a paragraph
-a line break ends a sentence; readers replace the breaks that don't. What is wrong with a source is collected, up to 20
-problems, and raised as one DataError with file and line.
+Every document's id says where it came from: `file`, `file:line`, or the value of the source's id field. What is wrong
+is collected, up to 20 problems, and raised as one DataError with file and line, or skipped where the source says so.
 """
 
 import csv
 import hashlib
 import itertools
 import json
-import re
 from collections.abc import Iterable, Iterator, Mapping
-from pathlib import Path
 from typing import Any
 
-from bimed_dist.config import FileSource, JsonLinesSource, Source, SyntheticSource, TableSource, TextSource
-from bimed_dist.corpus import synthetic
+from bimed_dist.corpus import columns, synthetic
 from bimed_dist.corpus.documents import RawDocument
-from bimed_dist.corpus.files import SourceFile, decoded_lines, source_files
+from bimed_dist.corpus.files import LONGEST_LINE, Span, decoded_lines, is_tsv
+from bimed_dist.corpus.planning import FilePlan, Part
 from bimed_dist.corpus.problems import Problems
+from bimed_dist.corpus_settings import (
+    ColumnSource,
+    FileSource,
+    JsonLinesSource,
+    RowSource,
+    Source,
+    SyntheticSource,
+    TextSource,
+)
+from bimed_dist.errors import DataError
 
-_BLANK_LINE = re.compile(r"\n\s*\n")
-# A line that starts with a list mark is an item of its own, even where other line breaks only wrap the text.
-_WRAP = re.compile(r"\n(?!\s*(?:(?:[-*•·▪○●■▶※]|[(#]?\d{1,2}[.)]|#\d{1,2})\s|[①-⑳]))")
+LONGEST_DOCUMENT = 1 << 25
+"""Characters of a file that is one document; more would not fit into memory a few times over."""
 
 Row = tuple[str, Mapping[str, Any]]
 """Place (`file:line`) and fields."""
 
 
-def read(source: Source, path: Path | None, seed: int) -> Iterator[RawDocument]:
-    """Documents of a source in the order of its files and rows; `path` is None for a synthetic one.
+def read(source: Source, part: Part, seed: int, problems: Problems) -> Iterator[RawDocument]:
+    """Documents of one part of a source in the order of its files and rows, as many as the source's share says.
 
     Raises DataError with up to 20 problems, at the latest after the last document.
     """
     if isinstance(source, SyntheticSource):
-        return synthetic.documents(seed, source.documents, source.languages, source.name)
-    assert path is not None
-    return (document for document in _all_documents(source, path) if _position(document.id) < source.share)
+        yield from synthetic.documents(seed, source.documents, source.languages, source.name)
+        return
+    for file in part.files:
+        for span in file.spans:
+            for document in _documents(source, file, span, problems):
+                if _position(document.id) < source.share:
+                    yield document
+    problems.raise_any()
 
 
 def _position(document_id: str) -> float:
     """Place of a document in [0, 1), by its id."""
-    return int.from_bytes(hashlib.sha256(document_id.encode()).digest()[:6], "big") / 2**48
+    return int.from_bytes(hashlib.sha256(document_id.encode("utf-8", "replace")).digest()[:6], "big") / 2**48
 
 
-def _all_documents(source: FileSource, path: Path) -> Iterator[RawDocument]:
-    problems = Problems(source.name)
+def _documents(source: FileSource, file: FilePlan, span: Span, problems: Problems) -> Iterator[RawDocument]:
+    if isinstance(source, ColumnSource):
+        return _row_documents(source, columns.read_rows(source, file.source_file, span), problems)
+    lines = decoded_lines(file.source_file, span, file.encoding, file.declared, problems)
     if isinstance(source, TextSource):
-        for file in source_files(path, (".txt",)):
-            yield from _text_documents(source, file, problems)
-    elif isinstance(source, JsonLinesSource):
-        files = source_files(path, (".jsonl", ".jsonl.gz"))
-        rows = itertools.chain.from_iterable(_json_rows(file, problems) for file in files)
-        yield from _row_documents(source, rows, problems)
-    else:
-        files = source_files(path, (".csv", ".csv.gz", ".tsv", ".tsv.gz"))
-        rows = itertools.chain.from_iterable(_table_rows(source, file, problems) for file in files)
-        yield from _row_documents(source, rows, problems)
-    problems.raise_any()
-
-
-def paragraphs_of(text: str) -> list[str]:
-    """Paragraphs of a field: separated by blank lines; single line breaks are blanks, but for list items."""
-    text = text.replace("\r\n", "\n").replace("\r", "\n").strip()
-    return [_WRAP.sub(" ", part) for part in _BLANK_LINE.split(text) if part]
+        return _text_documents(source, file, lines, problems)
+    if isinstance(source, JsonLinesSource):
+        return _row_documents(source, _json_rows(file, lines, problems), problems)
+    assert isinstance(source, RowSource)
+    return _row_documents(source, _table_rows(source, file, span, lines, problems), problems)
 
 
 # ----------------------------------------------------------------------------------------------------------------- text
 
 
-def _text_documents(source: TextSource, file: SourceFile, problems: Problems) -> Iterator[RawDocument]:
-    lines = decoded_lines(file, problems)
+def _text_documents(
+    source: TextSource, file: FilePlan, lines: Iterable[tuple[int, str]], problems: Problems
+) -> Iterator[RawDocument]:
     if source.document == "line":
-        for number, line in enumerate(lines, start=1):
+        for number, line in lines:
             if line.strip():
                 yield RawDocument(f"{file.name}:{number}", source.name, (line.strip(),))
-        return
-    blocks = ((number, _block_text(block, source.line_break)) for number, block in _blocks(lines))
-    if source.document == "paragraph":
-        for number, text in blocks:
+    elif source.document == "paragraph":
+        for number, text in _blocks(lines):
             yield RawDocument(f"{file.name}:{number}", source.name, (text,))
     else:
-        yield RawDocument(file.name, source.name, tuple(text for _, text in blocks))
+        text: list[str] = []
+        size = 0
+        for _, line in lines:
+            text.append(line)
+            size += len(line)
+            if size > LONGEST_DOCUMENT:
+                reason = f"a document of more than {LONGEST_DOCUMENT:,} characters"
+                problems.add(file.name, f"{reason}; say `document: paragraph` or `line`")
+                return
+        yield RawDocument(file.name, source.name, ("".join(text),))
 
 
-def _blocks(lines: Iterable[str]) -> Iterator[tuple[int, list[str]]]:
-    """Runs of lines between blank lines, with the number of their first line."""
+def _blocks(lines: Iterable[tuple[int, str]]) -> Iterator[tuple[int, str]]:
+    """Lines between blank lines, with the number of the first."""
     block: list[str] = []
     first = 0
-    for number, line in enumerate(lines, start=1):
+    for number, line in lines:
         if line.strip():
             first = first if block else number
-            block.append(line.strip())
+            block.append(line)
         elif block:
-            yield first, block
+            yield first, "".join(block)
             block = []
     if block:
-        yield first, block
-
-
-def _block_text(lines: list[str], line_break: str) -> str:
-    text = "\n".join(lines)
-    return text if line_break == "sentence" else _WRAP.sub(" ", text)
+        yield first, "".join(block)
 
 
 # ------------------------------------------------------------------------------------------------------ JSON and tables
 
 
-def _json_rows(file: SourceFile, problems: Problems) -> Iterator[Row]:
-    for number, line in enumerate(decoded_lines(file, problems), start=1):
+def _json_rows(file: FilePlan, lines: Iterable[tuple[int, str]], problems: Problems) -> Iterator[Row]:
+    for number, line in lines:
         if not line.strip():
             continue
+        place = f"{file.name}, line {number}"
         try:
             fields = json.loads(line)
         except json.JSONDecodeError as error:
-            problems.add(f"{file.name}, line {number}: not JSON at column {error.colno} ({error.msg})")
+            problems.add(place, f"not JSON at column {error.colno} ({error.msg})")
             continue
-        if not isinstance(fields, dict):
-            problems.add(f"{file.name}, line {number}: a JSON {type(fields).__name__}; each line must be an object")
+        except RecursionError:
+            problems.add(place, "JSON that is nested too deep")
             continue
-        yield f"{file.name}:{number}", fields
+        if isinstance(fields, dict):
+            yield f"{file.name}:{number}", fields
+        else:
+            problems.add(place, f"a JSON {type(fields).__name__}; each line must be an object")
 
 
-def _table_rows(source: TableSource, file: SourceFile, problems: Problems) -> Iterator[Row]:
-    rows = _cells(file, problems)
-    _, header = next(rows, (0, []))
-    needed = [*source.text, *([source.id] if source.id else [])]
+def _table_rows(
+    source: RowSource, file: FilePlan, span: Span, lines: Iterable[tuple[int, str]], problems: Problems
+) -> Iterator[Row]:
+    rows = _cells(file, lines, problems)
+    if span.first == 0:
+        _, header = next(rows, (0, []))
+    else:
+        start = span._replace(first=0, end=span.first, line=1)
+        unheard = Problems(source.name, skip=True)
+        first_lines = decoded_lines(file.source_file, start, file.encoding, file.declared, unheard)
+        _, header = next(_cells(file, first_lines, unheard), (0, []))
+    needed = [name for name in (*source.text, source.id, source.group) if name]
     missing = [column for column in dict.fromkeys(needed) if header.count(column) != 1]
     if missing:
         # Without a header the first line is somebody's text: it is counted, never shown.
-        problems.add(
-            f"{file.name}: needs each of the columns {missing} once; its first line has {len(header)} cells, is the "
+        raise DataError(
+            f"source {source.name} can't be read:\n"
+            f"  {file.name}: needs each of the columns {missing} once; its first line has {len(header)} cells, is the "
             "header missing? Write a first line that names the columns, or correct the names in the recipe"
         )
-        return
     for number, cells in rows:
         if len(cells) == len(header):
             yield f"{file.name}:{number}", dict(zip(header, cells, strict=True))
         else:
-            problems.add(f"{file.name}, line {number}: {len(cells)} cells, the header line has {len(header)}")
+            problems.add(f"{file.name}, line {number}", f"{len(cells)} cells, the header line has {len(header)}")
 
 
-def _cells(file: SourceFile, problems: Problems) -> Iterator[tuple[int, list[str]]]:
-    """(number of the row's last line, cells); blank lines are skipped.
-
-    Cells of a .tsv can't hold tabs or line breaks (IANA text/tab-separated-values), so a quote there is a character; a
-    cell that is quoted as a whole is taken out of its quotes all the same.
-    """
-    lines = decoded_lines(file, problems)
-    if file.path.name.removesuffix(".gz").endswith(".tsv"):
-        for number, line in enumerate(lines, start=1):
+def _cells(file: FilePlan, lines: Iterable[tuple[int, str]], problems: Problems) -> Iterator[tuple[int, list[str]]]:
+    if is_tsv(file.source_file):
+        for number, line in lines:
             if line.strip():
                 yield number, [_unquoted(cell) for cell in line.rstrip("\r\n").split("\t")]
         return
-    csv.field_size_limit(2**31 - 1)  # The default of 128 KiB is less than a long report.
-    rows = csv.reader(lines, strict=True)
+    place = 0
+
+    def texts() -> Iterator[str]:
+        nonlocal place
+        for number, line in lines:
+            place = number
+            yield line
+
+    csv.field_size_limit(LONGEST_LINE)  # The default of 128 KiB is less than a long report.
+    rows = csv.reader(texts(), strict=True)
     while True:
         try:
             cells = next(rows, None)
         except csv.Error as error:
-            problems.add(f"{file.name}, line {rows.line_num}: not a table from here on ({error}); check the quotes")
-            return
+            problems.raise_any()
+            # What follows an open quote is lost, however bad rows are treated.
+            raise DataError(
+                f"{file.path}, line {place}: not a table from here on ({error}); check the quotes"
+            ) from None
         if cells is None:
             return
         if cells:
-            yield rows.line_num, cells
+            yield place, cells
 
 
 def _unquoted(cell: str) -> str:
@@ -172,34 +193,53 @@ def _unquoted(cell: str) -> str:
     return cell[1:-1].replace('""', '"') if whole else cell
 
 
-def _row_documents(
-    source: JsonLinesSource | TableSource, rows: Iterable[Row], problems: Problems
-) -> Iterator[RawDocument]:
-    documents: dict[str, list[str]] = {}
+def _row_documents(source: RowSource | ColumnSource, rows: Iterable[Row], problems: Problems) -> Iterator[RawDocument]:
+    """One document a row, or one of rows that follow each other and have the same id."""
+    for (name, group), run in itertools.groupby(_named_rows(source, rows, problems), key=lambda row: row[0]):
+        texts: list[str] = []
+        size = 0
+        for _, row_texts in run:
+            texts += row_texts
+            size += sum(map(len, row_texts))
+            if size > LONGEST_DOCUMENT:
+                reason = f"a document of more than {LONGEST_DOCUMENT:,} characters; is its id field right?"
+                problems.add(f"source {source.name}", reason)
+                texts, size = [], 0
+        yield RawDocument(name, source.name, tuple(texts), group, named=source.id is not None)
+
+
+def _named_rows(
+    source: RowSource | ColumnSource, rows: Iterable[Row], problems: Problems
+) -> Iterator[tuple[tuple[str, str | None], tuple[str, ...]]]:
+    """((id or place, group), texts) of every good row."""
     for place, fields in rows:
         texts = _texts(source, place, fields, problems)
-        paragraphs = [paragraph for text in texts for paragraph in paragraphs_of(text)]
-        if source.id is None:
-            yield RawDocument(place, source.name, tuple(paragraphs))
-            continue
-        value = fields.get(source.id)
-        if isinstance(value, str | int) and str(value).strip():
-            documents.setdefault(str(value).strip(), []).extend(paragraphs)
-        else:
-            problems.add(f"{place}: field {source.id!r} names the document, but is missing, empty or not text")
-    for name, paragraphs in documents.items():
-        yield RawDocument(name, source.name, tuple(paragraphs))
+        id = place if source.id is None else _name(source, source.id, place, fields, problems)
+        group = None if source.group is None else _name(source, source.group, place, fields, problems)
+        if texts is not None and id is not None and (group is not None or source.group is None):
+            yield (id, group), texts
 
 
 def _texts(
-    source: JsonLinesSource | TableSource, place: str, fields: Mapping[str, Any], problems: Problems
-) -> list[str]:
+    source: RowSource | ColumnSource, place: str, fields: Mapping[str, Any], problems: Problems
+) -> tuple[str, ...] | None:
     missing = [name for name in source.text if name not in fields]
     if missing:
-        problems.add(f"{place}: has no field {missing} among its {len(fields)} fields; correct the names in the recipe")
-        return []
+        problems.add(place, f"has no field {missing} among its {len(fields)} fields; correct the names in the recipe")
+        return None
     wrong = {name: type(fields[name]).__name__ for name in source.text if not isinstance(fields[name], str)}
     if wrong:
-        problems.add(f"{place}: text is needed in {wrong}; where there is none, write an empty text")
-        return []
-    return [fields[name] for name in source.text]
+        problems.add(place, f"text is needed in {wrong}; where there is none, write an empty text")
+        return None
+    return tuple(fields[name] for name in source.text)
+
+
+def _name(
+    source: RowSource | ColumnSource, field: str, place: str, fields: Mapping[str, Any], problems: Problems
+) -> str | None:
+    value = fields.get(field)
+    if isinstance(value, str | int) and str(value).strip():
+        return str(value).strip()
+    what = "the document" if field == source.id else "the group"
+    problems.add(place, f"field {field!r} names {what}, but is missing, empty or not text")
+    return None

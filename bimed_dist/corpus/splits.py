@@ -1,63 +1,126 @@
-"""The two files of a corpus, each document on the side that its text decides."""
+"""The two files of a corpus, written from the documents of its parts."""
 
-import json
+import csv
+import functools
+import shutil
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from bimed_dist.corpus import index
+from bimed_dist.corpus.decisions import KEPT, Decisions
+from bimed_dist.corpus.language import Mixing, add_mixing
+from bimed_dist.corpus.progress import Progress
 
 TRAIN = "train.jsonl"
 HELD_OUT = "held_out.jsonl"
+DUPLICATES = "duplicates.csv"
+_COPIED_AT_ONCE = 1 << 20
 
 
-class SplitWriter:
-    """Writes records to `train.jsonl` or `held_out.jsonl` in the order they come.
+def write_splits(folder: Path, parts: Sequence[Path], documents: str, decisions: Decisions, progress: Progress) -> None:
+    """`train.jsonl` and `held_out.jsonl`: the lines of the kept documents, in the order of the corpus."""
+    with (folder / TRAIN).open("wb") as train, (folder / HELD_OUT).open("wb") as held_out:
+        for part, rows in zip(parts, _rows(parts), strict=True):
+            sizes = index.read_index(part, ["bytes"]).column(0).to_numpy()
+            kept = decisions.repeats[rows] == KEPT
+            with (part / documents).open("rb") as lines:
+                for size, target in _runs(sizes, np.where(kept, 1 + decisions.held_out[rows], 0)):
+                    if target == 0:
+                        lines.seek(size, 1)
+                    else:
+                        _copy(lines, (train, held_out)[target - 1], size)
+            progress.update(int(sizes.sum()))
 
-    Where one side stays empty and may not, it gets the record of the other side that is nearest to the border.
-    """
 
-    def __init__(self, folder: Path, held_out_share: float) -> None:
-        self._folder = folder
-        self._share = held_out_share
-        self._files = {name: (folder / name).open("w", encoding="utf-8", newline="\n") for name in (TRAIN, HELD_OUT)}
-        self._nearest: dict[str, tuple[float, int]] = {}
-        self.records = {TRAIN: 0, HELD_OUT: 0}
-        self.sentences = {TRAIN: 0, HELD_OUT: 0}
+def _rows(parts: Sequence[Path]) -> Iterator[slice]:
+    """Which documents of the corpus are those of each part."""
+    start = 0
+    for part in parts:
+        end = start + index.read_index(part, ["bytes"]).num_rows
+        yield slice(start, end)
+        start = end
 
-    def write(self, record: dict[str, Any], position: float) -> None:
-        """`position` in [0, 1): below the share, the record is held out."""
-        side = HELD_OUT if position < self._share else TRAIN
-        distance = abs(position - self._share)
-        if side not in self._nearest or distance < self._nearest[side][0]:
-            self._nearest[side] = (distance, self.records[side])
-        self._files[side].write(json.dumps(record, ensure_ascii=False) + "\n")
-        self._count(side, record, 1)
 
-    def __enter__(self) -> "SplitWriter":
-        return self
+def _runs(sizes: NDArray[np.int64], targets: NDArray[np.int64]) -> Iterator[tuple[int, int]]:
+    """(bytes, target) of runs of documents that go to the same place."""
+    if len(sizes) == 0:
+        return
+    starts = np.flatnonzero(np.diff(targets, prepend=-1))
+    yield from zip(np.add.reduceat(sizes, starts).tolist(), targets[starts].tolist(), strict=True)
 
-    def __exit__(self, error: type[BaseException] | None, *_: object) -> None:
-        for file in self._files.values():
-            file.close()
-        if error is None:
-            self._fill_empty_side()
 
-    def _fill_empty_side(self) -> None:
-        """Training text is always needed, held-out text unless the share is 0 or there is but one record."""
-        if self.records[TRAIN] == 0 and self.records[HELD_OUT] > 0:
-            self._move(HELD_OUT, TRAIN)
-        elif self.records[HELD_OUT] == 0 and self.records[TRAIN] > 1 and self._share > 0:
-            self._move(TRAIN, HELD_OUT)
+def _copy(lines: BinaryIO, target: BinaryIO, size: int) -> None:
+    while size:
+        block = lines.read(min(size, _COPIED_AT_ONCE))
+        assert block, "a part is shorter than its index says, although its digest was right"
+        target.write(block)
+        size -= len(block)
 
-    def _move(self, source: str, target: str) -> None:
-        # A side is only empty where there are few records, so rewriting the other one is cheap.
-        with (self._folder / source).open(encoding="utf-8", newline="\n") as file:
-            lines = file.readlines()
-        line = lines.pop(self._nearest[source][1])
-        for name, text in ((source, "".join(lines)), (target, line)):
-            (self._folder / name).write_text(text, encoding="utf-8", newline="\n")
-        record = json.loads(line)
-        self._count(source, record, -1)
-        self._count(target, record, 1)
 
-    def _count(self, side: str, record: dict[str, Any], sign: int) -> None:
-        self.records[side] += sign
-        self.sentences[side] += sign * sum(map(len, record["paragraphs"]))
+def write_duplicates(folder: Path, parts: Sequence[Path], sources: Sequence[str], decisions: Decisions) -> None:
+    """`duplicates.csv`: which document was dropped, for which, and whether they are equal or nearly so."""
+    starts = np.array([rows.start for rows in _rows(parts)])
+
+    @functools.lru_cache(maxsize=256)
+    def ids(part: int) -> pa.Array:
+        return index.read_index(parts[part], ["id"]).column(0)
+
+    def origin(document: int) -> tuple[str, str]:
+        part = int(np.searchsorted(starts, document, side="right")) - 1
+        return ids(part)[document - int(starts[part])].as_py(), sources[part]
+
+    with (folder / DUPLICATES).open("w", encoding="utf-8", newline="") as file:
+        table = csv.writer(file, lineterminator="\n")
+        table.writerow(["dropped_id", "dropped_source", "kept_id", "kept_source", "kind"])
+        for dropped in np.flatnonzero(decisions.repeats != KEPT).tolist():
+            kind = "near" if decisions.near[dropped] else "equal"
+            table.writerow([*origin(dropped), *origin(int(decisions.repeats[dropped])), kind])
+
+
+def join_tables(folder: Path, parts: Sequence[Path], headers: Mapping[str, Sequence[str]]) -> None:
+    """The tables that every part has, each as one file with its first line."""
+    for name, header in headers.items():
+        with (folder / name).open("wb") as file:
+            file.write(",".join(header).encode() + b"\n")
+            for part in parts:
+                with (part / name).open("rb") as lines:
+                    shutil.copyfileobj(lines, file)
+
+
+def count(
+    parts: Sequence[Path], sources: Sequence[str], latin: Mapping[str, str], decisions: Decisions
+) -> dict[str, Any]:
+    """The counts of what was kept: over all, by source, by language; `latin` is each source's language in that script."""
+    whats = ("documents", "sentences", "characters")
+    by_source: dict[str, dict[str, Any]] = {source: dict.fromkeys(whats, 0) for source in sources}
+    mixing = dict.fromkeys(sources, Mixing())
+    codes = ("ko", *latin.values(), "mixed", "other")
+    by_language = {code: {"sentences": 0, "characters": 0} for code in codes}
+    counts: Counter[str] = Counter(train_documents=0, held_out_documents=0, held_out_sentences=0)
+    for part, source, rows in zip(parts, sources, _rows(parts), strict=True):
+        batch = index.read_index(part, (*index.SIZES, *index.MIXING))
+        kept = decisions.repeats[rows] == KEPT
+        held_out = kept & decisions.held_out[rows]
+        by_source[source]["documents"] += int(kept.sum())
+        counts["held_out_documents"] += int(held_out.sum())
+        counts["train_documents"] += int((kept & ~held_out).sum())
+        of_part = Mixing(*(int(batch.column(name).to_numpy()[kept].sum()) for name in index.MIXING))
+        mixing[source] = add_mixing((mixing[source], of_part))
+        for kind in index.KINDS:
+            language = latin[source] if kind == "latin" else kind
+            for what in ("sentences", "characters"):
+                values = batch.column(f"{what}_{kind}").to_numpy()
+                by_source[source][what] += int(values[kept].sum())
+                by_language[language][what] += int(values[kept].sum())
+            counts["held_out_sentences"] += int(batch.column(f"sentences_{kind}").to_numpy()[held_out].sum())
+    for source, of_source in mixing.items():
+        by_source[source]["minority_share"] = round(of_source.minority_share, 4)
+        by_source[source]["switches_per_100_words"] = round(of_source.switches_per_100_words, 2)
+    totals = {what: sum(values[what] for values in by_source.values()) for what in whats}
+    return {**totals, **counts, "by_source": by_source, "by_language": by_language}

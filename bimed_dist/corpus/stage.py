@@ -1,65 +1,51 @@
-"""The corpus stage: sources -> clean documents -> no duplicates -> sentences -> train.jsonl and held_out.jsonl.
+"""The corpus stage: sources -> parts -> documents and indexes -> no duplicates -> train.jsonl and held_out.jsonl.
 
-Each line of both files is one document: id, source, language, paragraphs (lists of sentences) and, in the same shape,
-the languages of the sentences. `duplicates.csv` lists what was dropped and in favour of what.
+1. `planning`: every file is surveyed (encoding, where it may be cut) and dealt into parts.
+2. `extraction`: every part becomes documents and an index, by itself, on any process or machine (`engines`).
+3. `decisions`: over the indexes alone, in the order of the corpus: what repeats what, which side each document is on.
+4. `splits`: the documents are copied to their side.
+
+Finished parts of an interrupted build are kept in `NAME.partial`. Each line of both files is one document: id, source,
+language, paragraphs (lists of sentences) and, in the same shape, the languages of the sentences.
 """
 
 import csv
+import functools
 import logging
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+import shutil
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
-
-from tqdm import tqdm
+from typing import Any
 
 from bimed_dist import manifest
-from bimed_dist.config import CorpusSettings, Recipe, SyntheticSource
-from bimed_dist.corpus.cleaning import changes_under_nfc, clean
-from bimed_dist.corpus.deduplication import FirstSeen, Origin, held_out_position, text_digest
-from bimed_dist.corpus.language import add_letters, count_letters, language_of
-from bimed_dist.corpus.readers import read
-from bimed_dist.corpus.sentences import cut_long, split_paragraphs
-from bimed_dist.corpus.splits import HELD_OUT, TRAIN, SplitWriter
+from bimed_dist.config import Recipe
+from bimed_dist.corpus.contamination import TaskTexts, build_index
+from bimed_dist.corpus.decisions import KEPT, Decisions, decide
+from bimed_dist.corpus.engines import in_processes, processes, work_on
+from bimed_dist.corpus.extraction import DOCUMENTS, HEADERS, LEAKS, PARTS, TASKS
+from bimed_dist.corpus.files import SourceFile
+from bimed_dist.corpus.planning import FilePlan, Part, files_of, parts, survey
+from bimed_dist.corpus.privacy import refusal
+from bimed_dist.corpus.progress import Progress
+from bimed_dist.corpus.splits import count, join_tables, write_duplicates, write_splits
+from bimed_dist.corpus_settings import CorpusSettings, Execution, FileSource, SyntheticSource
 from bimed_dist.errors import DataError
 from bimed_dist.workspace import data_path
 
 logger = logging.getLogger(__name__)
 
-DUPLICATES = "duplicates.csv"
-_BATCH_CHARACTERS = 1_000_000
-"""Text that is split into sentences at once: enough to keep all cores busy, little enough for any memory."""
+FILES = "files.csv"
+NO_TASKS = TaskTexts({}, ())
+_SURVEYED_AT_ONCE = 1 << 26
+"""Bytes of the files that one process is given to look through."""
 
 
-class CleanDocument(NamedTuple):
-    origin: Origin
-    paragraphs: tuple[str, ...]
-    digest: bytes
+def run(recipe: Recipe, name: str, work: Path, tasks: TaskTexts = NO_TASKS) -> manifest.Outcome:
+    """Build `work/corpus/NAME`, without the texts of evaluation `tasks` (from `evaluation.corpus_texts`).
 
-
-@dataclass
-class _Tally:
-    """Counts of the manifest while the corpus is read."""
-
-    duplicates_dropped: int = 0
-    nfc_changed: int = 0
-    empty_dropped: int = 0
-    sentences_cut: int = 0
-    by_source: dict[str, dict[str, int]] = field(default_factory=dict)
-    by_language: dict[str, dict[str, int]] = field(default_factory=dict)
-
-    def add(self, record: Mapping[str, Any]) -> None:
-        by_source = self.by_source[record["source"]]
-        by_source["documents"] += 1
-        for sentences, languages in zip(record["paragraphs"], record["languages"], strict=True):
-            for sentence, language in zip(sentences, languages, strict=True):
-                for counts in (by_source, self.by_language[language]):
-                    counts["sentences"] += 1
-                    counts["characters"] += len(sentence)
-
-
-def run(recipe: Recipe, name: str, work: Path) -> manifest.Outcome:
-    """Build `work/corpus/NAME`. Raises DataError where a source is missing or damaged, or all of it is empty."""
+    Raises DataError where a source is missing or damaged, all of it is empty, or it holds too many identities.
+    """
     settings = recipe.corpus[name]
     paths = {
         source.name: data_path(recipe, source.path)
@@ -75,120 +61,149 @@ def run(recipe: Recipe, name: str, work: Path) -> manifest.Outcome:
     return manifest.build(
         work / "corpus" / name,
         stage="corpus",
-        settings={"seed": recipe.seed, **settings.model_dump(mode="json")},
-        inputs={f"source/{source}": manifest.input_digest(path) for source, path in paths.items()},
-        make=lambda folder: _make(folder, settings, recipe.seed, paths),
+        settings={"seed": recipe.seed, **settings.what_is_computed()},
+        inputs={
+            **{f"source/{source}": manifest.input_digest(path) for source, path in paths.items()},
+            **tasks.inputs,
+        },
+        make=lambda folder: _make(folder, settings, paths, tasks),
+        continues=True,
     )
 
 
-def _make(folder: Path, settings: CorpusSettings, seed: int, paths: Mapping[str, Path]) -> dict[str, Any]:
+def _make(folder: Path, settings: CorpusSettings, paths: Mapping[str, Path], tasks: TaskTexts) -> dict[str, Any]:
+    rows = _index_tasks(folder, settings, tasks)
+    plan, files = _plan(folder, settings, paths)
+    extracted = _extract(folder, plan, settings)
+    refused = refusal(_group(extracted, "identities."), extracted["characters"], settings.privacy)
+    if refused is not None:
+        raise DataError(f"corpus {folder.name.removesuffix('.partial')}: {refused}")
+    folders = [folder / PARTS / f"{part.number:06d}" for part in plan]
+    sources = [part.source for part in plan]
+    decisions = decide(folders, settings)
+    with Progress("writing", sum((part / DOCUMENTS).stat().st_size for part in folders)) as progress:
+        write_splits(folder, folders, DOCUMENTS, decisions, progress)
+    write_duplicates(folder, folders, sources, decisions)
+    join_tables(folder, folders, HEADERS)
     latin = {source.name: source.latin_language for source in settings.sources}
-    tally = _Tally(
-        by_source={source.name: {"documents": 0, "sentences": 0, "characters": 0} for source in settings.sources},
-        by_language={code: {"sentences": 0, "characters": 0} for code in ("ko", *latin.values(), "mixed", "other")},
-    )
-    with (
-        SplitWriter(folder, settings.held_out_share) as writer,
-        (folder / DUPLICATES).open("w", encoding="utf-8", newline="") as duplicates,
-        tqdm(desc="corpus", unit=" documents", disable=None) as progress,
-    ):
-        documents = _distinct(_cleaned(settings, seed, paths, tally), duplicates, tally)
-        for batch in _batches(documents):
-            for document, sentences in zip(batch, _sentences(batch, tally), strict=True):
-                if any(sentences):
-                    record = make_record(document.origin, sentences, latin[document.origin.source])
-                    writer.write(record, held_out_position(seed, document.digest))
-                    tally.add(record)
-                else:
-                    tally.empty_dropped += 1
-            progress.update(len(batch))
-    return _counts(writer, tally)
+    counts = {**count(folders, sources, latin, decisions), **_dropped(decisions, extracted), **rows, "encodings": files}
+    _check(counts, extracted)
+    for scratch in (PARTS, TASKS, LEAKS, "logs"):
+        shutil.rmtree(folder / scratch, ignore_errors=True)
+    return counts
 
 
-def _cleaned(settings: CorpusSettings, seed: int, paths: Mapping[str, Path], tally: _Tally) -> Iterator[CleanDocument]:
-    for source in settings.sources:
-        for raw in read(source, paths.get(source.name), seed):
-            tally.nfc_changed += any(map(changes_under_nfc, raw.paragraphs))
-            paragraphs = tuple(filter(None, map(clean, raw.paragraphs)))
-            if paragraphs:
-                yield CleanDocument(Origin(clean(raw.id), raw.source), paragraphs, text_digest(paragraphs))
-            else:
-                tally.empty_dropped += 1
+def _index_tasks(folder: Path, settings: CorpusSettings, tasks: TaskTexts) -> dict[str, int]:
+    """Put the texts to look for where every process finds them; how many rows can't be looked for."""
+    if not tasks.inputs:
+        return {}
+    index = build_index(tasks.texts, settings.contamination.splits)
+    (folder / LEAKS).mkdir(exist_ok=True)
+    index.save(folder / LEAKS)
+    return {"task_rows": len(index.windows), "task_rows_too_short": index.too_short}
 
 
-def _distinct(documents: Iterable[CleanDocument], file: Any, tally: _Tally) -> Iterator[CleanDocument]:
-    table = csv.writer(file, lineterminator="\n")
-    table.writerow(["dropped_id", "dropped_source", "kept_id", "kept_source"])
-    first_seen = FirstSeen()
-    for document in documents:
-        kept = first_seen.kept(document.digest, document.origin)
-        if kept is None:
-            yield document
-        else:
-            tally.duplicates_dropped += 1
-            table.writerow([*document.origin, *kept])
+def _plan(folder: Path, settings: CorpusSettings, paths: Mapping[str, Path]) -> tuple[list[Part], dict[str, int]]:
+    """The parts of all sources, each with its task on disk, and how many files there are of each encoding."""
+    (folder / TASKS).mkdir(exist_ok=True)
+    plan: list[Part] = []
+    encodings: Counter[str] = Counter()
+    with (folder / FILES).open("w", encoding="utf-8", newline="") as file:
+        table = csv.writer(file, lineterminator="\n")
+        table.writerow(["source", "file", "bytes", "encoding", "encoding_from"])
+        for source in settings.sources:
+            found: list[FilePlan] = []
+            if not isinstance(source, SyntheticSource):
+                found = _surveyed(source, files_of(source, paths[source.name]), settings.execution)
+            for surveyed in found:
+                how = "file format" if not surveyed.encoding else "recipe" if surveyed.declared else "content"
+                table.writerow([source.name, surveyed.name, surveyed.size, surveyed.encoding, how])
+                encodings[surveyed.encoding or "columns"] += 1
+            plan += parts(source, found, first_number=len(plan))
+    for part in plan:
+        manifest.write_json(folder / TASKS / f"{part.number:06d}.json", part.task())
+    return plan, dict(encodings)
 
 
-def _batches(documents: Iterable[CleanDocument]) -> Iterator[list[CleanDocument]]:
-    batch: list[CleanDocument] = []
-    characters = 0
-    for document in documents:
-        batch.append(document)
-        characters += sum(map(len, document.paragraphs))
-        if characters >= _BATCH_CHARACTERS:
-            yield batch
-            batch, characters = [], 0
-    if batch:
-        yield batch
+def _surveyed(source: FileSource, files: Sequence[SourceFile], execution: Execution) -> list[FilePlan]:
+    chunks = list(_chunks(files))
+    count = processes(execution, sum(file.path.stat().st_size for file in files))
+    found = in_processes(functools.partial(_survey_all, source), chunks, count)
+    by_name = {file.name: file for _, chunk in found for file in chunk}
+    return [by_name[file.name] for file in files]
 
 
-def _sentences(batch: list[CleanDocument], tally: _Tally) -> Iterator[list[list[str]]]:
-    """Sentences of each paragraph of each document; all paragraphs of the batch are split at once."""
-    split = iter(split_paragraphs([paragraph for document in batch for paragraph in document.paragraphs]))
-    for document in batch:
-        paragraphs = []
-        for _ in document.paragraphs:
-            pieces = [cut_long(sentence) for sentence in next(split)]
-            tally.sentences_cut += sum(len(piece) > 1 for piece in pieces)
-            paragraphs.append([sentence for piece in pieces for sentence in piece])
-        yield [paragraph for paragraph in paragraphs if paragraph]
+def _chunks(files: Sequence[SourceFile]) -> Iterator[tuple[SourceFile, ...]]:
+    chunk: list[SourceFile] = []
+    size = 0
+    for file in files:
+        chunk.append(file)
+        size += file.path.stat().st_size
+        if size >= _SURVEYED_AT_ONCE:
+            yield tuple(chunk)
+            chunk, size = [], 0
+    if chunk:
+        yield tuple(chunk)
 
 
-def make_record(origin: Origin, paragraphs: list[list[str]], latin_language: str) -> dict[str, Any]:
-    """One line of the corpus."""
-    letters = [[count_letters(sentence) for sentence in sentences] for sentences in paragraphs]
+def _survey_all(source: FileSource, files: Sequence[SourceFile]) -> list[FilePlan]:
+    return [survey(source, file) for file in files]
+
+
+def _extract(folder: Path, plan: Sequence[Part], settings: CorpusSettings) -> Counter[str]:
+    """Have every part extracted, and add up what was done in them."""
+    (folder / PARTS).mkdir(exist_ok=True)
+    logger.info("corpus %s: %d part(s)", folder.name.removesuffix(".partial"), len(plan))
+    with Progress("corpus", sum(part.bytes for part in plan)) as progress:
+        work_on(folder, plan, settings.execution, done=lambda part: progress.update(part.bytes))
+    total: Counter[str] = Counter()
+    for part in plan:
+        counts = manifest.read_manifest(folder / PARTS / f"{part.number:06d}").counts
+        for key, value in counts.items():
+            total.update({f"{key}.{k}": v for k, v in value.items()} if isinstance(value, dict) else {key: value})
+    return total
+
+
+def _group(counts: Counter[str], prefix: str) -> dict[str, int]:
+    return {key.removeprefix(prefix): value for key, value in sorted(counts.items()) if key.startswith(prefix)}
+
+
+def _dropped(decisions: Decisions, extracted: Counter[str]) -> dict[str, Any]:
+    repeats = decisions.repeats != KEPT
     return {
-        "id": origin.id,
-        "source": origin.source,
-        "language": language_of(add_letters(counts for sentences in letters for counts in sentences), latin_language),
-        "paragraphs": paragraphs,
-        "languages": [[language_of(counts, latin_language) for counts in sentences] for sentences in letters],
+        "duplicates_dropped": int((repeats & ~decisions.near).sum()),
+        "near_duplicates_dropped": int((repeats & decisions.near).sum()),
+        "contaminated_dropped": extracted["contaminated_dropped"],
+        "rejected_dropped": sum(_group(extracted, "rejected.").values()),
+        "empty_dropped": extracted["empty"],
+        "rows_skipped": extracted["rows_skipped"],
+        "nfc_changed": extracted["cleaned.nfc"],
+        "sentences_cut": extracted["sentences_cut"],
+        "contaminated_documents": extracted["contaminated"],
+        "contaminated_sentences": extracted["contaminated_sentences"],
+        "identities_found": sum(_group(extracted, "identities.").values()),
+        "scattered_documents": decisions.scattered,
+        **{what: _group(extracted, f"{what}.") for what in ("cleaned", "rejected", "identities", "overlaps")},
     }
 
 
-def _counts(writer: SplitWriter, tally: _Tally) -> dict[str, Any]:
-    documents = sum(writer.records.values())
-    if documents == 0:
+def _check(counts: Mapping[str, Any], extracted: Counter[str]) -> None:
+    if counts["documents"] == 0:
         raise DataError(
-            f"the corpus has no sentences: {tally.empty_dropped} document(s) without text in the sources "
-            f"{list(tally.by_source)}; check their paths and which fields hold the text"
+            f"the corpus has no sentences: {extracted['empty']} document(s) without text and "
+            f"{counts['rejected_dropped']} that a rule of quality dropped in the sources {list(counts['by_source'])}; "
+            "check their paths and which fields hold the text"
         )
-    empty = [name for name, counts in tally.by_source.items() if counts["documents"] == 0]
+    empty = [name for name, of_source in counts["by_source"].items() if of_source["documents"] == 0]
     if empty:
         logger.warning("no document was kept from %s: empty, or all duplicates", ", ".join(empty))
-    if writer.records[HELD_OUT] == 0:
+    if counts["rows_skipped"]:
+        logger.warning("%d row(s) that can't be read were skipped; left_out.csv names them", counts["rows_skipped"])
+    if counts["scattered_documents"]:
+        logger.warning(
+            "%d document(s) have the id of an earlier one that is not next to them; they stay apart, on the same side "
+            "of the held-out split. Sort the file by its id to make them one",
+            counts["scattered_documents"],
+        )
+    if counts["held_out_documents"] == 0:
         logger.warning("nothing is held out: validation and intrinsic tasks will have no text")
-    return {
-        "documents": documents,
-        "sentences": sum(writer.sentences.values()),
-        "characters": sum(counts["characters"] for counts in tally.by_source.values()),
-        "train_documents": writer.records[TRAIN],
-        "held_out_documents": writer.records[HELD_OUT],
-        "held_out_sentences": writer.sentences[HELD_OUT],
-        "duplicates_dropped": tally.duplicates_dropped,
-        "nfc_changed": tally.nfc_changed,
-        "empty_dropped": tally.empty_dropped,
-        "sentences_cut": tally.sentences_cut,
-        "by_source": tally.by_source,
-        "by_language": tally.by_language,
-    }

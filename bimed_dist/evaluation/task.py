@@ -72,6 +72,9 @@ class Task:
     unit: Literal["word", "character"] = "word"
     """ner: what carries one tag. Entity spans are compared in these units."""
 
+    parallel: str | None = None
+    """The task whose rows are these in another language, split by split and row by row. Text of one leaks both."""
+
     @property
     def metric(self) -> str:
         return MAIN_METRIC[self.kind]

@@ -1,8 +1,10 @@
 import unicodedata
+from collections import Counter
 
 import pytest
 
-from bimed_dist.corpus.cleaning import changes_under_nfc, clean
+from bimed_dist.corpus.cleaning import clean
+from bimed_dist.corpus_settings import CleaningSettings
 
 SENTENCE = "환자는 chest CT상 both lung에 3.5 cm nodule, WBC 12.3 ×10³/µL, 38.2℃."
 
@@ -31,6 +33,40 @@ def test_cleaning_twice_changes_nothing_more():
     assert clean(clean(messy)) == clean(messy)
 
 
-def test_decomposed_text_is_told_from_composed_text():
-    assert changes_under_nfc(unicodedata.normalize("NFD", "한글"))
-    assert not changes_under_nfc("한글 µg ³")
+def test_each_rule_counts_what_it_changed_and_can_be_switched_off():
+    text = {
+        "invisible": ("a\u200bb", "ab"),
+        "hangul_fillers": ("빈\u3164칸", "빈 칸"),
+        "full_width": ("ＣＴ　３．５％", "CT 3.5%"),
+        "compatibility_jamo": ("ㅎㅏㄴㄱㅡㄹ", "한글"),
+        "nfc": (unicodedata.normalize("NFD", "한글 é"), "한글 é"),
+        "blanks": ("a  b\tc", "a b c"),
+    }
+    for rule, (messy, cleaned) in text.items():
+        changed = Counter()
+        assert clean(messy, changed=changed) == cleaned
+        assert changed[rule] == 1
+        off = Counter()
+        without = clean(messy, CleaningSettings(**{rule: False}), off)
+        assert without != cleaned and off[rule] == 0
+
+
+def test_text_that_is_clean_is_left_alone_and_counted_nowhere():
+    changed = Counter()
+    assert clean(SENTENCE, changed=changed) == SENTENCE
+    assert not changed
+
+
+@pytest.mark.parametrize(
+    ("typed", "spelled"),
+    [
+        ("ㅎㅏㄴㄱㅡㄹ", "한글"),
+        ("ㄷㅏㄺ", "닭"),
+        ("ㄱㅏㅅㅡㅁ", "가슴"),
+        ("ㅋㅋㅋ ㅠㅠ ㄱ. ㅇㅋ", "ㅋㅋㅋ ㅠㅠ ㄱ. ㅇㅋ"),
+        ("ㅇㅏㄸ", "아ㄸ"),
+        ("\uffb7\uffc2", "아"),
+    ],
+)
+def test_letters_typed_one_by_one_become_the_syllables_they_spell(typed, spelled):
+    assert clean(typed) == spelled

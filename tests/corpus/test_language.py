@@ -1,6 +1,16 @@
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from bimed_dist.corpus.language import Letters, add_letters, count_letters, language_of
+from bimed_dist.corpus.language import (
+    Letters,
+    Mixing,
+    add_letters,
+    add_mixing,
+    code_mixing,
+    count_letters,
+    language_of,
+)
 
 
 @pytest.mark.parametrize(
@@ -49,3 +59,48 @@ def test_a_document_of_korean_and_english_sentences_is_mixed():
     sentences = ["폐렴 의심.", "No pneumonia."]
     assert language_of(add_letters(map(count_letters, sentences))) == "mixed"
     assert add_letters([]) == Letters(0, 0, 0)
+
+
+# --------------------------------------------------------------------------------------------------------- code mixing
+
+
+@pytest.mark.parametrize(
+    ("text", "mixing"),
+    [
+        ("환자는 chest CT상 both lung에 nodule 보임.", Mixing(hangul=7, latin=21, switches=6, words=7)),
+        ("양측 폐에 결절.", Mixing(6, 0, 0, 3)),
+        ("No effusion.", Mixing(0, 10, 0, 2)),
+        ("CT", Mixing(0, 2, 0, 1)),
+        ("CT상", Mixing(1, 2, 1, 1)),
+        ("폐(lung)와", Mixing(2, 4, 2, 1)),
+        ("A형 간염 3.5 (B형)", Mixing(4, 2, 3, 3)),
+        ("12.3 ± 肺", Mixing(0, 0, 0, 0)),
+        ("", Mixing()),
+    ],
+)
+def test_mixing_counts_letters_switches_and_words(text, mixing):
+    assert code_mixing(text) == mixing
+
+
+def test_the_minority_share_counts_a_syllable_as_two_letters():
+    assert code_mixing("폐 lung").minority_share == 2 / 6
+    assert code_mixing("lung").minority_share == code_mixing("폐").minority_share == Mixing().minority_share == 0
+    assert code_mixing("폐폐 lung").minority_share == 0.5
+
+
+def test_switches_are_given_per_100_words():
+    assert code_mixing("CT상 both lung에 결절 있음").switches_per_100_words == 100 * 3 / 5
+    assert Mixing().switches_per_100_words == 0
+
+
+@given(st.lists(st.text(alphabet="가힣aZ é1.肺\n"), max_size=5))
+def test_a_document_is_the_sum_of_its_sentences(sentences):
+    total = add_mixing(map(code_mixing, sentences))
+    assert total.hangul == sum(count_letters(s).hangul for s in sentences)
+    assert total.switches == sum(code_mixing(s).switches for s in sentences)
+    assert 0 <= total.minority_share <= 0.5
+
+
+@given(st.text(alphabet="가힣aZ é1.肺\n"))
+def test_mixing_does_not_depend_on_the_direction_of_reading(text):
+    assert code_mixing(text) == code_mixing(text[::-1])

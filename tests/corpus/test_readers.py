@@ -1,18 +1,38 @@
 import gzip
 import json
+from collections import Counter
 from pathlib import Path
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from pydantic import TypeAdapter
 
-from bimed_dist.config import Source
-from bimed_dist.corpus.readers import paragraphs_of, read
+from bimed_dist.corpus import planning
+from bimed_dist.corpus.layout import paragraphs_of
+from bimed_dist.corpus.problems import Problems
+from bimed_dist.corpus.readers import read
+from bimed_dist.corpus_settings import CleaningSettings, MimicSource, Source
 from bimed_dist.errors import DataError
 
 
-def documents(path: Path, **settings):
+def raw_documents(path: Path, **settings):
     source = TypeAdapter(Source).validate_python({"name": "s", "path": str(path), **settings}, strict=False)
-    return [(document.id, *document.paragraphs) for document in read(source, path, seed=1)]
+    plans = [planning.survey(source, file) for file in planning.files_of(source, path)]
+    problems = Problems(source.name, skip=source.bad_rows == "skip")
+    documents = [d for part in planning.parts(source, plans, 0) for d in read(source, part, 1, problems)]
+    return source, documents, problems
+
+
+def documents(path: Path, **settings):
+    source, found, _ = raw_documents(path, **settings)
+
+    def paragraphs(texts):
+        sections = isinstance(source, MimicSource)
+        laid_out = (paragraphs_of(text, source.line_break, CleaningSettings(), Counter(), sections) for text in texts)
+        return [paragraph for text in laid_out for paragraph in text]
+
+    return [(document.id, *paragraphs(document.paragraphs)) for document in found]
 
 
 def refusal(path: Path, **settings) -> str:
@@ -89,7 +109,7 @@ def test_nul_bytes_are_reported(tmp_path):
 def test_a_missing_path_an_empty_folder_and_a_wrong_ending_are_refused(tmp_path):
     assert "does not exist" in refusal(tmp_path / "nowhere", kind="text")
     write(tmp_path / "folder" / "notes.docx", "x")
-    assert "no file that ends in .txt, only 1 other" in refusal(tmp_path / "folder", kind="text")
+    assert "no file that ends in .txt or .txt.gz, only 1 other" in refusal(tmp_path / "folder", kind="text")
     assert "does not end in .jsonl or .jsonl.gz" in refusal(
         tmp_path / "folder" / "notes.docx", kind="jsonl", text=["text"]
     )
@@ -107,10 +127,22 @@ def test_json_fields_become_paragraphs_in_the_order_of_the_settings(tmp_path):
     ]
 
 
-def test_rows_with_the_same_id_become_one_document_even_if_not_adjacent_or_in_other_files(tmp_path):
-    write_jsonl(tmp_path / "1.jsonl", {"id": 7, "t": "a"}, {"id": "8", "t": "b"}, {"id": "7", "t": "c"})
-    write_jsonl(tmp_path / "2.jsonl", {"id": " 8 ", "t": "d"})
-    assert documents(tmp_path, kind="jsonl", text=["t"], id="id") == [("7", "a", "c"), ("8", "b", "d")]
+def test_rows_with_the_same_id_that_follow_each_other_become_one_document(tmp_path):
+    write_jsonl(tmp_path / "1.jsonl", {"id": 7, "t": "a"}, {"id": "7", "t": "b"}, {"id": "8", "t": "c"})
+    write_jsonl(tmp_path / "2.jsonl", {"id": " 8 ", "t": "d"}, {"id": "7", "t": "e"})
+    found = documents(tmp_path, kind="jsonl", text=["t"], id="id")
+    assert found == [("7", "a", "b"), ("8", "c"), ("8", "d"), ("7", "e")]
+
+
+def test_rows_of_one_id_with_different_groups_stay_apart(tmp_path):
+    path = write_jsonl(tmp_path / "1.jsonl", {"id": 7, "p": 1, "t": "a"}, {"id": 7, "p": 2, "t": "b"})
+    _, found, _ = raw_documents(path, kind="jsonl", text=["t"], id="id", group="p")
+    assert [(document.id, document.group) for document in found] == [("7", "1"), ("7", "2")]
+
+
+def test_a_row_without_its_group_is_reported(tmp_path):
+    path = write_jsonl(tmp_path / "1.jsonl", {"p": "", "t": "a"})
+    assert "1.jsonl:1: field 'p' names the group, but is missing" in refusal(path, kind="jsonl", text=["t"], group="p")
 
 
 def test_bad_json_lines_are_reported_together_without_their_text(tmp_path):
@@ -139,7 +171,7 @@ def test_reading_stops_at_twenty_problems(tmp_path):
 def test_a_cut_gzip_file_is_reported(tmp_path):
     whole = gzip.compress(b'{"t": "abc"}\n' * 1000)
     path = write(tmp_path / "a.jsonl.gz", whole[: len(whole) // 2])
-    assert "a.jsonl.gz can't be read after" in refusal(path, kind="jsonl", text=["t"])
+    assert "a.jsonl.gz can't be read to its end" in refusal(path, kind="jsonl", text=["t"])
 
 
 # --------------------------------------------------------------------------------------------------------------- tables
@@ -191,5 +223,183 @@ def test_an_empty_table_has_no_columns(tmp_path):
     assert "its first line has 0 cells" in refusal(write(tmp_path / "a.csv", ""), kind="table", text=["a"])
 
 
-def test_paragraphs_of_a_field_without_text_are_none():
-    assert paragraphs_of(" \n\n ") == []
+# --------------------------------------------------------------------------------------------------------- encodings
+
+
+KOREAN = "환자는 흉통을 주소로 내원하였다.\n과거력상 고혈압이 있었다.\n"
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "cp949", "euc-kr"])
+def test_korean_encodings_are_found_out(tmp_path, encoding):
+    path = write(tmp_path / "a.txt", KOREAN.encode(encoding))
+    expected = [("a.txt:1", "환자는 흉통을 주소로 내원하였다."), ("a.txt:2", "과거력상 고혈압이 있었다.")]
+    assert documents(path, kind="text", document="line") == expected
+
+
+def test_a_declared_encoding_is_used_and_its_misfits_are_reported(tmp_path):
+    path = write(tmp_path / "a.txt", "señales de neumonía\n".encode("cp1252"))
+    assert documents(path, kind="text", encoding="cp1252") == [("a.txt", "señales de neumonía")]
+    assert "a.txt, line 1, byte 2: not UTF-8" in refusal(path, kind="text")
+    assert "a.txt, line 1, byte 2: not CP949" in refusal(path, kind="text", encoding="cp949")
+
+
+def test_lines_of_another_encoding_are_reported_whichever_has_the_most(tmp_path):
+    korean = KOREAN.encode("cp949")
+    path = write(tmp_path / "a.txt", korean + "정상 소견이다.\n".encode() + korean)
+    assert "a.txt, line 3, byte 59: not CP949" in refusal(path, kind="text")
+    # These letters are valid in both encodings, and nonsense in the wrong one.
+    path = write(tmp_path / "a.txt", korean + "견환\n".encode() + korean)
+    assert "a.txt, line 3: UTF-8 in a file that is cp949 elsewhere" in refusal(path, kind="text")
+    path = write(tmp_path / "b.txt", KOREAN.encode() + "정상 소견이다.\n".encode("cp949") + KOREAN.encode())
+    assert "b.txt, line 3, byte" in refusal(path, kind="text")
+
+
+def test_an_encoding_that_is_none_or_moves_line_ends_is_refused():
+    for name in ("utf-16", "klingon", "base64"):
+        with pytest.raises(ValueError, match="is no encoding"):
+            TypeAdapter(Source).validate_python({"kind": "text", "name": "s", "path": "x", "encoding": name})
+
+
+# ---------------------------------------------------------------------------------------------------------- bad input
+
+
+def test_bad_rows_are_skipped_and_noted_where_the_source_says_so(tmp_path):
+    path = write(tmp_path / "a.jsonl", b'{"t": "one"}\nno\n{"t": 3}\n{"t": "\xff"}\n{"t": "\0"}\n{"t": "two"}\n')
+    _, found, problems = raw_documents(path, kind="jsonl", text=["t"], bad_rows="skip")
+    assert [document.paragraphs for document in found] == [("one",), ("two",)]
+    assert [place.split(", byte")[0] for place, _ in problems.notes] == [
+        "a.jsonl, line 2",
+        "a.jsonl:3",
+        "a.jsonl, line 4",
+        "a.jsonl, line 5",
+    ]
+
+
+def test_a_line_that_is_no_text_for_its_length_is_reported_and_costs_little_memory(tmp_path, monkeypatch):
+    monkeypatch.setattr("bimed_dist.corpus.files.LONGEST_LINE", 1000)
+    path = write(tmp_path / "a.txt", "first\n" + "x" * 5000 + "\nlast\n")
+    assert "a.txt, line 2: longer than 1,000 bytes" in refusal(path, kind="text")
+    _, found, _ = raw_documents(path, kind="text", document="line", bad_rows="skip")
+    assert [(document.id, document.paragraphs) for document in found] == [
+        ("a.txt:1", ("first",)),
+        ("a.txt:3", ("last",)),
+    ]
+
+
+def test_a_file_that_is_one_document_of_any_size_is_reported(tmp_path, monkeypatch):
+    monkeypatch.setattr("bimed_dist.corpus.readers.LONGEST_DOCUMENT", 100)
+    path = write(tmp_path / "a.txt", "word\n" * 50)
+    assert "a.txt: a document of more than 100 characters; say `document: paragraph`" in refusal(path, kind="text")
+    assert len(documents(path, kind="text", document="line")) == 50
+
+
+# -------------------------------------------------------------------------------------------------------------- cutting
+
+
+def cut_in_many(monkeypatch, path: Path, **settings):
+    """Documents as read in many parts and as read in one; the ids and texts are to be the same."""
+    _, whole, _ = raw_documents(path, **settings)
+    monkeypatch.setattr(planning, "PART_BYTES", 200)
+    source = TypeAdapter(Source).validate_python({"name": "s", "path": str(path), **settings}, strict=False)
+    plans = [planning.survey(source, file) for file in planning.files_of(source, path)]
+    parts = list(planning.parts(source, plans, 0))
+    problems = Problems("s")
+    return whole, [document for part in parts for document in read(source, part, 1, problems)], len(parts)
+
+
+@pytest.mark.parametrize("zipped", [False, True])
+def test_a_file_cut_into_parts_gives_the_same_documents(tmp_path, monkeypatch, zipped):
+    pack = gzip.compress if zipped else bytes
+    ending = ".gz" if zipped else ""
+    rows = [{"id": i // 3, "p": i // 9, "t": f'환자 {i} "정상"\n둘째 줄, 끝'} for i in range(90)]
+    jsonl = "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
+    cells = "".join(f'{r["id"]},{r["p"]},"{r["t"].replace(chr(34), chr(34) * 2)}"\r\n' for r in rows)
+    lines = "".join(f"환자 {i}번은 정상이다.\n둘째 줄\n{'' if i % 3 else chr(10)}" for i in range(90))
+    field = {"text": ["t"], "id": "id", "group": "p"}
+    cases = [
+        (write(tmp_path / f"a.jsonl{ending}", pack(jsonl.encode())), {"kind": "jsonl", **field}),
+        (write(tmp_path / f"a.csv{ending}", pack(b"id,p,t\r\n" + cells.encode("cp949"))), {"kind": "table", **field}),
+        (write(tmp_path / f"a.txt{ending}", pack(lines.encode())), {"kind": "text", "document": "line"}),
+        (write(tmp_path / f"b.txt{ending}", pack(lines.encode())), {"kind": "text", "document": "paragraph"}),
+    ]
+    for path, settings in cases:
+        with monkeypatch.context() as patched:
+            whole, cut, num_parts = cut_in_many(patched, path, **settings)
+        assert cut == whole and len(whole) >= 29, path
+        assert num_parts > 5, path
+
+
+def test_small_files_share_a_part_and_big_ones_do_not(tmp_path, monkeypatch):
+    monkeypatch.setattr(planning, "PART_BYTES", 100)
+    for name, size in (("a", 30), ("b", 30), ("c", 60), ("d", 400), ("e", 10)):
+        write(tmp_path / f"{name}.txt", "x" * size)
+    source = TypeAdapter(Source).validate_python({"kind": "text", "name": "s", "path": str(tmp_path)})
+    plans = [planning.survey(source, file) for file in planning.files_of(source, tmp_path)]
+    parts = [[file.name for file in part.files] for part in planning.parts(source, plans, 0)]
+    assert parts == [["a.txt", "b.txt"], ["c.txt"], ["d.txt"], ["e.txt"]]
+
+
+# ---------------------------------------------------------------------------------------------------- columns and notes
+
+
+def test_parquet_files_and_saved_datasets_are_read_by_row_and_cut_between_documents(tmp_path, monkeypatch):
+    monkeypatch.setattr(planning, "PART_BYTES", 1)
+    table = pa.table({"id": [1, 1, 2, 2, 3], "text": ["a", None, "b", "c", "d"], "other": [0] * 5})
+    (tmp_path / "p").mkdir()
+    pq.write_table(table, tmp_path / "p" / "x.parquet", row_group_size=1)
+    (tmp_path / "d" / "train").mkdir(parents=True)
+    for name in ("data-00000-of-00001", "cache-0123"):
+        with pa.ipc.new_stream(tmp_path / "d" / "train" / f"{name}.arrow", table.schema) as writer:
+            writer.write_table(table, max_chunksize=1)
+    for kind, folder in (("parquet", "p"), ("dataset", "d")):
+        settings = {"kind": kind, "text": ["text"], "id": "id"}
+        assert documents(tmp_path / folder, **settings) == [("1", "a"), ("2", "b", "c"), ("3", "d")]
+        source = TypeAdapter(Source).validate_python({"name": "s", "path": "x", **settings}, strict=False)
+        [file] = planning.files_of(source, tmp_path / folder)
+        assert [(span.first, span.end, span.line) for span in planning.survey(source, file).spans] == [
+            (0, 2, 1),
+            (2, 4, 3),
+            (4, 5, 5),
+        ]
+        assert "has no column ['note']" in refusal(tmp_path / folder, kind=kind, text=["note"])
+    (tmp_path / "p" / "x.parquet").write_bytes(b"PAR1")
+    assert "damaged" in refusal(tmp_path / "p", kind="parquet", text=["text"])
+
+
+def test_datasets_saved_to_disk_are_read(tmp_path):
+    datasets = pytest.importorskip("datasets")
+    rows = datasets.Dataset.from_dict({"text": ["하나", "둘"], "n": [1, 2]}).filter(lambda row: row["n"] == 2)
+    datasets.DatasetDict({"train": rows}).save_to_disk(tmp_path / "d")
+    assert documents(tmp_path / "d", kind="dataset", text=["text"]) == [("train/data-00000-of-00001.arrow:1", "둘")]
+
+
+NOTE = (
+    " \nName:  ___                     Unit No:   ___\n \nChief Complaint:\nchest pain\n \n"
+    "History of Present Illness:\nThe patient is an older adult with a long history of stable angina who came in\n"
+    "with pain at rest.\nPain free now.\n \n"
+    "Medications on Admission:\n1. Aspirin 81 mg PO DAILY \n2. Metoprolol 25 mg PO BID\n"
+    "IMPRESSION: No change.\n"
+)
+
+
+def test_mimic_notes_keep_their_sections_and_lose_their_wraps(tmp_path):
+    cells = NOTE.replace('"', '""')
+    text = f'note_id,subject_id,hadm_id,text\n10-DS-1,10,20,"{cells}"\n10-DS-2,10,21,"Short note."\n'
+    path = write(tmp_path / "discharge.csv.gz", gzip.compress(text.encode()))
+    _, found, _ = raw_documents(path, kind="mimic")
+    assert [(document.id, document.group) for document in found] == [("10-DS-1", "10"), ("10-DS-2", "10")]
+    [first, _] = documents(path, kind="mimic")
+    assert first[1:] == (
+        "Name:  ___                     Unit No:   ___",
+        "Chief Complaint:\nchest pain",
+        "History of Present Illness:\nThe patient is an older adult with a long history of stable angina who came in "
+        "with pain at rest.\nPain free now.",
+        "Medications on Admission:\n1. Aspirin 81 mg PO DAILY\n2. Metoprolol 25 mg PO BID",
+        "IMPRESSION: No change.",
+    )
+
+
+def test_a_brat_folder_is_a_folder_of_text(tmp_path):
+    write(tmp_path / "1.txt", "Nombre: ___\nPaciente con fiebre.\n")
+    write(tmp_path / "1.ann", "T1\tNAME 8 11\t___\n")
+    assert documents(tmp_path, kind="text", line_break="sentence") == [("1.txt", "Nombre: ___\nPaciente con fiebre.")]

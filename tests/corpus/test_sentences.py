@@ -1,6 +1,10 @@
+import json
+from collections import Counter
+from pathlib import Path
+
 import pytest
 
-from bimed_dist.corpus.sentences import cut_long, split_paragraphs
+from bimed_dist.corpus.sentences import cut_long, open_ends, split_paragraphs
 
 KOREAN_AND_MIXED = [
     ["환자는 chest CT상 both lung에 multiple metastatic nodule 소견 보임."],
@@ -71,3 +75,34 @@ def test_a_long_sentence_is_cut_at_blanks():
     assert cut_long("aa bb cc", longest=5) == ["aa bb", "cc"]
     assert cut_long("aaaaaaa b", longest=5) == ["aaaaa", "aa b"]
     assert cut_long("aa bb", longest=5) == ["aa bb"]
+
+
+def hand_checked() -> dict[str, list[list[str]]]:
+    """Paragraphs as lists of their sentences, by language; written and split by hand."""
+    found: dict[str, list[list[str]]] = {}
+    path = Path(__file__).parent / "data" / "sentences.jsonl"
+    for line in path.read_text(encoding="utf-8").splitlines():
+        row = json.loads(line)
+        found.setdefault(row["language"], []).append(row["sentences"])
+    return found
+
+
+@pytest.mark.parametrize(
+    ("language", "least"), [("ko", 0.95), ("mixed", 0.94), ("en", 0.98), ("nl", 0.95), ("ro", 0.95), ("es", 0.95)]
+)
+def test_the_hand_checked_sentences_are_found(language, least):
+    paragraphs = hand_checked()[language]
+    latin = language if language in ("nl", "ro", "es") else "en"
+    split = split_paragraphs([" ".join(sentences) for sentences in paragraphs], latin)
+    right = sum((Counter(got) & Counter(wanted)).total() for got, wanted in zip(split, paragraphs, strict=True))
+    assert right / sum(map(len, paragraphs)) >= least  # recall
+    assert right / sum(map(len, split)) >= least  # precision
+
+
+def test_there_are_at_least_two_hundred_hand_checked_sentences():
+    assert sum(len(sentences) for paragraphs in hand_checked().values() for sentences in paragraphs) >= 200
+
+
+def test_only_sentences_that_punctuation_leaves_open_are_analysed():
+    assert not any(map(open_ends, ["정상입니다.", "다음 검사는 3월입니다.", "폐렴 의심", "Normal. No PE."]))
+    assert open_ends("특이 호소 없음 식사 잘함") == {8}

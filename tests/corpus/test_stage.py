@@ -6,14 +6,14 @@ from pathlib import Path
 import pytest
 
 from bimed_dist.config import Recipe, parse_recipe
-from bimed_dist.corpus.deduplication import held_out_position, text_digest
+from bimed_dist.corpus.decisions import held_out_position, text_digest
 from bimed_dist.corpus.stage import run
 from bimed_dist.errors import ConfigError, DataError
 from bimed_dist.manifest import verified
 
 
-def recipe(data: Path, sources: list[dict], *, seed: int = 1, share: float = 0.25) -> Recipe:
-    corpus = {"sources": sources, "held_out_share": share}
+def recipe(data: Path, sources: list[dict], *, seed: int = 1, share: float = 0.25, **settings) -> Recipe:
+    corpus = {"sources": sources, "held_out_share": share, **settings}
     return parse_recipe({"name": "r", "seed": seed, "data": str(data), "corpus": {"c": corpus}}, where="test")
 
 
@@ -83,14 +83,14 @@ def test_counts_agree_with_the_files(tmp_path, sources):
 def test_the_first_of_equal_texts_is_kept_over_all_sources_whatever_its_case_and_blanks(tmp_path):
     first = write_lines(tmp_path, "first", ["No PE seen.", "폐렴이다.", "no  pe SEEN."])
     second = write_lines(tmp_path, "second", [unicodedata.normalize("NFD", "폐렴이다."), "폐렴 이다.", "No PE."])
-    outcome = run(recipe(tmp_path, [first, second]), "c", tmp_path / "work")
+    outcome = run(recipe(tmp_path, [first, second], near_duplicates=None), "c", tmp_path / "work")
     assert outcome.manifest.counts["duplicates_dropped"] == 2
     assert outcome.manifest.counts["nfc_changed"] == 1
     with (outcome.folder / "duplicates.csv").open(encoding="utf-8", newline="") as file:
         assert list(csv.reader(file)) == [
-            ["dropped_id", "dropped_source", "kept_id", "kept_source"],
-            ["first.txt:3", "first", "first.txt:1", "first"],
-            ["second.txt:1", "second", "first.txt:2", "first"],
+            ["dropped_id", "dropped_source", "kept_id", "kept_source", "kind"],
+            ["first.txt:3", "first", "first.txt:1", "first", "equal"],
+            ["second.txt:1", "second", "first.txt:2", "first", "equal"],
         ]
     kept = records(outcome.folder, "train.jsonl") + records(outcome.folder, "held_out.jsonl")
     assert {record["id"] for record in kept} == {"first.txt:1", "first.txt:2", "second.txt:2", "second.txt:3"}
@@ -147,7 +147,7 @@ def test_a_single_document_and_a_share_of_nothing_leave_the_held_out_side_empty(
 
 
 def test_long_text_without_full_stops_is_cut_and_counted(tmp_path):
-    source = write_lines(tmp_path, "a", ["word " * 1000])
+    source = write_lines(tmp_path, "a", ["".join(f"w{number:03d} " for number in range(1000))])
     outcome = run(recipe(tmp_path, [source]), "c", tmp_path / "work")
     assert outcome.manifest.counts["sentences_cut"] == 1
     assert [len(s) for s in records(outcome.folder, "train.jsonl")[0]["paragraphs"][0]] == [1999, 1999, 999]

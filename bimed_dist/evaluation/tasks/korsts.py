@@ -22,4 +22,5 @@ TASK = Task(
     labels_from="crowd grades of STS-B's English pairs; train translated by machine, dev and test by people",
     source="path",
     load=load,
+    parallel="stsb_en",
 )

@@ -25,4 +25,5 @@ TASK = Task(
     labels_from="mean of crowd grades",
     source="path",
     load=load,
+    parallel="korsts",
 )

@@ -1,0 +1,167 @@
+"""Where the parts of a corpus are worked on: processes of this machine, or datatrove's executors (local or Slurm).
+
+A part is a task with a number, what it needs and what it makes are files of one folder, and the order of the corpus is
+that of the numbers. So an engine only has to see to it that every number is worked on.
+"""
+
+import concurrent.futures
+import multiprocessing
+import os
+import sys
+import threading
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, TypeVar
+
+from bimed_dist.corpus.extraction import extract
+from bimed_dist.corpus.planning import PART_BYTES, Part
+from bimed_dist.corpus_settings import Execution, SlurmSettings
+from bimed_dist.errors import ConfigError, DataError, Stopped
+from bimed_dist.manifest import FILE_NAME
+
+Task = TypeVar("Task")
+Result = TypeVar("Result")
+
+
+def processes(execution: Execution, num_bytes: int) -> int:
+    """Processes for so much text; where the recipe does not say, a small corpus is not worth starting many."""
+    return execution.processes or min(len(os.sched_getaffinity(0)), 1 + num_bytes // PART_BYTES)
+
+
+def work_on(folder: Path, plan: Sequence[Part], execution: Execution, done: Callable[[Part], None]) -> None:
+    """Have all parts extracted; calls `done(part)` for each as it is finished, where the engine says so.
+
+    Raises Stopped where the parts were given to a queue that works on them later.
+    """
+    numbers = [part.number for part in plan]
+    count = processes(execution, sum(part.bytes for part in plan))
+    if execution.engine == "datatrove":
+        _run_datatrove(folder, numbers, execution, count)
+        for part in plan:
+            done(part)
+        return
+    for number, _ in in_processes(_Extract(folder), numbers, count):
+        done(plan[number])
+
+
+class _Extract:
+    """`extract` of one folder; a class, since processes are sent functions by name."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+
+    def __call__(self, number: int) -> None:
+        extract(self._folder, number)
+
+
+# ------------------------------------------------------------------------------------------------------------ processes
+
+
+def in_processes(
+    function: Callable[[Task], Result], tasks: Sequence[Task], count: int
+) -> Iterator[tuple[Task, Result]]:
+    """(task, result) in the order in which they are finished. The first error stops what has not begun."""
+    if min(count, len(tasks)) <= 1:
+        yield from ((task, function(task)) for task in tasks)
+        return
+    # Processes are spawned: a fork would copy the threads of the libraries in the middle of what they do.
+    with (
+        _main_program_hidden(),
+        concurrent.futures.ProcessPoolExecutor(
+            min(count, len(tasks)), multiprocessing.get_context("spawn"), initializer=_end_with_parent
+        ) as pool,
+    ):
+        futures = {pool.submit(function, task): task for task in tasks}
+        try:
+            for future in concurrent.futures.as_completed(futures):
+                yield futures.pop(future), future.result()
+        except concurrent.futures.process.BrokenProcessPool:
+            raise DataError(
+                "a process of the corpus stage was killed, most likely for lack of memory; what is finished is kept: "
+                "run again with fewer processes (`--set corpus.NAME.execution.processes=N`)"
+            ) from None
+        finally:
+            pool.shutdown(wait=True, cancel_futures=True)
+
+
+@contextmanager
+def _main_program_hidden() -> Iterator[None]:
+    """A spawned process runs the file of the main program again, with all that it imports (torch, in the pipeline)."""
+    main = vars(sys.modules["__main__"])
+    file = main.pop("__file__", None)
+    try:
+        yield
+    finally:
+        if file is not None:
+            main["__file__"] = file
+
+
+def _end_with_parent() -> None:
+    """A process whose parent was killed would wait for tasks for ever."""
+    parent = multiprocessing.parent_process()
+    assert parent is not None
+
+    def watch() -> None:
+        parent.join()
+        os._exit(1)
+
+    threading.Thread(target=watch, daemon=True).start()
+
+
+# ------------------------------------------------------------------------------------------------------------ datatrove
+
+
+class ExtractShare:
+    """A datatrove pipeline step: task `rank` of `world_size` works on every world_size-th part."""
+
+    def __init__(self, folder: Path, numbers: Sequence[int]) -> None:
+        self._folder = folder
+        self._numbers = list(numbers)
+
+    def __call__(self, data: Any, rank: int, world_size: int) -> Iterable[Any]:
+        for number in self._numbers[rank::world_size]:
+            extract(self._folder, number)
+        return ()
+
+
+def _run_datatrove(folder: Path, numbers: Sequence[int], execution: Execution, count: int) -> None:
+    try:
+        from datatrove.executor import LocalPipelineExecutor, SlurmPipelineExecutor
+    except ImportError:
+        raise ConfigError(
+            "execution.engine is datatrove, which is not installed: pip install 'bimed-dist[cluster]'"
+        ) from None
+    missing = [number for number in numbers if not (folder / "parts" / f"{number:06d}" / FILE_NAME).is_file()]
+    if not missing:
+        return
+    logs = folder / "logs"
+    step = ExtractShare(folder, missing)
+    if execution.slurm is None:
+        workers = min(count, len(missing))
+        # Completion is ours to know (manifests of the parts), not that of marks that name other parts.
+        LocalPipelineExecutor(
+            [step], tasks=workers, workers=workers, logging_dir=str(logs), skip_completed=False, start_method="spawn"
+        ).run()
+        return
+    _slurm(SlurmPipelineExecutor, step, len(missing), execution.slurm, logs).run()
+    raise Stopped(
+        f"{len(missing)} part(s) were given to Slurm as a job array; run the same command again when it has ended. "
+        f"Its logs are in {logs}"
+    )
+
+
+def _slurm(executor: Any, step: ExtractShare, parts: int, settings: SlurmSettings, logs: Path) -> Any:
+    return executor(
+        [step],
+        tasks=min(settings.tasks, parts),
+        time=settings.time,
+        partition=settings.partition,
+        workers=settings.workers or -1,
+        mem_per_cpu_gb=settings.memory_gb,
+        env_command=settings.setup,
+        job_name="corpus",
+        logging_dir=str(logs),
+        skip_completed=False,
+        mail_type="NONE",
+    )

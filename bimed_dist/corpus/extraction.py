@@ -1,0 +1,280 @@
+"""One part of the input to finished documents and an index of them: a pure function of the part and the settings.
+
+read -> paragraphs -> clean -> quality -> privacy -> sentences -> contamination -> languages. Nothing here knows of
+other parts, so parts can be worked on in any order, by any number of processes, on any machine that sees the folder.
+What must be decided over all documents (duplicates, splits) needs the index alone, see `decisions`.
+"""
+
+import csv
+import functools
+import hashlib
+import json
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from bimed_dist import manifest
+from bimed_dist.corpus import privacy
+from bimed_dist.corpus.cleaning import clean
+from bimed_dist.corpus.contamination import TaskIndex, screen
+from bimed_dist.corpus.decisions import held_out_position, text_digest
+from bimed_dist.corpus.documents import RawDocument
+from bimed_dist.corpus.files import stamp
+from bimed_dist.corpus.index import IndexWriter, kind_of
+from bimed_dist.corpus.language import add_letters, add_mixing, code_mixing, count_letters, language_of
+from bimed_dist.corpus.layout import paragraphs_of
+from bimed_dist.corpus.near_duplicates import signature
+from bimed_dist.corpus.planning import Part
+from bimed_dist.corpus.problems import Problems
+from bimed_dist.corpus.quality import rejection
+from bimed_dist.corpus.readers import read
+from bimed_dist.corpus.sentences import cut_long, split_paragraphs
+from bimed_dist.corpus_settings import CorpusSettings, MimicSource, Source, SyntheticSource
+from bimed_dist.errors import DataError
+
+PARTS = "parts"
+TASKS = "tasks"
+LEAKS = "leaks"
+"""Folders of an unfinished build: finished parts, what each part is, texts of evaluation tasks to look for."""
+DOCUMENTS = "documents.jsonl"
+LEFT_OUT = "left_out.csv"
+OVERLAPS = "contamination.csv"
+HEADERS = {
+    LEFT_OUT: ("kind", "source", "place", "reason"),
+    OVERLAPS: ("id", "source", "task", "split", "row", "through", "share_of_row", "sentences_removed"),
+}
+"""Tables that every part writes without its first line, and the first lines."""
+_BATCH_CHARACTERS = 1_000_000
+"""Text that is split into sentences at once."""
+
+
+@dataclass
+class Tally:
+    """What happened to the documents of one part."""
+
+    read: int = 0
+    empty: int = 0
+    characters: int = 0
+    """Characters that were looked through for identities."""
+    sentences_cut: int = 0
+    contaminated: int = 0
+    """Documents that hold rows of evaluation tasks."""
+    contaminated_dropped: int = 0
+    contaminated_sentences: int = 0
+    """Sentences that were taken out, those of dropped documents included."""
+    cleaned: Counter[str] = field(default_factory=Counter)
+    """Documents that each rule of cleaning has changed."""
+    rejected: Counter[str] = field(default_factory=Counter)
+    """Documents that each rule of quality has dropped."""
+    identities: Counter[str] = field(default_factory=Counter)
+    """Matches of the privacy scan by type."""
+    overlaps: Counter[str] = field(default_factory=Counter)
+    """Rows of each evaluation task that were found, once for each document that holds them."""
+
+    def counts(self) -> dict[str, Any]:
+        return {name: dict(value) if isinstance(value, Counter) else value for name, value in vars(self).items()}
+
+
+class CleanDocument(NamedTuple):
+    raw: RawDocument
+    paragraphs: tuple[str, ...]
+
+
+class Work:
+    """The steps from a raw document to a line of the corpus, with what they count and note."""
+
+    def __init__(self, source: Source, settings: CorpusSettings, leaks: TaskIndex | None) -> None:
+        self.source = source
+        self.settings = settings
+        self.leaks = leaks
+        self.tally = Tally()
+        self.notes: dict[str, list[tuple[Any, ...]]] = {LEFT_OUT: [], OVERLAPS: []}
+        self._find = privacy.scanner(settings.privacy)
+
+    def documents(self, raw: Iterable[RawDocument]) -> Iterator[tuple[CleanDocument, list[list[str]]]]:
+        """Documents with their sentences by paragraph."""
+        for batch in batches(self.without_identities(self.good(self.cleaned(raw)))):
+            for document, sentences in zip(batch, self.sentences(batch), strict=True):
+                remaining = self.without_leaks(document.raw, sentences)
+                if remaining:
+                    yield document, remaining
+
+    def cleaned(self, documents: Iterable[RawDocument]) -> Iterator[CleanDocument]:
+        """Documents with their paragraphs as `clean` leaves them; empty ones are left out."""
+        for raw in documents:
+            changed: Counter[str] = Counter()
+            laid_out = self._laid_out(raw, changed)
+            paragraphs = tuple(filter(None, (clean(text, self.settings.cleaning, changed) for text in laid_out)))
+            self.tally.read += 1
+            self.tally.cleaned.update(rule for rule, times in changed.items() if times)
+            if paragraphs:
+                yield CleanDocument(raw, paragraphs)
+            else:
+                self.tally.empty += 1
+
+    def _laid_out(self, raw: RawDocument, changed: Counter[str]) -> Sequence[str]:
+        source, rules = self.source, self.settings.cleaning
+        if isinstance(source, SyntheticSource):
+            return raw.paragraphs
+        sections = isinstance(source, MimicSource)
+        return [
+            paragraph
+            for text in raw.paragraphs
+            for paragraph in paragraphs_of(text, source.line_break, rules, changed, sections)
+        ]
+
+    def good(self, documents: Iterable[CleanDocument]) -> Iterator[CleanDocument]:
+        """Those that break no rule of quality."""
+        for document in documents:
+            rule = rejection(document.paragraphs, self.settings.quality)
+            if rule is None:
+                yield document
+            else:
+                self.tally.rejected[rule] += 1
+                self.notes[LEFT_OUT].append(("rejected", self.source.name, clean(document.raw.id), rule))
+
+    def without_identities(self, documents: Iterable[CleanDocument]) -> Iterator[CleanDocument]:
+        """All of them, looked through, and masked where the settings say so."""
+        masks = self.settings.privacy.action == "mask"
+        for document in documents:
+            paragraphs = []
+            for text in document.paragraphs:
+                matches = self._find(text)
+                self.tally.characters += len(text)
+                self.tally.identities.update(match.type for match in matches)
+                paragraphs.append(privacy.mask(text, matches) if masks else text)
+            yield document._replace(paragraphs=tuple(paragraphs))
+
+    def sentences(self, batch: list[CleanDocument]) -> Iterator[list[list[str]]]:
+        """Sentences of each paragraph of each document; all paragraphs of the batch are split at once."""
+        texts = [paragraph for document in batch for paragraph in document.paragraphs]
+        split = iter(split_paragraphs(texts, self.source.latin_language))
+        for document in batch:
+            paragraphs = []
+            for _ in document.paragraphs:
+                pieces = [cut_long(sentence) for sentence in next(split)]
+                self.tally.sentences_cut += sum(len(piece) > 1 for piece in pieces)
+                paragraphs.append([sentence for piece in pieces for sentence in piece])
+            yield [paragraph for paragraph in paragraphs if paragraph]
+
+    def without_leaks(self, raw: RawDocument, sentences: list[list[str]]) -> list[list[str]]:
+        """What remains of a document without the text of evaluation tasks."""
+        if self.leaks is None:
+            return sentences
+        found = screen(sentences, self.leaks, self.settings.contamination)
+        if found.overlaps:
+            self.tally.contaminated += 1
+            self.tally.contaminated_sentences += found.removed
+            self.tally.contaminated_dropped += not found.remaining
+            self.tally.overlaps.update(overlap.task for overlap in found.overlaps)
+            rows = ((clean(raw.id), raw.source, *overlap, found.removed) for overlap in found.overlaps)
+            self.notes[OVERLAPS].extend(rows)
+        return found.remaining
+
+
+def extract(folder: Path, number: int) -> manifest.Outcome:
+    """Work on part `number` of the build in `folder`, unless that was done before.
+
+    Raises DataError where a file can't be read, has changed since the plan was made, or holds rows that are refused.
+    """
+    task = json.loads((folder / TASKS / f"{number:06d}.json").read_text(encoding="utf-8"))
+    part = Part.from_task(task)
+    settings, seed = _parsed((folder / manifest.SETTINGS_NAME).read_text(encoding="utf-8"))
+    source = next(source for source in settings.sources if source.name == part.source)
+    leaks = TaskIndex.load(folder / LEAKS) if (folder / LEAKS).is_dir() else None
+    return manifest.build(
+        folder / PARTS / f"{number:06d}",
+        stage="corpus part",
+        settings=_lasting(task),
+        inputs={},
+        make=lambda to: _make(to, part, seed, Work(source, settings, leaks)),
+    )
+
+
+def _lasting(task: dict[str, Any]) -> dict[str, Any]:
+    """A task without the times of its files, which change when they are copied; their content is the build's input."""
+    files = [{key: value for key, value in file.items() if key not in ("path", "changed")} for file in task["files"]]
+    return {**task, "files": files}
+
+
+@functools.lru_cache(maxsize=1)
+def _parsed(begun: str) -> tuple[CorpusSettings, int]:
+    """Settings and seed of a build, from the text of its settings.json."""
+    settings = json.loads(begun)["settings"]
+    seed = settings.pop("seed")
+    return CorpusSettings.model_validate_json(json.dumps(settings)), seed
+
+
+def _make(to: Path, part: Part, seed: int, work: Work) -> dict[str, Any]:
+    source = work.source
+    problems = Problems(source.name, skip=not isinstance(source, SyntheticSource) and source.bad_rows == "skip")
+    index = IndexWriter()
+    _check_unchanged(part)
+    with (to / DOCUMENTS).open("wb") as file:
+        for document, sentences in work.documents(read(source, part, seed, problems)):
+            record = make_record(document.raw, sentences, source.latin_language)
+            line = json.dumps(record, ensure_ascii=False).encode() + b"\n"
+            file.write(line)
+            index.add(**index_row(document, record, work.settings, seed), bytes=len(line))
+    _check_unchanged(part)
+    work.notes[LEFT_OUT].extend(("skipped", source.name, place, reason) for place, reason in problems.notes)
+    for name, rows in work.notes.items():
+        with (to / name).open("w", encoding="utf-8", newline="") as table:
+            csv.writer(table, lineterminator="\n").writerows(rows)
+    index.write(to)
+    return {**work.tally.counts(), "documents": len(index), "rows_skipped": len(problems.notes)}
+
+
+def _check_unchanged(part: Part) -> None:
+    for file in part.files:
+        if stamp(file.source_file.path) != (file.size, file.changed):
+            raise DataError(f"{file.path} was changed while the corpus was built; run again when it is complete")
+
+
+def batches(documents: Iterable[CleanDocument]) -> Iterator[list[CleanDocument]]:
+    batch: list[CleanDocument] = []
+    characters = 0
+    for document in documents:
+        batch.append(document)
+        characters += sum(map(len, document.paragraphs))
+        if characters >= _BATCH_CHARACTERS:
+            yield batch
+            batch, characters = [], 0
+    if batch:
+        yield batch
+
+
+def make_record(raw: RawDocument, paragraphs: list[list[str]], latin_language: str) -> dict[str, Any]:
+    """One line of the corpus."""
+    letters = [[count_letters(sentence) for sentence in sentences] for sentences in paragraphs]
+    return {
+        "id": clean(raw.id),
+        "source": raw.source,
+        "language": language_of(add_letters(counts for sentences in letters for counts in sentences), latin_language),
+        "paragraphs": paragraphs,
+        "languages": [[language_of(counts, latin_language) for counts in sentences] for sentences in letters],
+    }
+
+
+def index_row(document: CleanDocument, record: dict[str, Any], settings: CorpusSettings, seed: int) -> dict[str, Any]:
+    raw = document.raw
+    digest = text_digest(document.paragraphs)
+    deciding = digest if raw.group is None else hashlib.sha256(b"group:" + raw.group.encode()).digest()
+    sizes: Counter[str] = Counter()
+    for sentences, languages in zip(record["paragraphs"], record["languages"], strict=True):
+        for sentence, language in zip(sentences, languages, strict=True):
+            kind = kind_of(language)
+            sizes[f"sentences_{kind}"] += 1
+            sizes[f"characters_{kind}"] += len(sentence)
+    mixing = add_mixing(code_mixing(sentence) for sentences in record["paragraphs"] for sentence in sentences)
+    return {
+        "id": record["id"],
+        "digest": digest[:16],
+        "name": hashlib.sha256(f"{raw.source}\n{raw.id}".encode()).digest()[:16] if raw.named else None,
+        "grouped": raw.group is not None,
+        "position": held_out_position(seed, deciding),
+        "signature": None if settings.near_duplicates is None else signature(document.paragraphs),
+        "numbers": {**sizes, **mixing._asdict()},
+    }

@@ -1,0 +1,202 @@
+"""From sources to parts: the pieces of input that are worked on by themselves, in the order of the corpus.
+
+A part is a few small files or a run of lines of a big one. Cuts fall between documents, so a part can be read without
+its neighbours, and depend on the input alone: not on processes or machines.
+"""
+
+import csv
+import itertools
+import json
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from bimed_dist.corpus import columns
+from bimed_dist.corpus.encodings import find_encoding
+from bimed_dist.corpus.files import END, LONGEST_LINE, SourceFile, Span, is_tsv, opened, source_files, stamp
+from bimed_dist.corpus_settings import (
+    ColumnSource,
+    EncodedSource,
+    FileSource,
+    JsonLinesSource,
+    MimicSource,
+    Source,
+    SyntheticSource,
+    TableSource,
+    TextSource,
+)
+
+PART_BYTES = 1 << 23
+"""Text of one part, about; 8 MiB take a core some seconds and little memory."""
+MOST_PARTS_OF_ZIPPED_FILE = 32
+"""A gzip file can only be read from its start, so every part of it unzips what comes before."""
+_UNZIPPED = 4
+"""Bytes of text for one of a zipped file, about."""
+_ENDINGS: dict[type, tuple[str, ...]] = {
+    TextSource: (".txt", ".txt.gz"),
+    JsonLinesSource: (".jsonl", ".jsonl.gz"),
+    TableSource: (".csv", ".csv.gz", ".tsv", ".tsv.gz"),
+    MimicSource: (".csv", ".csv.gz"),
+}
+
+
+class FilePlan(NamedTuple):
+    """What was found out about one file before its text is worked on."""
+
+    name: str
+    path: str
+    size: int
+    changed: int
+    encoding: str
+    declared: bool
+    spans: list[Span]
+
+    @property
+    def source_file(self) -> SourceFile:
+        return SourceFile(Path(self.path), self.name)
+
+
+class Part(NamedTuple):
+    number: int
+    source: str
+    files: list[FilePlan]
+    bytes: int
+
+    def task(self) -> dict[str, Any]:
+        return {**self._asdict(), "files": [file._asdict() for file in self.files]}
+
+    @classmethod
+    def from_task(cls, task: dict[str, Any]) -> "Part":
+        files = [FilePlan(**{**file, "spans": [Span(*span) for span in file["spans"]]}) for file in task["files"]]
+        return cls(**{**task, "files": files})
+
+
+def files_of(source: FileSource, path: Path) -> list[SourceFile]:
+    """The files of a source in the order of their names."""
+    if isinstance(source, ColumnSource):
+        return columns.files_of(source, path)
+    return source_files(path, _ENDINGS[type(source)])
+
+
+def survey(source: FileSource, file: SourceFile) -> FilePlan:
+    """Encoding and spans of one file; reads all of it."""
+    size, changed = stamp(file.path)
+    if isinstance(source, ColumnSource):
+        spans = columns.spans(source, file, PART_BYTES)
+        return FilePlan(file.name, str(file.path), size, changed, "", True, spans)
+    assert isinstance(source, EncodedSource)
+    encoding = find_encoding(file, source.encoding)
+    cuts = [(0, 1), *_cuts(source, file, encoding.name)] if _text_bytes(file, size) > PART_BYTES else [(0, 1)]
+    if file.zipped:
+        cuts = cuts[:: -(-len(cuts) // MOST_PARTS_OF_ZIPPED_FILE)]
+    ends = [*(offset for offset, _ in cuts[1:]), END]
+    spans = [Span(file.name, first, end, line) for (first, line), end in zip(cuts, ends, strict=True)]
+    return FilePlan(file.name, str(file.path), size, changed, *encoding, spans)
+
+
+def parts(source: Source, files: Sequence[FilePlan], first_number: int) -> Iterator[Part]:
+    """The parts of one source, each of whole files or of one span of a file."""
+    if isinstance(source, SyntheticSource):
+        yield Part(first_number, source.name, [], 0)
+        return
+    numbers = itertools.count(first_number)
+    waiting: list[FilePlan] = []
+    waiting_bytes = 0
+    for file in files:
+        text_bytes = _text_bytes(file.source_file, file.size)
+        if waiting and waiting_bytes + text_bytes > PART_BYTES:
+            yield Part(next(numbers), source.name, waiting, waiting_bytes)
+            waiting, waiting_bytes = [], 0
+        if len(file.spans) == 1:
+            waiting.append(file)
+            waiting_bytes += text_bytes
+            continue
+        for span in file.spans:
+            yield Part(next(numbers), source.name, [file._replace(spans=[span])], text_bytes // len(file.spans))
+    if waiting:
+        yield Part(next(numbers), source.name, waiting, waiting_bytes)
+
+
+def _text_bytes(file: SourceFile, size: int) -> int:
+    return size * _UNZIPPED if file.zipped else size
+
+
+Record = tuple[int, int, Any]
+"""Offset and number of the line where a record starts, and what `same document` needs to know of it."""
+
+
+def _cuts(source: EncodedSource, file: SourceFile, encoding: str) -> list[tuple[int, int]]:
+    """(offset, line) of record starts about PART_BYTES apart, where one document ends and another begins."""
+    if isinstance(source, TextSource):
+        if source.document == "file":
+            return []
+        records: Iterator[Record] = _lines(file)
+        if source.document == "line":
+            return _spread(records, lambda before, after: False)
+        return _spread(records, lambda before, after: bool(before.strip()))
+    if isinstance(source, JsonLinesSource):
+        return _spread(_lines(file), lambda before, after: _field(before, source.id) == _field(after, source.id) != "")
+    assert isinstance(source, TableSource | MimicSource)
+    records = _tsv_records(file, encoding) if is_tsv(file) else _csv_records(file, encoding)
+    _, _, header = next(records, (0, 1, []))
+    header = [cell.removeprefix("\ufeff") for cell in header]
+    column = header.index(source.id) if source.id in header else END
+    return _spread(records, lambda before, after: before[column : column + 1] == after[column : column + 1] != [])
+
+
+def _spread(records: Iterator[Record], same_document: Callable[[Any, Any], bool]) -> list[tuple[int, int]]:
+    cuts: list[tuple[int, int]] = []
+    last = 0
+    before = None
+    for offset, line, record in records:
+        if offset - last >= PART_BYTES and before is not None and not same_document(before, record):
+            cuts.append((offset, line))
+            last = offset
+        before = record
+    return cuts
+
+
+def _lines(file: SourceFile) -> Iterator[tuple[int, int, bytes]]:
+    offset, number = 0, 1
+    with opened(file) as stream:
+        while line := stream.readline(LONGEST_LINE):
+            yield offset, number, line
+            offset += len(line)
+            number += line.endswith(b"\n")
+
+
+def _field(line: bytes, name: str | None) -> str:
+    """Value of a field of a JSON line; nothing where there is none, which is found when the line is read."""
+    if name is None:
+        return ""
+    try:
+        fields = json.loads(line)
+        return str(fields[name]).strip()
+    except (ValueError, KeyError, TypeError):
+        return ""
+
+
+def _tsv_records(file: SourceFile, encoding: str) -> Iterator[tuple[int, int, list[str]]]:
+    for offset, number, line in _lines(file):
+        yield offset, number, line.decode(encoding, errors="replace").rstrip("\r\n").split("\t")
+
+
+def _csv_records(file: SourceFile, encoding: str) -> Iterator[tuple[int, int, list[str]]]:
+    """Records by the csv module itself, since a quoted cell may hold line ends; ends where it is no table any more."""
+    position = (0, 1)
+
+    def lines() -> Iterator[str]:
+        nonlocal position
+        for offset, number, line in _lines(file):
+            position = (offset + len(line), number + line.endswith(b"\n"))
+            yield line.decode(encoding, errors="replace")
+
+    csv.field_size_limit(LONGEST_LINE)
+    rows = csv.reader(lines(), strict=True)
+    while True:
+        start = position
+        try:
+            cells = next(rows)
+        except (StopIteration, csv.Error):
+            return
+        yield *start, cells
