@@ -61,6 +61,15 @@ def test_a_step_does_not_depend_on_how_it_is_cut_into_micro_batches(job, single,
         torch.testing.assert_close(weights[name], expected, **WEIGHTS)
 
 
+def test_recomputed_activations_change_nothing_where_weights_come_and_go(job, single):
+    recompute = ("--set", "pretraining.run.activation_checkpointing=true")
+    result = job.run(*WITHOUT_DROPOUT, *recompute, launcher=LAUNCHERS["zero3"])
+    assert result.returncode == 0, result.stderr
+    weights = load_file(job.folder() / "export" / "model.safetensors")
+    for name, expected in single[0].items():
+        torch.testing.assert_close(weights[name], expected, **WEIGHTS)
+
+
 def test_a_global_batch_that_the_processes_cannot_share_is_refused_before_training(job):
     result = job.run("--set", "pretraining.run.global_batch=7", launcher="cpu.yaml")
     assert result.returncode != 0
