@@ -161,6 +161,9 @@ class PrivacySettings(Settings):
     """Resident registration and foreigner numbers that `refuse` lets pass."""
     chart_numbers: tuple[str, ...] = ()
     """Regular expressions of the hospital's own patient numbers, applied besides the usual cues."""
+    presidio: str | None = None
+    """Name of an installed spaCy model (en_core_web_lg) with which Presidio looks for names in English lines. A setting
+    and no matter of what is installed, so that a recipe gives the same corpus everywhere."""
 
     @field_validator("chart_numbers")
     @classmethod

@@ -9,7 +9,6 @@ import csv
 import functools
 import hashlib
 import json
-import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -92,7 +91,7 @@ class Work:
         self.leaks = leaks
         self.tally = Tally()
         self.notes: dict[str, list[tuple[Any, ...]]] = {LEFT_OUT: [], OVERLAPS: []}
-        self._chart_numbers = tuple(map(re.compile, settings.privacy.chart_numbers))
+        self._find = privacy.scanner(settings.privacy)
 
     def documents(self, raw: Iterable[RawDocument]) -> Iterator[tuple[CleanDocument, list[list[str]]]]:
         """Documents with their sentences by paragraph."""
@@ -142,7 +141,7 @@ class Work:
         for document in documents:
             paragraphs = []
             for text in document.paragraphs:
-                matches = privacy.find(text, self._chart_numbers)
+                matches = self._find(text)
                 self.tally.characters += len(text)
                 self.tally.identities.update(match.type for match in matches)
                 paragraphs.append(privacy.mask(text, matches) if masks else text)

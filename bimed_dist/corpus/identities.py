@@ -183,8 +183,8 @@ _KOREAN_HONORIFIC = re.compile(
 
 _NAME_WORD = "[A-ZÀ-ÖØ-Þ](?:[A-Za-zÀ-ɏ'-]{1,24}|\\.)"
 _LINK = "(?:(?:de|del|la|las|los|van|der|den|von|y|bin) ){0,2}"
-_LATIN_NAME = rf"{_NAME_WORD}(?:,? {_LINK}{_NAME_WORD}){{0,3}}"
-_LATIN_NAME_LONG = rf"{_NAME_WORD}(?:,? {_LINK}{_NAME_WORD}){{1,3}}"
+_LATIN_NAME = rf"{_NAME_WORD}(?:(?:,? |(?<=\.)){_LINK}{_NAME_WORD}){{0,3}}"
+_LATIN_NAME_LONG = rf"{_NAME_WORD}(?:(?:,? |(?<=\.)){_LINK}{_NAME_WORD}){{1,3}}"
 _ENGLISH_CUE = _words(
     "patient name", "patient's name", r"pt\.? name", "name of patient", "full name", "first name", "last name",
     "given name", "family name", "surname", "attending", "attending physician",

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from bimed_dist.corpus.windows import units, window_hashes
 
-SHINGLE = 12
+SHINGLE = 8
 """Letters and digits in a row, where a Hangul syllable counts as two; chosen by trial (docs/screening.md)."""
 HASHES = 128
 """Minima per signature: the similarity that is read from it has a standard error of at most 0.044."""

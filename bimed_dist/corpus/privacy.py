@@ -5,11 +5,13 @@ story passes. docs/privacy.md says what was found and missed on planted and on p
 ever leaves this module except in place, through `mask`.
 """
 
+import functools
 import re
 import unicodedata
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
+from bimed_dist.corpus import presidio
 from bimed_dist.corpus.identities import PATTERNS, TYPES, Pattern, Type
 from bimed_dist.corpus_settings import PrivacySettings
 
@@ -36,6 +38,19 @@ class Match(NamedTuple):
     start: int
     end: int
     """Offsets into the text as it was given, however it is composed or spelled."""
+
+
+def scanner(settings: PrivacySettings) -> Callable[[str], list[Match]]:
+    """`find` with the patterns and, where it is asked for, the English names of the settings."""
+    chart_numbers = tuple(map(re.compile, settings.chart_numbers))
+    if settings.presidio is None:
+        return functools.partial(find, chart_numbers=chart_numbers)
+
+    def scan(text: str) -> list[Match]:
+        named = (Match("name", *span) for span in presidio.names(text, settings.presidio))
+        return _without_overlaps([*find(text, chart_numbers), *named])
+
+    return scan
 
 
 def find(text: str, chart_numbers: Sequence[re.Pattern[str]] = ()) -> list[Match]:

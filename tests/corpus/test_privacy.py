@@ -271,6 +271,7 @@ def test_words_that_only_look_like_korean_names_are_left(text):
         ("성명: Hong Gildong", "성명: [NAME]"),
         ("Médico: Pedro Suárez Artime.", "Médico: [NAME]."),
         ("Mr Smith", "Mr [NAME]"),
+        ("Dr. M.M. Cohen said", "Dr. [NAME] said"),
     ],
 )
 def test_names_in_latin_script_after_their_cues(text, expected):

@@ -1,0 +1,84 @@
+"""What the benchmarks share: where a figure comes from, where it is written, and text to measure on."""
+
+import datetime
+import json
+import os
+import platform
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import click
+
+from bimed_dist.config import Recipe, parse_recipe
+from bimed_dist.corpus import stage as corpus_stage
+from bimed_dist.manifest import versions, write_json
+from bimed_dist.shards import stage as shards_stage
+from bimed_dist.vocabulary import stage as vocabulary_stage
+
+ROOT = Path(__file__).resolve().parent.parent
+RESULTS = ROOT / "benchmarks" / "results"
+
+
+def circumstances() -> dict[str, Any]:
+    """Machine, versions and commit of a measurement."""
+    return {"machine": _machine(), "versions": versions(), "commit": _commit(), "measured": _today()}
+
+
+def record(name: str, result: dict[str, Any]) -> None:
+    """Print the result with its circumstances and write it to benchmarks/results/NAME.json."""
+    whole = {"benchmark": name, **result, **circumstances()}
+    RESULTS.mkdir(exist_ok=True)
+    write_json(RESULTS / f"{name}.json", whole)
+    click.echo(json.dumps(whole, ensure_ascii=False, indent=1))
+
+
+def synthetic_recipe(**sections: Any) -> Recipe:
+    """A corpus of synthetic documents in Korean, English and both, 8,000 pieces, shards; and what `sections` add."""
+    tree = {
+        "name": "benchmark",
+        "seed": 1,
+        "corpus": {"synthetic": {"sources": [{"kind": "synthetic", "name": "synthetic", "documents": 3000}]}},
+        "vocabulary": {"synthetic": {"corpus": "synthetic", "size": 8000}},
+        "shards": {"synthetic": {"corpus": "synthetic", "tokenizer": "vocabulary/synthetic"}},
+    }
+    return parse_recipe({**tree, **sections}, where="benchmark")
+
+
+def corpus_of(folder: Path | None, work: Path) -> Path:
+    """`folder`, or the synthetic corpus, built below `work`."""
+    return folder or corpus_stage.run(synthetic_recipe(), "synthetic", work).folder
+
+
+def shards_of(folder: Path | None, work: Path) -> Path:
+    """`folder`, or the shards of the synthetic corpus, built below `work`."""
+    if folder is not None:
+        return folder
+    recipe = synthetic_recipe()
+    stages = (corpus_stage, vocabulary_stage, shards_stage)
+    return [stage.run(recipe, "synthetic", work).folder for stage in stages][-1]
+
+
+def _machine() -> dict[str, Any]:
+    cpu = platform.processor() or platform.machine()
+    info = Path("/proc/cpuinfo")
+    if info.is_file():
+        names = [
+            line.partition(":")[2].strip() for line in info.read_text().splitlines() if line.startswith("model name")
+        ]
+        cpu = names[0] if names else cpu
+    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
+    return {"cpu": cpu, "cores": len(os.sched_getaffinity(0)), "memory_gib": round(memory, 1)}
+
+
+def _commit() -> str:
+    def git(*arguments: str) -> str:
+        done = subprocess.run(["git", *arguments], cwd=ROOT, capture_output=True, text=True, check=False)
+        return done.stdout.strip()
+
+    changed = "-changed" if git("status", "--porcelain", "--untracked-files=no") else ""
+    return (git("rev-parse", "--short", "HEAD") or "unknown") + changed
+
+
+def _today() -> str:
+    return datetime.datetime.now(datetime.timezone.utc).date().isoformat()

@@ -1,0 +1,50 @@
+"""Names of people in English text without a cue, by Microsoft Presidio over a spaCy model. Optional, and never online.
+
+Presidio is not a dependency: `pip install -e .[presidio]` and a spaCy model, which is installed like a package. It is
+asked for names only; numbers and addresses are found by `identities` in every language alike.
+"""
+
+import functools
+import importlib.util
+import re
+from collections.abc import Iterator
+from typing import Any
+
+from bimed_dist.corpus.language import has_hangul
+from bimed_dist.errors import ConfigError
+
+LONGEST_LINE = 100_000
+"""Characters that spaCy is given at once; its memory grows with them."""
+_LINE = re.compile(rf"[^\n]{{1,{LONGEST_LINE}}}")
+
+
+def names(text: str, model: str) -> Iterator[tuple[int, int]]:
+    """(start, end) of each person in the lines without Hangul.
+
+    Raises ConfigError where Presidio or the spaCy model is not installed.
+    """
+    analyzer = _analyzer(model)
+    for line in _LINE.finditer(text):
+        if not has_hangul(line[0]):
+            for result in analyzer.analyze(text=line[0], language="en", entities=["PERSON"]):
+                yield line.start() + result.start, line.start() + result.end
+
+
+@functools.lru_cache(maxsize=1)
+def _analyzer(model: str) -> Any:
+    for package, remedy in (
+        ("presidio_analyzer", "pip install -e .[presidio]"),
+        (model, f"python -m spacy download {model} where there is a network, or pip install its wheel"),
+    ):
+        if importlib.util.find_spec(package) is None:
+            raise ConfigError(f"privacy.presidio={model}: {package} is not installed; {remedy}, or remove the setting")
+    # Here, as the import takes seconds and loads torch, which no other part of the corpus stage needs.
+    from presidio_analyzer import AnalyzerEngine, RecognizerRegistry
+    from presidio_analyzer.nlp_engine import NlpEngineProvider
+    from presidio_analyzer.predefined_recognizers import SpacyRecognizer
+
+    models = [{"lang_code": "en", "model_name": model}]
+    engine = NlpEngineProvider(nlp_configuration={"nlp_engine_name": "spacy", "models": models}).create_engine()
+    # Its own set of recognisers holds one that fetches a list of domains from the network.
+    registry = RecognizerRegistry(recognizers=[SpacyRecognizer(supported_entities=["PERSON"])])
+    return AnalyzerEngine(nlp_engine=engine, registry=registry, supported_languages=["en"])
