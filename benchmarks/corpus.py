@@ -9,8 +9,6 @@ words and signs of the original and few duplicates.
 
 import gzip
 import json
-import os
-import platform
 import random
 import re
 import tempfile
@@ -22,6 +20,7 @@ from typing import Any
 
 import click
 import psutil
+from _measuring import record
 
 from bimed_dist.config import Recipe, parse_recipe
 from bimed_dist.corpus import stage, synthetic
@@ -30,7 +29,6 @@ from bimed_dist.corpus.engines import processes
 from bimed_dist.corpus.extraction import Work, batches, index_row, make_record
 from bimed_dist.corpus.near_duplicates import NearDuplicates
 from bimed_dist.corpus.sentences import split_paragraphs
-from bimed_dist.manifest import versions
 
 NUMBER = re.compile(r"\d+")
 CHANGED_SHARE = 0.3
@@ -152,9 +150,8 @@ def sampled(path: Path, size: int) -> Iterator[str]:
 @click.option("--text", "folder", type=click.Path(path_type=Path, exists=True), help="Folder of real text.")
 @click.option("--megabytes", default=20, show_default=True)
 @click.option("--processes", "num_processes", type=int, help="Without it one per core.")
-@click.option("--json", "out", type=click.Path(path_type=Path), help="Write the figures here.")
-def main(folder, megabytes, num_processes, out):
-    """Measure the corpus stage."""
+def main(folder, megabytes, num_processes):
+    """Measure the corpus stage; the figures are written to benchmarks/results/corpus.json."""
     with tempfile.TemporaryDirectory() as place:
         path = Path(place) / "much.jsonl"
         write_corpus(path, texts(folder), megabytes * 1_000_000)
@@ -175,12 +172,8 @@ def main(folder, megabytes, num_processes, out):
             "mb_per_second_and_process": round(size / seconds / cores, 2),
             "peak_memory_mb": round(peak.bytes / 1e6),
             "step_mb_per_second_and_core": rates,
-            "machine": {"cpu": platform.processor() or platform.machine(), "cores": os.cpu_count()},
-            "versions": versions(),
         }
-    click.echo(json.dumps(figures, indent=1))
-    if out:
-        out.write_text(json.dumps(figures, indent=1) + "\n", encoding="utf-8")
+    record("corpus", figures)
 
 
 if __name__ == "__main__":

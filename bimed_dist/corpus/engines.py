@@ -140,9 +140,11 @@ def _run_datatrove(folder: Path, numbers: Sequence[int], execution: Execution, c
     if execution.slurm is None:
         workers = min(count, len(missing))
         # Completion is ours to know (manifests of the parts), not that of marks that name other parts.
-        LocalPipelineExecutor(
+        local = LocalPipelineExecutor(
             [step], tasks=workers, workers=workers, logging_dir=str(logs), skip_completed=False, start_method="spawn"
-        ).run()
+        )
+        with _main_program_hidden():
+            local.run()
         return
     _slurm(SlurmPipelineExecutor, step, len(missing), execution.slurm, logs).run()
     raise Stopped(

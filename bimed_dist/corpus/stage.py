@@ -100,7 +100,7 @@ def _index_tasks(folder: Path, settings: CorpusSettings, tasks: TaskTexts) -> di
     index = build_index(tasks.texts, settings.contamination.splits)
     (folder / LEAKS).mkdir(exist_ok=True)
     index.save(folder / LEAKS)
-    return {"task_rows": len(index.windows), "task_rows_too_short": index.too_short}
+    return {"task_rows": len(index.labels), "task_rows_too_short": index.too_short}
 
 
 def _plan(folder: Path, settings: CorpusSettings, paths: Mapping[str, Path]) -> tuple[list[Part], dict[str, int]]:

@@ -249,13 +249,23 @@ def trained_on(manifest: Manifest) -> str:
     return ", ".join(parts)
 
 
+_DROPPED = {
+    "duplicates_dropped": "duplicates",
+    "near_duplicates_dropped": "near-duplicates",
+    "contaminated_dropped": "of evaluation tasks",
+    "rejected_dropped": "of poor quality",
+    "empty_dropped": "empty",
+}
+"""Counts of documents that the corpus stage left out."""
+
+
 def _corpus(corpora: Mapping[str, Manifest]) -> Section:
     facts = []
     for name, manifest in corpora.items():
         counts = manifest.counts
         held_out = f"{counts['held_out_documents']:,} documents ({counts['held_out_sentences']:,} sentences) held out"
-        dropped = f"{counts['duplicates_dropped']:,} duplicates and {counts['empty_dropped']:,} empty ones dropped"
-        facts.append((f"corpus/{name}", f"{held_out}; {dropped}; {counts['nfc_changed']:,} changed by NFC"))
+        dropped = ", ".join(f"{counts.get(key, 0):,} {what}" for key, what in _DROPPED.items())
+        facts.append((f"corpus/{name}", f"{held_out}; dropped: {dropped}; {counts['nfc_changed']:,} changed by NFC"))
     return Section(title="Corpus", anchor="corpus", facts=tuple(facts), tables=(tables.corpus_table(corpora),))
 
 

@@ -220,8 +220,10 @@ def corpus_table(corpora: Mapping[str, Manifest]) -> Table:
         parts += [(f"language {language_name(lang)}", part) for lang, part in counts["by_language"].items()]
         for label, part in [*parts, ("all", counts)]:
             numbers = (count(part.get(key)) for key in ("documents", "sentences", "characters"))
-            rows.append((text(name), text(label), *numbers))
-    columns = ("Corpus", "Part", "Documents", "Sentences", "Characters")
+            switches = part.get("switches_per_100_words")
+            mixing = nothing() if switches is None else Cell(f"{switches:.1f}", switches, "number")
+            rows.append((text(name), text(label), *numbers, share(part.get("minority_share"), 1), mixing))
+    columns = ("Corpus", "Part", "Documents", "Sentences", "Characters", "Rarer script", "Switches per 100 words")
     return make_table(
         "corpus", "Text by source and by language, held-out documents included", columns, rows, grouped=True
     )
