@@ -96,7 +96,7 @@ def join_tables(folder: Path, parts: Sequence[Path], headers: Mapping[str, Seque
 def count(
     parts: Sequence[Path], sources: Sequence[str], latin: Mapping[str, str], decisions: Decisions
 ) -> dict[str, Any]:
-    """Counts of what was kept, over all, by source and by language; `latin` is each source's language in that script."""
+    """Counts of what was kept: over all, by source, by language; `latin` is each source's language of that script."""
     whats = ("documents", "sentences", "characters")
     by_source: dict[str, dict[str, Any]] = {source: dict.fromkeys(whats, 0) for source in sources}
     mixing = dict.fromkeys(sources, Mixing())
