@@ -32,6 +32,8 @@ MOST_PARTS_OF_ZIPPED_FILE = 32
 """A gzip file can only be read from its start, so every part of it unzips what comes before."""
 _UNZIPPED = 4
 """Bytes of text for one of a zipped file, about."""
+_SYNTHETIC_BYTES = 500
+"""Of a generated document, about."""
 _ENDINGS: dict[type, tuple[str, ...]] = {
     TextSource: (".txt", ".txt.gz"),
     JsonLinesSource: (".jsonl", ".jsonl.gz"),
@@ -97,7 +99,7 @@ def survey(source: FileSource, file: SourceFile) -> FilePlan:
 def parts(source: Source, files: Sequence[FilePlan], first_number: int) -> Iterator[Part]:
     """The parts of one source, each of whole files or of one span of a file."""
     if isinstance(source, SyntheticSource):
-        yield Part(first_number, source.name, [], 0)
+        yield Part(first_number, source.name, [], source.documents * _SYNTHETIC_BYTES)
         return
     numbers = itertools.count(first_number)
     waiting: list[FilePlan] = []
