@@ -9,11 +9,17 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
-Kind = Literal["sts", "multilabel", "ner", "mlm", "nsp"]
-FINE_TUNED: tuple[Kind, ...] = ("sts", "multilabel", "ner")
+from bimed_dist.config import EntitySettings, TableSettings
+
+Kind = Literal["sts", "sts_classes", "multilabel", "classification", "ner", "mlm", "nsp"]
+FINE_TUNED: tuple[Kind, ...] = ("sts", "sts_classes", "multilabel", "classification", "ner")
+PAIRS: tuple[Kind, ...] = ("sts", "sts_classes")
+"""Two sentences and a score from 0 to 5: learned as a number, or as one of six classes (Kim et al. 2022, KM-BERT)."""
 MAIN_METRIC: dict[Kind, str] = {
     "sts": "pearson",
+    "sts_classes": "pearson",
     "multilabel": "macro_f1",
+    "classification": "macro_f1",
     "ner": "f1",
     "mlm": "bits_per_character",
     "nsp": "accuracy",
@@ -25,13 +31,15 @@ class Example:
     id: str
     """File and line, for messages; never text."""
     texts: tuple[str, ...]
-    """sts: two texts; multilabel: one; ner: the words; mlm: the words of a window; nsp: a text and its successor."""
-    target: float | tuple[int, ...] | tuple[str, ...] | None
-    """sts: 0-5; multilabel: 0/1 per label; ner: BIO tag per unit; intrinsic kinds: none."""
+    """sts: two texts; multilabel and classification: one; ner: the words; mlm: the words of a window; nsp: a text and
+    its successor.
+    """
+    target: float | tuple[int, ...] | tuple[str, ...] | str | None
+    """sts: 0-5; multilabel: 0/1 per label; classification: the class; ner: BIO tag per unit; intrinsic kinds: none."""
     language: str = ""
     """Intrinsic kinds: language of the document, which the score is also given for."""
     document: str = ""
-    """Intrinsic kinds: place of the document; its rows are dependent."""
+    """Place of the document, or patient: rows that share it are dependent. Empty: the row stands alone."""
 
 
 @dataclass(frozen=True)
@@ -39,7 +47,7 @@ class Splits:
     parts: Mapping[str, tuple[Example, ...]]
     """Fine-tuned kinds: train, dev, test and perhaps external; intrinsic kinds: test."""
     labels: tuple[str, ...] = ()
-    """multilabel: label names; ner: entity types; otherwise empty."""
+    """multilabel: label names; classification: classes, of two the one looked for last; ner: entity types."""
     notes: tuple[str, ...] = ()
 
 
@@ -53,6 +61,9 @@ class Origin:
     rows: Mapping[str, int]
     """Rows asked for per split: how many a synthetic task makes."""
     max_length: int
+    table: TableSettings | None = None
+    """Files and columns, for tasks that leave them to the recipe."""
+    entities: EntitySettings | None = None
     problems: list[str] = field(default_factory=list)
     """Readers append `file line n: what is wrong`, so that everything is reported together."""
 
@@ -71,6 +82,10 @@ class Task:
     load: Callable[[Origin], Splits]
     unit: Literal["word", "character"] = "word"
     """ner: what carries one tag. Entity spans are compared in these units."""
+    keywords: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    """multilabel: what the rule baseline looks for, by label."""
+    needs: Literal["table", "entities"] | None = None
+    """The setting in which the recipe must say which files, and which columns."""
 
     @property
     def metric(self) -> str:
