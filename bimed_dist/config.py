@@ -258,6 +258,15 @@ class EntitySettings(Settings):
     """What an I- that continues no entity of its type is: a mistake to mend, or the begin of one, as in IOB1."""
 
 
+class TermSettings(Settings):
+    """A csv or tsv of terms."""
+
+    path: str
+    """File relative to the recipe's `data`."""
+    columns: Annotated[tuple[str, ...], Field(min_length=1)]
+    """Columns whose cells are terms, of whichever language."""
+
+
 class AboutSettings(Settings):
     """What the report says of a task whose file can't know it."""
 
@@ -281,6 +290,10 @@ class TaskSettings(Settings):
     """Tasks named `table_...`: which files and columns."""
     entities: EntitySettings | None = None
     """Tasks named `files_ner...`: which files."""
+    terms: TermSettings | None = None
+    """Task `mlm_terms`: which words are masked."""
+    repetitions: Positive | None = None
+    """Tasks `mlm` and `nsp`: how often masks or random sentences are drawn anew, instead of once for each seed."""
     about: AboutSettings = AboutSettings()
     """Takes the place of what the task's file says."""
     digest: Annotated[str, Field(pattern="^[0-9a-f]{8,64}$")] | None = None

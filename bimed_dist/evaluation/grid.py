@@ -19,11 +19,11 @@ from tqdm import tqdm
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from bimed_dist.errors import BimedError, DataError
-from bimed_dist.evaluation import cells, finetuning, intrinsic, metrics
+from bimed_dist.evaluation import cells, finetuning, intrinsic, metrics, retrieval
 from bimed_dist.evaluation.encoding import Encoded, encode, of_items, tokenizer_key
 from bimed_dist.evaluation.models import load_classifier, load_head_model, one_line
 from bimed_dist.evaluation.preparation import Prepared
-from bimed_dist.evaluation.task import Example
+from bimed_dist.evaluation.task import SOURCE, Example
 from bimed_dist.manifest import write_json
 
 logger = logging.getLogger(__name__)
@@ -353,7 +353,7 @@ def untrained(pair: Pair, progress: tqdm) -> Measured:
             result.scores[seed] = record["scores"]
         progress.update()
     if result.scores:
-        measured.splits = {"test": result, **by_language(pair, result)}
+        measured.splits = {"test": result, **slices(pair, result)}
         measured.notes += _lost_word_notes(pair, result)
     return measured
 
@@ -363,6 +363,8 @@ def _intrinsic_gold(pair: Pair, seed: int) -> tuple[list[np.ndarray], tuple[Exam
     examples = pair.prepared.intrinsic
     if pair.prepared.task.kind == "mlm":
         return [np.empty(0)] * len(examples), examples
+    if pair.prepared.task.kind == "retrieval":
+        return [np.empty(0)] * len(examples), examples
     _, is_next = intrinsic.sentence_pairs(examples, seed)
     return list(is_next[:, None]), tuple(example for example in examples for _ in range(2))
 
@@ -371,19 +373,24 @@ def _intrinsic_prediction(pair: Pair, model: PreTrainedModel, seed: int) -> list
     examples = pair.prepared.intrinsic
     if pair.prepared.task.kind == "mlm":
         return intrinsic.masked_word_sums(model, pair.tokenizer, examples, seed, pair.limit)
+    if pair.prepared.task.kind == "retrieval":
+        return retrieval.partner_ranks(model, pair.tokenizer, examples, pair.limit)
     pairs, _ = intrinsic.sentence_pairs(examples, seed)
     return list(intrinsic.next_probabilities(model, pair.tokenizer, pairs, pair.limit)[:, None])
 
 
-def by_language(pair: Pair, whole: SplitResult) -> dict[str, SplitResult]:
-    """The same items for each language, where there is more than one: forgetting shows in the foundation's language.
+def slices(pair: Pair, whole: SplitResult) -> dict[str, SplitResult]:
+    """The same items for each language and each source, where there is more than one.
 
-    A language in which nothing could be asked has no score.
+    Forgetting shows in the foundation's language. A part in which nothing could be asked has no score.
     """
-    slices: dict[str, SplitResult] = {}
+    found: dict[str, SplitResult] = {}
     languages = sorted({example.language for example in whole.examples})
-    for language in languages if len(languages) > 1 else ():
-        at = [i for i, example in enumerate(whole.examples) if example.language == language]
+    sources = sorted({example.source for example in whole.examples})
+    members = {name: [e.language == name for e in whole.examples] for name in languages if len(languages) > 1}
+    members |= {SOURCE + name: [e.source == name for e in whole.examples] for name in sources if len(sources) > 1}
+    for name, inside in members.items():
+        at = [i for i, is_member in enumerate(inside) if is_member]
         part = SplitResult(examples=tuple(whole.examples[i] for i in at))
         try:
             for seed in whole.scores:
@@ -392,8 +399,8 @@ def by_language(pair: Pair, whole: SplitResult) -> dict[str, SplitResult]:
                 part.scores[seed] = _scores(pair, part.gold[seed], part.predicted[seed])
         except DataError:
             continue
-        slices[language] = part
-    return slices
+        found[name] = part
+    return found
 
 
 def _lost_word_notes(pair: Pair, result: SplitResult) -> list[str]:

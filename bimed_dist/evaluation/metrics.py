@@ -7,7 +7,8 @@ Predictions and gold are one array of numbers per item:
 sts: [score]; sts_classes: gold [score], predicted [class]; multilabel: [probability or 0/1 of each label];
 classification: gold [class number], predicted [probability of each class];
 ner: [tag number of each unit], 0 = O, then B-, I- of each type;
-mlm: the sums in MLM_SUMS; nsp: [probability of IsNext], gold [1 or 0].
+mlm: the sums in MLM_SUMS; retrieval: [rank of the second text, rank of the first];
+nsp: [probability of IsNext], gold [1 or 0].
 
 Main metrics are functions of sums over items. `item_sums` and `main_of_sums` expose that, so that a bootstrap over
 thousands of resamples is one matrix product.
@@ -51,6 +52,8 @@ def scores(kind: Kind, gold: Arrays, predicted: Arrays, labels: Sequence[str] = 
         return _ner(gold, predicted, labels)
     if kind == "mlm":
         return _mlm(np.stack(predicted).sum(axis=0))
+    if kind == "retrieval":
+        return _retrieval(np.stack(predicted), labels)
     return _nsp(np.concatenate(gold), np.concatenate(predicted))
 
 
@@ -213,12 +216,24 @@ def _mlm(sums: np.ndarray) -> dict[str, float]:
     }
 
 
+def _retrieval(ranks: np.ndarray, sides: Sequence[str]) -> dict[str, float]:
+    first, second = (side.lower() for side in sides)
+    return {
+        "accuracy": float((ranks == 1).mean()),
+        "mean_reciprocal_rank": float((1 / ranks).mean()),
+        f"{first}_to_{second}_accuracy": float((ranks[:, 0] == 1).mean()),
+        f"{second}_to_{first}_accuracy": float((ranks[:, 1] == 1).mean()),
+    }
+
+
 def _nsp(gold: np.ndarray, predicted: np.ndarray) -> dict[str, float]:
     right = (predicted >= THRESHOLD) == (gold == 1)
     return {
         "accuracy": float(right.mean()),
         "is_next_accuracy": float(right[gold == 1].mean()),
         "not_next_accuracy": float(right[gold == 0].mean()),
+        "mean_next_probability": float(predicted[gold == 1].mean()),
+        "mean_random_probability": float(predicted[gold == 0].mean()),
     }
 
 
@@ -244,6 +259,9 @@ def item_sums(kind: Kind, gold: Arrays, predicted: Arrays) -> np.ndarray:
         return np.array(counts, dtype=float)
     if kind == "mlm":
         return np.stack(predicted)[:, :2].astype(float)
+    if kind == "retrieval":
+        hits = (np.stack(predicted) == 1).sum(axis=1)
+        return np.stack([hits, np.full(len(hits), 2)], axis=1).astype(float)
     right = (np.concatenate(predicted) >= THRESHOLD) == (np.concatenate(gold) == 1)
     return np.stack([right, np.ones_like(right)], axis=1).astype(float)
 

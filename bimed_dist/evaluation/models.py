@@ -123,7 +123,14 @@ def load_classifier(location: str, kind: Kind, labels: Sequence[str], pooling: s
 
 
 def load_head_model(location: str, kind: Kind) -> PreTrainedModel | None:
-    """The model with its own MLM or NSP head, or none where the checkpoint lacks the head's weights."""
+    """The model with its own MLM or NSP head, or none where the checkpoint lacks the head's weights.
+
+    For retrieval the encoder without a head.
+    """
+    if kind == "retrieval":
+        encoder, info = _load_model(location, AutoModel)
+        _refuse_new_encoder(location, info, prefix="")
+        return encoder.eval()
     auto = _HEADS[kind]
     if type(load_config(location)) not in auto._model_mapping:
         return None

@@ -8,9 +8,10 @@ from typing import Any
 
 import numpy as np
 
-from bimed_dist.config import EvaluationSettings, Recipe, TaskSettings
+from bimed_dist.config import EvaluationSettings, Recipe, TaskSettings, TermSettings
 from bimed_dist.errors import ConfigError, DataError
 from bimed_dist.evaluation.held_out import with_partners
+from bimed_dist.evaluation.reading import named_rows
 from bimed_dist.evaluation.rules import rule_answers
 from bimed_dist.evaluation.splitting import content_key, limited, without_leaks
 from bimed_dist.evaluation.task import FINE_TUNED, Example, Kind, Origin, Splits, Task
@@ -29,6 +30,7 @@ KINDS_OF_SETTING: dict[str, tuple[Kind, ...]] = {
     "long_texts": ("multilabel", "classification"),
     "pooling": ("sts", "sts_classes", "multilabel", "classification"),
     "also_test": FINE_TUNED,
+    "repetitions": ("mlm", "nsp"),
 }
 """Settings that only some kinds of task have a use for."""
 VARIANTS = ("threshold", "long_texts", "pooling")
@@ -173,7 +175,7 @@ def _setting_problems(settings: TaskSettings) -> list[str]:
         problems += [f"task {settings.task} trains nothing and takes no {place}" for place in useless]
     known = {"train", "dev", "test", "external"} if task.kind in FINE_TUNED else {"test"}
     problems += [f"rows: there is no split {split}" for split in sorted(set(settings.rows) - known)]
-    for name in ("table", "entities"):
+    for name in ("table", "entities", "terms"):
         if (task.needs == name) != (getattr(settings, name) is not None):
             problems.append(f"task {settings.task} {'needs' if task.needs == name else 'takes no'} {name}")
     if settings.digest is not None and task.source != "path":
@@ -201,6 +203,23 @@ def task_grid(settings: EvaluationSettings, prepared: Prepared) -> dict[str, lis
     }
 
 
+def task_seeds(settings: EvaluationSettings, prepared: Prepared) -> tuple[int, ...]:
+    """What a task is done once for: the seeds, the repetitions of an intrinsic task, or 0 where nothing is drawn."""
+    if prepared.task.kind == "retrieval" or prepared.task.needs == "terms":
+        return (0,)
+    if prepared.settings.repetitions is not None:
+        return tuple(range(1, prepared.settings.repetitions + 1))
+    return settings.seeds
+
+
+def read_terms(settings: TermSettings, recipe: Recipe) -> tuple[str, ...]:
+    """Terms of the named columns, each once. Raises DataError for broken rows."""
+    problems: list[str] = []
+    rows = list(named_rows(data_path(recipe, settings.path), settings.columns, problems))
+    raise_all(problems, "terms")
+    return tuple(dict.fromkeys(cell.strip() for _, cells in rows for cell in cells if cell.strip()))
+
+
 def _prepare(name: str, settings: TaskSettings, recipe: Recipe, work: Path, problems: list[str]) -> Prepared:
     task = replace(TASKS[settings.task], **settings.about.model_dump(exclude_none=True))
     folder = task_folder(settings, recipe, work)
@@ -208,7 +227,8 @@ def _prepare(name: str, settings: TaskSettings, recipe: Recipe, work: Path, prob
         verified(folder)
     if settings.digest is not None and not (found := input_digest(folder)).startswith(settings.digest):
         raise DataError(f"the files in {folder} have the digest {found[:16]}, the recipe wants {settings.digest}")
-    origin = Origin(folder, recipe.seed, settings.rows, settings.max_length, settings.table, settings.entities)
+    terms = read_terms(settings.terms, recipe) if settings.terms is not None else ()
+    origin = Origin(folder, recipe.seed, settings.rows, settings.max_length, settings.table, settings.entities, terms)
     splits = task.load(origin)
     own = origin.problems + row_problems(task, splits)
     own += [f"rules: there is no label {label}" for label in settings.rules if label not in splits.labels]
@@ -251,12 +271,18 @@ def _cleaned(
         digest=digest_of(
             {
                 "labels": splits.labels,
-                "parts": {split: [asdict(example) for example in part] for split, part in parts.items()},
+                "parts": {split: [_digested(example) for example in part] for split, part in parts.items()},
             }
         ),
         rules=rules,
     )
     return prepared, parts
+
+
+def _digested(example: Example) -> dict[str, Any]:
+    """Without the source where there is none, as digests were before corpora told it."""
+    found = asdict(example)
+    return found if example.source else {name: value for name, value in found.items() if name != "source"}
 
 
 def rule_results(
@@ -278,6 +304,8 @@ def rule_results(
 
 def _split_notes(task: Task, parts: Mapping[str, tuple[Example, ...]], labels: tuple[str, ...]) -> tuple[str, ...]:
     """What a reader must know of the rows that were kept."""
+    if task.kind == "retrieval":
+        return ()
     if task.kind not in FINE_TUNED:
         documents = len({example.document for example in parts["test"]})
         few = "" if documents >= FEW_DOCUMENTS else ": so few that the intervals are too narrow"

@@ -11,8 +11,10 @@ from bimed_dist.evaluation import metrics, statistics
 from bimed_dist.evaluation.grid import Measured, SplitResult
 from bimed_dist.evaluation.metrics import item_sums
 from bimed_dist.evaluation.preparation import Prepared, task_grid
+from bimed_dist.evaluation.task import SOURCE
 
 SCHEMA = 1
+PROBABILITY_BINS = 20
 RULES = "rules"
 """What stands for the rule baseline where a model's label would."""
 Grid = Mapping[tuple[str, str], Measured]
@@ -128,6 +130,9 @@ def _comparison_rows(
     metric = prepared.task.metric
     for model, evaluated in settings.models.items():
         foundation = evaluated.adapted_from
+        if split.startswith(SOURCE):
+            # Told with their spread: tests on every source would only make Holm's family larger.
+            continue
         if foundation is None or resampled.get(model) is None or resampled.get(foundation) is None:
             continue
         means = [
@@ -159,6 +164,22 @@ def _correct(comparisons: list[dict[str, Any]]) -> None:
             row["p_holm"] = corrected
 
 
+def _next_probabilities(name: str, grid: Grid) -> dict[str, dict[str, list[int]]]:
+    """Model -> how many next and random pairs have which probability of being next, in PROBABILITY_BINS equal bins."""
+    found = {}
+    for (of_task, model), measured in grid.items():
+        if of_task == name and "test" in measured.splits:
+            part = measured.splits["test"]
+            gold, predicted = (
+                np.concatenate([v for s in part.scores for v in of[s]]) for of in (part.gold, part.predicted)
+            )
+            found[model] = {
+                side: np.histogram(predicted[gold == value], bins=PROBABILITY_BINS, range=(0, 1))[0].tolist()
+                for side, value in (("next", 1), ("random", 0))
+            }
+    return found
+
+
 def _task_entry(settings: EvaluationSettings, prepared: Prepared, name: str, grid: Grid) -> dict[str, Any]:
     task = prepared.task
     notes = [note for (of_task, _), measured in grid.items() if of_task == name for note in measured.notes]
@@ -180,5 +201,6 @@ def _task_entry(settings: EvaluationSettings, prepared: Prepared, name: str, gri
         "grid": task_grid(settings, prepared),
         "variant": prepared.variant(),
         "split_languages": prepared.split_languages,
+        **({"next_probabilities": _next_probabilities(name, grid)} if task.kind == "nsp" else {}),
         "notes": [*prepared.notes, *notes],
     }

@@ -11,10 +11,12 @@ from typing import Literal
 
 from bimed_dist.config import EntitySettings, TableSettings
 
-Kind = Literal["sts", "sts_classes", "multilabel", "classification", "ner", "mlm", "nsp"]
+Kind = Literal["sts", "sts_classes", "multilabel", "classification", "ner", "mlm", "nsp", "retrieval"]
 FINE_TUNED: tuple[Kind, ...] = ("sts", "sts_classes", "multilabel", "classification", "ner")
 PAIRS: tuple[Kind, ...] = ("sts", "sts_classes")
 """Two sentences and a score from 0 to 5: learned as a number, or as one of six classes (Kim et al. 2022, KM-BERT)."""
+SOURCE = "source "
+"""How the name of a split begins that is one source of a held-out corpus."""
 MAIN_METRIC: dict[Kind, str] = {
     "sts": "pearson",
     "sts_classes": "pearson",
@@ -23,6 +25,7 @@ MAIN_METRIC: dict[Kind, str] = {
     "ner": "f1",
     "mlm": "bits_per_character",
     "nsp": "accuracy",
+    "retrieval": "accuracy",
 }
 
 
@@ -35,11 +38,15 @@ class Example:
     its successor.
     """
     target: float | tuple[int, ...] | tuple[str, ...] | str | None
-    """sts: 0-5; multilabel: 0/1 per label; classification: the class; ner: BIO tag per unit; intrinsic kinds: none."""
+    """sts: 0-5; multilabel: 0/1 per label; classification: the class; ner: BIO tag per unit; intrinsic kinds: none, but
+    for masked terms 1 for each word to mask.
+    """
     language: str = ""
     """Intrinsic kinds: language of the document, which the score is also given for."""
     document: str = ""
     """Place of the document, or patient: rows that share it are dependent. Empty: the row stands alone."""
+    source: str = ""
+    """Intrinsic kinds: source of the document in its corpus, which the score is also given for."""
 
 
 @dataclass(frozen=True)
@@ -64,6 +71,8 @@ class Origin:
     table: TableSettings | None = None
     """Files and columns, for tasks that leave them to the recipe."""
     entities: EntitySettings | None = None
+    terms: tuple[str, ...] = ()
+    """Terms whose words are masked."""
     problems: list[str] = field(default_factory=list)
     """Readers append `file line n: what is wrong`, so that everything is reported together."""
 
@@ -84,7 +93,7 @@ class Task:
     """ner: what carries one tag. Entity spans are compared in these units."""
     keywords: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     """multilabel: what the rule baseline looks for, by label."""
-    needs: Literal["table", "entities"] | None = None
+    needs: Literal["table", "entities", "terms"] | None = None
     """The setting in which the recipe must say which files, and which columns."""
 
     @property

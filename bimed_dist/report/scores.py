@@ -78,9 +78,14 @@ def lower_is_better(metric: str) -> bool:
     return not _LOWER.isdisjoint(metric.lower().replace("-", "_").split("_"))
 
 
-def is_slice(split: str) -> bool:
+def is_language(split: str) -> bool:
     """Whether a split is one language (two letters, mixed or other) of the test split of an intrinsic task."""
     return len(split) == 2 or split in ("mixed", "other")
+
+
+def is_slice(split: str) -> bool:
+    """Whether a split is one language or one source of the test split of an intrinsic task."""
+    return is_language(split) or split.startswith("source ")
 
 
 def main_rows(results: Mapping[str, Any]) -> list[MainRow]:
@@ -169,7 +174,9 @@ def _main_row(
     return MainRow(
         task=task,
         title=described["title"],
-        language=split if is_slice(split) else described.get("split_languages", {}).get(split, described["language"]),
+        language=split
+        if is_language(split)
+        else described.get("split_languages", {}).get(split, described["language"]),
         split=split,
         metric=metric,
         foundation=foundation,

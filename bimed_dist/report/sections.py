@@ -159,6 +159,7 @@ def _task(results: Mapping[str, Any], name: str) -> Section:
         title=task["title"],
         facts=tuple((label, value) for label, value in facts if value),
         points=tuple(task["notes"]),
+        figures=tuple(figures.next_panels(name, task.get("next_probabilities", {}))),
         tables=(tables.task_table(results, name), *((by_label,) if by_label else ())),
     )
 

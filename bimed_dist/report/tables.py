@@ -36,6 +36,7 @@ KINDS = {
     "multilabel": "several yes/no labels a text",
     "ner": "named entities",
     "mlm": "masked words, no fine-tuning",
+    "retrieval": "sentences across languages, no fine-tuning",
     "nsp": "next sentence or not, no fine-tuning",
 }
 ORIGINS = {
@@ -92,7 +93,7 @@ def _main_cells(row: MainRow) -> tuple[Cell, ...]:
 
 
 def _split_name(row: MainRow) -> str:
-    return f"{language_name(row.split)} part of test" if scores.is_slice(row.split) else row.split
+    return f"{language_name(row.split)} part of test" if scores.is_language(row.split) else row.split
 
 
 def _difference_cells(row: MainRow) -> tuple[Cell, Cell, Cell]:
@@ -158,7 +159,7 @@ def task_table(results: Mapping[str, Any], task: str) -> Table:
         found = [scores.score_of(results, task, label, split, metric) for label in labels]
         sizes = sorted({s.rows for s in found if s.rows})
         of_rows = " / ".join(f"{size:,}" for size in sizes) + " rows" if sizes else ""
-        name = Cell(language_name(split) if scores.is_slice(split) else split, split, detail=of_rows)
+        name = Cell(language_name(split) if scores.is_language(split) else split, split, detail=of_rows)
         rows.append([name, text(metric_name(metric)), *(score_cell(s, interval=True) for s in found)])
     rows += _chosen_rows(results, task, labels)
     columns = ("Split", "Metric", *labels)

@@ -82,7 +82,13 @@ def test_next_sentence_accuracy_is_given_for_both_classes():
     gold = [np.array([x]) for x in (1, 1, 0, 0)]
     predicted = [np.array([x]) for x in (0.9, 0.2, 0.1, 0.4)]
     found = metrics.scores("nsp", gold, predicted)
-    assert found == {"accuracy": 0.75, "is_next_accuracy": 0.5, "not_next_accuracy": 1.0}
+    assert found == {
+        "accuracy": 0.75,
+        "is_next_accuracy": 0.5,
+        "not_next_accuracy": 1.0,
+        "mean_next_probability": pytest.approx(0.55),
+        "mean_random_probability": pytest.approx(0.25),
+    }
 
 
 def cases():
@@ -140,3 +146,8 @@ def test_tuned_thresholds_give_the_best_f1_of_all_thresholds():
 def test_a_label_that_dev_can_not_tell_keeps_one_half_and_equal_thresholds_take_the_nearest_to_it():
     gold, probabilities = np.array([[0, 1], [0, 0]]), np.array([[0.9, 0.8], [0.2, 0.3]])
     assert metrics.best_thresholds(gold, probabilities) == [0.5, 0.5]
+
+
+def test_a_probability_at_its_threshold_is_a_yes_on_the_moved_scale_too():
+    assert metrics.moved_to_half(np.array([0.5, 0.3, 0.29]), [0.5, 0.3, 0.3]).tolist()[:2] == [0.5, 0.5]
+    assert metrics.moved_to_half(np.array([0.29]), [0.3])[0] < 0.5
