@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_model, save_model
-from transformers import PreTrainedModel
+from torch import nn
 
 from bimed_dist.manifest import digest_of, versions, write_json
 
@@ -69,14 +69,14 @@ def weights_path(folder: Path, key: Key) -> Path:
     return folder / f"{digest_of(key)[:32]}.safetensors"
 
 
-def save_weights(model: PreTrainedModel, path: Path) -> None:
+def save_weights(model: nn.Module, path: Path) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_suffix(".partial")
     save_model(model, str(temporary))
     temporary.replace(path)
 
 
-def load_weights(model: PreTrainedModel, path: Path) -> bool:
+def load_weights(model: nn.Module, path: Path) -> bool:
     """Whether the weights were there and whole."""
     try:
         load_model(model, str(path), device=str(model.device))

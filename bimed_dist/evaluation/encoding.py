@@ -7,6 +7,7 @@ import itertools
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from transformers import PreTrainedTokenizerBase
@@ -15,6 +16,7 @@ from bimed_dist.errors import DataError
 from bimed_dist.evaluation.metrics import tag_names
 from bimed_dist.evaluation.task import Example, Kind
 from bimed_dist.manifest import digest_of
+from bimed_dist.quiet import quietly
 
 IGNORED = -100
 """Target of pieces that carry no tag, as torch's cross entropy has it."""
@@ -27,7 +29,9 @@ class Row:
     types: np.ndarray | None
     """(T,) segment of each piece, where the model knows segments."""
     target: np.ndarray
-    """sts: (1,) score / 5; multilabel: (L,) 0.0 or 1.0; ner: (T,) tag number or IGNORED."""
+    """sts: (1,) score / 5; sts_classes and classification: (1,) class number; multilabel: (L,) 0.0 or 1.0; ner: (T,)
+    tag number or IGNORED.
+    """
     covers: np.ndarray | None = None
     """ner: (T, 2) units [start, end) that the piece speaks for; empty where it speaks for none."""
 
@@ -37,6 +41,8 @@ class Encoded:
     rows: list[Row]
     gold: list[np.ndarray]
     """One array of numbers per item, as `metrics` takes it."""
+    item: np.ndarray
+    """(rows,) number of the item that each row is of: long texts may have several rows."""
     cut: int
     """Items that were longer than the model's or the task's limit."""
     unknown: float
@@ -58,32 +64,73 @@ def encode(
     labels: Sequence[str],
     examples: Sequence[Example],
     limit: int,
+    long_texts: str = "cut",
 ) -> Encoded:
-    """Rows of a fine-tuned kind, cut at `limit` pieces."""
+    """Rows of a fine-tuned kind, `limit` pieces at most; long_texts: see `TaskSettings`."""
     if kind == "ner":
         return _encode_words(tokenizer, unit, labels, examples, limit)
     texts = [example.texts if len(example.texts) == 2 else example.texts[0] for example in examples]
+    pieces, item, cut = _LONG_TEXTS[long_texts](tokenizer, texts, limit)
+    targets = [labels.index(e.target) if kind == "classification" else e.target for e in examples]
+    gold = [np.atleast_1d(np.asarray(target, dtype=np.float64)) for target in targets]
+    rows = [Row(*of_row, trained_target(kind, gold[i])) for of_row, i in zip(pieces, item, strict=True)]
+    return _encoded(tokenizer, rows, gold, cut, item)
+
+
+def trained_target(kind: Kind, gold: np.ndarray) -> np.ndarray:
+    """What the loss compares outputs with."""
+    if kind == "sts":
+        return (gold / 5).astype(np.float32)
+    if kind == "sts_classes":
+        # KM-BERT's rule, by which half a point is the higher class.
+        return np.rint(gold + 0.001).astype(np.int64)
+    return gold.astype(np.int64 if kind == "classification" else np.float32)
+
+
+Pieces = list[tuple[np.ndarray, np.ndarray | None]]
+
+
+def _head(tokenizer: PreTrainedTokenizerBase, texts: list[Any], limit: int) -> tuple[Pieces, np.ndarray, int]:
     found = tokenizer(texts, truncation=True, max_length=limit, padding=False)
-    gold = [np.atleast_1d(np.asarray(example.target, dtype=np.float64)) for example in examples]
-    scale = 5.0 if kind == "sts" else 1.0
-    rows = [
-        Row(ids, types, (target / scale).astype(np.float32))
-        for (ids, types), target in zip(_pieces(found), gold, strict=True)
-    ]
-    return _encoded(tokenizer, rows, gold, sum(bool(e.overflowing) for e in found.encodings))
+    return _pieces(found), np.arange(len(texts)), sum(bool(e.overflowing) for e in found.encodings)
 
 
-def _pieces(found: object) -> list[tuple[np.ndarray, np.ndarray | None]]:
+def _head_and_tail(tokenizer: PreTrainedTokenizerBase, texts: list[Any], limit: int) -> tuple[Pieces, np.ndarray, int]:
+    """The first quarter and the last three (Sun et al. 2019: 128 and 382 of 510 pieces), special pieces included."""
+    with quietly():
+        found = _pieces(tokenizer(texts, truncation=False, padding=False))
+    head = limit // 4
+    kept: Pieces = []
+    for ids, types in found:
+        at = np.arange(len(ids)) if len(ids) <= limit else np.r_[:head, len(ids) - limit + head : len(ids)]
+        kept.append((ids[at], None if types is None else types[at]))
+    return kept, np.arange(len(texts)), sum(len(ids) > limit for ids, _ in found)
+
+
+def _windows(tokenizer: PreTrainedTokenizerBase, texts: list[Any], limit: int) -> tuple[Pieces, np.ndarray, int]:
+    """Windows that overlap by a quarter; nothing is cut off."""
+    found = tokenizer(
+        texts, truncation=True, max_length=limit, padding=False, return_overflowing_tokens=True, stride=limit // 4
+    )
+    return _pieces(found), np.asarray(found["overflow_to_sample_mapping"]), 0
+
+
+_LONG_TEXTS = {"cut": _head, "head_tail": _head_and_tail, "windows": _windows}
+
+
+def _pieces(found: Any) -> Pieces:
     ids = [np.asarray(row, dtype=np.int64) for row in found["input_ids"]]
     if "token_type_ids" not in found:
         return [(row, None) for row in ids]
     return list(zip(ids, (np.asarray(row, dtype=np.int64) for row in found["token_type_ids"]), strict=True))
 
 
-def _encoded(tokenizer: PreTrainedTokenizerBase, rows: list[Row], gold: list[np.ndarray], cut: int) -> Encoded:
+def _encoded(
+    tokenizer: PreTrainedTokenizerBase, rows: list[Row], gold: list[np.ndarray], cut: int, item: np.ndarray
+) -> Encoded:
     pieces = sum(len(row.ids) for row in rows)
     unknown = sum(int((row.ids == tokenizer.unk_token_id).sum()) for row in rows)
-    return Encoded(rows, gold, cut, unknown / max(pieces, 1))
+    return Encoded(rows, gold, item, cut, unknown / max(pieces, 1))
 
 
 def _encode_words(
@@ -108,7 +155,17 @@ def _encode_words(
         target = np.where(speaks, tags[np.where(speaks, first, 0)], IGNORED)
         rows.append(Row(ids, types, target, covers))
         gold.append(tags)
-    return _encoded(tokenizer, rows, gold, sum(bool(e.overflowing) for e in found.encodings))
+    return _encoded(tokenizer, rows, gold, sum(bool(e.overflowing) for e in found.encodings), np.arange(len(rows)))
+
+
+def of_items(kind: Kind, predicted: Sequence[np.ndarray], item: np.ndarray) -> list[np.ndarray]:
+    """One prediction per item from those of its rows: a label holds where any window says so, a class by their mean."""
+    if len(item) == len(np.unique(item)):
+        return list(predicted)
+    join = np.max if kind == "multilabel" else np.mean
+    ends = [*np.flatnonzero(np.diff(item)) + 1, len(item)]
+    starts = [0, *ends[:-1]]
+    return [join(np.stack(predicted[start:end]), axis=0) for start, end in zip(starts, ends, strict=True)]
 
 
 def covered_units(

@@ -13,8 +13,8 @@ from typing import Any
 
 import numpy as np
 import torch
+from torch import nn
 from torch.nn import functional
-from transformers import PreTrainedModel
 
 from bimed_dist.errors import NonFiniteError
 from bimed_dist.evaluation.encoding import IGNORED, Row, tags_of_units
@@ -101,7 +101,7 @@ def padded(rows: Sequence[Row], pad_id: int) -> dict[str, torch.Tensor]:
 
 
 def summed_loss(kind: Kind, logits: torch.Tensor, rows: Sequence[Row]) -> torch.Tensor:
-    """Sum over `loss_terms` of squared error of score / 5, binary cross entropy, or cross entropy of tagged pieces."""
+    """Sum over `loss_terms` of squared error of score / 5, or of binary or plain cross entropy."""
     logits = logits.float()
     if kind == "ner":
         target = np.full(logits.shape[:2], IGNORED, dtype=np.int64)
@@ -110,6 +110,8 @@ def summed_loss(kind: Kind, logits: torch.Tensor, rows: Sequence[Row]) -> torch.
         flat = torch.from_numpy(target).to(logits.device).flatten()
         return functional.cross_entropy(logits.flatten(0, 1), flat, ignore_index=IGNORED, reduction="sum")
     target = torch.from_numpy(np.stack([row.target for row in rows])).to(logits.device)
+    if kind in ("classification", "sts_classes"):
+        return functional.cross_entropy(logits, target[:, 0], reduction="sum")
     if kind == "sts":
         return functional.mse_loss(logits, target, reduction="sum")
     return functional.binary_cross_entropy_with_logits(logits, target, reduction="sum")
@@ -120,7 +122,7 @@ def loss_terms(kind: Kind, rows: Sequence[Row]) -> int:
     return sum(int((row.target != IGNORED).sum()) if kind == "ner" else len(row.target) for row in rows)
 
 
-def _optimizer(model: PreTrainedModel) -> torch.optim.AdamW:
+def _optimizer(model: nn.Module) -> torch.optim.AdamW:
     decayed = [p for p in model.parameters() if p.ndim > 1]
     kept = [p for p in model.parameters() if p.ndim <= 1]
     groups = [{"params": decayed, "weight_decay": PROTOCOL["weight_decay"]}, {"params": kept, "weight_decay": 0.0}]
@@ -138,13 +140,14 @@ def fine_tune(
     epochs: int,
     seed: int,
     batch: int,
-) -> PreTrainedModel:
+    pooling: str = "cls",
+) -> nn.Module:
     """The encoder in `location` trained on `rows`.
 
     Raises NonFiniteError before an update from a loss or gradient that is not finite.
     """
     seed_torch(seed)
-    model = load_classifier(location, kind, labels).to(device()).train()
+    model = load_classifier(location, kind, labels, pooling).to(device()).train()
     optimizer = _optimizer(model)
     rng = np.random.default_rng(seed)
     lengths = row_lengths(rows)
@@ -163,7 +166,7 @@ def fine_tune(
     return model.eval()
 
 
-def _backward(model: PreTrainedModel, kind: Kind, rows: Sequence[Row], pad_id: int, pieces: int) -> float:
+def _backward(model: nn.Module, kind: Kind, rows: Sequence[Row], pad_id: int, pieces: int) -> float:
     """Gradients of the mean loss of a batch, in passes of `pieces`; returns that loss."""
     terms = max(1, loss_terms(kind, rows))
     total = 0.0
@@ -192,10 +195,19 @@ def finite(logits: torch.Tensor) -> torch.Tensor:
     return logits
 
 
+def answers(kind: Kind, logits: torch.Tensor) -> torch.Tensor:
+    """What `metrics` takes, from what a head gives."""
+    if kind == "ner":
+        return logits.argmax(-1)
+    if kind == "sts_classes":
+        return logits.argmax(-1, keepdim=True).float()
+    if kind == "classification":
+        return logits.softmax(-1)
+    return logits * 5 if kind == "sts" else logits.sigmoid()
+
+
 @torch.inference_mode()
-def predict(
-    model: PreTrainedModel, kind: Kind, rows: Sequence[Row], units: Sequence[int], pad_id: int
-) -> list[np.ndarray]:
+def predict(model: nn.Module, kind: Kind, rows: Sequence[Row], units: Sequence[int], pad_id: int) -> list[np.ndarray]:
     """One array of numbers per row, in the rows' order, as `metrics` takes it. `units` are the items' lengths (ner).
 
     Raises NonFiniteError for outputs that are not finite.
@@ -205,7 +217,7 @@ def predict(
         with autocast():
             logits = model(**padded([rows[i] for i in numbers], pad_id)).logits
         logits = finite(logits.float().cpu())
-        values = (logits.argmax(-1) if kind == "ner" else logits * 5 if kind == "sts" else logits.sigmoid()).numpy()
+        values = answers(kind, logits).numpy()
         for i, value in zip(numbers, values, strict=True):
             row = rows[i]
             predicted[i] = value if row.covers is None else tags_of_units(value[: len(row.ids)], row.covers, units[i])

@@ -14,15 +14,16 @@ from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
+from torch import nn
 from tqdm import tqdm
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from bimed_dist.errors import BimedError, DataError
-from bimed_dist.evaluation import cells, finetuning, intrinsic, metrics
-from bimed_dist.evaluation.encoding import Encoded, encode, tokenizer_key
+from bimed_dist.evaluation import cells, finetuning, intrinsic, metrics, retrieval
+from bimed_dist.evaluation.encoding import Encoded, encode, of_items, tokenizer_key
 from bimed_dist.evaluation.models import load_classifier, load_head_model, one_line
 from bimed_dist.evaluation.preparation import Prepared
-from bimed_dist.evaluation.task import Example
+from bimed_dist.evaluation.task import SOURCE, Example
 from bimed_dist.manifest import write_json
 
 logger = logging.getLogger(__name__)
@@ -77,7 +78,7 @@ class Pair:
         }
         if self.candidates:
             base |= {"batch": self.batch, "protocol": finetuning.PROTOCOL}
-        return base | more
+        return base | self.prepared.variant() | more
 
     def cell_key(self, candidate: Candidate, seed: int) -> dict[str, Any]:
         return self.key(learning_rate=candidate.learning_rate, epochs=candidate.epochs, seed=seed)
@@ -96,7 +97,8 @@ class Pair:
     def encode(self, examples: tuple[Example, ...]) -> Encoded:
         task = self.prepared.task
         try:
-            return encode(self.tokenizer, task.kind, task.unit, self.prepared.labels, examples, self.limit)
+            long_texts = self.prepared.settings.long_texts
+            return encode(self.tokenizer, task.kind, task.unit, self.prepared.labels, examples, self.limit, long_texts)
         except (TypeError, ValueError, LookupError) as error:
             # Its message may quote the text.
             raise DataError(f"{len(examples)} rows can't be encoded ({type(error).__name__})") from error
@@ -109,7 +111,7 @@ class SplitResult:
     scores: dict[int, dict[str, float]] = field(default_factory=dict)
     """All three by seed."""
     examples: tuple[Example, ...] = ()
-    """Intrinsic tasks: what each item was made of."""
+    """What each item was made of, where some items are dependent."""
 
 
 @dataclass
@@ -159,7 +161,8 @@ def fine_tuned(pair: Pair, progress: tqdm) -> Measured:
         progress.update(len(pair.seeds))
         return measured
     for split, rows in encoded.items():
-        measured.splits[split] = SplitResult()
+        grouped = any(example.document for example in opened[split])
+        measured.splits[split] = SplitResult(examples=opened[split] if grouped else ())
         measured.notes += _row_notes(pair, split, rows)
     for seed in pair.seeds:
         _test_cell(pair, chosen, seed, encoded, measured)
@@ -202,19 +205,21 @@ def _dev_cell(pair: Pair, candidate: Candidate, seed: int, measured: Measured, p
         try:
             model = _trained(pair, candidate, seed)
             dev = pair.rows("dev")
-            scores = _scores(pair, dev.gold, _predicted(pair, model, dev))
+            predicted = _predicted(pair, model, dev)
+            tuned = _tuned(pair, dev, predicted)
+            scores = _scores(pair, dev.gold, _decided(predicted, tuned.get("thresholds")))
             cells.save_weights(model, cells.weights_path(pair.weights, key))
         except CELL_ERRORS as error:
             record = cells.write_record(path, key, "failed", error=one_line(error))
         else:
             seconds = round(time.monotonic() - start, 2)
-            record = cells.write_record(path, key, "done", dev=scores, seconds=seconds)
+            record = cells.write_record(path, key, "done", dev=scores, seconds=seconds, **tuned)
     measured.done += record["status"] == "done"
     progress.update()
     return record
 
 
-def _trained(pair: Pair, candidate: Candidate, seed: int) -> PreTrainedModel:
+def _trained(pair: Pair, candidate: Candidate, seed: int) -> nn.Module:
     return finetuning.fine_tune(
         pair.location,
         pair.prepared.task.kind,
@@ -225,12 +230,30 @@ def _trained(pair: Pair, candidate: Candidate, seed: int) -> PreTrainedModel:
         epochs=candidate.epochs,
         seed=seed,
         batch=pair.batch,
+        pooling=pair.prepared.settings.pooling,
     )
 
 
-def _predicted(pair: Pair, model: PreTrainedModel, encoded: Encoded) -> list[np.ndarray]:
-    units = [len(gold) for gold in encoded.gold]
-    return finetuning.predict(model, pair.prepared.task.kind, encoded.rows, units, pair.tokenizer.pad_token_id)
+def _predicted(pair: Pair, model: nn.Module, encoded: Encoded) -> list[np.ndarray]:
+    units = [len(encoded.gold[i]) for i in encoded.item]
+    kind = pair.prepared.task.kind
+    return of_items(
+        kind, finetuning.predict(model, kind, encoded.rows, units, pair.tokenizer.pad_token_id), encoded.item
+    )
+
+
+def _tuned(pair: Pair, dev: Encoded, predicted: list[np.ndarray]) -> dict[str, list[float]]:
+    """`thresholds` by label where the task tunes them; otherwise nothing."""
+    if pair.prepared.settings.threshold == "fixed":
+        return {}
+    return {"thresholds": metrics.best_thresholds(np.stack(dev.gold), np.stack(predicted))}
+
+
+def _decided(predicted: list[np.ndarray], thresholds: list[float] | None) -> list[np.ndarray]:
+    """The same predictions, on a scale where 0.5 decides."""
+    if thresholds is None:
+        return predicted
+    return [metrics.moved_to_half(item, thresholds).astype(np.float32) for item in predicted]
 
 
 def _scores(pair: Pair, gold: list[np.ndarray], predicted: list[np.ndarray]) -> dict[str, float]:
@@ -261,12 +284,17 @@ def _test_cell(pair: Pair, chosen: Candidate, seed: int, encoded: Mapping[str, E
 
 
 def _scored_splits(pair: Pair, chosen: Candidate, seed: int, encoded: Mapping[str, Encoded]) -> dict[str, Any]:
-    model = load_classifier(pair.location, pair.prepared.task.kind, pair.prepared.labels).to(finetuning.device()).eval()
-    if not cells.load_weights(model, cells.weights_path(pair.weights, pair.cell_key(chosen, seed))):
+    prepared = pair.prepared
+    model = load_classifier(pair.location, prepared.task.kind, prepared.labels, prepared.settings.pooling)
+    model = model.to(finetuning.device()).eval()
+    cell = pair.cell_key(chosen, seed)
+    name = cells.cell_name(chosen.learning_rate, chosen.epochs, seed)
+    thresholds = (cells.read_record(pair.folder / f"{name}.json", cell) or {}).get("thresholds")
+    if not cells.load_weights(model, cells.weights_path(pair.weights, cell)):
         model = _trained(pair, chosen, seed)
     scored = {}
     for split, rows in encoded.items():
-        predicted = _predicted(pair, model, rows)
+        predicted = _decided(_predicted(pair, model, rows), thresholds)
         scored[split] = {"scores": _scores(pair, rows.gold, predicted), "predictions": cells.packed(predicted)}
     return scored
 
@@ -281,8 +309,13 @@ def _drop_weights(pair: Pair, keep: Candidate | None) -> None:
 
 def _row_notes(pair: Pair, split: str, encoded: Encoded) -> list[str]:
     notes = []
+    of_rows = f"{len(encoded.gold)} {split} rows"
     if encoded.cut:
-        notes.append(f"{pair.label}: {encoded.cut} of {len(encoded.rows)} {split} rows cut at {pair.limit} pieces")
+        kept = "to head and tail " if pair.prepared.settings.long_texts == "head_tail" else ""
+        notes.append(f"{pair.label}: {encoded.cut} of {of_rows} cut {kept}at {pair.limit} pieces")
+    windowed = int((np.bincount(encoded.item) > 1).sum())
+    if windowed:
+        notes.append(f"{pair.label}: {windowed} of {of_rows} read in windows of {pair.limit} pieces")
     if encoded.unknown >= 0.001:
         notes.append(f"{pair.label}: {encoded.unknown:.1%} of the pieces of {split} are [UNK]")
     return notes
@@ -320,7 +353,7 @@ def untrained(pair: Pair, progress: tqdm) -> Measured:
             result.scores[seed] = record["scores"]
         progress.update()
     if result.scores:
-        measured.splits = {"test": result, **by_language(pair, result)}
+        measured.splits = {"test": result, **slices(pair, result)}
         measured.notes += _lost_word_notes(pair, result)
     return measured
 
@@ -330,6 +363,8 @@ def _intrinsic_gold(pair: Pair, seed: int) -> tuple[list[np.ndarray], tuple[Exam
     examples = pair.prepared.intrinsic
     if pair.prepared.task.kind == "mlm":
         return [np.empty(0)] * len(examples), examples
+    if pair.prepared.task.kind == "retrieval":
+        return [np.empty(0)] * len(examples), examples
     _, is_next = intrinsic.sentence_pairs(examples, seed)
     return list(is_next[:, None]), tuple(example for example in examples for _ in range(2))
 
@@ -338,19 +373,24 @@ def _intrinsic_prediction(pair: Pair, model: PreTrainedModel, seed: int) -> list
     examples = pair.prepared.intrinsic
     if pair.prepared.task.kind == "mlm":
         return intrinsic.masked_word_sums(model, pair.tokenizer, examples, seed, pair.limit)
+    if pair.prepared.task.kind == "retrieval":
+        return retrieval.partner_ranks(model, pair.tokenizer, examples, pair.limit)
     pairs, _ = intrinsic.sentence_pairs(examples, seed)
     return list(intrinsic.next_probabilities(model, pair.tokenizer, pairs, pair.limit)[:, None])
 
 
-def by_language(pair: Pair, whole: SplitResult) -> dict[str, SplitResult]:
-    """The same items for each language, where there is more than one: forgetting shows in the foundation's language.
+def slices(pair: Pair, whole: SplitResult) -> dict[str, SplitResult]:
+    """The same items for each language and each source, where there is more than one.
 
-    A language in which nothing could be asked has no score.
+    Forgetting shows in the foundation's language. A part in which nothing could be asked has no score.
     """
-    slices: dict[str, SplitResult] = {}
+    found: dict[str, SplitResult] = {}
     languages = sorted({example.language for example in whole.examples})
-    for language in languages if len(languages) > 1 else ():
-        at = [i for i, example in enumerate(whole.examples) if example.language == language]
+    sources = sorted({example.source for example in whole.examples})
+    members = {name: [e.language == name for e in whole.examples] for name in languages if len(languages) > 1}
+    members |= {SOURCE + name: [e.source == name for e in whole.examples] for name in sources if len(sources) > 1}
+    for name, inside in members.items():
+        at = [i for i, is_member in enumerate(inside) if is_member]
         part = SplitResult(examples=tuple(whole.examples[i] for i in at))
         try:
             for seed in whole.scores:
@@ -359,8 +399,8 @@ def by_language(pair: Pair, whole: SplitResult) -> dict[str, SplitResult]:
                 part.scores[seed] = _scores(pair, part.gold[seed], part.predicted[seed])
         except DataError:
             continue
-        slices[language] = part
-    return slices
+        found[name] = part
+    return found
 
 
 def _lost_word_notes(pair: Pair, result: SplitResult) -> list[str]:

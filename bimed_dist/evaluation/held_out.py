@@ -2,22 +2,25 @@
 
 import json
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 
 from bimed_dist.errors import DataError
 from bimed_dist.evaluation.reading import text_lines
 from bimed_dist.evaluation.task import Example, Origin, Splits
 
 FILE_NAME = "held_out.jsonl"
+PARTICLE = 2
+"""Syllables of a particle at most."""
 
 
-def documents(origin: Origin) -> Iterator[tuple[str, str, list[str]]]:
-    """(place, language, sentences) of each held-out document."""
+def documents(origin: Origin) -> Iterator[tuple[str, str, str, list[str]]]:
+    """(place, language, source, sentences) of each held-out document."""
     path = origin.folder / FILE_NAME
     for number, line in enumerate(text_lines(path), start=1):
         try:
             document = json.loads(line)
             sentences = [sentence for paragraph in document["paragraphs"] for sentence in paragraph]
-            yield f"{path.name} line {number}", document["language"], sentences
+            yield f"{path.name} line {number}", document["language"], document.get("source", ""), sentences
         except (ValueError, KeyError, TypeError):
             raise DataError(
                 f"{path} line {number}: not a document of the corpus stage; build the corpus again"
@@ -33,11 +36,46 @@ def windows(origin: Origin) -> Splits:
     """
     limit = origin.max_length - 2
     examples = []
-    for place, language, sentences in documents(origin):
+    for place, language, source, sentences in documents(origin):
         for count, words in enumerate(_filled(sentences, limit), start=1):
-            examples.append(Example(f"{place} window {count}", tuple(words), None, language, place))
+            examples.append(Example(f"{place} window {count}", tuple(words), None, language, place, source))
     return Splits(
         {"test": tuple(examples)}, notes=(f"windows of at most {limit} characters, the same for every model",)
+    )
+
+
+def term_windows(origin: Origin) -> Splits:
+    """The windows that hold a term, with 1 for every word of one; a Korean term may have a particle behind it."""
+    terms = {tuple(words) for term in origin.terms if (words := [_bare(word) for word in term.split()]) and all(words)}
+    first = {words[0][:1] for words in terms}
+    longest = max(map(len, terms), default=0)
+    found = []
+    for example in windows(origin).parts["test"]:
+        bare = [_bare(word) for word in example.texts]
+        marked = [0] * len(bare)
+        for i in (i for i, word in enumerate(bare) if word[:1] in first):
+            for length in range(min(longest, len(bare) - i), 0, -1):
+                if _is_term(tuple(bare[i : i + length]), terms):
+                    marked[i : i + length] = [1] * length
+                    break
+        if any(marked):
+            found.append(replace(example, target=tuple(marked)))
+    words = sum(sum(example.target) for example in found)
+    return Splits({"test": tuple(found)}, notes=(f"{words:,} words of {len(terms):,} terms, the same for every model",))
+
+
+def _bare(word: str) -> str:
+    return word.strip(".,;:!?()[]{}\"'").lower()
+
+
+def _is_term(words: tuple[str, ...], terms: set[tuple[str, ...]]) -> bool:
+    if words in terms:
+        return True
+    last = words[-1]
+    return any(
+        (*words[:-1], last[:-cut]) in terms
+        for cut in range(1, min(PARTICLE, len(last) - 1) + 1)
+        if "가" <= last[-cut] <= "힣" and "가" <= last[-cut - 1] <= "힣"
     )
 
 
@@ -63,11 +101,11 @@ def _filled(sentences: list[str], limit: int) -> Iterator[list[str]]:
 def successors(origin: Origin) -> Splits:
     """Every sentence with the one that follows it in its document; each sentence is used once."""
     examples = []
-    for place, language, sentences in documents(origin):
+    for place, language, source, sentences in documents(origin):
         texts = [sentence for sentence in sentences if sentence.strip()]
         for i in range(0, len(texts) - 1, 2):
             pair = (texts[i], texts[i + 1])
-            examples.append(Example(f"{place} sentence {i + 1}", pair, None, language, place))
+            examples.append(Example(f"{place} sentence {i + 1}", pair, None, language, place, source))
     return Splits({"test": tuple(examples)})
 
 

@@ -4,9 +4,11 @@ Not `evaluate.Metric` modules: importing `evaluate` loads torch, and its metrics
 in the user's home, where predictions on patient text have no business.
 
 Predictions and gold are one array of numbers per item:
-sts: [score]; multilabel: [probability or 0/1 of each label]; ner: [tag number of each unit], 0 = O, then B-, I- of
-each type;
-mlm: the sums in MLM_SUMS; nsp: [probability of IsNext], gold [1 or 0].
+sts: [score]; sts_classes: gold [score], predicted [class]; multilabel: [probability or 0/1 of each label];
+classification: gold [class number], predicted [probability of each class];
+ner: [tag number of each unit], 0 = O, then B-, I- of each type;
+mlm: the sums in MLM_SUMS; retrieval: [rank of the second text, rank of the first];
+nsp: [probability of IsNext], gold [1 or 0].
 
 Main metrics are functions of sums over items. `item_sums` and `main_of_sums` expose that, so that a bootstrap over
 thousands of resamples is one matrix product.
@@ -19,26 +21,39 @@ import numpy as np
 from scipy import stats
 from seqeval.metrics.v1 import precision_recall_fscore_support  # strict mode's own function
 from seqeval.scheme import IOB2
-from sklearn.metrics import accuracy_score, f1_score
+from sklearn.metrics import (
+    accuracy_score,
+    average_precision_score,
+    f1_score,
+    hamming_loss,
+    roc_auc_score,
+    roc_curve,
+)
 
 from bimed_dist.errors import DataError
-from bimed_dist.evaluation.task import Kind
+from bimed_dist.evaluation.task import PAIRS, Kind
 
 THRESHOLD = 0.5
+SPECIFICITIES = (0.9, 0.95)
+CALIBRATION_BINS = 10
 MLM_SUMS = ("bits", "characters", "nats", "pieces", "right_pieces", "words", "right_words")
 Arrays = Sequence[np.ndarray]
 
 
 def scores(kind: Kind, gold: Arrays, predicted: Arrays, labels: Sequence[str] = ()) -> dict[str, float]:
     """Every metric of a kind, main metric first. Raises DataError where the main metric is undefined."""
-    if kind == "sts":
+    if kind in PAIRS:
         return _sts(np.concatenate(gold), np.concatenate(predicted))
     if kind == "multilabel":
         return _multilabel(np.stack(gold), np.stack(predicted), labels)
+    if kind == "classification":
+        return _classification(np.concatenate(gold).astype(int), np.stack(predicted).astype(float), labels)
     if kind == "ner":
         return _ner(gold, predicted, labels)
     if kind == "mlm":
         return _mlm(np.stack(predicted).sum(axis=0))
+    if kind == "retrieval":
+        return _retrieval(np.stack(predicted), labels)
     return _nsp(np.concatenate(gold), np.concatenate(predicted))
 
 
@@ -57,22 +72,114 @@ def _sts(gold: np.ndarray, predicted: np.ndarray) -> dict[str, float]:
 
 
 def _multilabel(gold: np.ndarray, predicted: np.ndarray, labels: Sequence[str]) -> dict[str, float]:
-    """F1 at threshold 0.5.
+    """F1 at threshold 0.5, Hamming loss, and AUROC and average precision, which need no threshold.
 
     A label that no row has is left out of macro F1 (where scikit-learn counts 0, so that perfect answers would score
-    less than 1) and has no F1; predicting it lowers micro F1 and subset accuracy.
+    less than 1) and has no F1; predicting it lowers micro F1 and subset accuracy. AUROC and average precision are over
+    the labels that some rows have and others don't.
     """
     gold, decided = gold.astype(int), (predicted >= THRESHOLD).astype(int)
     there = gold.any(axis=0)
     if not there.any():
         raise DataError("no row has any label: macro F1 does not exist")
     per_label = f1_score(gold, decided, average=None, zero_division=0)
+    ranked = np.flatnonzero(there & ~gold.all(axis=0))
+    auroc = {labels[i]: float(roc_auc_score(gold[:, i], predicted[:, i])) for i in ranked}
+    precision = {labels[i]: float(average_precision_score(gold[:, i], predicted[:, i])) for i in ranked}
+    macro = {"macro_auroc": auroc, "macro_average_precision": precision}
     return {
         "macro_f1": float(per_label[there].mean()),
         "micro_f1": float(f1_score(gold, decided, average="micro", zero_division=0)),
+        **{name: float(np.mean(list(values.values()))) for name, values in macro.items() if values},
+        "hamming_loss": float(hamming_loss(gold, decided)),
         "subset_accuracy": float(accuracy_score(gold, decided)),
         **{f"f1:{label}": float(f1) for label, f1, known in zip(labels, per_label, there, strict=True) if known},
+        **{f"auroc:{label}": value for label, value in auroc.items()},
+        **{f"average_precision:{label}": value for label, value in precision.items()},
+        **{f"hamming_loss:{label}": float((gold[:, i] != decided[:, i]).mean()) for i, label in enumerate(labels)},
     }
+
+
+def best_thresholds(gold: np.ndarray, predicted: np.ndarray) -> list[float]:
+    """(L,) for (N, L): the threshold of each label with the best F1; 0.5 for a label that no row or every row has.
+
+    Between two predicted values the middle is taken, of equally good thresholds the one nearest to 0.5.
+    """
+    thresholds = []
+    for of_gold, values in zip(gold.T == 1, predicted.T.astype(float), strict=True):
+        if of_gold.all() or not of_gold.any():
+            thresholds.append(THRESHOLD)
+            continue
+        distinct = np.unique(values)
+        tried = np.append((distinct[1:] + distinct[:-1]) / 2, [distinct[0] / 2, THRESHOLD])
+        decided = values[None, :] >= tried[:, None]
+        f1 = 2 * (decided & of_gold).sum(axis=1) / (decided.sum(axis=1) + of_gold.sum())
+        best = tried[f1 >= f1.max() - 1e-12]
+        thresholds.append(float(best[np.abs(best - THRESHOLD).argmin()]))
+    return thresholds
+
+
+def moved_to_half(predicted: np.ndarray, thresholds: Sequence[float]) -> np.ndarray:
+    """(L,) or (N, L) probabilities on a scale where 0.5 is the threshold of each label; their order stays."""
+    t = np.clip(np.asarray(thresholds, dtype=float), 1e-6, 1 - 1e-6)
+    p = np.asarray(predicted, dtype=float)
+    return np.where(p >= t, 0.5 + 0.5 * (p - t) / (1 - t), np.minimum(0.5 * p / t, np.nextafter(0.5, 0)))
+
+
+def _classification(gold: np.ndarray, predicted: np.ndarray, classes: Sequence[str]) -> dict[str, float]:
+    """Decided by the most probable class. Of two classes the last is the one looked for, as in patient screening.
+
+    Macro F1 is over the classes that some row has. Ranking metrics of more than two classes are means over each class
+    against the rest. Brier score: mean squared distance to the truth, of two classes that of the one looked for.
+    """
+    decided = predicted.argmax(axis=1)
+    is_gold, is_decided = (np.eye(len(classes), dtype=int)[numbers] for numbers in (gold, decided))
+    there = is_gold.any(axis=0)
+    f1 = f1_score(is_gold, is_decided, average=None, zero_division=0)
+    squares = ((predicted - is_gold) ** 2).sum(axis=1).mean()
+    right = decided == gold
+    return {
+        "macro_f1": float(f1[there].mean()),
+        "accuracy": float(right.mean()),
+        **(_ranking(is_gold, predicted) if len(classes) > 2 else _screening(is_gold[:, 1], predicted[:, 1])),
+        "brier_score": float(squares / (2 if len(classes) == 2 else 1)),
+        "ece": calibration_error(right, predicted.max(axis=1)),
+        **{f"f1:{name}": float(value) for name, value, known in zip(classes, f1, there, strict=True) if known},
+    }
+
+
+def _ranking(is_gold: np.ndarray, predicted: np.ndarray) -> dict[str, float]:
+    ranked = np.flatnonzero(is_gold.any(axis=0) & ~is_gold.all(axis=0))
+    if not len(ranked):
+        return {}
+    return {
+        "macro_auroc": float(np.mean([roc_auc_score(is_gold[:, i], predicted[:, i]) for i in ranked])),
+        "macro_average_precision": float(
+            np.mean([average_precision_score(is_gold[:, i], predicted[:, i]) for i in ranked])
+        ),
+    }
+
+
+def _screening(is_gold: np.ndarray, probability: np.ndarray) -> dict[str, float]:
+    """Nothing where all rows are of one class."""
+    if is_gold.all() or not is_gold.any():
+        return {}
+    false_positives, true_positives, _ = roc_curve(is_gold, probability, drop_intermediate=False)
+    return {
+        "auroc": float(roc_auc_score(is_gold, probability)),
+        "average_precision": float(average_precision_score(is_gold, probability)),
+        **{
+            f"sensitivity_at_specificity_{s}": float(true_positives[false_positives <= 1 - s + 1e-12].max())
+            for s in SPECIFICITIES
+        },
+    }
+
+
+def calibration_error(right: np.ndarray, confidence: np.ndarray) -> float:
+    """Expected calibration error over ten bins of equal width (Guo et al. 2017, equation 3)."""
+    number = np.minimum((confidence * CALIBRATION_BINS).astype(int), CALIBRATION_BINS - 1)
+    gaps = np.bincount(number, weights=right.astype(float) - confidence, minlength=CALIBRATION_BINS)
+    return float(np.abs(gaps).sum() / len(right))
 
 
 def tag_names(types: Sequence[str]) -> tuple[str, ...]:
@@ -81,11 +188,20 @@ def tag_names(types: Sequence[str]) -> tuple[str, ...]:
 
 
 def _ner(gold: Arrays, predicted: Arrays, types: Sequence[str]) -> dict[str, float]:
-    """Entity precision, recall and F1 (micro) by seqeval, strict IOB2: borders and type must agree."""
+    """Entity precision, recall and F1 (micro) by seqeval, strict IOB2: borders and type must agree.
+
+    class_f1: mean over the types of F1 of single units (words or characters), without their borders, which for words
+    is what KM-BERT reports as F1 (Kim et al. 2022). It is higher and says less.
+    """
     names = tag_names(types)
     both = [[[names[int(number)] for number in item] for item in items] for items in (gold, predicted)]
     precision, recall, f1, _ = precision_recall_fscore_support(*both, average="micro", scheme=IOB2, zero_division=0)
-    return {"f1": float(f1), "precision": float(precision), "recall": float(recall)}
+    classes = [(np.concatenate(items).astype(int) + 1) // 2 for items in (gold, predicted)]
+    there = np.unique(classes[0][classes[0] > 0])
+    scores = {"f1": float(f1), "precision": float(precision), "recall": float(recall)}
+    if len(there):
+        scores["class_f1"] = float(f1_score(*classes, labels=there, average="macro", zero_division=0))
+    return scores
 
 
 def _mlm(sums: np.ndarray) -> dict[str, float]:
@@ -100,24 +216,41 @@ def _mlm(sums: np.ndarray) -> dict[str, float]:
     }
 
 
+def _retrieval(ranks: np.ndarray, sides: Sequence[str]) -> dict[str, float]:
+    first, second = (side.lower() for side in sides)
+    return {
+        "accuracy": float((ranks == 1).mean()),
+        "mean_reciprocal_rank": float((1 / ranks).mean()),
+        f"{first}_to_{second}_accuracy": float((ranks[:, 0] == 1).mean()),
+        f"{second}_to_{first}_accuracy": float((ranks[:, 1] == 1).mean()),
+    }
+
+
 def _nsp(gold: np.ndarray, predicted: np.ndarray) -> dict[str, float]:
     right = (predicted >= THRESHOLD) == (gold == 1)
     return {
         "accuracy": float(right.mean()),
         "is_next_accuracy": float(right[gold == 1].mean()),
         "not_next_accuracy": float(right[gold == 0].mean()),
+        "mean_next_probability": float(predicted[gold == 1].mean()),
+        "mean_random_probability": float(predicted[gold == 0].mean()),
     }
 
 
 def item_sums(kind: Kind, gold: Arrays, predicted: Arrays) -> np.ndarray:
     """(N items, K) numbers whose sums over any sample of items give the main metric of that sample."""
-    if kind == "sts":
+    if kind in PAIRS:
         x, y = np.concatenate(gold).astype(float), np.concatenate(predicted).astype(float)
         # Correlation does not change by shifting, and centred sums keep their digits.
         x, y = x - x.mean(), y - y.mean()
         return np.stack([np.ones_like(x), x, y, x * x, y * y, x * y], axis=1)
     if kind == "multilabel":
         positive, decided = np.stack(gold) == 1, np.stack(predicted) >= THRESHOLD
+        return np.concatenate([positive & decided, decided, positive], axis=1).astype(float)
+    if kind == "classification":
+        probabilities = np.stack(predicted)
+        of_class = np.eye(probabilities.shape[1], dtype=bool)
+        positive, decided = of_class[np.concatenate(gold).astype(int)], of_class[probabilities.argmax(axis=1)]
         return np.concatenate([positive & decided, decided, positive], axis=1).astype(float)
     if kind == "ner":
         counts = []
@@ -126,6 +259,9 @@ def item_sums(kind: Kind, gold: Arrays, predicted: Arrays) -> np.ndarray:
         return np.array(counts, dtype=float)
     if kind == "mlm":
         return np.stack(predicted)[:, :2].astype(float)
+    if kind == "retrieval":
+        hits = (np.stack(predicted) == 1).sum(axis=1)
+        return np.stack([hits, np.full(len(hits), 2)], axis=1).astype(float)
     right = (np.concatenate(predicted) >= THRESHOLD) == (np.concatenate(gold) == 1)
     return np.stack([right, np.ones_like(right)], axis=1).astype(float)
 
@@ -134,7 +270,9 @@ def main_of_sums(kind: Kind, sums: np.ndarray) -> np.ndarray:
     """Main metric of B samples from their (B, K) sums; NaN where a sample leaves it undefined."""
     rules: dict[Kind, Callable[[np.ndarray], np.ndarray]] = {
         "sts": _pearson_of_sums,
+        "sts_classes": _pearson_of_sums,
         "multilabel": _macro_f1_of_sums,
+        "classification": _macro_f1_of_sums,
         "ner": _f1_of_sums,
     }
     with np.errstate(divide="ignore", invalid="ignore"):

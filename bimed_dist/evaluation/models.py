@@ -5,6 +5,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 
 import torch
+from torch import nn
 from transformers import (
     AutoConfig,
     AutoModel,
@@ -15,6 +16,7 @@ from transformers import (
     PreTrainedModel,
     PreTrainedTokenizerBase,
 )
+from transformers.modeling_outputs import SequenceClassifierOutput
 
 from bimed_dist.errors import DataError
 from bimed_dist.evaluation.metrics import tag_names
@@ -71,16 +73,44 @@ def piece_limit(config: Any, tokenizer: PreTrainedTokenizerBase, wanted: int) ->
     return min(wanted, positions, tokenizer.model_max_length)
 
 
-def load_classifier(location: str, kind: Kind, labels: Sequence[str]) -> PreTrainedModel:
+class MeanPooled(nn.Module):
+    """The encoder's last layer as a mean over the pieces of a row, and a linear head on it."""
+
+    def __init__(self, encoder: PreTrainedModel, outputs: int) -> None:
+        super().__init__()
+        self.encoder = encoder
+        self.dropout = nn.Dropout(getattr(encoder.config, "hidden_dropout_prob", 0.1))
+        self.head = nn.Linear(encoder.config.hidden_size, outputs)
+        nn.init.normal_(self.head.weight, std=getattr(encoder.config, "initializer_range", 0.02))
+        nn.init.zeros_(self.head.bias)
+
+    @property
+    def device(self) -> torch.device:
+        return self.head.weight.device
+
+    def forward(self, **inputs: torch.Tensor) -> SequenceClassifierOutput:
+        return SequenceClassifierOutput(logits=self.head(self.dropout(mean_of_pieces(self.encoder, inputs))))
+
+
+def mean_of_pieces(encoder: PreTrainedModel, inputs: dict[str, torch.Tensor]) -> torch.Tensor:
+    """(rows, width) mean of the last layer over the pieces that are not padding, special ones included."""
+    hidden = encoder(**inputs).last_hidden_state
+    mask = inputs["attention_mask"].unsqueeze(-1).to(hidden.dtype)
+    return (hidden * mask).sum(dim=1) / mask.sum(dim=1)
+
+
+def load_classifier(location: str, kind: Kind, labels: Sequence[str], pooling: str = "cls") -> nn.Module:
     """The encoder in `location`, its pooler where the task uses one, and a new head for a fine-tuned kind, in fp32.
 
     Everything outside the encoder is drawn from torch's generator, even where the folder is of a fine-tuned classifier
     whose head would fit: a head trained before is a head start that the other models don't get.
     """
-    outputs = {"sts": 1, "multilabel": len(labels), "ner": len(tag_names(labels))}[kind]
+    outputs = {"sts": 1, "sts_classes": 6, "ner": len(tag_names(labels))}.get(kind, len(labels))
     auto = AutoModelForTokenClassification if kind == "ner" else AutoModelForSequenceClassification
     encoder, info = _load_model(location, AutoModel)
     _refuse_new_encoder(location, info, prefix="")
+    if pooling == "mean":
+        return MeanPooled(encoder, outputs)
 
     def load() -> PreTrainedModel:
         config = AutoConfig.from_pretrained(location, num_labels=outputs)
@@ -93,7 +123,14 @@ def load_classifier(location: str, kind: Kind, labels: Sequence[str]) -> PreTrai
 
 
 def load_head_model(location: str, kind: Kind) -> PreTrainedModel | None:
-    """The model with its own MLM or NSP head, or none where the checkpoint lacks the head's weights."""
+    """The model with its own MLM or NSP head, or none where the checkpoint lacks the head's weights.
+
+    For retrieval the encoder without a head.
+    """
+    if kind == "retrieval":
+        encoder, info = _load_model(location, AutoModel)
+        _refuse_new_encoder(location, info, prefix="")
+        return encoder.eval()
     auto = _HEADS[kind]
     if type(load_config(location)) not in auto._model_mapping:
         return None

@@ -2,22 +2,48 @@
 
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from bimed_dist.config import EvaluationSettings, Recipe, TaskSettings
+import numpy as np
+
+from bimed_dist.config import EvaluationSettings, Recipe, TaskSettings, TermSettings
 from bimed_dist.errors import ConfigError, DataError
 from bimed_dist.evaluation.held_out import with_partners
-from bimed_dist.evaluation.splitting import limited, without_leaks
-from bimed_dist.evaluation.task import FINE_TUNED, Example, Origin, Splits, Task
+from bimed_dist.evaluation.reading import named_rows
+from bimed_dist.evaluation.rules import rule_answers
+from bimed_dist.evaluation.splitting import content_key, limited, without_leaks
+from bimed_dist.evaluation.task import FINE_TUNED, Example, Kind, Origin, Splits, Task
 from bimed_dist.evaluation.tasks import TASKS
 from bimed_dist.evaluation.validation import raise_all, row_problems, split_problems
-from bimed_dist.manifest import digest_of, verified
+from bimed_dist.manifest import digest_of, input_digest, verified
 from bimed_dist.workspace import data_path
 
 FEW_DOCUMENTS = 20
 """A bootstrap over fewer clusters understates their spread."""
+
+
+KINDS_OF_SETTING: dict[str, tuple[Kind, ...]] = {
+    "rules": ("multilabel",),
+    "threshold": ("multilabel",),
+    "long_texts": ("multilabel", "classification"),
+    "pooling": ("sts", "sts_classes", "multilabel", "classification"),
+    "also_test": FINE_TUNED,
+    "repetitions": ("mlm", "nsp"),
+}
+"""Settings that only some kinds of task have a use for."""
+VARIANTS = ("threshold", "long_texts", "pooling")
+
+
+@dataclass(frozen=True)
+class RuleResult:
+    """What the rule baseline says; it learns nothing, so that it may see test rows before anything is chosen."""
+
+    gold: list[np.ndarray]
+    predicted: list[np.ndarray]
+    units: list[str]
+    """What intervals resample: the document of each row, empty where rows stand alone."""
 
 
 class SealedSplits:
@@ -37,6 +63,14 @@ class SealedSplits:
         if found.get("key") != dict(key) or not found.get("chosen"):
             raise ConfigError(f"test splits are closed: {choice} is a choice for another model, data or grid")
         return dict(self._parts)
+
+    def test_keys(self, kind: Kind) -> set[str]:
+        """Content keys of the test rows, by which leaks are found."""
+        return {content_key(kind, example) for example in self._parts["test"]}
+
+    def joined(self, others: "Mapping[str, SealedSplits]") -> "SealedSplits":
+        """These splits and the test splits of others, by new names; sealed as before."""
+        return SealedSplits({**self._parts, **{name: other._parts["test"] for name, other in others.items()}})
 
 
 @dataclass(frozen=True)
@@ -60,6 +94,15 @@ class Prepared:
     kept_of: dict[str, int]
     """Rows per split after duplicates and leaks were dropped, before they were limited."""
     digest: str
+    rules: dict[str, RuleResult]
+    """Test and external splits by the rule baseline; empty where the task has no rules."""
+    split_languages: dict[str, str] = field(default_factory=dict)
+    """Language of test splits of other tasks, where these models are tested on them too."""
+
+    def variant(self) -> dict[str, str]:
+        """Settings beside the grid that decide scores, as far as they are not the usual ones."""
+        usual = {name: TaskSettings.model_fields[name].default for name in VARIANTS}
+        return {name: getattr(self.settings, name) for name in VARIANTS if getattr(self.settings, name) != usual[name]}
 
 
 def prepare_tasks(recipe: Recipe, work: Path) -> dict[str, Prepared]:
@@ -67,6 +110,9 @@ def prepare_tasks(recipe: Recipe, work: Path) -> dict[str, Prepared]:
     assert recipe.evaluation is not None
     tasks = recipe.evaluation.tasks
     wrong = [f"  evaluation.tasks.{name}: {p}" for name, settings in tasks.items() for p in _setting_problems(settings)]
+    for name, settings in tasks.items():
+        unknown = [other for other in settings.also_test if other not in tasks.keys() - {name}]
+        wrong += [f"  evaluation.tasks.{name}: also_test: {other} is no other task" for other in unknown]
     if wrong:
         raise ConfigError(f"{len(wrong)} problem(s) in the evaluation's tasks\n" + "\n".join(wrong))
     prepared, problems = {}, []
@@ -75,8 +121,44 @@ def prepare_tasks(recipe: Recipe, work: Path) -> dict[str, Prepared]:
             prepared[name] = _prepare(name, settings, recipe, work, problems)
         except DataError as error:
             problems.append(f"{name}: {error}")
+    for name, settings in tasks.items():
+        if settings.also_test and name in prepared:
+            others = {other: prepared[other] for other in settings.also_test if other in prepared}
+            found, unsuitable = with_tests_of(prepared[name], others)
+            prepared[name] = found
+            problems += [f"{name}: {problem}" for problem in unsuitable]
     raise_all(problems, "evaluation data")
     return prepared
+
+
+def with_tests_of(prepared: Prepared, others: Mapping[str, Prepared]) -> tuple[Prepared, list[str]]:
+    """(the task with the test splits of others as `test of NAME`, what does not fit).
+
+    Training and development rows that stand in these test splits too are dropped as leaked.
+    """
+    problems = [
+        f"also_test: {name} is of another kind or has other labels"
+        for name, other in others.items()
+        if (other.task.kind, other.labels, other.task.unit) != (prepared.task.kind, prepared.labels, prepared.task.unit)
+    ]
+    added = {f"test of {name}": other.sealed for name, other in others.items()}
+    keys = set().union(*(sealed.test_keys(prepared.task.kind) for sealed in added.values()))
+    train, dev = (
+        tuple(example for example in part if content_key(prepared.task.kind, example) not in keys)
+        for part in (prepared.train, prepared.dev)
+    )
+    leaked = len(prepared.train) + len(prepared.dev) - len(train) - len(dev)
+    sizes = {f"test of {name}": other.rows["test"] for name, other in others.items()}
+    return replace(
+        prepared,
+        train=train,
+        dev=dev,
+        sealed=prepared.sealed.joined(added),
+        rows=prepared.rows | {"train": len(train), "dev": len(dev)} | sizes,
+        dropped=prepared.dropped | {"leaked": prepared.dropped["leaked"] + leaked},
+        split_languages={f"test of {name}": other.task.language for name, other in others.items()},
+        digest=digest_of([prepared.digest, {name: other.digest for name, other in others.items()}]),
+    ), problems
 
 
 def _setting_problems(settings: TaskSettings) -> list[str]:
@@ -93,6 +175,14 @@ def _setting_problems(settings: TaskSettings) -> list[str]:
         problems += [f"task {settings.task} trains nothing and takes no {place}" for place in useless]
     known = {"train", "dev", "test", "external"} if task.kind in FINE_TUNED else {"test"}
     problems += [f"rows: there is no split {split}" for split in sorted(set(settings.rows) - known)]
+    for name in ("table", "entities", "terms"):
+        if (task.needs == name) != (getattr(settings, name) is not None):
+            problems.append(f"task {settings.task} {'needs' if task.needs == name else 'takes no'} {name}")
+    if settings.digest is not None and task.source != "path":
+        problems.append(f"task {settings.task} reads no files and takes no digest")
+    for name, kinds in KINDS_OF_SETTING.items():
+        if getattr(settings, name) != TaskSettings.model_fields[name].default and task.kind not in kinds:
+            problems.append(f"task {settings.task} is of kind {task.kind} and takes no {name}")
     return problems
 
 
@@ -113,14 +203,35 @@ def task_grid(settings: EvaluationSettings, prepared: Prepared) -> dict[str, lis
     }
 
 
+def task_seeds(settings: EvaluationSettings, prepared: Prepared) -> tuple[int, ...]:
+    """What a task is done once for: the seeds, the repetitions of an intrinsic task, or 0 where nothing is drawn."""
+    if prepared.task.kind == "retrieval" or prepared.task.needs == "terms":
+        return (0,)
+    if prepared.settings.repetitions is not None:
+        return tuple(range(1, prepared.settings.repetitions + 1))
+    return settings.seeds
+
+
+def read_terms(settings: TermSettings, recipe: Recipe) -> tuple[str, ...]:
+    """Terms of the named columns, each once. Raises DataError for broken rows."""
+    problems: list[str] = []
+    rows = list(named_rows(data_path(recipe, settings.path), settings.columns, problems))
+    raise_all(problems, "terms")
+    return tuple(dict.fromkeys(cell.strip() for _, cells in rows for cell in cells if cell.strip()))
+
+
 def _prepare(name: str, settings: TaskSettings, recipe: Recipe, work: Path, problems: list[str]) -> Prepared:
-    task = TASKS[settings.task]
+    task = replace(TASKS[settings.task], **settings.about.model_dump(exclude_none=True))
     folder = task_folder(settings, recipe, work)
     if task.source == "corpus":
         verified(folder)
-    origin = Origin(folder, recipe.seed, settings.rows, settings.max_length)
+    if settings.digest is not None and not (found := input_digest(folder)).startswith(settings.digest):
+        raise DataError(f"the files in {folder} have the digest {found[:16]}, the recipe wants {settings.digest}")
+    terms = read_terms(settings.terms, recipe) if settings.terms is not None else ()
+    origin = Origin(folder, recipe.seed, settings.rows, settings.max_length, settings.table, settings.entities, terms)
     splits = task.load(origin)
     own = origin.problems + row_problems(task, splits)
+    own += [f"rules: there is no label {label}" for label in settings.rules if label not in splits.labels]
     absent = sorted(set(settings.rows) - set(splits.parts))
     own += [f"rows: the task has no split {split}" for split in absent]
     prepared = _cleaned(name, task, settings, splits)
@@ -142,6 +253,7 @@ def _cleaned(
     notes += _split_notes(task, parts, splits.labels)
     tuned = task.kind in FINE_TUNED
     closed = {split: part for split, part in parts.items() if split not in ("train", "dev")}
+    rules = rule_results({**task.keywords, **settings.rules}, splits.labels, closed)
     prepared = Prepared(
         name=name,
         task=task,
@@ -159,19 +271,49 @@ def _cleaned(
         digest=digest_of(
             {
                 "labels": splits.labels,
-                "parts": {split: [asdict(example) for example in part] for split, part in parts.items()},
+                "parts": {split: [_digested(example) for example in part] for split, part in parts.items()},
             }
         ),
+        rules=rules,
     )
     return prepared, parts
 
 
+def _digested(example: Example) -> dict[str, Any]:
+    """Without the source where there is none, as digests were before corpora told it."""
+    found = asdict(example)
+    return found if example.source else {name: value for name, value in found.items() if name != "source"}
+
+
+def rule_results(
+    keywords: Mapping[str, tuple[str, ...]], labels: tuple[str, ...], parts: Mapping[str, tuple[Example, ...]]
+) -> dict[str, RuleResult]:
+    """The rule baseline on each split."""
+    if not keywords:
+        return {}
+    return {
+        split: RuleResult(
+            gold=[np.asarray(example.target, dtype=np.float64) for example in part],
+            predicted=list(rule_answers([example.texts[0] for example in part], keywords, labels)),
+            units=[example.document for example in part],
+        )
+        for split, part in parts.items()
+        if part
+    }
+
+
 def _split_notes(task: Task, parts: Mapping[str, tuple[Example, ...]], labels: tuple[str, ...]) -> tuple[str, ...]:
     """What a reader must know of the rows that were kept."""
+    if task.kind == "retrieval":
+        return ()
     if task.kind not in FINE_TUNED:
         documents = len({example.document for example in parts["test"]})
         few = "" if documents >= FEW_DOCUMENTS else ": so few that the intervals are too narrow"
         return (f"intervals and p resample whole documents, of which there are {documents}{few}",)
+    if task.kind == "classification" and len(labels) == 2:
+        counts = {split: sum(example.target == labels[1] for example in part) for split, part in parts.items()}
+        found = ", ".join(f"{count} of {len(parts[split])} in {split}" for split, count in counts.items())
+        return (f"the class looked for is {labels[1]}: {found}",)
     if task.kind != "multilabel":
         return ()
     absent = {

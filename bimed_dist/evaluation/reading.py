@@ -9,18 +9,22 @@ from bimed_dist.errors import DataError
 from bimed_dist.evaluation.task import Example
 
 
-def text_lines(path: Path) -> list[str]:
-    """Lines of a UTF-8 file. Only line feeds end a line: texts hold U+2028, where splitlines() would cut."""
+def text_lines(path: Path, encoding: str = "utf-8") -> list[str]:
+    """Lines of a text file. Only line feeds end a line: texts hold U+2028, where splitlines() would cut."""
+    lines = [line.removesuffix("\r") for line in file_text(path, encoding).removeprefix("\ufeff").split("\n")]
+    return lines[:-1] if lines[-1] == "" else lines
+
+
+def file_text(path: Path, encoding: str = "utf-8") -> str:
+    """The text of a file as it is, line ends and byte order mark included."""
     if not path.is_file():
         raise DataError(f"{path} does not exist; check the task's `path` and the recipe's `data`")
     raw = path.read_bytes()
     try:
-        text = raw.decode("utf-8-sig")
+        return raw.decode(encoding)
     except UnicodeDecodeError as error:
         line = raw.count(b"\n", 0, error.start) + 1
-        raise DataError(f"{path} line {line}: not UTF-8; convert the file to UTF-8") from None
-    lines = [line.removesuffix("\r") for line in text.split("\n")]
-    return lines[:-1] if lines[-1] == "" else lines
+        raise DataError(f"{path} line {line}: not {encoding.upper()}; convert the file to {encoding.upper()}") from None
 
 
 def scored_pairs(path: Path, header: bool, cells: Sequence[int], problems: list[str]) -> tuple[Example, ...]:
@@ -52,31 +56,47 @@ def number_or_nan(cell: str) -> float:
 
 def labelled_texts(path: Path, text: str, labels: Sequence[str], problems: list[str]) -> tuple[Example, ...]:
     """Rows of a csv with one text column and one 0/1 column per label."""
-    rows = _csv_rows(path)
+    found = named_rows(path, (text, *labels), problems)
+    return tuple(
+        Example(place, (cells[0].strip(),), tuple(zero_or_one(cell) for cell in cells[1:])) for place, cells in found
+    )
+
+
+def named_rows(
+    path: Path, names: Sequence[str], problems: list[str], encoding: str = "utf-8"
+) -> Iterator[tuple[str, list[str]]]:
+    """(place, cells of the named columns) of every row of a table whose first line names its columns."""
+    rows = csv_rows(path, encoding) if path.suffix.lower() == ".csv" else _tab_rows(path, encoding)
     _, columns = next(rows, ("", []))
-    missing = [name for name in (text, *labels) if name not in columns]
+    columns = [column.strip() for column in columns]
+    missing = [name for name in names if name not in columns]
     if missing:
         # Without a header the first line is somebody's report: it is counted, never shown.
         raise DataError(
             f"{path} has no column {', '.join(missing)}; its first line has {len(columns)} cells, is the header "
             "missing? Write a first line that names the columns"
         )
-    at = [columns.index(name) for name in labels]
-    text_at = columns.index(text)
-    examples = []
+    twice = [name for name in names if columns.count(name) > 1]
+    if twice:
+        raise DataError(f"{path} has more than one column {', '.join(twice)}; give each its own name")
+    at = [columns.index(name) for name in names]
     for place, row in rows:
         if len(row) != len(columns):
             problems.append(f"{place}: {len(row)} cells, needed {len(columns)}")
             continue
-        examples.append(Example(place, (row[text_at].strip(),), tuple(_zero_or_one(row[i]) for i in at)))
-    return tuple(examples)
+        yield place, [row[i] for i in at]
 
 
-def _csv_rows(path: Path) -> Iterator[tuple[str, list[str]]]:
+def _tab_rows(path: Path, encoding: str) -> Iterator[tuple[str, list[str]]]:
+    for number, line in enumerate(text_lines(path, encoding), start=1):
+        yield f"{path.name} line {number}", line.split("\t")
+
+
+def csv_rows(path: Path, encoding: str) -> Iterator[tuple[str, list[str]]]:
     """(place, cells) of every row, the header's too."""
     csv.field_size_limit(2**31 - 1)  # The default of 128 KiB is less than a long report.
     # The csv module needs the line ends inside quoted fields, which text_lines removes at most in front of a line feed.
-    reader = csv.reader((line + "\n" for line in text_lines(path)), strict=True)
+    reader = csv.reader((line + "\n" for line in text_lines(path, encoding)), strict=True)
     while True:
         place = f"{path.name} line {reader.line_num + 1}"
         try:
@@ -88,7 +108,7 @@ def _csv_rows(path: Path) -> Iterator[tuple[str, list[str]]]:
         yield place, row
 
 
-def _zero_or_one(cell: str) -> int:
+def zero_or_one(cell: str) -> int:
     """0 or 1; -1, which the checks report with its row, for anything else."""
     return {"0": 0, "1": 1, "0.0": 0, "1.0": 1}.get(cell.strip(), -1)
 

@@ -7,12 +7,16 @@ from typing import Any
 import numpy as np
 
 from bimed_dist.config import EvaluationSettings
-from bimed_dist.evaluation import statistics
+from bimed_dist.evaluation import metrics, statistics
 from bimed_dist.evaluation.grid import Measured, SplitResult
 from bimed_dist.evaluation.metrics import item_sums
 from bimed_dist.evaluation.preparation import Prepared, task_grid
+from bimed_dist.evaluation.task import SOURCE
 
 SCHEMA = 1
+PROBABILITY_BINS = 20
+RULES = "rules"
+"""What stands for the rule baseline where a model's label would."""
 Grid = Mapping[tuple[str, str], Measured]
 """What was measured, by (task, model)."""
 
@@ -32,6 +36,7 @@ def summarise(
                     scores += _score_rows(prepared, split, model, result, resampled[model])
             comparisons += _comparison_rows(settings, prepared, split, measured, resampled)
     _correct(comparisons)
+    baselines = [row for prepared in tasks.values() for row in _rule_rows(prepared, seed)]
     return {
         "schema": SCHEMA,
         "models": dict(models),
@@ -44,6 +49,7 @@ def summarise(
         },
         "statistics": {"resamples": statistics.RESAMPLES, "confidence": statistics.CONFIDENCE},
         "scores": scores,
+        "baselines": baselines,
         "comparisons": comparisons,
         "failures": [failure for measured in grid.values() for failure in measured.failures],
     }
@@ -62,7 +68,26 @@ def _resampled(
     }
     if any(len(of_seed) < 2 for per_seed in sums.values() for of_seed in per_seed):
         return dict.fromkeys(sums)
-    return statistics.resampled(kind, sums, (seed, zlib.crc32(f"{prepared.name}/{split}".encode()))) if sums else {}
+    return statistics.resampled(kind, sums, _resample_seed(prepared, split, seed)) if sums else {}
+
+
+def _resample_seed(prepared: Prepared, split: str, seed: int) -> tuple[int, int]:
+    return seed, zlib.crc32(f"{prepared.name}/{split}".encode())
+
+
+def _rule_rows(prepared: Prepared, seed: int) -> Iterator[dict[str, Any]]:
+    """Scores of the rule baseline, in the form of a model's, on the resamples that models are scored on."""
+    kind = prepared.task.kind
+    for split, result in prepared.rules.items():
+        sums = item_sums(kind, result.gold, result.predicted)
+        if any(result.units):
+            sums = statistics.sums_of_units(sums, result.units)
+        resampled = None
+        if len(sums) > 1:
+            resampled = statistics.resampled(kind, {RULES: [sums]}, _resample_seed(prepared, split, seed))[RULES]
+        scores = metrics.scores(kind, result.gold, result.predicted, prepared.labels)
+        part = SplitResult({0: result.gold}, {0: result.predicted}, {0: scores})
+        yield from _score_rows(prepared, split, RULES, Measured(splits={split: part}), resampled)
 
 
 def _unit_sums(part: SplitResult, sums: np.ndarray) -> np.ndarray:
@@ -105,6 +130,9 @@ def _comparison_rows(
     metric = prepared.task.metric
     for model, evaluated in settings.models.items():
         foundation = evaluated.adapted_from
+        if split.startswith(SOURCE):
+            # Told with their spread: tests on every source would only make Holm's family larger.
+            continue
         if foundation is None or resampled.get(model) is None or resampled.get(foundation) is None:
             continue
         means = [
@@ -136,6 +164,22 @@ def _correct(comparisons: list[dict[str, Any]]) -> None:
             row["p_holm"] = corrected
 
 
+def _next_probabilities(name: str, grid: Grid) -> dict[str, dict[str, list[int]]]:
+    """Model -> how many next and random pairs have which probability of being next, in PROBABILITY_BINS equal bins."""
+    found = {}
+    for (of_task, model), measured in grid.items():
+        if of_task == name and "test" in measured.splits:
+            part = measured.splits["test"]
+            gold, predicted = (
+                np.concatenate([v for s in part.scores for v in of[s]]) for of in (part.gold, part.predicted)
+            )
+            found[model] = {
+                side: np.histogram(predicted[gold == value], bins=PROBABILITY_BINS, range=(0, 1))[0].tolist()
+                for side, value in (("next", 1), ("random", 0))
+            }
+    return found
+
+
 def _task_entry(settings: EvaluationSettings, prepared: Prepared, name: str, grid: Grid) -> dict[str, Any]:
     task = prepared.task
     notes = [note for (of_task, _), measured in grid.items() if of_task == name for note in measured.notes]
@@ -155,5 +199,8 @@ def _task_entry(settings: EvaluationSettings, prepared: Prepared, name: str, gri
         "dropped": prepared.dropped,
         "kept_of": prepared.kept_of,
         "grid": task_grid(settings, prepared),
+        "variant": prepared.variant(),
+        "split_languages": prepared.split_languages,
+        **({"next_probabilities": _next_probabilities(name, grid)} if task.kind == "nsp" else {}),
         "notes": [*prepared.notes, *notes],
     }

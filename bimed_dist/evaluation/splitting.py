@@ -13,7 +13,7 @@ import unicodedata
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from bimed_dist.evaluation.task import Example, Kind
+from bimed_dist.evaluation.task import PAIRS, Example, Kind
 
 PROTECTION = ("test", "external", "dev", "train")
 """Most protected first."""
@@ -22,7 +22,7 @@ PROTECTION = ("test", "external", "dev", "train")
 def content_key(kind: Kind, example: Example) -> str:
     """SHA-256 of a row's input text, labels not included."""
     texts = [" ".join(unicodedata.normalize("NFC", text).split()) for text in example.texts]
-    if kind == "sts":
+    if kind in PAIRS:
         texts.sort()
     return hashlib.sha256("\x1f".join(texts).encode()).hexdigest()
 
@@ -30,10 +30,13 @@ def content_key(kind: Kind, example: Example) -> str:
 def hash_split(
     kind: Kind, examples: Sequence[Example], shares: Mapping[str, float], rest: str
 ) -> dict[str, tuple[Example, ...]]:
-    """Deal rows by content: equal texts always fall into the same split, and adding rows moves no other row."""
+    """Deal rows by content, or by their group: what is equal always falls into the same split, and adding rows moves no
+    other row.
+    """
     parts: dict[str, list[Example]] = {name: [] for name in (*shares, rest)}
     for example in examples:
-        at = int(content_key(kind, example)[:12], 16) / 16**12
+        of_group = hashlib.sha256(f"group {example.document}".encode()).hexdigest() if example.document else None
+        at = int((of_group or content_key(kind, example))[:12], 16) / 16**12
         parts[_where(at, shares, rest)].append(example)
     return {name: tuple(part) for name, part in parts.items()}
 

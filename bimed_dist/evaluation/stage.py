@@ -19,7 +19,7 @@ from bimed_dist.config import EvaluationSettings, Recipe
 from bimed_dist.errors import ConfigError, DataError
 from bimed_dist.evaluation import grid, models
 from bimed_dist.evaluation.grid import Candidate, Measured, Pair
-from bimed_dist.evaluation.preparation import Prepared, prepare_tasks, task_folder, task_grid
+from bimed_dist.evaluation.preparation import Prepared, prepare_tasks, task_folder, task_grid, task_seeds
 from bimed_dist.evaluation.results import summarise
 from bimed_dist.manifest import (
     FILE_NAME,
@@ -34,7 +34,7 @@ from bimed_dist.manifest import (
     write_manifest,
 )
 from bimed_dist.tokenizer import load_tokenizer
-from bimed_dist.workspace import Located, locate
+from bimed_dist.workspace import Located, data_path, locate
 
 logger = logging.getLogger(__name__)
 RESULTS_NAME = "results.json"
@@ -110,6 +110,8 @@ def _inputs(settings: EvaluationSettings, recipe: Recipe, work: Path, located: M
             inputs[f"corpus/{task.corpus}"] = verified(folder).digest
         elif task.path is not None:
             inputs[f"data/{task.path}"] = input_digest(folder)
+        if task.terms is not None:
+            inputs[f"data/{task.terms.path}"] = input_digest(data_path(recipe, task.terms.path))
     return inputs
 
 
@@ -175,7 +177,8 @@ def _measure(
     """Every model on every task, with one progress bar over all cells."""
     grids = {name: _candidates(settings, prepared) for name, prepared in tasks.items()}
     # One cell per candidate and seed, and one per seed for the test splits (or for an intrinsic score).
-    cells = {name: (len(candidates) + 1) * len(settings.seeds) for name, candidates in grids.items()}
+    seeds = {name: task_seeds(settings, prepared) for name, prepared in tasks.items()}
+    cells = {name: (len(candidates) + 1) * len(seeds[name]) for name, candidates in grids.items()}
     total = sum(cells.values()) * len(subjects)
     measured = {}
     pace = _Pace(total)
@@ -217,7 +220,7 @@ def _pair(
         tokenizer=subject.tokenizer,
         limit=models.piece_limit(subject.config, subject.tokenizer, prepared.settings.max_length),
         candidates=candidates,
-        seeds=settings.seeds,
+        seeds=task_seeds(settings, prepared),
         batch=settings.batch,
         folder=folder / "cells" / prepared.name / label,
         weights=folder / WEIGHTS_NAME,

@@ -9,14 +9,23 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
-Kind = Literal["sts", "multilabel", "ner", "mlm", "nsp"]
-FINE_TUNED: tuple[Kind, ...] = ("sts", "multilabel", "ner")
+from bimed_dist.config import EntitySettings, TableSettings
+
+Kind = Literal["sts", "sts_classes", "multilabel", "classification", "ner", "mlm", "nsp", "retrieval"]
+FINE_TUNED: tuple[Kind, ...] = ("sts", "sts_classes", "multilabel", "classification", "ner")
+PAIRS: tuple[Kind, ...] = ("sts", "sts_classes")
+"""Two sentences and a score from 0 to 5: learned as a number, or as one of six classes (Kim et al. 2022, KM-BERT)."""
+SOURCE = "source "
+"""How the name of a split begins that is one source of a held-out corpus."""
 MAIN_METRIC: dict[Kind, str] = {
     "sts": "pearson",
+    "sts_classes": "pearson",
     "multilabel": "macro_f1",
+    "classification": "macro_f1",
     "ner": "f1",
     "mlm": "bits_per_character",
     "nsp": "accuracy",
+    "retrieval": "accuracy",
 }
 
 
@@ -25,13 +34,19 @@ class Example:
     id: str
     """File and line, for messages; never text."""
     texts: tuple[str, ...]
-    """sts: two texts; multilabel: one; ner: the words; mlm: the words of a window; nsp: a text and its successor."""
-    target: float | tuple[int, ...] | tuple[str, ...] | None
-    """sts: 0-5; multilabel: 0/1 per label; ner: BIO tag per unit; intrinsic kinds: none."""
+    """sts: two texts; multilabel and classification: one; ner: the words; mlm: the words of a window; nsp: a text and
+    its successor.
+    """
+    target: float | tuple[int, ...] | tuple[str, ...] | str | None
+    """sts: 0-5; multilabel: 0/1 per label; classification: the class; ner: BIO tag per unit; intrinsic kinds: none, but
+    for masked terms 1 for each word to mask.
+    """
     language: str = ""
     """Intrinsic kinds: language of the document, which the score is also given for."""
     document: str = ""
-    """Intrinsic kinds: place of the document; its rows are dependent."""
+    """Place of the document, or patient: rows that share it are dependent. Empty: the row stands alone."""
+    source: str = ""
+    """Intrinsic kinds: source of the document in its corpus, which the score is also given for."""
 
 
 @dataclass(frozen=True)
@@ -39,7 +54,7 @@ class Splits:
     parts: Mapping[str, tuple[Example, ...]]
     """Fine-tuned kinds: train, dev, test and perhaps external; intrinsic kinds: test."""
     labels: tuple[str, ...] = ()
-    """multilabel: label names; ner: entity types; otherwise empty."""
+    """multilabel: label names; classification: classes, of two the one looked for last; ner: entity types."""
     notes: tuple[str, ...] = ()
 
 
@@ -53,6 +68,11 @@ class Origin:
     rows: Mapping[str, int]
     """Rows asked for per split: how many a synthetic task makes."""
     max_length: int
+    table: TableSettings | None = None
+    """Files and columns, for tasks that leave them to the recipe."""
+    entities: EntitySettings | None = None
+    terms: tuple[str, ...] = ()
+    """Terms whose words are masked."""
     problems: list[str] = field(default_factory=list)
     """Readers append `file line n: what is wrong`, so that everything is reported together."""
 
@@ -71,6 +91,10 @@ class Task:
     load: Callable[[Origin], Splits]
     unit: Literal["word", "character"] = "word"
     """ner: what carries one tag. Entity spans are compared in these units."""
+    keywords: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    """multilabel: what the rule baseline looks for, by label."""
+    needs: Literal["table", "entities", "terms"] | None = None
+    """The setting in which the recipe must say which files, and which columns."""
 
     parallel: str | None = None
     """The task whose rows are these in another language, split by split and row by row. Text of one leaks both."""

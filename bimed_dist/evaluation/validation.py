@@ -5,17 +5,18 @@ shifted, any cell may hold a patient's words or number.
 """
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 
 from bimed_dist.errors import DataError
-from bimed_dist.evaluation.task import FINE_TUNED, Example, Splits, Task
+from bimed_dist.evaluation.task import FINE_TUNED, PAIRS, Example, Kind, Splits, Task
 
 SHOWN = 20
+MOST_CLASSES = 1_000
 
 
 def row_problems(task: Task, splits: Splits) -> list[str]:
     """What is wrong with single rows, as read."""
-    check = {"sts": _score_problem, "multilabel": _label_problem, "ner": _tag_problem}.get(task.kind)
+    check = _CHECKS.get(task.kind)
     problems = []
     for part in splits.parts.values():
         for example in part:
@@ -41,6 +42,10 @@ def _label_problem(example: Example, labels: Sequence[str], unit: str) -> str | 
     return f"label not 0 or 1: {', '.join(wrong)}" if wrong else None
 
 
+def _class_problem(example: Example, labels: Sequence[str], unit: str) -> str | None:
+    return None if example.target else "no class"
+
+
 def _tag_problem(example: Example, labels: Sequence[str], unit: str) -> str | None:
     tags = example.target
     assert isinstance(tags, tuple)
@@ -54,6 +59,15 @@ def _tag_problem(example: Example, labels: Sequence[str], unit: str) -> str | No
     if any(alone):
         return _tags(alone, unit, "have I- and continue no entity of their type, which begins with B-")
     return None
+
+
+_CHECKS: dict[Kind, Callable[[Example, Sequence[str], str], str | None]] = {
+    "sts": _score_problem,
+    "sts_classes": _score_problem,
+    "multilabel": _label_problem,
+    "classification": _class_problem,
+    "ner": _tag_problem,
+}
 
 
 def _tags(wrong: Sequence[bool], unit: str, what: str) -> str:
@@ -73,7 +87,9 @@ def split_problems(task: Task, parts: Mapping[str, Sequence[Example]], labels: S
     if not problems and task.kind in ("multilabel", "ner"):
         empty = [name for name, part in parts.items() if not any(_has_label(example) for example in part)]
         problems += [f"split {name}: no row has any label or entity, so that no F1 exists" for name in empty]
-    if not problems and task.kind == "sts":
+    if not problems and task.kind == "classification":
+        problems += _absent_classes(parts, labels)
+    if not problems and task.kind in PAIRS:
         constant = [name for name, part in parts.items() if len({example.target for example in part}) < 2]
         problems += [f"split {name}: all scores are equal, so that no correlation exists" for name in constant]
     return problems
@@ -83,6 +99,19 @@ def _absent_labels(train: Sequence[Example], labels: Sequence[str]) -> Iterator[
     for i, label in enumerate(labels):
         for value in {0, 1} - {example.target[i] for example in train}:
             yield f"split train: no row has {label}={value}; give more rows or drop the label"
+
+
+def _absent_classes(parts: Mapping[str, Sequence[Example]], labels: Sequence[str]) -> Iterator[str]:
+    """Classes are counted, not named: a shifted column would put a patient's words there."""
+    if len(labels) < 2:
+        yield "there is one class only"
+    if len(labels) > MOST_CLASSES:
+        yield f"there are {len(labels)} classes, more than {MOST_CLASSES}; is it the right column?"
+    known = {example.target for example in parts["train"]}
+    for name, part in parts.items():
+        lost = [example.id for example in part if example.target not in known]
+        if lost:
+            yield f"split {name}: {len(lost)} rows have a class that train has not, the first {lost[0]}"
 
 
 def _absent_types(parts: Mapping[str, Sequence[Example]]) -> Iterator[str]:

@@ -20,7 +20,7 @@ LANGUAGES = {
     "other": "other",
     "any": "any language",
 }
-METRICS = {"f1": "F1", "auroc": "AUROC", "mlm": "MLM", "nsp": "NSP", "mse": "MSE", "mae": "MAE"}
+METRICS = {"f1": "F1", "auroc": "AUROC", "ece": "ECE", "mlm": "MLM", "nsp": "NSP", "mse": "MSE", "mae": "MAE"}
 DASH = "–"
 
 

@@ -129,6 +129,27 @@ def _draw(axes: Axes, lines: Sequence[Mapping[str, Any]], kind: str, key: str, *
         axes.plot(*zip(*points, strict=True), **style)
 
 
+def next_panels(task: str, found: Mapping[str, Mapping[str, Sequence[int]]]) -> list[tuple[str, str]]:
+    """(model, SVG) with the shares of next and of random pairs by their probability of being next."""
+    panels = []
+    for number, (model, sides) in enumerate(found.items()):
+        with matplotlib.rc_context(_STYLE):
+            figure = Figure(figsize=(3.4, 2.2), layout="constrained")
+            axes = figure.subplots()
+            for side, color in (("next", _GAIN), ("random", _LOSS)):
+                counts = sides[side]
+                edges = [i / len(counts) for i in range(len(counts) + 1)]
+                axes.stairs([n / max(sum(counts), 1) for n in counts], edges, color=color, label=side)
+            axes.set(xlabel="probability of being next", ylabel="share of pairs", xlim=(0, 1), ylim=(0, None))
+            axes.set_title(_shortened(model, 40))
+            axes.legend(frameon=False)
+            svg = _svg(
+                figure, f"next-{task}-{number}", f"{model}: probability of being next, of next and of random pairs"
+            )
+        panels.append((model, svg))
+    return panels
+
+
 def change_figure(rows: Sequence[MainRow], korean: str | None) -> str | None:
     """Foundation (ring) and adapted model (dot) of every compared row whose score is better when higher, or None."""
     groups: dict[str, list[MainRow]] = {}

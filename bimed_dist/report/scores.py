@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
-_LOWER = {"loss", "perplexity", "bits", "hamming", "error", "mae", "mse", "rmse"}
+_LOWER = {"loss", "brier", "ece", "perplexity", "bits", "hamming", "error", "mae", "mse", "rmse"}
 _CLEAR = 0.05
 NOT_COMPARABLE = "counted in pieces of two different vocabularies, so the two numbers can't be compared"
 
@@ -48,6 +48,8 @@ class MainRow:
     why_no_difference: str
     best: frozenset[str]
     """Models with the best mean on this split of this task."""
+    labels_from: str = ""
+    """Rows of a rule baseline: where the labels come from, without which its score says nothing."""
 
     @property
     def lower_is_better(self) -> bool:
@@ -76,9 +78,14 @@ def lower_is_better(metric: str) -> bool:
     return not _LOWER.isdisjoint(metric.lower().replace("-", "_").split("_"))
 
 
-def is_slice(split: str) -> bool:
+def is_language(split: str) -> bool:
     """Whether a split is one language (two letters, mixed or other) of the test split of an intrinsic task."""
     return len(split) == 2 or split in ("mixed", "other")
+
+
+def is_slice(split: str) -> bool:
+    """Whether a split is one language or one source of the test split of an intrinsic task."""
+    return is_language(split) or split.startswith("source ")
 
 
 def main_rows(results: Mapping[str, Any]) -> list[MainRow]:
@@ -89,18 +96,26 @@ def main_rows(results: Mapping[str, Any]) -> list[MainRow]:
     return [row for row in compared_rows(results) if not is_slice(row.split)]
 
 
+def baselines(results: Mapping[str, Any], task: str) -> list[str]:
+    """What stands beside the models of a task without being one, such as `rules`."""
+    return list(dict.fromkeys(row["model"] for row in results.get("baselines", ()) if row["task"] == task))
+
+
 def compared_rows(results: Mapping[str, Any]) -> list[MainRow]:
     """As `main_rows`, with a row for each language of intrinsic tasks too."""
     foundations = {model["adapted_from"] for model in results["models"].values()} - {None}
     rows = []
     for task in results["tasks"]:
         for split, metric in main_measures(results, task):
-            scores = {label: score_of(results, task, label, split, metric) for label in results["models"]}
+            labels = [*results["models"], *baselines(results, task)]
+            scores = {label: score_of(results, task, label, split, metric) for label in labels}
             best = _best(results, task, metric, scores)
             for label, model in results["models"].items():
                 # A foundation stands in the row of each model adapted from it.
                 if model["adapted_from"] is not None or label not in foundations:
                     rows.append(_main_row(results, task, split, metric, label, scores, best))
+            beside = [label for label in baselines(results, task) if scores[label].state == "measured"]
+            rows += [_main_row(results, task, split, metric, label, scores, best) for label in beside]
     return rows
 
 
@@ -113,7 +128,7 @@ def main_measures(results: Mapping[str, Any], task: str) -> list[tuple[str, str]
 def score_of(results: Mapping[str, Any], task: str, model: str, split: str, metric: str) -> Score:
     errors = [f for f in results["failures"] if f["task"] == task and f["model"] == model]
     told = "; ".join(dict.fromkeys(f"{f['cell']}: {f['error']}" for f in errors))
-    for s in results["scores"]:
+    for s in (*results["scores"], *results.get("baselines", ())):
         if (s["task"], s["model"], s["split"], s["metric"]) == (task, model, split, metric) and s["mean"] is not None:
             interval = tuple(s["interval"]) if s["interval"] else None
             reason = f"{len(errors)} cell(s) failed: {told}" if errors else ""
@@ -143,7 +158,8 @@ def _main_row(
     scores: Mapping[str, Score],
     best: frozenset[str],
 ) -> MainRow:
-    foundation = results["models"][label]["adapted_from"]
+    is_baseline = label not in results["models"]
+    foundation = None if is_baseline else results["models"][label]["adapted_from"]
     why, difference, compared = "", None, {}
     if foundation is None:
         why = "no foundation among the evaluated models"
@@ -158,7 +174,9 @@ def _main_row(
     return MainRow(
         task=task,
         title=described["title"],
-        language=split if is_slice(split) else described["language"],
+        language=split
+        if is_language(split)
+        else described.get("split_languages", {}).get(split, described["language"]),
         split=split,
         metric=metric,
         foundation=foundation,
@@ -171,6 +189,7 @@ def _main_row(
         p_holm=compared.get("p_holm"),
         why_no_difference=why,
         best=best,
+        labels_from=described["labels_from"] if is_baseline else "",
     )
 
 

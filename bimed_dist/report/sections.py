@@ -149,15 +149,18 @@ def _task(results: Mapping[str, Any], name: str) -> Section:
         ("Rows used", rows_used(task)),
         ("Rows dropped", dropped or "none"),
         ("Candidates", candidates(task)),
+        ("Settings", variant(task)),
         ("Labels from", task["labels_from"]),
         ("Source", task["citation"]),
         ("Licence", task["licence"]),
     ]
+    by_label = tables.label_table(results, name)
     return Section(
         title=task["title"],
         facts=tuple((label, value) for label, value in facts if value),
         points=tuple(task["notes"]),
-        tables=(tables.task_table(results, name),),
+        figures=tuple(figures.next_panels(name, task.get("next_probabilities", {}))),
+        tables=(tables.task_table(results, name), *((by_label,) if by_label else ())),
     )
 
 
@@ -169,6 +172,11 @@ def candidates(task: Mapping[str, Any]) -> str:
     tried = f"learning rates {', '.join(f'{v:g}' for v in grid['learning_rates'])}; epochs "
     tried += ", ".join(map(str, grid["epochs"]))
     return tried + (f" ({tables.FIXED})" if tables.is_fixed(task) else "")
+
+
+def variant(task: Mapping[str, Any]) -> str:
+    """Settings beside the grid that are not the usual ones, such as `threshold dev, long texts windows`."""
+    return ", ".join(f"{name.replace('_', ' ')} {value}" for name, value in task.get("variant", {}).items())
 
 
 def rows_used(task: Mapping[str, Any]) -> str:

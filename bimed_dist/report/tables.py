@@ -1,6 +1,7 @@
 """The tables of the report: from results and manifests to rows of cells."""
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from bimed_dist.manifest import Manifest
@@ -29,9 +30,12 @@ from bimed_dist.report.scores import MainRow, Score
 
 KINDS = {
     "sts": "sentence similarity",
+    "sts_classes": "sentence similarity, learned as six classes",
+    "classification": "one class a text",
     "multilabel": "several yes/no labels a text",
     "ner": "named entities",
     "mlm": "masked words, no fine-tuning",
+    "retrieval": "sentences across languages, no fine-tuning",
     "nsp": "next sentence or not, no fine-tuning",
 }
 ORIGINS = {
@@ -48,6 +52,8 @@ def mean_and_sd(score: Score) -> str:
 
 
 def model_cell(row: MainRow) -> Cell:
+    if row.labels_from:
+        return Cell(row.model, detail=f"no model; labels: {row.labels_from}")
     return Cell(row.model, detail=f"from {row.foundation}" if row.foundation else "")
 
 
@@ -86,7 +92,7 @@ def _main_cells(row: MainRow) -> tuple[Cell, ...]:
 
 
 def _split_name(row: MainRow) -> str:
-    return f"{language_name(row.split)} part of test" if scores.is_slice(row.split) else row.split
+    return f"{language_name(row.split)} part of test" if scores.is_language(row.split) else row.split
 
 
 def _difference_cells(row: MainRow) -> tuple[Cell, Cell, Cell]:
@@ -143,8 +149,8 @@ def _plain(cell: Cell) -> str:
 
 def task_table(results: Mapping[str, Any], task: str) -> Table:
     """All metrics of one task: a row per metric and split, a column per model, and what the development split chose."""
-    labels = list(results["models"])
-    measures = dict.fromkeys((s["split"], s["metric"]) for s in results["scores"] if s["task"] == task)
+    labels = [*results["models"], *scores.baselines(results, task)]
+    measures = {m: None for m in _measures(results, task) if ":" not in m[1]}
     for measured in scores.main_measures(results, task):
         measures.setdefault(measured)
     rows = []
@@ -152,11 +158,41 @@ def task_table(results: Mapping[str, Any], task: str) -> Table:
         found = [scores.score_of(results, task, label, split, metric) for label in labels]
         sizes = sorted({s.rows for s in found if s.rows})
         of_rows = " / ".join(f"{size:,}" for size in sizes) + " rows" if sizes else ""
-        name = Cell(language_name(split) if scores.is_slice(split) else split, split, detail=of_rows)
+        name = Cell(language_name(split) if scores.is_language(split) else split, split, detail=of_rows)
         rows.append([name, text(metric_name(metric)), *(score_cell(s, interval=True) for s in found)])
     rows += _chosen_rows(results, task, labels)
     columns = ("Split", "Metric", *labels)
     return make_table(f"task-{task}", "All metrics: mean ± sd over seeds, [95 % interval]", columns, rows, grouped=True)
+
+
+def _measures(results: Mapping[str, Any], task: str) -> list[tuple[str, str]]:
+    """(split, metric) of everything that was scored, each once."""
+    return list(dict.fromkeys((s["split"], s["metric"]) for s in results["scores"] if s["task"] == task))
+
+
+def label_table(results: Mapping[str, Any], task: str) -> Table | None:
+    """Metrics of single labels: a row per label and split, in each cell the first metric with the others below it."""
+    labels = [*results["models"], *scores.baselines(results, task)]
+    found: dict[tuple[str, str], list[str]] = {}
+    for split, metric in _measures(results, task):
+        name, colon, label = metric.partition(":")
+        if colon:
+            found.setdefault((split, label), []).append(name)
+    if not found:
+        return None
+    names = list(dict.fromkeys(name for of_label in found.values() for name in of_label))
+    rows = [
+        [text(split), text(label), *(_label_cell(results, task, m, split, label, of_label) for m in labels)]
+        for (split, label), of_label in found.items()
+    ]
+    caption = f"By label: {metric_name(names[0])}" + (f", below it {', '.join(map(metric_name, names[1:]))}")
+    return make_table(f"labels-{task}", caption, ("Split", "Label", *labels), rows, grouped=True)
+
+
+def _label_cell(results: Mapping[str, Any], task: str, model: str, split: str, label: str, names: list[str]) -> Cell:
+    measured = {name: scores.score_of(results, task, model, split, f"{name}:{label}") for name in names}
+    first, *others = (Cell(DASH, "", "missing") if s.mean is None else score_cell(s) for s in measured.values())
+    return replace(first, detail=" · ".join(cell.text for cell in others), note="")
 
 
 def is_fixed(task: Mapping[str, Any]) -> bool:

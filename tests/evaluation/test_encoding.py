@@ -1,6 +1,6 @@
 import numpy as np
 
-from bimed_dist.evaluation.encoding import IGNORED, covered_units, encode, tags_of_units, tokenizer_key
+from bimed_dist.evaluation.encoding import IGNORED, covered_units, encode, of_items, tags_of_units, tokenizer_key
 from bimed_dist.evaluation.task import Example
 from bimed_dist.tokenizer import load_tokenizer
 
@@ -77,3 +77,31 @@ def test_the_key_of_a_tokenizer_follows_its_rules_and_not_what_was_encoded_befor
     others = [tokenizer_key(used, 63), tokenizer_key(from_the_left, 64)]
     others.append(tokenizer_key(load_tokenizer(str(tiny_model("other", words=[]))), 64))
     assert tokenizer_key(used, 64) not in others and len(set(others)) == 3
+
+
+def test_long_texts_keep_their_head_both_ends_or_everything_in_windows(tiny_model):
+    tokenizer = load_tokenizer(str(tiny_model("m")))
+    words = [str(i % 10) for i in range(30)]
+    examples = [Example("long", (" ".join(words),), (1,)), Example("short", ("0 1",), (0,))]
+
+    def read(long_texts):
+        encoded = encode(tokenizer, "multilabel", "word", ("a",), examples, 10, long_texts)
+        return encoded, ["".join(tokenizer.convert_ids_to_tokens(row.ids[1:-1])) for row in encoded.rows]
+
+    cut, texts = read("cut")
+    assert (texts, cut.cut) == (["01234567", "01"], 1)
+    ends, texts = read("head_tail")
+    assert (texts, ends.cut) == (["0" + "3456789", "01"], 1)
+    assert [len(row.ids) for row in ends.rows] == [10, 4]
+    windows, texts = read("windows")
+    assert windows.cut == 0 and windows.item.tolist() == [0, 0, 0, 0, 0, 1]
+    assert texts == ["01234567", "67890123", "23456789", "89012345", "456789", "01"]
+    assert [row.target.tolist() for row in windows.rows] == [[1.0]] * 5 + [[0.0]]
+    assert len(windows.gold) == 2
+
+
+def test_windows_of_an_item_are_joined_by_the_highest_label_and_the_mean_class():
+    predicted = [np.array([0.1, 0.8]), np.array([0.6, 0.2]), np.array([0.3, 0.3])]
+    item = np.array([0, 0, 1])
+    assert [p.tolist() for p in of_items("multilabel", predicted, item)] == [[0.6, 0.8], [0.3, 0.3]]
+    assert [p.tolist() for p in of_items("classification", predicted, item)] == [[0.35, 0.5], [0.3, 0.3]]

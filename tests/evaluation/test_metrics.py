@@ -3,7 +3,7 @@ import pytest
 from scipy import stats
 from seqeval.metrics import f1_score as entity_f1
 from seqeval.scheme import IOB2
-from sklearn.metrics import f1_score
+from sklearn.metrics import average_precision_score, f1_score, hamming_loss, roc_auc_score
 
 from bimed_dist.errors import DataError
 from bimed_dist.evaluation import metrics
@@ -82,7 +82,13 @@ def test_next_sentence_accuracy_is_given_for_both_classes():
     gold = [np.array([x]) for x in (1, 1, 0, 0)]
     predicted = [np.array([x]) for x in (0.9, 0.2, 0.1, 0.4)]
     found = metrics.scores("nsp", gold, predicted)
-    assert found == {"accuracy": 0.75, "is_next_accuracy": 0.5, "not_next_accuracy": 1.0}
+    assert found == {
+        "accuracy": 0.75,
+        "is_next_accuracy": 0.5,
+        "not_next_accuracy": 1.0,
+        "mean_next_probability": pytest.approx(0.55),
+        "mean_random_probability": pytest.approx(0.25),
+    }
 
 
 def cases():
@@ -106,3 +112,42 @@ def test_sums_over_items_give_the_main_metric_of_any_sample(kind, gold, predicte
     whole = metrics.scores(kind, gold, predicted, labels)
     part = metrics.scores(kind, [gold[i] for i in sample], [predicted[i] for i in sample], labels)
     assert found == pytest.approx([next(iter(whole.values())), next(iter(part.values()))], abs=1e-12)
+
+
+def test_threshold_free_metrics_and_hamming_loss_are_sklearns_per_label_and_macro():
+    rng = np.random.default_rng(7)
+    gold, probabilities = rng.integers(0, 2, (50, 3)), rng.random((50, 3)).round(1)
+    gold[:, 2] = 1
+    found = metrics.scores("multilabel", list(gold), list(probabilities), ("a", "b", "always"))
+    auroc = [roc_auc_score(gold[:, i], probabilities[:, i]) for i in (0, 1)]
+    precision = [average_precision_score(gold[:, i], probabilities[:, i]) for i in (0, 1)]
+    assert [found["auroc:a"], found["auroc:b"], found["macro_auroc"]] == pytest.approx([*auroc, np.mean(auroc)])
+    assert [found["average_precision:a"], found["macro_average_precision"]] == pytest.approx(
+        [precision[0], np.mean(precision)]
+    )
+    assert "auroc:always" not in found
+    assert found["hamming_loss"] == hamming_loss(gold, probabilities >= 0.5)
+    assert found["hamming_loss:b"] == (gold[:, 1] != (probabilities[:, 1] >= 0.5)).mean()
+
+
+def test_tuned_thresholds_give_the_best_f1_of_all_thresholds():
+    rng = np.random.default_rng(8)
+    gold = rng.integers(0, 2, (60, 2))
+    probabilities = np.clip(0.1 * gold + 0.3 * rng.random((60, 2)), 0, 1)
+    thresholds = metrics.best_thresholds(gold, probabilities)
+    for i, threshold in enumerate(thresholds):
+        every = [f1_score(gold[:, i], probabilities[:, i] >= t) for t in np.linspace(0, 1, 1001)]
+        assert f1_score(gold[:, i], probabilities[:, i] >= threshold) == pytest.approx(max(every))
+    moved = metrics.moved_to_half(probabilities, thresholds)
+    assert np.array_equal(moved >= 0.5, probabilities >= np.array(thresholds))
+    assert np.array_equal(np.argsort(moved, axis=0), np.argsort(probabilities, axis=0))
+
+
+def test_a_label_that_dev_can_not_tell_keeps_one_half_and_equal_thresholds_take_the_nearest_to_it():
+    gold, probabilities = np.array([[0, 1], [0, 0]]), np.array([[0.9, 0.8], [0.2, 0.3]])
+    assert metrics.best_thresholds(gold, probabilities) == [0.5, 0.5]
+
+
+def test_a_probability_at_its_threshold_is_a_yes_on_the_moved_scale_too():
+    assert metrics.moved_to_half(np.array([0.5, 0.3, 0.29]), [0.5, 0.3, 0.3]).tolist()[:2] == [0.5, 0.5]
+    assert metrics.moved_to_half(np.array([0.29]), [0.3])[0] < 0.5

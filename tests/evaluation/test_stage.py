@@ -490,3 +490,48 @@ def test_without_a_terminal_every_grid_logs_its_begin_and_end(korsts, two_models
     stage.run(recipe, tmp_path / "work")
     assert "sts, base ends: 4 of 4 cells done, 0 of them now" in caplog.text
     assert "left for" not in caplog.text
+
+
+def test_labels_have_tuned_thresholds_windows_groups_and_the_rules_beside_the_models(two_models, tmp_path, make_recipe):
+    folder = tmp_path / "ct"
+    folder.mkdir()
+    rows = [
+        (
+            f"{'폐렴' if i % 5 == 0 else 'lung'} {i} {'nodule ' * 20}{'mass' if i % 2 else ''} 없음",
+            i % 5 == 0,
+            i % 2,
+            i // 2,
+        )
+        for i in range(160)
+    ]
+    lines = ["text,pneumonia,mass,patient", *(f"{t},{int(a)},{b},p{g}" for t, a, b, g in rows)]
+    (folder / "a.csv").write_text("\n".join(lines) + "\n", encoding="utf-8")
+    table = {"files": {"all": "a.csv"}, "texts": ("text",), "targets": ("pneumonia", "mass"), "group": "patient"}
+    settings = TaskSettings(
+        task="table_multilabel",
+        path="ct",
+        table=table,
+        rules={"pneumonia": ("폐렴",), "mass": ("mass",)},
+        threshold="dev",
+        long_texts="windows",
+        max_length=16,
+    )
+    recipe = make_recipe(two_models, {"ct": settings})
+    stage.run(recipe, tmp_path / "work")
+    found = results_of(tmp_path / "work")
+    assert found["failures"] == []
+    assert found["tasks"]["ct"]["variant"] == {"threshold": "dev", "long_texts": "windows"}
+    assert any("rows read in windows of 16 pieces" in note for note in found["tasks"]["ct"]["notes"])
+    rules = {row["metric"]: row for row in found["baselines"]}
+    assert {row["model"] for row in found["baselines"]} == {"rules"}
+    assert rules["auroc:pneumonia"]["mean"] == 1.0 and rules["f1:mass"]["mean"] == 0.0
+    assert rules["macro_f1"]["interval"] is not None and rules["macro_f1"]["values"] == [rules["macro_f1"]["mean"]]
+    for metric in ("macro_auroc", "macro_average_precision", "hamming_loss", "auroc:mass"):
+        assert {row["model"] for row in found["scores"] if row["metric"] == metric} == {"base", "adapted"}
+    cell = tmp_path / "work" / "evaluation" / "cells" / "ct" / "base" / "lr=0.001,epochs=1,seed=1.json"
+    record = json.loads(cell.read_text(encoding="utf-8"))
+    assert len(record["thresholds"]) == 2
+    assert (record["key"]["threshold"], record["key"]["long_texts"]) == ("dev", "windows")
+    # Tuned where 0.5 was never reached, as after so few updates, every label is found.
+    test = json.loads(cell.with_name("test,seed=1.json").read_text(encoding="utf-8"))["splits"]["test"]
+    assert test["scores"]["macro_f1"] > 0

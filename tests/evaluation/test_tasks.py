@@ -32,7 +32,7 @@ def write_ctclip(folder, train, val):
 
 
 def test_every_file_of_tasks_is_listed_and_says_where_it_comes_from():
-    assert len(TASKS) == 12
+    assert len(TASKS) == 31
     for name, task in TASKS.items():
         assert all((task.title, task.citation, task.licence, task.labels_from)), name
 
@@ -214,7 +214,7 @@ def test_text_that_is_not_utf8_is_refused_with_its_line(korsts, tmp_path, make_r
 
 def test_settings_that_a_task_can_not_use_are_refused_together(tmp_path, make_recipe):
     tasks = {
-        "a": TaskSettings(task="medsts"),
+        "a": TaskSettings(task="nothing"),
         "b": TaskSettings(task="korsts"),
         "c": TaskSettings(task="synthetic_ner", path="x"),
         "d": TaskSettings(task="mlm", epochs=(3,)),
@@ -224,7 +224,7 @@ def test_settings_that_a_task_can_not_use_are_refused_together(tmp_path, make_re
         prepare_tasks(make_recipe(MODELS, tasks), tmp_path)
     for expected in (
         "6 problem(s)",
-        "tasks.a: there is no task medsts",
+        "tasks.a: there is no task nothing",
         "tasks.b: task korsts needs path",
         "tasks.c: task synthetic_ner takes no path",
         "tasks.d: task mlm needs corpus",

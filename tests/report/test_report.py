@@ -417,3 +417,56 @@ def test_results_where_everything_failed_still_make_a_report(tmp_path):
     assert "No adapted model could be compared with its foundation" in html
     assert main.count('class="number failed"') == 2 * 12
     assert "0.000" not in main
+
+
+def with_rules():
+    found = fake_work.results()
+    (row,) = [
+        row
+        for row in found["scores"]
+        if (row["task"], row["model"], row["split"], row["metric"]) == ("ct", "ko-mini", "test", "macro_f1")
+    ]
+    rules = {**row, "model": "rules", "values": [0.99], "mean": 0.99, "sd": None, "chosen": None, "interval": None}
+    found["baselines"] = [rules, {**rules, "metric": "f1:cancer", "main": False, "mean": 0.7}]
+    per_label = {**row, "main": False, "sd": None, "interval": None}
+    found["scores"] += [
+        {**per_label, "metric": "f1:cancer", "mean": 0.6},
+        {**per_label, "metric": "auroc:cancer", "mean": 0.8},
+    ]
+    return found
+
+
+def test_the_rules_stand_in_the_main_table_with_the_origin_of_the_labels_and_change_no_headline():
+    rows = scores.main_rows(with_rules())
+    (row,) = [row for row in rows if row.model == "rules"]
+    assert (row.task, row.split, row.foundation, row.model_score.mean) == ("ct", "test", None, 0.99)
+    assert row.best == {"rules"}
+    cell = tables.model_cell(row)
+    assert (cell.text, cell.detail) == ("rules", "no model; labels: rules on the report text")
+    assert sections.headline(rows) == sections.headline(scores.main_rows(fake_work.results()))
+
+
+def test_metrics_of_single_labels_have_a_table_of_their_own():
+    found = with_rules()
+    whole, by_label = tables.task_table(found, "ct"), tables.label_table(found, "ct")
+    assert whole.columns == ("Split", "Metric", *fake_work.MODELS, "rules")
+    assert not any("cancer" in cell.text for row in whole.rows for cell in row)
+    assert by_label.columns == ("Split", "Label", *fake_work.MODELS, "rules")
+    (row,) = by_label.rows
+    assert [cell.text for cell in row] == ["test", "cancer", "0.600", "–", "–", "–", "0.700"]
+    assert row[2].detail == "0.800" and row[6].detail == "–"
+    assert by_label.caption == "By label: F1, below it AUROC"
+    assert tables.label_table(found, "korsts") is None
+
+
+def test_next_sentence_probabilities_are_a_figure_for_each_model_and_sources_are_no_languages():
+    found = fake_work.results()
+    found["tasks"]["nsp"]["next_probabilities"] = {"ko-mini": {"next": [0] * 19 + [9], "random": [9] + [0] * 19}}
+    (part,) = [part for part in sections._tasks(found).parts if part.title == "Next or random sentence"]
+    ((model, svg),) = part.figures
+    assert model == "ko-mini" and svg.startswith("<svg") and "probability of being next" in svg
+    row = next(row for row in found["scores"] if row["task"] == "mlm" and row["split"] == "ko")
+    found["scores"].append({**row, "split": "source books"})
+    compared = [row for row in scores.compared_rows(found) if row.split == "source books"]
+    assert {row.language for row in compared} == {"any"}
+    assert not [row for row in scores.main_rows(found) if row.split == "source books"]

@@ -25,6 +25,26 @@ LABELS = (
     "Interlobular septal thickening",
 )
 DEV_SHARE = 0.15
+KEYWORDS = {
+    "Medical material": ("catheter", "stent", "pacemaker", "prosthesis", "port", "suture", "tube", "cannula", "clip"),
+    "Arterial wall calcification": ("atherosclerotic", "atheroma", "calcific plaque", "calcified plaque"),
+    "Cardiomegaly": ("cardiomegaly", "heart size increased", "heart size is increased", "enlarged heart"),
+    "Pericardial effusion": ("pericardial effusion",),
+    "Coronary artery wall calcification": ("coronary",),
+    "Hiatal hernia": ("hiatal hernia", "hiatus hernia"),
+    "Lymphadenopathy": ("lymphadenopathy", "enlarged lymph node", "pathological lymph node"),
+    "Emphysema": ("emphysema", "emphysematous"),
+    "Atelectasis": ("atelectasis", "atelectatic"),
+    "Lung nodule": ("nodule", "nodular"),
+    "Lung opacity": ("opacity", "opacities", "ground glass", "infiltration", "consolidation"),
+    "Pulmonary fibrotic sequela": ("sequela", "sequelae", "sequel", "fibrotic", "fibrosis"),
+    "Pleural effusion": ("pleural effusion",),
+    "Mosaic attenuation pattern": ("mosaic",),
+    "Peribronchial thickening": ("peribronchial thickening", "bronchial wall thickening"),
+    "Consolidation": ("consolidation", "consolidative"),
+    "Bronchiectasis": ("bronchiectasis", "bronchiectatic"),
+    "Interlobular septal thickening": ("interlobular septal", "septal thickening"),
+}
 
 
 def load(origin: Origin) -> Splits:
@@ -48,4 +68,5 @@ TASK = Task(
     labels_from="annotations of the reports, published for training CT-RATE's text classifier",
     source="path",
     load=load,
+    keywords=KEYWORDS,
 )

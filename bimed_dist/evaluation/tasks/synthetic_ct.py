@@ -15,4 +15,9 @@ TASK = Task(
     labels_from="the generated findings, never the text",
     source="synthetic",
     load=ct_reports,
+    keywords={
+        "pneumonia": ("pneumonia", "bronchopneumonia", "폐렴"),
+        "embolism": ("embolism", "thromboembolism", "PTE", "filling defect", "색전", "충만결손"),
+        "cancer": ("cancer", "carcinoma", "malignancy", "malignant", "metastasis", "metastatic", "암", "전이", "악성"),
+    },
 )

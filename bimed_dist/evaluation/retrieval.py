@@ -1,0 +1,49 @@
+"""Aligned sentences found across two languages by an encoder as it is: mean of its last layer, cosine, no training.
+
+Each sentence of either side asks for its partner among all sentences of the other side. What the ranks say: whether the
+two languages share one space before any task has aligned them.
+"""
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+from bimed_dist.evaluation.encoding import Row
+from bimed_dist.evaluation.finetuning import autocast, finite, padded, pass_pieces, passes, row_lengths
+from bimed_dist.evaluation.models import mean_of_pieces
+from bimed_dist.evaluation.task import Example
+
+
+def partner_ranks(
+    model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, pairs: Sequence[Example], limit: int
+) -> list[np.ndarray]:
+    """(2,) for every pair: rank of the second text for the first, and of the first for the second; 1 is the best.
+
+    Sentences as near as the partner count before it, so that equal vectors are no hits.
+    """
+    first, second = (embeddings(model, tokenizer, [pair.texts[i] for pair in pairs], limit) for i in (0, 1))
+    near = first @ second.T
+    right = np.diag(near)
+    forward, backward = (near >= right[:, None]).sum(axis=1), (near >= right[None, :]).sum(axis=0)
+    return list(np.stack([forward, backward], axis=1).astype(np.float64))
+
+
+@torch.inference_mode()
+def embeddings(
+    model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, texts: Sequence[str], limit: int
+) -> np.ndarray:
+    """(texts, width) of length 1. Raises NonFiniteError for outputs that are not finite."""
+    found = tokenizer(list(texts), truncation=True, max_length=limit, padding=False)
+    types = found.get("token_type_ids", [None] * len(texts))
+    rows = [
+        Row(np.asarray(ids), None if segment is None else np.asarray(segment), np.empty(0))
+        for ids, segment in zip(found["input_ids"], types, strict=True)
+    ]
+    vectors = np.zeros((len(rows), model.config.hidden_size))
+    for numbers in passes(row_lengths(rows), pass_pieces()):
+        with autocast():
+            means = mean_of_pieces(model, padded([rows[i] for i in numbers], tokenizer.pad_token_id))
+        vectors[numbers] = finite(means.float().cpu()).numpy()
+    return vectors / np.linalg.norm(vectors, axis=1, keepdims=True)

@@ -1,0 +1,30 @@
+"""258 aligned Korean and English sentences of public-health guidelines: each asks for its translation, untrained."""
+
+from bimed_dist.errors import DataError
+from bimed_dist.evaluation.reading import text_lines
+from bimed_dist.evaluation.task import Example, Origin, Splits, Task
+
+
+def load(origin: Origin) -> Splits:
+    """Reads covid19_cdc.ko.txt and covid19_cdc.en.txt, the same sentence on the same line."""
+    korean, english = (text_lines(origin.folder / f"covid19_cdc.{language}.txt") for language in ("ko", "en"))
+    if len(korean) != len(english):
+        raise DataError(f"{origin.folder}: {len(korean)} Korean lines and {len(english)} English ones; not aligned")
+    pairs = enumerate(zip(korean, english, strict=True), start=1)
+    examples = [
+        Example(f"line {number}", (ko.strip(), en.strip()), None, document=f"line {number}")
+        for number, (ko, en) in pairs
+    ]
+    return Splits({"test": tuple(examples)}, ("Korean", "English"))
+
+
+TASK = Task(
+    kind="retrieval",
+    title="Guidelines on COVID-19: finding the translation of a sentence",
+    language="any",
+    citation="Lim et al. 2020, naver/covid19-nmt; guidelines of the Korean CDC",
+    licence="KOGL type 1",
+    labels_from="the published alignment",
+    source="path",
+    load=load,
+)

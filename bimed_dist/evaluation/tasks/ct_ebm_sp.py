@@ -1,0 +1,20 @@
+"""CT-EBM-SP: Spanish clinical trials, seven types of entities, JSON lines; the published dev file is the test split."""
+
+from functools import partial
+
+from bimed_dist.config import EntitySettings
+from bimed_dist.evaluation.entities import tagged
+from bimed_dist.evaluation.task import Task
+
+FILES = EntitySettings(files={"train": "train-7sgs-umls.json", "test": "dev-7sgs-umls.json"}, stray_inside="begin")
+
+TASK = Task(
+    kind="ner",
+    title="CT-EBM-SP: entities of Spanish clinical trials",
+    language="es",
+    citation="Campillos-Llanos et al. 2021, BMC Medical Informatics and Decision Making 21:69",
+    licence="CC BY-NC-SA 4.0",
+    labels_from="annotators with UMLS, reviewed",
+    source="path",
+    load=partial(tagged, settings=FILES),
+)

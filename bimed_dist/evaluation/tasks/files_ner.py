@@ -1,0 +1,16 @@
+"""Entities tagged by word, from the files that the recipe names: BIO in columns or JSON lines, or BRAT."""
+
+from bimed_dist.evaluation.entities import tagged
+from bimed_dist.evaluation.task import Task
+
+TASK = Task(
+    kind="ner",
+    title="Named entities",
+    language="any",
+    citation="files named in the recipe",
+    licence="not stated",
+    labels_from="not stated",
+    source="path",
+    load=tagged,
+    needs="entities",
+)

@@ -1,0 +1,17 @@
+"""BRAT folders scored as character spans, for languages that glue particles to entities, such as Korean.
+
+A word tag would score an entity together with its particle, and lose the second entity of an eojeol.
+"""
+
+from dataclasses import replace
+from functools import partial
+
+from bimed_dist.evaluation.entities import tagged
+from bimed_dist.evaluation.tasks import files_ner
+
+TASK = replace(
+    files_ner.TASK,
+    title="Named entities by character",
+    load=partial(tagged, unit="character"),
+    unit="character",
+)

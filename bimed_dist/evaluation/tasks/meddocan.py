@@ -1,0 +1,20 @@
+"""MEDDOCAN: made-up identities in Spanish clinical cases, BRAT; the published development folder, dealt by case."""
+
+from functools import partial
+
+from bimed_dist.config import EntitySettings
+from bimed_dist.evaluation.entities import tagged
+from bimed_dist.evaluation.task import Task
+
+FILES = EntitySettings(files={"all": "dev/brat"})
+
+TASK = Task(
+    kind="ner",
+    title="MEDDOCAN: identities in Spanish clinical cases",
+    language="es",
+    citation="Marimon et al. 2019, MEDDOCAN, IberLEF",
+    licence="CC BY 4.0",
+    labels_from="annotators, on identities that were put in by hand",
+    source="path",
+    load=partial(tagged, settings=FILES),
+)

@@ -1,0 +1,21 @@
+"""MedSTS as the BLUE benchmark deals it: 675 / 75 / 318 pairs in train.tsv, dev.tsv and test.tsv."""
+
+from dataclasses import replace
+from functools import partial
+
+from bimed_dist.config import TableSettings
+from bimed_dist.evaluation.tables import scored
+from bimed_dist.evaluation.tasks import medsts
+
+LAYOUT = TableSettings(
+    files={split: f"{split}.tsv" for split in ("train", "dev", "test")},
+    texts=("sentence1", "sentence2"),
+    targets=("score",),
+)
+
+TASK = replace(
+    medsts.TASK,
+    title="MedSTS in BLUE: English clinical sentence similarity",
+    citation="Wang et al. 2020, MedSTS; split of Peng et al. 2019, BLUE, arXiv:1906.05474",
+    load=partial(scored, table=LAYOUT),
+)

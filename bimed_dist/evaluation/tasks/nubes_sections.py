@@ -1,0 +1,17 @@
+"""NUBes by section: chief complaint, physical examination, progress, ... of Spanish health records."""
+
+from functools import partial
+
+from bimed_dist.evaluation.nubes import CITATION, LICENCE, documents
+from bimed_dist.evaluation.task import Task
+
+TASK = Task(
+    kind="classification",
+    title="NUBes: sections of Spanish health records",
+    language="es",
+    citation=CITATION,
+    licence=LICENCE,
+    labels_from="the records' own headings",
+    source="path",
+    load=partial(documents, part=2),
+)

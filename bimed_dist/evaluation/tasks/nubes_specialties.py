@@ -1,0 +1,17 @@
+"""NUBes by specialty: cardiology, neurology, urology, ... of Spanish health records."""
+
+from functools import partial
+
+from bimed_dist.evaluation.nubes import CITATION, LICENCE, documents
+from bimed_dist.evaluation.task import Task
+
+TASK = Task(
+    kind="classification",
+    title="NUBes: specialties of Spanish health records",
+    language="es",
+    citation=CITATION,
+    licence=LICENCE,
+    labels_from="the department that the record was written in",
+    source="path",
+    load=partial(documents, part=1),
+)

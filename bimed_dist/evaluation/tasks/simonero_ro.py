@@ -1,0 +1,20 @@
+"""SiMoNERo: Romanian medical sentences; the published development file alone, dealt by hash."""
+
+from functools import partial
+
+from bimed_dist.config import EntitySettings
+from bimed_dist.evaluation.entities import tagged
+from bimed_dist.evaluation.task import Task
+
+FILES = EntitySettings(files={"all": "ro_simonero_dev.bio"}, stray_inside="begin")
+
+TASK = Task(
+    kind="ner",
+    title="SiMoNERo: entities of Romanian medical text",
+    language="ro",
+    citation="Mitrofan et al. 2019, MoNERo: a biomedical gold standard corpus for Romanian, BioNLP",
+    licence="CC BY-SA 4.0",
+    labels_from="annotators",
+    source="path",
+    load=partial(tagged, settings=FILES),
+)

@@ -1,0 +1,16 @@
+"""Texts with yes/no labels from any csv or tsv: the recipe names files, the text and a column of 0 and 1 per label."""
+
+from bimed_dist.evaluation.tables import labelled
+from bimed_dist.evaluation.task import Task
+
+TASK = Task(
+    kind="multilabel",
+    title="Texts with yes/no labels",
+    language="any",
+    citation="files named in the recipe",
+    licence="not stated",
+    labels_from="not stated",
+    source="path",
+    load=labelled,
+    needs="table",
+)

@@ -1,0 +1,16 @@
+"""Sentence pairs graded 0-5 from any csv or tsv: the recipe names files, the two sentences' columns and the score's."""
+
+from bimed_dist.evaluation.tables import scored
+from bimed_dist.evaluation.task import Task
+
+TASK = Task(
+    kind="sts",
+    title="Sentence similarity",
+    language="any",
+    citation="files named in the recipe",
+    licence="not stated",
+    labels_from="not stated",
+    source="path",
+    load=scored,
+    needs="table",
+)

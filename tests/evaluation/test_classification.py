@@ -1,0 +1,140 @@
+import json
+
+import numpy as np
+import pytest
+from sklearn.calibration import calibration_curve
+from sklearn.metrics import average_precision_score, brier_score_loss, f1_score, roc_auc_score, roc_curve
+
+from bimed_dist.config import EvaluatedModel, TableSettings, TaskSettings
+from bimed_dist.errors import DataError
+from bimed_dist.evaluation import metrics, stage
+from bimed_dist.evaluation.preparation import prepare_tasks
+
+MODELS = {"m": EvaluatedModel(folder="x")}
+
+
+def random_answers(classes, rows=80, seed=0):
+    rng = np.random.default_rng(seed)
+    predicted = rng.random((rows, classes)) ** 2
+    return rng.integers(0, classes, rows), predicted / predicted.sum(axis=1, keepdims=True)
+
+
+def test_screening_scores_are_sklearns():
+    gold, predicted = random_answers(2)
+    found = metrics.scores("classification", list(gold[:, None]), list(predicted), ("no", "yes"))
+    assert found["macro_f1"] == pytest.approx(f1_score(gold, predicted.argmax(1), average="macro"))
+    assert found["accuracy"] == (gold == predicted.argmax(1)).mean()
+    assert found["auroc"] == roc_auc_score(gold, predicted[:, 1])
+    assert found["average_precision"] == average_precision_score(gold, predicted[:, 1])
+    assert found["brier_score"] == pytest.approx(brier_score_loss(gold, predicted[:, 1]))
+    assert found["f1:yes"] == pytest.approx(f1_score(gold, predicted.argmax(1)))
+    false_positives, true_positives, _ = roc_curve(gold, predicted[:, 1])
+    for s in (0.9, 0.95):
+        best = max(t for f, t in zip(false_positives, true_positives, strict=True) if 1 - f >= s)
+        assert found[f"sensitivity_at_specificity_{s}"] == best
+
+
+def test_scores_of_many_classes_are_means_over_each_against_the_rest():
+    gold, predicted = random_answers(4, seed=1)
+    found = metrics.scores("classification", list(gold[:, None]), list(predicted), tuple("abcd"))
+    assert found["macro_f1"] == pytest.approx(f1_score(gold, predicted.argmax(1), average="macro"))
+    assert found["macro_auroc"] == pytest.approx(roc_auc_score(gold, predicted, multi_class="ovr"))
+    one_hot = np.eye(4)[gold]
+    assert found["macro_average_precision"] == pytest.approx(average_precision_score(one_hot, predicted))
+    assert found["brier_score"] == pytest.approx(((predicted - one_hot) ** 2).sum(axis=1).mean())
+
+
+def test_calibration_error_is_the_weighted_gap_of_sklearns_calibration_curve():
+    rng = np.random.default_rng(2)
+    confidence = rng.uniform(0.5, 1, 300)
+    right = rng.random(300) < confidence**2
+    share_right, mean_confidence = calibration_curve(right, confidence, n_bins=10)
+    sizes = np.histogram(confidence, bins=np.linspace(0, 1, 11))[0]
+    expected = (np.abs(share_right - mean_confidence) * sizes[sizes > 0]).sum() / 300
+    assert metrics.calibration_error(right, confidence) == pytest.approx(expected)
+    assert metrics.calibration_error(np.array([True, True]), np.array([1.0, 1.0])) == 0
+
+
+def test_a_split_of_one_class_has_no_ranking_metrics():
+    found = metrics.scores("classification", [np.array([0])] * 2, [np.array([0.9, 0.1])] * 2, ("no", "yes"))
+    assert "auroc" not in found and found["macro_f1"] == 1.0
+
+
+def test_sums_over_items_give_macro_f1_of_any_sample():
+    gold, predicted = random_answers(3, 60, seed=3)
+    sums = metrics.item_sums("classification", list(gold[:, None]), list(predicted))
+    sample = np.random.default_rng(4).integers(0, 60, 60)
+    found = metrics.main_of_sums("classification", sums[sample].sum(axis=0, keepdims=True))[0]
+    whole = metrics.scores("classification", list(gold[sample, None]), list(predicted[sample]), tuple("abc"))
+    assert found == pytest.approx(whole["macro_f1"])
+
+
+def write_screening(folder, rows=120):
+    folder.mkdir()
+    lines = [
+        "note\tfits",
+        *(f"환자 {i} {'mass' if i % 6 == 0 else 'lung'}\t{'예' if i % 6 == 0 else '아니오'}" for i in range(rows)),
+    ]
+    (folder / "notes.tsv").write_text("\n".join(lines) + "\n", encoding="utf-8")
+    return TableSettings(files={"all": "notes.tsv"}, texts=("note",), targets=("fits",), positive="예")
+
+
+def test_the_class_that_is_looked_for_is_last_and_its_share_is_told(tmp_path, make_recipe):
+    settings = TaskSettings(task="table_classification", path="d", table=write_screening(tmp_path / "d"))
+    found = prepare_tasks(make_recipe(MODELS, {"t": settings}), tmp_path)["t"]
+    assert found.labels == ("아니오", "예")
+    (note,) = [note for note in found.notes if note.startswith("the class looked for is 예: ")]
+    positive = sum(example.target == "예" for example in found.train)
+    assert f"{positive} of {found.rows['train']} in train" in note
+    wrong = settings.model_copy(update={"table": settings.table.model_copy(update={"positive": "yes"})})
+    with pytest.raises(DataError, match="positive is not one of two classes; column fits has 2"):
+        prepare_tasks(make_recipe(MODELS, {"t": wrong}), tmp_path)
+
+
+def test_classes_that_train_lacks_and_empty_ones_are_told_by_row_and_not_by_name(tmp_path, make_recipe):
+    (tmp_path / "d").mkdir()
+    for split, rows in (("train", ["a", "b", "a", "b"]), ("dev", ["a", "b"]), ("test", ["a", "김철수", ""])):
+        lines = ["text,class", *(f"{split} {i},{name}" for i, name in enumerate(rows))]
+        (tmp_path / "d" / f"{split}.csv").write_text("\n".join(lines) + "\n", encoding="utf-8")
+    table = TableSettings(files={s: f"{s}.csv" for s in ("train", "dev", "test")}, texts=("text",), targets=("class",))
+    settings = TaskSettings(task="table_classification", path="d", table=table)
+    with pytest.raises(DataError, match=r"test\.csv line 4: no class"):
+        prepare_tasks(make_recipe(MODELS, {"t": settings}), tmp_path)
+    path = tmp_path / "d" / "test.csv"
+    path.write_text(path.read_text(encoding="utf-8").replace("test 2,\n", ""), encoding="utf-8")
+    with pytest.raises(
+        DataError, match=r"1 rows have a class that train has not, the first test\.csv line 3"
+    ) as raised:
+        prepare_tasks(make_recipe(MODELS, {"t": settings}), tmp_path)
+    assert "김철수" not in str(raised.value)
+
+
+def test_screening_runs_from_file_to_results(tiny_model, tmp_path, make_recipe):
+    settings = TaskSettings(
+        task="table_classification",
+        path="d",
+        table=write_screening(tmp_path / "d"),
+        long_texts="head_tail",
+        pooling="mean",
+    )
+    recipe = make_recipe({"m": EvaluatedModel(folder=str(tiny_model("m")))}, {"t": settings}, seeds=(1,))
+    stage.run(recipe, tmp_path / "work")
+    found = json.loads((tmp_path / "work" / "evaluation" / "results.json").read_text(encoding="utf-8"))
+    assert found["failures"] == []
+    scores = {row["metric"]: row for row in found["scores"]}
+    assert scores["macro_f1"]["main"]
+    assert {"auroc", "average_precision", "sensitivity_at_specificity_0.95", "brier_score", "ece"} <= set(scores)
+    assert 0 <= scores["brier_score"]["mean"] <= 1
+
+
+@pytest.mark.data
+def test_nubes_has_seven_sections_and_its_specialties_as_long_documents(open_data, make_recipe):
+    path = str(open_data / "documents" / "nubes_es")
+    tasks = {name: TaskSettings(task=name, path=path) for name in ("nubes_sections", "nubes_specialties")}
+    found = prepare_tasks(make_recipe(MODELS, tasks), open_data)
+    assert found["nubes_sections"].labels == ("chico", "diate", "phyex", "preil", "progr", "recom", "surhi")
+    assert len(found["nubes_specialties"].labels) > 10
+    assert "anaes" in found["nubes_specialties"].notes[1]
+    for prepared in found.values():
+        assert not {e.document for e in prepared.train} & {e.document for e in prepared.dev}
+        assert np.median([len(e.texts[0].split()) for e in prepared.train]) > 300

@@ -1,0 +1,133 @@
+import csv
+import re
+
+import pytest
+
+from bimed_dist.config import EvaluatedModel, TableSettings, TaskSettings
+from bimed_dist.errors import ConfigError, DataError
+from bimed_dist.evaluation.preparation import prepare_tasks
+
+MODELS = {"m": EvaluatedModel(folder="x")}
+
+
+def write_csv(path, header, rows, encoding="utf-8", delimiter=","):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("w", encoding=encoding, newline="") as file:
+        csv.writer(file, delimiter=delimiter).writerows([header, *rows])
+
+
+def prepared(settings, tmp_path, make_recipe):
+    return prepare_tasks(make_recipe(MODELS, {"t": settings}), tmp_path)["t"]
+
+
+def reports(split, count, start=0):
+    return [
+        [f"소견 {i}, nodule\n둘째 줄", i % 2, (i // 2) % 2, (i // 4) % 2, split] for i in range(start, start + count)
+    ]
+
+
+def test_a_csv_in_the_layout_of_chest_ct_report_has_internal_and_external_test_sets(tmp_path, make_recipe):
+    rows = [*reports("train", 40), *reports("val", 8, 40), *reports("test", 8, 60), *reports("external", 8, 80)]
+    header = ["report", "pn", "em", "ca", "dataset"]
+    write_csv(tmp_path / "ct" / "chest_ct_labeled_data.csv", header, rows, encoding="utf-8-sig")
+    found = prepared(TaskSettings(task="chest_ct_report", path="ct"), tmp_path, make_recipe)
+    assert found.rows == {"train": 40, "dev": 8, "test": 8, "external": 8}
+    assert found.labels == ("pn", "em", "ca")
+    assert found.train[3].target == (1, 1, 0)
+    assert set(found.rules) == {"test", "external"}
+
+
+def test_files_columns_and_names_of_splits_come_from_the_recipe(tmp_path, make_recipe):
+    rows = [[i, f"텍스트 {i}", i % 2, "학습" if i < 30 else "내부" if i < 40 else "외부"] for i in range(50)]
+    write_csv(tmp_path / "d" / "a.csv", ["no", "판독문", "암", "구분"], rows, encoding="cp949")
+    table = TableSettings(
+        files={"all": "a.csv"},
+        texts=("판독문",),
+        targets=("암",),
+        split="구분",
+        splits={"학습": "train", "내부": "test", "외부": "external"},
+        encoding="cp949",
+    )
+    about = {"title": "우리 병원", "language": "ko", "labels_from": "rules on the text"}
+    settings = TaskSettings(task="table_multilabel", path="d", table=table, about=about)
+    found = prepared(settings, tmp_path, make_recipe)
+    assert found.rows["test"] == found.rows["external"] == 10
+    assert found.rows["train"] + found.rows["dev"] == 30 and found.rows["dev"] > 0
+    assert found.notes == ("dev 10% of the rows without a split, chosen by hash",)
+    assert (found.task.title, found.task.language, found.task.labels_from) == ("우리 병원", "ko", "rules on the text")
+
+
+def test_rows_of_one_patient_stay_in_one_split_where_hashing_deals_them(tmp_path, make_recipe):
+    rows = [[f"text {i}", i % 2, f"p{i // 3}"] for i in range(300)]
+    write_csv(tmp_path / "d" / "a.tsv", ["text", "label", "patient"], rows, delimiter="\t")
+    table = TableSettings(files={"all": "a.tsv"}, texts=("text",), targets=("label",), group="patient")
+    found = prepared(TaskSettings(task="table_multilabel", path="d", table=table), tmp_path, make_recipe)
+    groups = {name: {e.document for e in part} for name, part in (("train", found.train), ("dev", found.dev))}
+    assert sum(found.rows.values()) == 300 and all(n % 3 == 0 for n in found.rows.values())
+    assert not groups["train"] & groups["dev"]
+    assert "rows belong to 100 groups (column patient), which the intervals resample as wholes" in found.notes
+
+
+def test_patients_in_two_published_splits_are_told(tmp_path, make_recipe):
+    for split, start in (("train", 0), ("dev", 20), ("test", 38)):
+        rows = [[f"text {i}", i % 2, f"p{i // 4}"] for i in range(start, start + 20)]
+        write_csv(tmp_path / "d" / f"{split}.csv", ["text", "label", "patient"], rows)
+    files = {split: f"{split}.csv" for split in ("train", "dev", "test")}
+    table = TableSettings(files=files, texts=("text",), targets=("label",), group="patient")
+    found = prepared(TaskSettings(task="table_multilabel", path="d", table=table), tmp_path, make_recipe)
+    assert any("; 1 of them have rows in more than one split" in note for note in found.notes)
+
+
+def test_broken_rows_are_told_together_by_line_and_without_their_text(tmp_path, make_recipe):
+    rows = reports("train", 40) + reports("test", 8, 60)
+    rows[1][1], rows[2][4], rows[3][0], rows[4][4] = "김철수", "김철수", " ", "train,김철수"
+    rows[5] = rows[5][:3]
+    header = ["report", "pn", "em", "ca", "dataset"]
+    write_csv(tmp_path / "ct" / "chest_ct_labeled_data.csv", header, rows)
+    with pytest.raises(DataError) as raised:
+        prepared(TaskSettings(task="chest_ct_report", path="ct"), tmp_path, make_recipe)
+    message = str(raised.value)
+    assert "5 problem(s)" in message
+    for expected in (
+        "line 4: label not 0 or 1: pn",
+        "line 6: column dataset names no known split",
+        "line 8: empty text",
+    ):
+        assert expected in message
+    assert "line 11: 3 cells, needed 5" in message
+    assert not re.search("김철수|소견", message)
+
+
+def test_a_table_that_does_not_suit_its_task_is_refused(tmp_path, make_recipe):
+    write_csv(tmp_path / "d" / "a.csv", ["text", "label", "label"], [["x", 1, 0]])
+    table = TableSettings(files={"train": "a.csv"}, texts=("text",), targets=("label",))
+    settings = TaskSettings(task="table_multilabel", path="d", table=table)
+    with pytest.raises(DataError, match="more than one column label"):
+        prepared(settings, tmp_path, make_recipe)
+    with pytest.raises(ConfigError, match="task table_multilabel needs table"):
+        prepared(settings.model_copy(update={"table": None}), tmp_path, make_recipe)
+    two = table.model_copy(update={"texts": ("text", "other")})
+    with pytest.raises(ConfigError, match="2 columns given, this kind of task needs 1"):
+        prepared(settings.model_copy(update={"table": two}), tmp_path, make_recipe)
+    unknown = settings.model_copy(update={"rules": {"no such label": ("x",)}})
+    write_csv(tmp_path / "d" / "a.csv", ["text", "label"], [[f"x {i}", i % 2] for i in range(90)])
+    table = {"all": "a.csv"}
+    unknown = unknown.model_copy(update={"table": unknown.table.model_copy(update={"files": table})})
+    with pytest.raises(DataError, match="rules: there is no label no such label"):
+        prepared(unknown, tmp_path, make_recipe)
+
+
+def test_other_files_than_the_pinned_ones_are_refused(korsts, tmp_path, make_recipe):
+    settings = TaskSettings(task="korsts", path="korsts", digest="0123456789")
+    with pytest.raises(DataError, match=r"korsts have the digest [0-9a-f]{16}, the recipe wants 0123456789") as raised:
+        prepared(settings, tmp_path, make_recipe)
+    found = re.search(r"digest ([0-9a-f]{16})", str(raised.value))[1]
+    assert prepared(settings.model_copy(update={"digest": found}), tmp_path, make_recipe).rows["test"] == 24
+
+
+def test_settings_that_a_kind_has_no_use_for_are_refused(korsts, tmp_path, make_recipe):
+    settings = TaskSettings(task="korsts", path="korsts", threshold="dev", long_texts="windows", rules={"a": ("b",)})
+    with pytest.raises(ConfigError) as raised:
+        prepared(settings, tmp_path, make_recipe)
+    for name in ("threshold", "long_texts", "rules"):
+        assert f"task korsts is of kind sts and takes no {name}" in str(raised.value)
