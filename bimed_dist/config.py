@@ -237,6 +237,9 @@ class TaskSettings(Settings):
     learning_rates: Annotated[tuple[Above0, ...], Field(min_length=1)] | None = None
     epochs: Annotated[tuple[Positive, ...], Field(min_length=1)] | None = None
     """Grid values that differ from the evaluation's own."""
+    folds: Annotated[int, Field(ge=3)] | None = None
+    """Cross-validation over all rows but the external ones, with the choice nested in every turn; none takes the task's
+    own splits."""
 
 
 class EvaluationSettings(Settings):
@@ -246,6 +249,9 @@ class EvaluationSettings(Settings):
     epochs: Annotated[tuple[Positive, ...], Field(min_length=1)] = (2, 3, 4)
     seeds: Annotated[tuple[NotNegative, ...], Field(min_length=1)] = (1, 2, 3, 4, 5)
     batch: Positive = 32
+    workers: Positive | None = None
+    """Processes that compute cells side by side; none means one per GPU, or as many as there are cores, as far as
+    memory goes. The cores are divided between them, so that the last digits of a score may follow the number."""
 
     @model_validator(mode="after")
     def grid_and_foundations_fit(self) -> "EvaluationSettings":
@@ -266,6 +272,17 @@ class ReportSettings(Settings):
     title: str
 
 
+class AttributionSettings(Settings):
+    """Heatmaps show text of the test split, so that only a section of its own and `launch/attribution.py` make them."""
+
+    task: Name
+    """An entry of `evaluation.tasks`, of single texts with labels or of sentence pairs."""
+    models: Annotated[tuple[Name, ...], Field(min_length=1)] | None = None
+    """Entries of `evaluation.models` to show beside each other; none means all."""
+    rows: Positive = 5
+    """Test rows, the first by hash."""
+
+
 # --------------------------------------------------------------------------------------------------------------- recipe
 
 
@@ -281,6 +298,7 @@ class Recipe(Settings):
     pretraining: dict[Name, PretrainingSettings] = {}
     evaluation: EvaluationSettings | None = None
     report: ReportSettings | None = None
+    attribution: dict[Name, AttributionSettings] = {}
 
     @model_validator(mode="after")
     def references_exist(self) -> "Recipe":
@@ -306,9 +324,22 @@ class Recipe(Settings):
         for name, task in (self.evaluation.tasks if self.evaluation else {}).items():
             if task.corpus is not None:
                 check(f"evaluation.tasks.{name}.corpus", "corpus", task.corpus)
+        for name, wanted in self.attribution.items():
+            problems += _unknown_to_evaluation(f"attribution.{name}", wanted, self.evaluation)
         if problems:
             raise ValueError("\n".join(problems))
         return self
+
+
+def _unknown_to_evaluation(
+    place: str, wanted: AttributionSettings, evaluation: EvaluationSettings | None
+) -> Iterable[str]:
+    if evaluation is None:
+        return [f"{place}: this recipe has no evaluation"]
+    known = {f"evaluation.tasks.{name}" for name in evaluation.tasks}
+    known |= {f"evaluation.models.{label}" for label in evaluation.models}
+    named = [f"evaluation.tasks.{wanted.task}", *(f"evaluation.models.{label}" for label in wanted.models or ())]
+    return [f"{place}: there is no {entry}" for entry in named if entry not in known]
 
 
 def open_references(recipe: Recipe) -> Iterable[tuple[str, str]]:

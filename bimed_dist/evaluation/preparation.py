@@ -2,12 +2,13 @@
 
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from bimed_dist.config import EvaluationSettings, Recipe, TaskSettings
 from bimed_dist.errors import ConfigError, DataError
+from bimed_dist.evaluation.folds import dealt, turn
 from bimed_dist.evaluation.held_out import with_partners
 from bimed_dist.evaluation.splitting import limited, without_leaks
 from bimed_dist.evaluation.task import FINE_TUNED, Example, Origin, Splits, Task
@@ -60,6 +61,15 @@ class Prepared:
     kept_of: dict[str, int]
     """Rows per split after duplicates and leaks were dropped, before they were limited."""
     digest: str
+    fold: str = ""
+    """Which turn of a cross-validation this is."""
+    folds: tuple["Prepared", ...] = ()
+    """The turns of a cross-validation; this task itself has no rows to train on then."""
+
+    @property
+    def turns(self) -> tuple["Prepared", ...]:
+        """What is trained and tested: the folds, or the task."""
+        return self.folds or (self,)
 
 
 def prepare_tasks(recipe: Recipe, work: Path) -> dict[str, Prepared]:
@@ -69,12 +79,13 @@ def prepare_tasks(recipe: Recipe, work: Path) -> dict[str, Prepared]:
     wrong = [f"  evaluation.tasks.{name}: {p}" for name, settings in tasks.items() for p in _setting_problems(settings)]
     if wrong:
         raise ConfigError(f"{len(wrong)} problem(s) in the evaluation's tasks\n" + "\n".join(wrong))
-    prepared, problems = {}, []
+    prepared: dict[str, Prepared] = {}
+    problems: dict[str, list[str]] = {name: [] for name in tasks}
     for name, settings in tasks.items():
         try:
-            prepared[name] = _prepare(name, settings, recipe, work, problems)
+            prepared[name] = _prepare(name, settings, recipe, work, problems[name])
         except DataError as error:
-            problems.append(f"{name}: {error}")
+            problems[name].append(f"{name}: {error}")
     raise_all(problems, "evaluation data")
     return prepared
 
@@ -91,6 +102,10 @@ def _setting_problems(settings: TaskSettings) -> list[str]:
     if task.kind not in FINE_TUNED:
         useless = [place for place in ("learning_rates", "epochs") if getattr(settings, place) is not None]
         problems += [f"task {settings.task} trains nothing and takes no {place}" for place in useless]
+    if settings.folds is not None and task.kind not in FINE_TUNED:
+        problems.append(f"task {settings.task} trains nothing and takes no folds")
+    if settings.folds is not None and settings.rows and task.source != "synthetic":
+        problems.append("folds take all rows, `rows` can't limit them")
     known = {"train", "dev", "test", "external"} if task.kind in FINE_TUNED else {"test"}
     problems += [f"rows: there is no split {split}" for split in sorted(set(settings.rows) - known)]
     return problems
@@ -123,11 +138,54 @@ def _prepare(name: str, settings: TaskSettings, recipe: Recipe, work: Path, prob
     own = origin.problems + row_problems(task, splits)
     absent = sorted(set(settings.rows) - set(splits.parts))
     own += [f"rows: the task has no split {split}" for split in absent]
-    prepared = _cleaned(name, task, settings, splits)
+    prepared, parts = _cleaned(name, task, settings, splits)
+    turns = {"": parts}
+    if settings.folds is not None:
+        rows = dealt(task.kind, parts, settings.folds)
+        turns = {f"fold={i + 1}": turn(rows, i) for i in range(settings.folds)}
+        prepared = _with_folds(prepared, turns, "external" in parts)
     if not own:
-        own += split_problems(task, prepared[1], splits.labels)
+        for fold, of_turn in turns.items():
+            found = split_problems(task, of_turn, splits.labels)
+            own += [f"{fold}: {problem}" if fold else problem for problem in found]
     problems += [f"{name}: {problem}" for problem in own]
-    return prepared[0]
+    return prepared
+
+
+def _with_folds(prepared: Prepared, turns: Mapping[str, Mapping[str, tuple[Example, ...]]], external: bool) -> Prepared:
+    notes = [
+        f"{len(turns)}-fold cross-validation: every row is tested once, and the choice for a fold is made on the next"
+    ]
+    if external:
+        notes.append("the external split is not used with folds")
+    total = sum(len(of_turn["test"]) for of_turn in turns.values())
+    return replace(
+        prepared,
+        notes=(*prepared.notes, *notes),
+        train=(),
+        dev=(),
+        sealed=SealedSplits({}),
+        rows={"test": total},
+        kept_of={"test": total},
+        folds=tuple(
+            replace(
+                prepared,
+                fold=fold,
+                train=of_turn["train"],
+                dev=of_turn["dev"],
+                sealed=SealedSplits({"test": of_turn["test"]}),
+                rows={split: len(part) for split, part in of_turn.items()},
+                digest=_digest(prepared.labels, of_turn),
+            )
+            for fold, of_turn in turns.items()
+        ),
+    )
+
+
+def _digest(labels: tuple[str, ...], parts: Mapping[str, tuple[Example, ...]]) -> str:
+    return digest_of(
+        {"labels": labels, "parts": {split: [asdict(example) for example in part] for split, part in parts.items()}}
+    )
 
 
 def _cleaned(
@@ -156,12 +214,7 @@ def _cleaned(
         read={split: len(part) for split, part in splits.parts.items()},
         dropped={"duplicates": cleaned.duplicates, "leaked": cleaned.leaked},
         kept_of={split: len(part) for split, part in cleaned.parts.items()},
-        digest=digest_of(
-            {
-                "labels": splits.labels,
-                "parts": {split: [asdict(example) for example in part] for split, part in parts.items()},
-            }
-        ),
+        digest=_digest(splits.labels, parts),
     )
     return prepared, parts
 

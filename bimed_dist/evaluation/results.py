@@ -2,17 +2,19 @@
 
 import zlib
 from collections.abc import Iterator, Mapping
+from dataclasses import asdict
 from typing import Any
 
 import numpy as np
 
 from bimed_dist.config import EvaluationSettings
 from bimed_dist.evaluation import statistics
-from bimed_dist.evaluation.grid import Measured, SplitResult
+from bimed_dist.evaluation.measured import Measured, SplitResult
 from bimed_dist.evaluation.metrics import item_sums
 from bimed_dist.evaluation.preparation import Prepared, task_grid
 
 SCHEMA = 1
+"""Raised where a value changes its meaning; values that are added leave it, so that older reports can be made anew."""
 Grid = Mapping[tuple[str, str], Measured]
 """What was measured, by (task, model)."""
 
@@ -107,10 +109,7 @@ def _comparison_rows(
         foundation = evaluated.adapted_from
         if foundation is None or resampled.get(model) is None or resampled.get(foundation) is None:
             continue
-        means = [
-            statistics.mean_and_sd([scores[metric] for scores in measured[label].splits[split].scores.values()])[0]
-            for label in (model, foundation)
-        ]
+        means = [float(np.mean(_values(measured[label], split, metric))) for label in (model, foundation)]
         compared = statistics.compare(means[0] - means[1], resampled[model], resampled[foundation])
         yield {
             "task": prepared.name,
@@ -122,7 +121,37 @@ def _comparison_rows(
             "interval": compared.interval and list(compared.interval),
             "p": compared.p,
             "p_holm": None,
+            "williams": _williams(prepared, *(measured[label].splits[split] for label in (model, foundation))),
+            "effect_sizes": _effect_sizes(metric, *(_values(measured[m], split, metric) for m in (model, foundation))),
         }
+
+
+def _values(measured: Measured, split: str, metric: str) -> list[float]:
+    return [scores[metric] for scores in measured.splits[split].scores.values()]
+
+
+def _williams(prepared: Prepared, adapted: SplitResult, foundation: SplitResult) -> dict[str, Any] | None:
+    """Williams' test of similarity tasks, on correlations that are means over the seeds which both models have."""
+    seeds = [seed for seed in adapted.scores if seed in foundation.scores]
+    if prepared.task.metric != "pearson" or not seeds:
+        return None
+    between = [
+        np.corrcoef(np.concatenate(adapted.predicted[s]), np.concatenate(foundation.predicted[s]))[0, 1] for s in seeds
+    ]
+    ours, theirs = (float(np.mean([part.scores[s]["pearson"] for s in seeds])) for part in (adapted, foundation))
+    found = statistics.williams(ours, theirs, float(np.mean(between)), len(adapted.gold[seeds[0]]))
+    return None if found is None else asdict(found)
+
+
+def _effect_sizes(metric: str, adapted: list[float], foundation: list[float]) -> dict[str, float]:
+    """Adapted minus foundation; each measure where it is defined."""
+    means = float(np.mean(adapted)), float(np.mean(foundation))
+    found = {"hedges_g": statistics.hedges_g(adapted, foundation)}
+    if metric == "pearson":
+        found["cohens_q"] = statistics.cohens_q(*means)
+    if metric == "accuracy":
+        found["cohens_h"] = statistics.cohens_h(*means)
+    return {name: value for name, value in found.items() if value is not None}
 
 
 def _correct(comparisons: list[dict[str, Any]]) -> None:
@@ -155,5 +184,6 @@ def _task_entry(settings: EvaluationSettings, prepared: Prepared, name: str, gri
         "dropped": prepared.dropped,
         "kept_of": prepared.kept_of,
         "grid": task_grid(settings, prepared),
+        "folds": len(prepared.folds) or None,
         "notes": [*prepared.notes, *notes],
     }

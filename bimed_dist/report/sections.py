@@ -157,7 +157,7 @@ def _task(results: Mapping[str, Any], name: str) -> Section:
         title=task["title"],
         facts=tuple((label, value) for label, value in facts if value),
         points=tuple(task["notes"]),
-        tables=(tables.task_table(results, name),),
+        tables=tuple(filter(None, (tables.task_table(results, name), tables.comparison_table(results, name)))),
     )
 
 
