@@ -98,8 +98,8 @@ def _make(recipe: Recipe, settings: AttributionSettings, work: Path, folder: Pat
 def _pairs(recipe: Recipe, settings: AttributionSettings, work: Path) -> list[Pair]:
     whole = recipe.evaluation
     assert whole is not None
-    only = whole.model_copy(update={"tasks": {settings.task: whole.tasks[settings.task]}})
-    (prepared,) = prepare_tasks(recipe.model_copy(update={"evaluation": only}), work).values()
+    # Of a cross-validation, the first fold.
+    prepared = prepare_tasks(recipe, work)[settings.task].turns[0]
     encoded: dict[tuple[str, str], Any] = {}
     pairs = []
     for label in settings.models or whole.models:
