@@ -184,19 +184,22 @@ def _chosen_rows(results: Mapping[str, Any], task: str, labels: Sequence[str]) -
 
 def comparison_table(results: Mapping[str, Any], task: str) -> Table | None:
     """Tests and effect sizes of one task; None where nothing was compared. Results of before have no effect sizes."""
+    found = [c for c in results["comparisons"] if c["task"] == task and c["difference"] is not None]
+    effects = {k: v for k, v in EFFECTS.items() if any(c.get("effect_sizes", {}).get(k) is not None for c in found)}
+    williams = any(c.get("williams") for c in found)
     rows = [
         (
             Cell(c["model"], detail=f"from {c['foundation']}"),
             Cell(language_name(c["split"]) if scores.is_slice(c["split"]) else c["split"], c["split"]),
             Cell(signed(c["difference"]), c["difference"], "number"),
             nothing() if c["p_holm"] is None else Cell(p_value(c["p_holm"]), c["p_holm"], "number"),
-            _williams_cell(c.get("williams")),
-            *(_effect_cell(c.get("effect_sizes", {}).get(name)) for name in EFFECTS),
+            *((_williams_cell(c.get("williams")),) if williams else ()),
+            *(_effect_cell(c.get("effect_sizes", {}).get(name)) for name in effects),
         )
-        for c in results["comparisons"]
-        if c["task"] == task and c["difference"] is not None
+        for c in found
     ]
-    columns = ("Adapted model", "Split", "Difference", "p (Holm)", "Williams' test", *EFFECTS.values())
+    tests = ("p (Holm)", *(("Williams' test",) if williams else ()))
+    columns = ("Adapted model", "Split", "Difference", *tests, *effects.values())
     return make_table(f"comparisons-{task}", "Tests and effect sizes", columns, rows) if rows else None
 
 
