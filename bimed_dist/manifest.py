@@ -313,7 +313,8 @@ def _changes(place: str, before: Any, now: Any) -> Iterator[str]:
     elif isinstance(before, list) and isinstance(now, list) and len(before) == len(now):
         for i, (old, new) in enumerate(zip(before, now, strict=True)):
             yield from _changes(f"{place}.{i}", old, new)
-    elif before != now:
+    # A setting that is newer than the folder and is not set changes nothing.
+    elif before != now and not (before is _ABSENT and now is None):
         yield f"  {place}: was {_short(before)}, now {_short(now)}"
 
 

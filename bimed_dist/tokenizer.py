@@ -1,8 +1,11 @@
 """Loading a tokenizer from a Hugging Face folder or hub name; whatever a broken one raises becomes a DataError."""
 
-from typing import TYPE_CHECKING
+import copy
+import json
+from typing import TYPE_CHECKING, Any
 
 import transformers
+from tokenizers import Tokenizer
 
 from bimed_dist.errors import DataError
 from bimed_dist.quiet import quietly
@@ -31,3 +34,33 @@ def load_tokenizer(location: str) -> "PreTrainedTokenizerBase":
     if tokenizer.pad_token_id is None:
         raise DataError(f"{location}: the tokenizer has no padding token")
     return tokenizer
+
+
+def for_split_words(tokenizer: "PreTrainedTokenizerBase") -> "PreTrainedTokenizerBase":
+    """The tokenizer that cuts single words as it cuts them in running text, where a blank is before each of them.
+
+    Byte-level tokenizers (RoBERTa, ModernBERT) and some of SentencePiece take the blank for a part of the word; given
+    words one by one they would see the insides of words only, which their models were not trained on.
+    """
+    rules = json.loads(tokenizer.backend_tokenizer.to_str())
+    if not _prefix_blanks(rules["pre_tokenizer"]):
+        return tokenizer
+    changed = copy.deepcopy(tokenizer)
+    changed.backend_tokenizer.pre_tokenizer = Tokenizer.from_str(json.dumps(rules)).pre_tokenizer
+    return changed
+
+
+def _prefix_blanks(rule: dict[str, Any] | None) -> bool:
+    """Make a rule put a blank before every word; whether it did not."""
+    if rule is None:
+        return False
+    if rule["type"] == "Sequence":
+        parts = [_prefix_blanks(part) for part in rule["pretokenizers"]]  # every part, not up to the first
+        return any(parts)
+    name, value = {"ByteLevel": ("add_prefix_space", True), "Metaspace": ("prepend_scheme", "always")}.get(
+        rule["type"], (None, None)
+    )
+    changed = name is not None and rule[name] != value
+    if changed:
+        rule[name] = value
+    return changed

@@ -95,6 +95,13 @@ def test_changed_settings_are_refused_by_name_and_nothing_is_overwritten(done: P
     assert contents(done) == before
 
 
+def test_a_setting_that_is_newer_than_the_folder_and_not_set_changes_nothing(done: Path):
+    newer = {**SETTINGS, "folds": None, "sources": [{**SETTINGS["sources"][0], "share": None}, SETTINGS["sources"][1]]}
+    assert stage(done, settings=newer, make=make_nothing).was_done
+    with pytest.raises(ConfigError, match="folds: was absent, now 5"):
+        stage(done, settings={**SETTINGS, "folds": 5}, make=make_nothing)
+
+
 def test_changed_inputs_are_refused_and_nothing_is_overwritten(done: Path):
     before = contents(done)
     with pytest.raises(ConfigError, match="made with other inputs"):

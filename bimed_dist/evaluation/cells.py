@@ -15,6 +15,9 @@ from torch import nn
 from bimed_dist.manifest import digest_of, versions, write_json
 
 SCHEMA = 1
+"""Of a record. A change that only adds values keeps it; a record with another one is computed again."""
+NOT_APPLICABLE = "not applicable"
+"""Status of a cell that this model can't have, such as masked words without the head."""
 Key = Mapping[str, Any]
 
 
@@ -29,11 +32,11 @@ def read_record(path: Path, key: Key) -> dict[str, Any] | None:
     except (OSError, ValueError):
         return None
     same = isinstance(record, dict) and record.get("schema") == SCHEMA and record.get("key") == dict(key)
-    return record if same and record.get("status") == "done" else None
+    return record if same and record.get("status") in ("done", NOT_APPLICABLE) else None
 
 
 def write_record(path: Path, key: Key, status: str, **values: Any) -> dict[str, Any]:
-    """Write `done` or `failed` with its values; a reader sees all of it or nothing."""
+    """Write `done`, `failed` or NOT_APPLICABLE with its values; a reader sees all of it or nothing."""
     path.parent.mkdir(parents=True, exist_ok=True)
     record = {
         "schema": SCHEMA,

@@ -8,12 +8,14 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 import bimed_dist
-from bimed_dist.config import Recipe, TaskSettings
+from bimed_dist.config import Recipe
 from bimed_dist.corpus.contamination import TaskText, TaskTexts
-from bimed_dist.errors import ConfigError, DataError
-from bimed_dist.evaluation.task import Example, Kind, Origin
+from bimed_dist.errors import DataError
+from bimed_dist.evaluation.task import Example, Kind
+from bimed_dist.evaluation.task_settings import check_settings, origin_of
 from bimed_dist.evaluation.tasks import TASKS
 from bimed_dist.evaluation.validation import raise_all
+from bimed_dist.evaluation_settings import TaskSettings
 from bimed_dist.manifest import digest_of, input_digest
 from bimed_dist.workspace import data_path
 
@@ -25,14 +27,10 @@ Parts = Mapping[str, tuple[Example, ...]]
 def task_texts(recipe: Recipe) -> TaskTexts:
     """Texts of every row of every task that has texts of its own.
 
-    Raises ConfigError for a task that does not exist; reading raises DataError with the problems of all tasks together.
+    Raises ConfigError for settings that do not fit; reading raises DataError with the problems of all tasks together.
     """
     tasks = recipe.evaluation.tasks if recipe.evaluation else {}
-    unknown = [
-        f"  evaluation.tasks.{name}: there is no task {s.task}" for name, s in tasks.items() if s.task not in TASKS
-    ]
-    if unknown:
-        raise ConfigError("\n".join([f"{len(unknown)} problem(s) in the evaluation's tasks", *unknown]))
+    check_settings(tasks)
     with_texts = {name: settings for name, settings in tasks.items() if TASKS[settings.task].source != "corpus"}
     inputs = {f"task/{name}": _digest(settings, recipe) for name, settings in with_texts.items()}
     return TaskTexts(inputs, _Texts(recipe, with_texts))
@@ -40,7 +38,9 @@ def task_texts(recipe: Recipe) -> TaskTexts:
 
 def _digest(settings: TaskSettings, recipe: Recipe) -> str:
     if settings.path is not None:
-        return input_digest(data_path(recipe, settings.path))
+        files = input_digest(data_path(recipe, settings.path))
+        chosen = [part.model_dump(mode="json") for part in (settings.table, settings.entities) if part is not None]
+        return digest_of([files, *chosen]) if chosen else files
     return digest_of(
         {"task": settings.task, "seed": recipe.seed, "rows": settings.rows, "version": bimed_dist.__version__}
     )
@@ -70,15 +70,17 @@ class _Texts:
                 yield from _rows(name, own, parts[other], task.kind, through=other)
 
     def _read(self) -> dict[str, Parts]:
-        parts, problems = {}, []
+        parts: dict[str, Parts] = {}
+        problems: dict[str, list[str]] = {}
         for name, settings in self.tasks.items():
             folder = None if settings.path is None else data_path(self.recipe, settings.path)
-            origin = Origin(folder, self.recipe.seed, settings.rows, settings.max_length)
+            origin = origin_of(settings, self.recipe, folder)
+            problems[name] = []
             try:
                 parts[name] = TASKS[settings.task].load(origin).parts
             except DataError as error:
-                problems.append(f"{name}: {error}")
-            problems += [f"{name}: {problem}" for problem in origin.problems]
+                problems[name].append(f"{name}: {error}")
+            problems[name] += [f"{name}: {problem}" for problem in origin.problems]
         raise_all(problems, "evaluation data, which the corpus is searched for")
         return parts
 

@@ -11,11 +11,11 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
-from bimed_dist.config import EntitySettings
 from bimed_dist.errors import DataError
 from bimed_dist.evaluation.reading import entity_types, file_text, text_lines
 from bimed_dist.evaluation.tables import deal_missing
 from bimed_dist.evaluation.task import Example, Origin, Splits
+from bimed_dist.evaluation_settings import EntitySettings
 
 Unit = Literal["word", "character"]
 _WORD = re.compile(r"\w+|[^\w\s]")

@@ -1,21 +1,23 @@
-"""One model on one task: every cell of the grid on the development split, the choice, then the test splits.
+"""One model on one task as cells: every candidate and seed scored on the development split, the choice, then the test
+splits; or one intrinsic score per seed.
 
 Files of `cells/TASK/MODEL/`: `lr=..,epochs=..,seed=...json` (development scores of a cell), `choice.json` (written
 when all cells are done), `test,seed=...json` (test and external scores and predictions of the chosen cells),
 `seed=...json` (intrinsic tasks). The weights of cells that can still be chosen wait in `weights.partial/`; a cell
-whose weights were lost is trained again, to the same weights.
+whose weights were lost is trained again, to the same weights. Nothing here depends on the order in which cells are
+computed, nor on the process that computes them.
 """
 
-import logging
+import functools
+import json
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 from torch import nn
-from tqdm import tqdm
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from bimed_dist.errors import BimedError, DataError
@@ -23,10 +25,9 @@ from bimed_dist.evaluation import cells, finetuning, intrinsic, metrics, retriev
 from bimed_dist.evaluation.encoding import Encoded, encode, of_items, tokenizer_key
 from bimed_dist.evaluation.models import load_classifier, load_head_model, one_line
 from bimed_dist.evaluation.preparation import Prepared
-from bimed_dist.evaluation.task import SOURCE, Example
+from bimed_dist.evaluation.task import Example, Kind
 from bimed_dist.manifest import write_json
 
-logger = logging.getLogger(__name__)
 # What training or scoring a cell may raise. Torch's out-of-memory is a RuntimeError; the second line is what the code
 # of anybody's model raises where a configuration does not suit it.
 CELL_ERRORS = (
@@ -39,6 +40,17 @@ CELL_ERRORS = (
 class Candidate:
     learning_rate: float
     epochs: int
+
+
+@dataclass(frozen=True)
+class Cell:
+    """What a worker does at a time; one record on disk."""
+
+    candidate: Candidate | None
+    """None for an intrinsic score."""
+    seed: int
+    test: bool = False
+    """Whether it is the chosen candidate on the test splits, not a candidate on the development split."""
 
 
 @dataclass(frozen=True)
@@ -58,8 +70,10 @@ class Pair:
     folder: Path
     """cells/TASK/MODEL."""
     weights: Path
+    parameters: int
+    """Of the encoder: how dear a cell is."""
     encoded: dict[tuple[str, str], Encoded]
-    """Train and dev rows of this task by (tokenizer, split), shared by the models of the task."""
+    """Rows of this task by (tokenizer, split), shared by the models of the task."""
 
     def key(self, **more: Any) -> dict[str, Any]:
         """All that decides a score.
@@ -80,19 +94,62 @@ class Pair:
             base |= {"batch": self.batch, "protocol": finetuning.PROTOCOL}
         return base | self.prepared.variant() | more
 
-    def cell_key(self, candidate: Candidate, seed: int) -> dict[str, Any]:
-        return self.key(learning_rate=candidate.learning_rate, epochs=candidate.epochs, seed=seed)
+    def cell_key(self, cell: Cell) -> dict[str, Any]:
+        if cell.candidate is None:
+            return self.key(seed=cell.seed)
+        rate, epochs = cell.candidate.learning_rate, cell.candidate.epochs
+        if cell.test:
+            return {**self.choice_key(), "chosen": [rate, epochs], "seed": cell.seed}
+        return self.key(learning_rate=rate, epochs=epochs, seed=cell.seed)
 
     def choice_key(self) -> dict[str, Any]:
         grid = [[candidate.learning_rate, candidate.epochs] for candidate in self.candidates]
         return self.key(grid=grid, seeds=list(self.seeds))
 
-    def rows(self, split: Literal["train", "dev"]) -> Encoded:
-        """Train or dev rows, tokenised once for all models with the same tokenizer."""
+    def first_cells(self) -> list[Cell]:
+        """Cells that nothing has to be chosen for: the grid on the development split, or the intrinsic scores."""
+        return [Cell(candidate, seed) for candidate in self.candidates or (None,) for seed in self.seeds]
+
+    def test_cells(self, chosen: Candidate) -> list[Cell]:
+        return [Cell(chosen, seed, test=True) for seed in self.seeds]
+
+    def path(self, cell: Cell) -> Path:
+        name = f"seed={cell.seed}"
+        if cell.test:
+            name = f"test,{name}"
+        elif cell.candidate is not None:
+            name = cells.cell_name(cell.candidate.learning_rate, cell.candidate.epochs, cell.seed)
+        return self.folder / f"{name}.json"
+
+    def record(self, cell: Cell) -> dict[str, Any] | None:
+        """The finished record of a cell, if there is one for exactly this key."""
+        return cells.read_record(self.path(cell), self.cell_key(cell))
+
+    def write(self, cell: Cell, status: str, **values: Any) -> dict[str, Any]:
+        return cells.write_record(self.path(cell), self.cell_key(cell), status, **values)
+
+    def rows(self, split: str) -> Encoded:
+        """Rows of a split, tokenised once for all models with the same tokenizer.
+
+        Raises ConfigError for a test split before the choice is written.
+        """
+        parts = {"train": self.prepared.train, "dev": self.prepared.dev}
+        if split not in parts:
+            parts = self.opened()
         at = (tokenizer_key(self.tokenizer, self.limit), split)
         if at not in self.encoded:
-            self.encoded[at] = self.encode(self.prepared.train if split == "train" else self.prepared.dev)
+            self.encoded[at] = self.encode(parts[split])
         return self.encoded[at]
+
+    def opened(self) -> dict[str, tuple[Example, ...]]:
+        """The test splits. Raises ConfigError before the choice is written."""
+        return self.prepared.sealed.open(self.folder / "choice.json", self.choice_key())
+
+    def chosen(self) -> Candidate:
+        """The candidate in `choice.json`. Raises ConfigError where nothing was chosen, or for something else."""
+        self.opened()
+        found = json.loads((self.folder / "choice.json").read_text(encoding="utf-8"))["chosen"]
+        return Candidate(found["learning_rate"], found["epochs"])
 
     def encode(self, examples: tuple[Example, ...]) -> Encoded:
         task = self.prepared.task
@@ -103,72 +160,8 @@ class Pair:
             # Its message may quote the text.
             raise DataError(f"{len(examples)} rows can't be encoded ({type(error).__name__})") from error
 
-
-@dataclass
-class SplitResult:
-    gold: dict[int, list[np.ndarray]] = field(default_factory=dict)
-    predicted: dict[int, list[np.ndarray]] = field(default_factory=dict)
-    scores: dict[int, dict[str, float]] = field(default_factory=dict)
-    """All three by seed."""
-    examples: tuple[Example, ...] = ()
-    """What each item was made of, where some items are dependent."""
-
-
-@dataclass
-class Measured:
-    """What one model did on one task."""
-
-    chosen: Candidate | None = None
-    splits: dict[str, SplitResult] = field(default_factory=dict)
-    failures: list[dict[str, str]] = field(default_factory=list)
-    notes: list[str] = field(default_factory=list)
-    best_dev: float | None = None
-    """Mean over seeds of the chosen candidate."""
-    done: int = 0
-    """Cells with scores, those of earlier runs too."""
-    made: int = 0
-    """Cells that this run computed, failed ones too."""
-
-    def fail(self, pair: Pair, cell: str, error: str) -> None:
-        logger.warning("%s, %s, %s failed: %s", pair.prepared.name, pair.label, cell, error)
-        self.failures.append({"task": pair.prepared.name, "model": pair.label, "cell": cell, "error": error})
-
-
-def fine_tuned(pair: Pair, progress: tqdm) -> Measured:
-    """Grid on dev, choice, test."""
-    measured = Measured()
-    means: dict[Candidate, list[float]] = {}
-    for candidate in pair.candidates:
-        records = [_dev_cell(pair, candidate, seed, measured, progress) for seed in pair.seeds]
-        for seed, record in zip(pair.seeds, records, strict=True):
-            if record["status"] == "failed":
-                name = cells.cell_name(candidate.learning_rate, candidate.epochs, seed)
-                measured.fail(pair, name, record["error"])
-        if all(record["status"] == "done" for record in records):
-            means[candidate] = [record["dev"][pair.prepared.task.metric] for record in records]
-        _drop_weights(pair, keep=best(means))
-    chosen = best(means)
-    if chosen is None:
-        progress.update(len(pair.seeds))
-        return measured
-    write_choice(pair, means, chosen)
-    measured.chosen, measured.best_dev = chosen, float(np.mean(means[chosen]))
-    opened = pair.prepared.sealed.open(pair.folder / "choice.json", pair.choice_key())
-    try:
-        encoded = {split: pair.encode(examples) for split, examples in opened.items()}
-    except CELL_ERRORS as error:
-        measured.fail(pair, "test", one_line(error))
-        progress.update(len(pair.seeds))
-        return measured
-    for split, rows in encoded.items():
-        grouped = any(example.document for example in opened[split])
-        measured.splits[split] = SplitResult(examples=opened[split] if grouped else ())
-        measured.notes += _row_notes(pair, split, rows)
-    for seed in pair.seeds:
-        _test_cell(pair, chosen, seed, encoded, measured)
-        progress.update()
-    _drop_weights(pair, keep=None)
-    return measured
+    def scores(self, gold: list[np.ndarray], predicted: list[np.ndarray]) -> dict[str, float]:
+        return metrics.scores(self.prepared.task.kind, gold, predicted, self.prepared.labels)
 
 
 def best(dev_scores: Mapping[Candidate, list[float]]) -> Candidate | None:
@@ -194,59 +187,28 @@ def write_choice(pair: Pair, dev_scores: Mapping[Candidate, list[float]], chosen
     )
 
 
-def _dev_cell(pair: Pair, candidate: Candidate, seed: int, measured: Measured, progress: tqdm) -> dict[str, Any]:
-    """The record of a cell, which is trained unless it was before."""
-    key = pair.cell_key(candidate, seed)
-    path = pair.folder / f"{cells.cell_name(candidate.learning_rate, candidate.epochs, seed)}.json"
-    record = cells.read_record(path, key)
-    if record is None:
-        measured.made += 1
-        start = time.monotonic()
-        try:
-            model = _trained(pair, candidate, seed)
-            dev = pair.rows("dev")
-            predicted = _predicted(pair, model, dev)
-            tuned = _tuned(pair, dev, predicted)
-            scores = _scores(pair, dev.gold, _decided(predicted, tuned.get("thresholds")))
-            cells.save_weights(model, cells.weights_path(pair.weights, key))
-        except CELL_ERRORS as error:
-            record = cells.write_record(path, key, "failed", error=one_line(error))
-        else:
-            seconds = round(time.monotonic() - start, 2)
-            record = cells.write_record(path, key, "done", dev=scores, seconds=seconds, **tuned)
-    measured.done += record["status"] == "done"
-    progress.update()
-    return record
+def compute(pair: Pair, cell: Cell) -> dict[str, Any]:
+    """Compute a cell and write its record, `failed` where the model's code or its scores do not allow it."""
+    start = time.monotonic()
+    rule = _intrinsic_values if cell.candidate is None else _test_values if cell.test else _dev_values
+    try:
+        values = rule(pair, cell)
+    except CELL_ERRORS as error:
+        return pair.write(cell, "failed", error=one_line(error))
+    seconds = round(time.monotonic() - start, 2)
+    return pair.write(cell, cells.NOT_APPLICABLE if values is None else "done", **(values or {}), seconds=seconds)
 
 
-def _trained(pair: Pair, candidate: Candidate, seed: int) -> nn.Module:
-    return finetuning.fine_tune(
-        pair.location,
-        pair.prepared.task.kind,
-        pair.prepared.labels,
-        pair.rows("train").rows,
-        pad_id=pair.tokenizer.pad_token_id,
-        peak=candidate.learning_rate,
-        epochs=candidate.epochs,
-        seed=seed,
-        batch=pair.batch,
-        pooling=pair.prepared.settings.pooling,
-    )
-
-
-def _predicted(pair: Pair, model: nn.Module, encoded: Encoded) -> list[np.ndarray]:
-    units = [len(encoded.gold[i]) for i in encoded.item]
-    kind = pair.prepared.task.kind
-    return of_items(
-        kind, finetuning.predict(model, kind, encoded.rows, units, pair.tokenizer.pad_token_id), encoded.item
-    )
-
-
-def _tuned(pair: Pair, dev: Encoded, predicted: list[np.ndarray]) -> dict[str, list[float]]:
-    """`thresholds` by label where the task tunes them; otherwise nothing."""
-    if pair.prepared.settings.threshold == "fixed":
-        return {}
-    return {"thresholds": metrics.best_thresholds(np.stack(dev.gold), np.stack(predicted))}
+def _dev_values(pair: Pair, cell: Cell) -> dict[str, Any]:
+    model = _trained(pair, cell)
+    dev = pair.rows("dev")
+    predicted = _predicted(pair, model, dev)
+    tuned = {}
+    if pair.prepared.settings.threshold == "dev":
+        tuned["thresholds"] = metrics.best_thresholds(np.stack(dev.gold), np.stack(predicted))
+    scores = pair.scores(dev.gold, _decided(predicted, tuned.get("thresholds")))
+    cells.save_weights(model, weights_path(pair, cell))
+    return {"dev": scores, **tuned}
 
 
 def _decided(predicted: list[np.ndarray], thresholds: list[float] | None) -> list[np.ndarray]:
@@ -256,114 +218,84 @@ def _decided(predicted: list[np.ndarray], thresholds: list[float] | None) -> lis
     return [metrics.moved_to_half(item, thresholds).astype(np.float32) for item in predicted]
 
 
-def _scores(pair: Pair, gold: list[np.ndarray], predicted: list[np.ndarray]) -> dict[str, float]:
-    return metrics.scores(pair.prepared.task.kind, gold, predicted, pair.prepared.labels)
-
-
-def _test_cell(pair: Pair, chosen: Candidate, seed: int, encoded: Mapping[str, Encoded], measured: Measured) -> None:
-    """Scores of the chosen cell on every test split, into `measured`."""
-    key = {**pair.choice_key(), "chosen": [chosen.learning_rate, chosen.epochs], "seed": seed}
-    path = pair.folder / f"test,seed={seed}.json"
-    record = cells.read_record(path, key)
+def _tuned_before(pair: Pair, cell: Cell) -> list[float] | None:
+    """Thresholds by label that the development split gave this cell; none where the task does not tune them."""
+    if pair.prepared.settings.threshold == "fixed":
+        return None
+    record = pair.record(Cell(cell.candidate, cell.seed))
     if record is None:
-        measured.made += 1
-        try:
-            splits = _scored_splits(pair, chosen, seed, encoded)
-        except CELL_ERRORS as error:
-            record = cells.write_record(path, key, "failed", error=one_line(error))
-        else:
-            record = cells.write_record(path, key, "done", splits=splits)
-    if record["status"] == "failed":
-        return measured.fail(pair, path.stem, record["error"])
-    measured.done += 1
-    dtype = np.int64 if pair.prepared.task.kind == "ner" else np.float32
-    for split, result in measured.splits.items():
-        result.gold[seed] = encoded[split].gold
-        result.predicted[seed] = cells.unpacked(record["splits"][split]["predictions"], dtype)
-        result.scores[seed] = record["splits"][split]["scores"]
+        raise DataError("the development record with the thresholds is gone; run the evaluation again")
+    return record["thresholds"]
 
 
-def _scored_splits(pair: Pair, chosen: Candidate, seed: int, encoded: Mapping[str, Encoded]) -> dict[str, Any]:
+def weights_path(pair: Pair, cell: Cell) -> Path:
+    """Of a cell of the grid; its test cell takes them from there."""
+    return cells.weights_path(pair.weights, pair.cell_key(Cell(cell.candidate, cell.seed)))
+
+
+def _trained(pair: Pair, cell: Cell) -> nn.Module:
+    assert cell.candidate is not None
+    return finetuning.fine_tune(
+        pair.location,
+        pair.prepared.task.kind,
+        pair.prepared.labels,
+        pair.rows("train").rows,
+        pad_id=pair.tokenizer.pad_token_id,
+        peak=cell.candidate.learning_rate,
+        epochs=cell.candidate.epochs,
+        seed=cell.seed,
+        batch=pair.batch,
+        pooling=pair.prepared.settings.pooling,
+    )
+
+
+def trained_model(pair: Pair, cell: Cell) -> nn.Module:
+    """The model of a cell, from its weights where they are still there."""
     prepared = pair.prepared
     model = load_classifier(pair.location, prepared.task.kind, prepared.labels, prepared.settings.pooling)
     model = model.to(finetuning.device()).eval()
-    cell = pair.cell_key(chosen, seed)
-    name = cells.cell_name(chosen.learning_rate, chosen.epochs, seed)
-    thresholds = (cells.read_record(pair.folder / f"{name}.json", cell) or {}).get("thresholds")
-    if not cells.load_weights(model, cells.weights_path(pair.weights, cell)):
-        model = _trained(pair, chosen, seed)
+    return model if cells.load_weights(model, weights_path(pair, cell)) else _trained(pair, cell)
+
+
+def _predicted(pair: Pair, model: nn.Module, encoded: Encoded) -> list[np.ndarray]:
+    kind = pair.prepared.task.kind
+    units = [len(encoded.gold[i]) for i in encoded.item]
+    of_rows = finetuning.predict(model, kind, encoded.rows, units, pair.tokenizer.pad_token_id)
+    return of_items(kind, of_rows, encoded.item)
+
+
+def _test_values(pair: Pair, cell: Cell) -> dict[str, Any]:
+    encoded = {split: pair.rows(split) for split in pair.opened()}
+    thresholds = _tuned_before(pair, cell)
+    model = trained_model(pair, cell)
     scored = {}
     for split, rows in encoded.items():
         predicted = _decided(_predicted(pair, model, rows), thresholds)
-        scored[split] = {"scores": _scores(pair, rows.gold, predicted), "predictions": cells.packed(predicted)}
-    return scored
+        scored[split] = {"scores": pair.scores(rows.gold, predicted), "predictions": cells.packed(predicted)}
+    return {"splits": scored}
 
 
-def _drop_weights(pair: Pair, keep: Candidate | None) -> None:
-    """Remove the weights of cells that can't be chosen any more."""
-    for candidate in pair.candidates:
-        if candidate != keep:
-            for seed in pair.seeds:
-                cells.weights_path(pair.weights, pair.cell_key(candidate, seed)).unlink(missing_ok=True)
+def _intrinsic_values(pair: Pair, cell: Cell) -> dict[str, Any] | None:
+    """None where the checkpoint has no head for the task."""
+    gold, _ = intrinsic_gold(pair, cell.seed)
+    model = _head_model(pair.location, pair.prepared.task.kind)
+    if model is None:
+        return None
+    predicted = _intrinsic_prediction(pair, model, cell.seed)
+    return {"scores": pair.scores(gold, predicted), "predictions": cells.packed(predicted)}
 
 
-def _row_notes(pair: Pair, split: str, encoded: Encoded) -> list[str]:
-    notes = []
-    of_rows = f"{len(encoded.gold)} {split} rows"
-    if encoded.cut:
-        kept = "to head and tail " if pair.prepared.settings.long_texts == "head_tail" else ""
-        notes.append(f"{pair.label}: {encoded.cut} of {of_rows} cut {kept}at {pair.limit} pieces")
-    windowed = int((np.bincount(encoded.item) > 1).sum())
-    if windowed:
-        notes.append(f"{pair.label}: {windowed} of {of_rows} read in windows of {pair.limit} pieces")
-    if encoded.unknown >= 0.001:
-        notes.append(f"{pair.label}: {encoded.unknown:.1%} of the pieces of {split} are [UNK]")
-    return notes
+@functools.lru_cache(maxsize=1)
+def _head_model(location: str, kind: Kind) -> PreTrainedModel | None:
+    """Kept from one seed to the next."""
+    model = load_head_model(location, kind)
+    return None if model is None else model.to(finetuning.device())
 
 
-def untrained(pair: Pair, progress: tqdm) -> Measured:
-    """Masked words or next sentences with the checkpoint's own head, once per seed."""
-    measured = Measured()
-    result = SplitResult()
-    model: PreTrainedModel | None = None
-    for seed in pair.seeds:
-        path, key = pair.folder / f"seed={seed}.json", pair.key(seed=seed)
-        record = cells.read_record(path, key)
-        try:
-            gold, result.examples = _intrinsic_gold(pair, seed)
-            if record is None:
-                model = model or load_head_model(pair.location, pair.prepared.task.kind)
-                if model is None:
-                    head = pair.prepared.task.kind.upper()
-                    measured.notes.append(f"{pair.label}: not applicable, the checkpoint has no {head} head")
-                    progress.update(len(pair.seeds))
-                    return measured
-                measured.made += 1
-                predicted = _intrinsic_prediction(pair, model.to(finetuning.device()), seed)
-                scores = _scores(pair, gold, predicted)
-                packed = cells.packed(predicted)
-                record = cells.write_record(path, key, "done", scores=scores, predictions=packed)
-        except CELL_ERRORS as error:
-            cells.write_record(path, key, "failed", error=one_line(error))
-            measured.fail(pair, path.stem, one_line(error))
-        else:
-            measured.done += 1
-            result.gold[seed] = gold
-            result.predicted[seed] = cells.unpacked(record["predictions"], np.float64)
-            result.scores[seed] = record["scores"]
-        progress.update()
-    if result.scores:
-        measured.splits = {"test": result, **slices(pair, result)}
-        measured.notes += _lost_word_notes(pair, result)
-    return measured
-
-
-def _intrinsic_gold(pair: Pair, seed: int) -> tuple[list[np.ndarray], tuple[Example, ...]]:
-    """(gold, example) of every item; masked words have no gold but the text."""
+def intrinsic_gold(pair: Pair, seed: int) -> tuple[list[np.ndarray], tuple[Example, ...]]:
+    """(gold, example) of every item; masked words and translations have no gold but the text."""
     examples = pair.prepared.intrinsic
-    if pair.prepared.task.kind == "mlm":
-        return [np.empty(0)] * len(examples), examples
-    if pair.prepared.task.kind == "retrieval":
+    if pair.prepared.task.kind in ("mlm", "retrieval"):
         return [np.empty(0)] * len(examples), examples
     _, is_next = intrinsic.sentence_pairs(examples, seed)
     return list(is_next[:, None]), tuple(example for example in examples for _ in range(2))
@@ -377,39 +309,3 @@ def _intrinsic_prediction(pair: Pair, model: PreTrainedModel, seed: int) -> list
         return retrieval.partner_ranks(model, pair.tokenizer, examples, pair.limit)
     pairs, _ = intrinsic.sentence_pairs(examples, seed)
     return list(intrinsic.next_probabilities(model, pair.tokenizer, pairs, pair.limit)[:, None])
-
-
-def slices(pair: Pair, whole: SplitResult) -> dict[str, SplitResult]:
-    """The same items for each language and each source, where there is more than one.
-
-    Forgetting shows in the foundation's language. A part in which nothing could be asked has no score.
-    """
-    found: dict[str, SplitResult] = {}
-    languages = sorted({example.language for example in whole.examples})
-    sources = sorted({example.source for example in whole.examples})
-    members = {name: [e.language == name for e in whole.examples] for name in languages if len(languages) > 1}
-    members |= {SOURCE + name: [e.source == name for e in whole.examples] for name in sources if len(sources) > 1}
-    for name, inside in members.items():
-        at = [i for i, is_member in enumerate(inside) if is_member]
-        part = SplitResult(examples=tuple(whole.examples[i] for i in at))
-        try:
-            for seed in whole.scores:
-                part.gold[seed] = [whole.gold[seed][i] for i in at]
-                part.predicted[seed] = [whole.predicted[seed][i] for i in at]
-                part.scores[seed] = _scores(pair, part.gold[seed], part.predicted[seed])
-        except DataError:
-            continue
-        found[name] = part
-    return found
-
-
-def _lost_word_notes(pair: Pair, result: SplitResult) -> list[str]:
-    if pair.prepared.task.kind != "mlm":
-        return []
-    at = metrics.MLM_SUMS.index("words")
-    seed, sums = next(iter(result.predicted.items()))
-    answered = int(sum(item[at] for item in sums))
-    asked = sum(int(intrinsic.chosen_words(example, seed).sum()) for example in pair.prepared.intrinsic)
-    if answered == asked:
-        return []
-    return [f"{pair.label}: {asked - answered} of {asked} masked words could not be asked (beyond {pair.limit} pieces)"]

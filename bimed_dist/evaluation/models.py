@@ -64,6 +64,15 @@ def check_vocabulary(location: str, config: Any, tokenizer: PreTrainedTokenizerB
         )
 
 
+def without_unknown_segments(config: Any, tokenizer: PreTrainedTokenizerBase) -> None:
+    """Keep the tokenizer from numbering segments that the model does not tell apart.
+
+    A RoBERTa or ModernBERT with a BERT tokenizer, as Korean ones have it, has no row for the second segment.
+    """
+    if getattr(config, "type_vocab_size", 0) < 2:
+        tokenizer.model_input_names = [name for name in tokenizer.model_input_names if name != "token_type_ids"]
+
+
 def piece_limit(config: Any, tokenizer: PreTrainedTokenizerBase, wanted: int) -> int:
     """Pieces per row that the model takes, `wanted` at most."""
     positions = getattr(config, "max_position_embeddings", None) or wanted

@@ -8,31 +8,21 @@ from typing import Any
 
 import numpy as np
 
-from bimed_dist.config import EvaluationSettings, Recipe, TaskSettings, TermSettings
+from bimed_dist.config import Recipe
 from bimed_dist.errors import ConfigError, DataError
+from bimed_dist.evaluation.folds import dealt, every_row, turn
 from bimed_dist.evaluation.held_out import with_partners
-from bimed_dist.evaluation.reading import named_rows
 from bimed_dist.evaluation.rules import rule_answers
 from bimed_dist.evaluation.splitting import content_key, limited, without_leaks
-from bimed_dist.evaluation.task import FINE_TUNED, Example, Kind, Origin, Splits, Task
+from bimed_dist.evaluation.task import FINE_TUNED, Example, Kind, Splits, Task
+from bimed_dist.evaluation.task_settings import check_settings, origin_of, task_folder
 from bimed_dist.evaluation.tasks import TASKS
 from bimed_dist.evaluation.validation import raise_all, row_problems, split_problems
+from bimed_dist.evaluation_settings import EvaluationSettings, TaskSettings
 from bimed_dist.manifest import digest_of, input_digest, verified
-from bimed_dist.workspace import data_path
 
 FEW_DOCUMENTS = 20
 """A bootstrap over fewer clusters understates their spread."""
-
-
-KINDS_OF_SETTING: dict[str, tuple[Kind, ...]] = {
-    "rules": ("multilabel",),
-    "threshold": ("multilabel",),
-    "long_texts": ("multilabel", "classification"),
-    "pooling": ("sts", "sts_classes", "multilabel", "classification"),
-    "also_test": FINE_TUNED,
-    "repetitions": ("mlm", "nsp"),
-}
-"""Settings that only some kinds of task have a use for."""
 VARIANTS = ("threshold", "long_texts", "pooling")
 
 
@@ -42,8 +32,7 @@ class RuleResult:
 
     gold: list[np.ndarray]
     predicted: list[np.ndarray]
-    units: list[str]
-    """What intervals resample: the document of each row, empty where rows stand alone."""
+    examples: tuple[Example, ...]
 
 
 class SealedSplits:
@@ -98,6 +87,15 @@ class Prepared:
     """Test and external splits by the rule baseline; empty where the task has no rules."""
     split_languages: dict[str, str] = field(default_factory=dict)
     """Language of test splits of other tasks, where these models are tested on them too."""
+    fold: str = ""
+    """Which turn of a cross-validation this is."""
+    folds: tuple["Prepared", ...] = ()
+    """The turns of a cross-validation; this task itself has no rows to train on then."""
+
+    @property
+    def turns(self) -> tuple["Prepared", ...]:
+        """What is trained and tested: the folds, or the task."""
+        return self.folds or (self,)
 
     def variant(self) -> dict[str, str]:
         """Settings beside the grid that decide scores, as far as they are not the usual ones."""
@@ -109,24 +107,19 @@ def prepare_tasks(recipe: Recipe, work: Path) -> dict[str, Prepared]:
     """Every task of the recipe. Raises ConfigError, then DataError, with the problems of all tasks together."""
     assert recipe.evaluation is not None
     tasks = recipe.evaluation.tasks
-    wrong = [f"  evaluation.tasks.{name}: {p}" for name, settings in tasks.items() for p in _setting_problems(settings)]
-    for name, settings in tasks.items():
-        unknown = [other for other in settings.also_test if other not in tasks.keys() - {name}]
-        wrong += [f"  evaluation.tasks.{name}: also_test: {other} is no other task" for other in unknown]
-    if wrong:
-        raise ConfigError(f"{len(wrong)} problem(s) in the evaluation's tasks\n" + "\n".join(wrong))
-    prepared, problems = {}, []
+    check_settings(tasks)
+    prepared: dict[str, Prepared] = {}
+    problems: dict[str, list[str]] = {name: [] for name in tasks}
     for name, settings in tasks.items():
         try:
-            prepared[name] = _prepare(name, settings, recipe, work, problems)
+            prepared[name] = _prepare(name, settings, recipe, work, problems[name])
         except DataError as error:
-            problems.append(f"{name}: {error}")
+            problems[name].append(f"{name}: {error}")
     for name, settings in tasks.items():
         if settings.also_test and name in prepared:
-            others = {other: prepared[other] for other in settings.also_test if other in prepared}
-            found, unsuitable = with_tests_of(prepared[name], others)
-            prepared[name] = found
-            problems += [f"{name}: {problem}" for problem in unsuitable]
+            others = {o: prepared[o] for o in settings.also_test if o in prepared and "test" in prepared[o].rows}
+            prepared[name], unsuitable = with_tests_of(prepared[name], others)
+            problems[name] += [f"{name}: {problem}" for problem in unsuitable]
     raise_all(problems, "evaluation data")
     return prepared
 
@@ -136,11 +129,10 @@ def with_tests_of(prepared: Prepared, others: Mapping[str, Prepared]) -> tuple[P
 
     Training and development rows that stand in these test splits too are dropped as leaked.
     """
-    problems = [
-        f"also_test: {name} is of another kind or has other labels"
-        for name, other in others.items()
-        if (other.task.kind, other.labels, other.task.unit) != (prepared.task.kind, prepared.labels, prepared.task.unit)
-    ]
+    alike = prepared.task.kind, prepared.labels, prepared.task.unit
+    unlike = [name for name, o in others.items() if (o.task.kind, o.labels, o.task.unit) != alike]
+    if unlike:
+        return prepared, [f"also_test: {name} is of another kind or has other labels" for name in unlike]
     added = {f"test of {name}": other.sealed for name, other in others.items()}
     keys = set().union(*(sealed.test_keys(prepared.task.kind) for sealed in added.values()))
     train, dev = (
@@ -158,39 +150,7 @@ def with_tests_of(prepared: Prepared, others: Mapping[str, Prepared]) -> tuple[P
         dropped=prepared.dropped | {"leaked": prepared.dropped["leaked"] + leaked},
         split_languages={f"test of {name}": other.task.language for name, other in others.items()},
         digest=digest_of([prepared.digest, {name: other.digest for name, other in others.items()}]),
-    ), problems
-
-
-def _setting_problems(settings: TaskSettings) -> list[str]:
-    task = TASKS.get(settings.task)
-    if task is None:
-        return [f"there is no task {settings.task}; there are {', '.join(sorted(TASKS))}"]
-    problems = []
-    for place, needed in (("path", task.source == "path"), ("corpus", task.source == "corpus")):
-        given = getattr(settings, place) is not None
-        if given != needed:
-            problems.append(f"task {settings.task} {'needs' if needed else 'takes no'} {place}")
-    if task.kind not in FINE_TUNED:
-        useless = [place for place in ("learning_rates", "epochs") if getattr(settings, place) is not None]
-        problems += [f"task {settings.task} trains nothing and takes no {place}" for place in useless]
-    known = {"train", "dev", "test", "external"} if task.kind in FINE_TUNED else {"test"}
-    problems += [f"rows: there is no split {split}" for split in sorted(set(settings.rows) - known)]
-    for name in ("table", "entities", "terms"):
-        if (task.needs == name) != (getattr(settings, name) is not None):
-            problems.append(f"task {settings.task} {'needs' if task.needs == name else 'takes no'} {name}")
-    if settings.digest is not None and task.source != "path":
-        problems.append(f"task {settings.task} reads no files and takes no digest")
-    for name, kinds in KINDS_OF_SETTING.items():
-        if getattr(settings, name) != TaskSettings.model_fields[name].default and task.kind not in kinds:
-            problems.append(f"task {settings.task} is of kind {task.kind} and takes no {name}")
-    return problems
-
-
-def task_folder(settings: TaskSettings, recipe: Recipe, work: Path) -> Path | None:
-    """Where a task's files are; none for synthetic tasks."""
-    if settings.corpus is not None:
-        return work / "corpus" / settings.corpus
-    return None if settings.path is None else data_path(recipe, settings.path)
+    ), []
 
 
 def task_grid(settings: EvaluationSettings, prepared: Prepared) -> dict[str, list[float] | list[int]] | None:
@@ -212,14 +172,6 @@ def task_seeds(settings: EvaluationSettings, prepared: Prepared) -> tuple[int, .
     return settings.seeds
 
 
-def read_terms(settings: TermSettings, recipe: Recipe) -> tuple[str, ...]:
-    """Terms of the named columns, each once. Raises DataError for broken rows."""
-    problems: list[str] = []
-    rows = list(named_rows(data_path(recipe, settings.path), settings.columns, problems))
-    raise_all(problems, "terms")
-    return tuple(dict.fromkeys(cell.strip() for _, cells in rows for cell in cells if cell.strip()))
-
-
 def _prepare(name: str, settings: TaskSettings, recipe: Recipe, work: Path, problems: list[str]) -> Prepared:
     task = replace(TASKS[settings.task], **settings.about.model_dump(exclude_none=True))
     folder = task_folder(settings, recipe, work)
@@ -227,18 +179,63 @@ def _prepare(name: str, settings: TaskSettings, recipe: Recipe, work: Path, prob
         verified(folder)
     if settings.digest is not None and not (found := input_digest(folder)).startswith(settings.digest):
         raise DataError(f"the files in {folder} have the digest {found[:16]}, the recipe wants {settings.digest}")
-    terms = read_terms(settings.terms, recipe) if settings.terms is not None else ()
-    origin = Origin(folder, recipe.seed, settings.rows, settings.max_length, settings.table, settings.entities, terms)
+    origin = origin_of(settings, recipe, folder)
     splits = task.load(origin)
     own = origin.problems + row_problems(task, splits)
     own += [f"rules: there is no label {label}" for label in settings.rules if label not in splits.labels]
     absent = sorted(set(settings.rows) - set(splits.parts))
     own += [f"rows: the task has no split {split}" for split in absent]
-    prepared = _cleaned(name, task, settings, splits)
+    prepared, parts = _cleaned(name, task, settings, splits)
+    turns = {"": parts}
+    if settings.folds is not None:
+        rows = dealt(task.kind, parts, settings.folds)
+        turns = {f"fold={i + 1}": turn(rows, i) for i in range(settings.folds)}
+        prepared = _with_folds(prepared, turns, "external" in parts)
     if not own:
-        own += split_problems(task, prepared[1], splits.labels)
+        for fold, of_turn in turns.items():
+            found = split_problems(task, of_turn, splits.labels)
+            own += [f"{fold}: {problem}" if fold else problem for problem in found]
     problems += [f"{name}: {problem}" for problem in own]
-    return prepared[0]
+    return prepared
+
+
+def _with_folds(prepared: Prepared, turns: Mapping[str, Mapping[str, tuple[Example, ...]]], external: bool) -> Prepared:
+    notes = [
+        f"{len(turns)}-fold cross-validation over the rows of all splits, which are not used beyond that: every row is "
+        "tested once, rows of one document or patient are in one fold, and the choice for a fold is made on the next"
+    ]
+    if external:
+        notes.append("the external split is not used with folds")
+    tested = tuple(example for of_turn in turns.values() for example in of_turn["test"])
+    return replace(
+        prepared,
+        notes=(*notes, *prepared.notes),
+        train=(),
+        dev=(),
+        sealed=SealedSplits({}),
+        rows={"test": len(tested)},
+        kept_of={"test": len(tested)},
+        rules=rule_results(prepared.task, prepared.settings, prepared.labels, {"test": tested}),
+        folds=tuple(
+            replace(
+                prepared,
+                fold=fold,
+                train=of_turn["train"],
+                dev=of_turn["dev"],
+                sealed=SealedSplits({"test": of_turn["test"]}),
+                rows={split: len(part) for split, part in of_turn.items()},
+                digest=_digest(prepared.labels, of_turn),
+                rules={},
+            )
+            for fold, of_turn in turns.items()
+        ),
+    )
+
+
+def _digest(labels: tuple[str, ...], parts: Mapping[str, tuple[Example, ...]]) -> str:
+    return digest_of(
+        {"labels": labels, "parts": {split: [_digested(example) for example in part] for split, part in parts.items()}}
+    )
 
 
 def _cleaned(
@@ -250,10 +247,11 @@ def _cleaned(
     if task.kind == "nsp":
         parts["test"], left_out = with_partners(parts["test"])
         notes += left_out
-    notes += _split_notes(task, parts, splits.labels)
+    # Folds put the splits together again.
+    told = parts if settings.folds is None else {"all folds": tuple(every_row(parts))}
+    notes += _split_notes(task, told, splits.labels)
     tuned = task.kind in FINE_TUNED
     closed = {split: part for split, part in parts.items() if split not in ("train", "dev")}
-    rules = rule_results({**task.keywords, **settings.rules}, splits.labels, closed)
     prepared = Prepared(
         name=name,
         task=task,
@@ -268,13 +266,8 @@ def _cleaned(
         read={split: len(part) for split, part in splits.parts.items()},
         dropped={"duplicates": cleaned.duplicates, "leaked": cleaned.leaked},
         kept_of={split: len(part) for split, part in cleaned.parts.items()},
-        digest=digest_of(
-            {
-                "labels": splits.labels,
-                "parts": {split: [_digested(example) for example in part] for split, part in parts.items()},
-            }
-        ),
-        rules=rules,
+        digest=_digest(splits.labels, parts),
+        rules=rule_results(task, settings, splits.labels, closed),
     )
     return prepared, parts
 
@@ -286,16 +279,17 @@ def _digested(example: Example) -> dict[str, Any]:
 
 
 def rule_results(
-    keywords: Mapping[str, tuple[str, ...]], labels: tuple[str, ...], parts: Mapping[str, tuple[Example, ...]]
+    task: Task, settings: TaskSettings, labels: tuple[str, ...], parts: Mapping[str, tuple[Example, ...]]
 ) -> dict[str, RuleResult]:
     """The rule baseline on each split."""
+    keywords = {**task.keywords, **settings.rules}
     if not keywords:
         return {}
     return {
         split: RuleResult(
             gold=[np.asarray(example.target, dtype=np.float64) for example in part],
             predicted=list(rule_answers([example.texts[0] for example in part], keywords, labels)),
-            units=[example.document for example in part],
+            examples=part,
         )
         for split, part in parts.items()
         if part

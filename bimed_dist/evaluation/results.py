@@ -2,18 +2,20 @@
 
 import zlib
 from collections.abc import Iterator, Mapping
+from dataclasses import asdict
 from typing import Any
 
 import numpy as np
 
-from bimed_dist.config import EvaluationSettings
 from bimed_dist.evaluation import metrics, statistics
-from bimed_dist.evaluation.grid import Measured, SplitResult
+from bimed_dist.evaluation.measured import Measured, SplitResult
 from bimed_dist.evaluation.metrics import item_sums
 from bimed_dist.evaluation.preparation import Prepared, task_grid
-from bimed_dist.evaluation.task import SOURCE
+from bimed_dist.evaluation.task import SOURCE, Example
+from bimed_dist.evaluation_settings import EvaluationSettings
 
 SCHEMA = 1
+"""Raised where a value changes its meaning; values that are added leave it, so that older reports can be made anew."""
 PROBABILITY_BINS = 20
 RULES = "rules"
 """What stands for the rule baseline where a model's label would."""
@@ -62,7 +64,7 @@ def _resampled(
     kind = prepared.task.kind
     parts = {model: result.splits[split] for model, result in measured.items() if split in result.splits}
     sums = {
-        model: [_unit_sums(part, item_sums(kind, part.gold[s], part.predicted[s])) for s in part.scores]
+        model: [_unit_sums(part.examples, item_sums(kind, part.gold[s], part.predicted[s])) for s in part.scores]
         for model, part in parts.items()
         if part.scores
     }
@@ -79,9 +81,7 @@ def _rule_rows(prepared: Prepared, seed: int) -> Iterator[dict[str, Any]]:
     """Scores of the rule baseline, in the form of a model's, on the resamples that models are scored on."""
     kind = prepared.task.kind
     for split, result in prepared.rules.items():
-        sums = item_sums(kind, result.gold, result.predicted)
-        if any(result.units):
-            sums = statistics.sums_of_units(sums, result.units)
+        sums = _unit_sums(result.examples, item_sums(kind, result.gold, result.predicted))
         resampled = None
         if len(sums) > 1:
             resampled = statistics.resampled(kind, {RULES: [sums]}, _resample_seed(prepared, split, seed))[RULES]
@@ -90,9 +90,11 @@ def _rule_rows(prepared: Prepared, seed: int) -> Iterator[dict[str, Any]]:
         yield from _score_rows(prepared, split, RULES, Measured(splits={split: part}), resampled)
 
 
-def _unit_sums(part: SplitResult, sums: np.ndarray) -> np.ndarray:
-    """Windows and sentence pairs of one document are dependent, so that its document is the unit; else the row."""
-    return statistics.sums_of_units(sums, [e.document for e in part.examples]) if part.examples else sums
+def _unit_sums(examples: tuple[Example, ...], sums: np.ndarray) -> np.ndarray:
+    """Rows of one document or patient are dependent, so that it is the unit; else the row."""
+    if not any(example.document for example in examples):
+        return sums
+    return statistics.sums_of_units(sums, [example.document or example.id for example in examples])
 
 
 def _score_rows(
@@ -135,10 +137,7 @@ def _comparison_rows(
             continue
         if foundation is None or resampled.get(model) is None or resampled.get(foundation) is None:
             continue
-        means = [
-            statistics.mean_and_sd([scores[metric] for scores in measured[label].splits[split].scores.values()])[0]
-            for label in (model, foundation)
-        ]
+        means = [float(np.mean(_values(measured[label], split, metric))) for label in (model, foundation)]
         compared = statistics.compare(means[0] - means[1], resampled[model], resampled[foundation])
         yield {
             "task": prepared.name,
@@ -150,7 +149,40 @@ def _comparison_rows(
             "interval": compared.interval and list(compared.interval),
             "p": compared.p,
             "p_holm": None,
+            "williams": _williams(prepared, *(measured[label].splits[split] for label in (model, foundation))),
+            "effect_sizes": _effect_sizes(metric, *(_values(measured[m], split, metric) for m in (model, foundation))),
         }
+
+
+def _values(measured: Measured, split: str, metric: str) -> list[float]:
+    return [scores[metric] for scores in measured.splits[split].scores.values()]
+
+
+def _williams(prepared: Prepared, adapted: SplitResult, foundation: SplitResult) -> dict[str, Any] | None:
+    """Williams' test of similarity tasks, on correlations that are means over the seeds which both models have.
+
+    None where rows are dependent, which the test does not know.
+    """
+    seeds = [seed for seed in adapted.scores if seed in foundation.scores]
+    if prepared.task.metric != "pearson" or not seeds or any(example.document for example in adapted.examples):
+        return None
+    between = [
+        np.corrcoef(np.concatenate(adapted.predicted[s]), np.concatenate(foundation.predicted[s]))[0, 1] for s in seeds
+    ]
+    ours, theirs = (float(np.mean([part.scores[s]["pearson"] for s in seeds])) for part in (adapted, foundation))
+    found = statistics.williams(ours, theirs, float(np.mean(between)), len(adapted.gold[seeds[0]]))
+    return None if found is None else asdict(found)
+
+
+def _effect_sizes(metric: str, adapted: list[float], foundation: list[float]) -> dict[str, float]:
+    """Adapted minus foundation; each measure where it is defined."""
+    means = float(np.mean(adapted)), float(np.mean(foundation))
+    found = {"hedges_g": statistics.hedges_g(adapted, foundation)}
+    if metric == "pearson":
+        found["cohens_q"] = statistics.cohens_q(*means)
+    if metric == "accuracy":
+        found["cohens_h"] = statistics.cohens_h(*means)
+    return {name: value for name, value in found.items() if value is not None}
 
 
 def _correct(comparisons: list[dict[str, Any]]) -> None:
@@ -199,6 +231,7 @@ def _task_entry(settings: EvaluationSettings, prepared: Prepared, name: str, gri
         "dropped": prepared.dropped,
         "kept_of": prepared.kept_of,
         "grid": task_grid(settings, prepared),
+        "folds": len(prepared.folds) or None,
         "variant": prepared.variant(),
         "split_languages": prepared.split_languages,
         **({"next_probabilities": _next_probabilities(name, grid)} if task.kind == "nsp" else {}),

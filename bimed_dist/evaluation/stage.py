@@ -6,21 +6,27 @@ To try failed cells again, remove `manifest.json`: finished cells are kept.
 import json
 import logging
 import shutil
+import signal
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tqdm import tqdm
 from transformers import PreTrainedTokenizerBase
 
-from bimed_dist.config import EvaluationSettings, Recipe
-from bimed_dist.errors import ConfigError, DataError
-from bimed_dist.evaluation import grid, models
-from bimed_dist.evaluation.grid import Candidate, Measured, Pair
-from bimed_dist.evaluation.preparation import Prepared, prepare_tasks, task_folder, task_grid, task_seeds
+from bimed_dist.config import Recipe
+from bimed_dist.errors import ConfigError, DataError, Stopped
+from bimed_dist.evaluation import models, workers
+from bimed_dist.evaluation.grid import Candidate, Pair
+from bimed_dist.evaluation.measured import Measured, collected, pooled
+from bimed_dist.evaluation.preparation import Prepared, prepare_tasks, task_grid, task_seeds
+from bimed_dist.evaluation.progress import Progress
 from bimed_dist.evaluation.results import summarise
+from bimed_dist.evaluation.schedule import Schedule
+from bimed_dist.evaluation.task_settings import task_folder
+from bimed_dist.evaluation_settings import EvaluationSettings
 from bimed_dist.manifest import (
     FILE_NAME,
     Outcome,
@@ -33,7 +39,7 @@ from bimed_dist.manifest import (
     write_json,
     write_manifest,
 )
-from bimed_dist.tokenizer import load_tokenizer
+from bimed_dist.tokenizer import for_split_words, load_tokenizer
 from bimed_dist.workspace import Located, data_path, locate
 
 logger = logging.getLogger(__name__)
@@ -63,7 +69,7 @@ def run(recipe: Recipe, work: Path) -> Outcome:
         raise ConfigError(f"recipe {recipe.name} has no `evaluation` section")
     folder = work / "evaluation"
     located = {label: locate(model.folder, recipe, work) for label, model in settings.models.items()}
-    resolved = json.loads(canonical_json({"seed": recipe.seed, **settings.model_dump(mode="json")}))
+    resolved = resolved_settings(recipe.seed, settings)
     inputs = _inputs(settings, recipe, work, located)
     done = finished(folder, resolved, inputs)
     if done is not None:
@@ -72,6 +78,11 @@ def run(recipe: Recipe, work: Path) -> Outcome:
     with locked(folder):
         begin(folder, resolved, inputs)
         return _fill(folder, settings, resolved, inputs, tasks, located)
+
+
+def resolved_settings(seed: int, settings: EvaluationSettings) -> dict[str, Any]:
+    """What results are made with. How many workers make them is not part of it, so that it may change on the way."""
+    return json.loads(canonical_json({"seed": seed, **settings.model_dump(mode="json", exclude={"workers"})}))
 
 
 def _fill(
@@ -83,7 +94,7 @@ def _fill(
     located: Mapping[str, Located],
 ) -> Outcome:
     start = time.monotonic()
-    subjects = {label: _subject(place) for label, place in located.items()}
+    subjects = {label: load_subject(place) for label, place in located.items()}
     measured = _measure(settings, tasks, subjects, folder)
     described = {label: _description(label, settings, subject) for label, subject in subjects.items()}
     results = summarise(settings, resolved["seed"], described, tasks, measured)
@@ -115,11 +126,12 @@ def _inputs(settings: EvaluationSettings, recipe: Recipe, work: Path, located: M
     return inputs
 
 
-def _subject(located: Located) -> Subject:
+def load_subject(located: Located) -> Subject:
     try:
         tokenizer = load_tokenizer(located.location)
         config = models.load_config(located.location)
         models.check_vocabulary(located.location, config, tokenizer)
+        models.without_unknown_segments(config, tokenizer)
         return Subject(located, tokenizer, config, models.parameter_count(config), None)
     except DataError as error:
         logger.warning("not evaluated: %s", error)
@@ -145,85 +157,93 @@ def _candidates(settings: EvaluationSettings, prepared: Prepared) -> tuple[Candi
     return tuple(Candidate(rate, number) for rate in found["learning_rates"] for number in found["epochs"])
 
 
-class _Pace:
-    """Log lines where there is no terminal, for which tqdm draws nothing and counts nothing."""
-
-    def __init__(self, cells: int) -> None:
-        self.cells_left = cells
-        self.made = 0
-        self.seconds = 0.0
-
-    def begins(self, name: str, label: str, cells: int) -> None:
-        logger.info("%s, %s begins: %d cells of %d left in all", name, label, cells, self.cells_left)
-
-    def ends(self, name: str, label: str, cells: int, measured: Measured, seconds: float) -> None:
-        """Time left is what a cell of this run took on average, for the cells whose grids have not begun."""
-        self.cells_left -= cells
-        self.made += measured.made
-        self.seconds += seconds if measured.made else 0.0
-        line = f"{name}, {label} ends: {measured.done} of {cells} cells done, {measured.made} of them now"
-        line += f", {len(measured.failures)} failures, {tqdm.format_interval(seconds)}"
-        if measured.best_dev is not None:
-            line += f"; best dev score {measured.best_dev:.4f}"
-        if self.made and self.cells_left:
-            left = tqdm.format_interval(self.seconds / self.made * self.cells_left)
-            line += f"; about {left} left for {self.cells_left} cells"
-        logger.info(line)
-
-
 def _measure(
     settings: EvaluationSettings, tasks: Mapping[str, Prepared], subjects: Mapping[str, Subject], folder: Path
 ) -> dict[tuple[str, str], Measured]:
-    """Every model on every task, with one progress bar over all cells."""
-    grids = {name: _candidates(settings, prepared) for name, prepared in tasks.items()}
-    # One cell per candidate and seed, and one per seed for the test splits (or for an intrinsic score).
-    seeds = {name: task_seeds(settings, prepared) for name, prepared in tasks.items()}
-    cells = {name: (len(candidates) + 1) * len(seeds[name]) for name, candidates in grids.items()}
-    total = sum(cells.values()) * len(subjects)
-    measured = {}
-    pace = _Pace(total)
-    with tqdm(total=total, unit="cell", desc="evaluation", disable=None) as progress:
-        for name, prepared in tasks.items():
+    """Every model on every task, computed by workers and read from their records."""
+    measured: dict[tuple[str, str], Measured] = {}
+    pairs = []
+    for name, prepared in tasks.items():
+        if prepared.folds:
+            write_folds(prepared, folder)
+        for one in prepared.turns:
             encoded: dict[tuple[str, str], Any] = {}
-            for label, subject in subjects.items():
-                progress.set_postfix_str(f"{name}, {label}")
-                start = time.monotonic()
-                if progress.disable:
-                    pace.begins(name, label, cells[name])
-                if subject.tokenizer is None:
-                    failure = {"task": name, "model": label, "cell": "all", "error": subject.error or ""}
-                    found = Measured(failures=[failure])
-                    progress.update(cells[name])
-                else:
-                    pair = _pair(settings, prepared, label, subject, grids[name], folder, encoded)
-                    found = (grid.fine_tuned if grids[name] else grid.untrained)(pair, progress)
-                measured[name, label] = found
-                if progress.disable:
-                    pace.ends(name, label, cells[name], found, time.monotonic() - start)
-    return measured
+            usable = {label: subject for label, subject in subjects.items() if subject.tokenizer is not None}
+            pairs += [make_pair(settings, one, label, subject, folder, encoded) for label, subject in usable.items()]
+        for label in subjects.keys() - usable.keys():
+            failure = {"task": name, "model": label, "cell": "all", "error": subjects[label].error or ""}
+            measured[name, label] = Measured(failures=[failure])
+    schedule = Schedule(pairs)
+    progress = Progress(schedule)
+    largest = max((subject.parameters or 0 for subject in subjects.values()), default=0)
+    with stoppable(folder), progress.bar:
+        workers.fill(schedule, settings.workers or workers.default_count(largest), progress.tell)
+    turns: dict[tuple[str, str], list[tuple[Pair, Measured]]] = {}
+    for number, pair in enumerate(pairs):
+        found = collected(pair, schedule.records[number], schedule.chosen[number])
+        turns.setdefault((pair.prepared.name, pair.label), []).append((pair, found))
+        if number + 1 == len(pairs) or pairs[number + 1].prepared is not pair.prepared:
+            pair.encoded.clear()
+    for at, parts in turns.items():
+        measured[at] = pooled(parts) if tasks[at[0]].folds else parts[0][1]
+    return {(name, label): measured[name, label] for name in tasks for label in subjects}
 
 
-def _pair(
+def write_folds(prepared: Prepared, folder: Path) -> None:
+    """`cells/TASK/folds.json`: the rows of each fold by file and line, and which fold chooses for it."""
+    place = folder / "cells" / prepared.name
+    place.mkdir(parents=True, exist_ok=True)
+    # A fold is the development split of the turn before it.
+    written = {
+        one.fold: {
+            "rows": [example.id for example in prepared.folds[i - 1].dev],
+            "chosen_on": prepared.folds[(i + 1) % len(prepared.folds)].fold,
+        }
+        for i, one in enumerate(prepared.folds)
+    }
+    write_json(place / "folds.json", {"schema": 1, "digest": prepared.digest, "folds": written})
+
+
+@contextmanager
+def stoppable(folder: Path) -> Iterator[None]:
+    """SIGTERM and SIGINT end the stage with Stopped; what was computed is on disk."""
+
+    def stop(number: int, _: object) -> None:
+        raise Stopped(
+            f"stopped by {signal.Signals(number).name}; the cells that were finished are in {folder}, run the same "
+            "command again to go on"
+        )
+
+    before = {number: signal.signal(number, stop) for number in (signal.SIGTERM, signal.SIGINT)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def make_pair(
     settings: EvaluationSettings,
     prepared: Prepared,
     label: str,
     subject: Subject,
-    candidates: tuple[Candidate, ...],
     folder: Path,
     encoded: dict[tuple[str, str], Any],
 ) -> Pair:
+    words = prepared.task.kind in ("ner", "mlm")
     pair = Pair(
         prepared=prepared,
         label=label,
         location=subject.located.location,
         model_digest=subject.located.digest,
-        tokenizer=subject.tokenizer,
+        tokenizer=for_split_words(subject.tokenizer) if words else subject.tokenizer,
         limit=models.piece_limit(subject.config, subject.tokenizer, prepared.settings.max_length),
-        candidates=candidates,
+        candidates=_candidates(settings, prepared),
         seeds=task_seeds(settings, prepared),
         batch=settings.batch,
-        folder=folder / "cells" / prepared.name / label,
+        folder=folder / "cells" / prepared.name / prepared.fold / label,
         weights=folder / WEIGHTS_NAME,
+        parameters=subject.parameters or 0,
         encoded=encoded,
     )
     pair.folder.mkdir(parents=True, exist_ok=True)

@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from scipy import stats
 
 from bimed_dist.evaluation.metrics import main_of_sums
 from bimed_dist.evaluation.task import Kind
@@ -88,6 +89,54 @@ def compare(difference: float, adapted: np.ndarray, foundation: np.ndarray) -> C
     below, above = int((differences <= 0).sum()), int((differences >= 0).sum())
     p = min(1.0, 2 * (min(below, above) + 1) / (len(differences) + 1))
     return Comparison(difference, interval(differences), p)
+
+
+@dataclass(frozen=True)
+class Williams:
+    t: float
+    df: int
+    p: float
+    """Two-sided."""
+
+
+def williams(first: float, second: float, between: float, items: int) -> Williams | None:
+    """Whether two correlations with the same gold scores differ (Williams 1959, as Steiger 1980 recommends it).
+
+    first, second: correlation of each model's answers with the gold; between: of the two models' answers with each
+    other. None where it does not exist: fewer than four items, or answers that are the same up to scale.
+    """
+    if items < 4:
+        return None
+    determinant = 1 - first**2 - second**2 - between**2 + 2 * first * second * between
+    spread = 2 * (items - 1) / (items - 3) * determinant + ((first + second) / 2) ** 2 * (1 - between) ** 3
+    if not spread > 1e-12:
+        return None
+    t = float((first - second) * np.sqrt((items - 1) * (1 + between) / spread))
+    return Williams(t, items - 3, float(2 * stats.t.sf(abs(t), items - 3)))
+
+
+def cohens_q(first: float, second: float) -> float | None:
+    """Difference of two correlations on Fisher's scale (Cohen 1988): 0.1 is small, 0.3 medium, 0.5 large."""
+    return float(np.arctanh(first) - np.arctanh(second)) if max(abs(first), abs(second)) < 1 else None
+
+
+def cohens_h(first: float, second: float) -> float:
+    """Difference of two shares on the arcsine scale (Cohen 1988): 0.2 is small, 0.5 medium, 0.8 large."""
+    return float(2 * np.arcsin(np.sqrt(first)) - 2 * np.arcsin(np.sqrt(second)))
+
+
+def hedges_g(first: Sequence[float], second: Sequence[float]) -> float | None:
+    """Difference of the means over seeds in standard deviations over seeds, without small-sample bias (Hedges 1981).
+
+    None with a single seed for either, or where no seed made a difference.
+    """
+    df = len(first) + len(second) - 2
+    if min(len(first), len(second)) < 2:
+        return None
+    squares = sum(float(np.var(values, ddof=1)) * (len(values) - 1) for values in (first, second))
+    if squares <= 0:
+        return None
+    return float((np.mean(first) - np.mean(second)) / np.sqrt(squares / df) * (1 - 3 / (4 * df - 1)))
 
 
 def holm(p_values: Sequence[float]) -> list[float]:

@@ -7,11 +7,11 @@ a split column becomes 80 % train, 10 % dev, 10 % test. Rows of one group (patie
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 
-from bimed_dist.config import TableSettings
 from bimed_dist.errors import ConfigError, DataError
 from bimed_dist.evaluation.reading import named_rows, number_or_nan, zero_or_one
 from bimed_dist.evaluation.splitting import hash_split
 from bimed_dist.evaluation.task import Example, Kind, Origin, Splits
+from bimed_dist.evaluation_settings import TableSettings
 
 SPLIT_NAMES = {
     "train": ("train", "training"),

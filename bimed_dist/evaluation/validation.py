@@ -130,11 +130,13 @@ def _has_label(example: Example) -> bool:
     return any(value not in (0, "O") for value in example.target)
 
 
-def raise_all(problems: Sequence[str], what: str) -> None:
-    """DataError with the first problems, if there are any."""
-    if not problems:
+def raise_all(problems: Mapping[str, Sequence[str]], what: str) -> None:
+    """DataError with the first problems of every task, if there are any."""
+    total = sum(map(len, problems.values()))
+    if not total:
         return
-    lines = [f"  {problem}" for problem in problems[:SHOWN]]
-    if len(problems) > SHOWN:
-        lines.append(f"  ... and {len(problems) - SHOWN} more")
-    raise DataError(f"{what}: {len(problems)} problem(s); mend the files and run again\n" + "\n".join(lines))
+    lines = []
+    for task, own in problems.items():
+        lines += [f"  {problem}" for problem in own[:SHOWN]]
+        lines += [f"  {task}: ... and {len(own) - SHOWN} more"] if len(own) > SHOWN else []
+    raise DataError(f"{what}: {total} problem(s); mend the files and run again\n" + "\n".join(lines))

@@ -13,6 +13,8 @@ from bimed_dist.config import STAGES, Recipe
 from bimed_dist.errors import DataError
 from bimed_dist.manifest import Manifest, verified
 
+RESULTS_SCHEMA = 1
+"""Newest schema of results.json that is understood. Older ones, and what has none, are read with what they have."""
 _NAMED_STAGES = STAGES[: STAGES.index("evaluation")]
 
 
@@ -61,7 +63,7 @@ def read_records(folders: Mapping[str, Path], manifests: Mapping[str, Manifest])
     for key, folder in folders.items():
         stage, _, name = key.partition("/")
         if stage == "evaluation":
-            results = _read_json(folder / "results.json")
+            results = _read_results(folder / "results.json")
         elif stage == "pretraining":
             curves[name] = read_metrics(folder / "metrics.jsonl")
         elif stage == "vocabulary":
@@ -84,6 +86,16 @@ def read_metrics(path: Path) -> list[dict[str, Any]]:
                 f"{path}, line {number} is not a metrics record with `kind` and `step`; run it with --resume auto"
             ) from None
     return [latest[key] for key in sorted(latest)]
+
+
+def _read_results(path: Path) -> dict[str, Any]:
+    results = _read_json(path)
+    if results.get("schema", 0) > RESULTS_SCHEMA:
+        raise DataError(
+            f"{path} has schema {results['schema']}, this version reads up to {RESULTS_SCHEMA}; use the version that "
+            "wrote it, or a newer one"
+        )
+    return results
 
 
 def _read_json(path: Path) -> dict[str, Any]:

@@ -160,7 +160,9 @@ def _task(results: Mapping[str, Any], name: str) -> Section:
         facts=tuple((label, value) for label, value in facts if value),
         points=tuple(task["notes"]),
         figures=tuple(figures.next_panels(name, task.get("next_probabilities", {}))),
-        tables=(tables.task_table(results, name), *((by_label,) if by_label else ())),
+        tables=tuple(
+            filter(None, (tables.task_table(results, name), by_label, tables.comparison_table(results, name)))
+        ),
     )
 
 

@@ -45,6 +45,7 @@ ORIGINS = {
     "random": "random",
 }
 FIXED = "fixed, not tuned"
+EFFECTS = {"cohens_q": "Cohen's q", "cohens_h": "Cohen's h", "hedges_g": "Hedges' g over seeds"}
 
 
 def mean_and_sd(score: Score) -> str:
@@ -214,6 +215,41 @@ def _chosen_rows(results: Mapping[str, Any], task: str, labels: Sequence[str]) -
         ]
         for key, write in shown.items()
     ]
+
+
+def comparison_table(results: Mapping[str, Any], task: str) -> Table | None:
+    """Tests and effect sizes of one task; None where nothing was compared. Results of before have no effect sizes."""
+    found = [c for c in results["comparisons"] if c["task"] == task and c["difference"] is not None]
+    effects = {k: v for k, v in EFFECTS.items() if any(c.get("effect_sizes", {}).get(k) is not None for c in found)}
+    williams = any(c.get("williams") for c in found)
+    rows = [
+        (
+            Cell(c["model"], detail=f"from {c['foundation']}"),
+            Cell(language_name(c["split"]) if scores.is_language(c["split"]) else c["split"], c["split"]),
+            Cell(signed(c["difference"]), c["difference"], "number"),
+            nothing() if c["p_holm"] is None else Cell(p_value(c["p_holm"]), c["p_holm"], "number"),
+            *((_williams_cell(c.get("williams")),) if williams else ()),
+            *(_effect_cell(c.get("effect_sizes", {}).get(name)) for name in effects),
+        )
+        for c in found
+    ]
+    tests = ("p (Holm)", *(("Williams' test",) if williams else ()))
+    columns = ("Adapted model", "Split", "Difference", *tests, *effects.values())
+    return make_table(f"comparisons-{task}", "Tests and effect sizes", columns, rows) if rows else None
+
+
+def _williams_cell(found: Mapping[str, Any] | None) -> Cell:
+    if found is None:
+        return nothing()
+    return Cell(f"t({found['df']}) = {decimal(found['t'])}, p {_equals(p_value(found['p']))}", found["p"], "number")
+
+
+def _equals(p: str) -> str:
+    return p if p.startswith("<") else f"= {p}"
+
+
+def _effect_cell(value: float | None) -> Cell:
+    return nothing() if value is None else Cell(signed(value), value, "number")
 
 
 def forgetting_table(rows: Sequence[MainRow], languages: Mapping[str, str | None]) -> Table:

@@ -9,7 +9,9 @@ import torch
 from tokenizers import BertWordPieceTokenizer
 from transformers import BertConfig, BertForPreTraining, BertModel, BertTokenizerFast
 
-from bimed_dist.config import CorpusSettings, EvaluatedModel, EvaluationSettings, Recipe, SyntheticSource, TaskSettings
+from bimed_dist.config import Recipe
+from bimed_dist.corpus_settings import CorpusSettings, SyntheticSource
+from bimed_dist.evaluation_settings import EvaluatedModel, EvaluationSettings, TaskSettings
 
 SPECIAL = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
 WORDS = [

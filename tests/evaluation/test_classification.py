@@ -5,10 +5,10 @@ import pytest
 from sklearn.calibration import calibration_curve
 from sklearn.metrics import average_precision_score, brier_score_loss, f1_score, roc_auc_score, roc_curve
 
-from bimed_dist.config import EvaluatedModel, TableSettings, TaskSettings
 from bimed_dist.errors import DataError
 from bimed_dist.evaluation import metrics, stage
 from bimed_dist.evaluation.preparation import prepare_tasks
+from bimed_dist.evaluation_settings import EvaluatedModel, TableSettings, TaskSettings
 
 MODELS = {"m": EvaluatedModel(folder="x")}
 

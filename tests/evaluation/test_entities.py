@@ -5,11 +5,11 @@ import numpy as np
 import pytest
 from sklearn.metrics import f1_score
 
-from bimed_dist.config import EntitySettings, EvaluatedModel, TaskSettings
 from bimed_dist.errors import ConfigError, DataError
 from bimed_dist.evaluation import metrics
 from bimed_dist.evaluation.entities import Counts, brat_lines, column_sentences, json_sentences
 from bimed_dist.evaluation.preparation import prepare_tasks
+from bimed_dist.evaluation_settings import EntitySettings, EvaluatedModel, TaskSettings
 
 MODELS = {"m": EvaluatedModel(folder="x")}
 

@@ -7,7 +7,6 @@ import numpy as np
 import pytest
 import torch
 
-from bimed_dist.config import EvaluatedModel, TaskSettings, TermSettings
 from bimed_dist.errors import ConfigError, DataError
 from bimed_dist.evaluation import metrics, retrieval, stage
 from bimed_dist.evaluation.held_out import term_windows
@@ -15,6 +14,7 @@ from bimed_dist.evaluation.intrinsic import chosen_words
 from bimed_dist.evaluation.models import load_head_model
 from bimed_dist.evaluation.preparation import prepare_tasks
 from bimed_dist.evaluation.task import Example, Origin
+from bimed_dist.evaluation_settings import EvaluatedModel, TaskSettings, TermSettings
 from bimed_dist.manifest import write_manifest
 from bimed_dist.tokenizer import load_tokenizer
 

@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections import deque
 from dataclasses import replace
 from pathlib import Path
 
@@ -14,16 +15,19 @@ import pytest
 import torch
 import yaml
 from safetensors.torch import load_file, save_file
-from tqdm import tqdm
 
-from bimed_dist.config import EvaluatedModel, TaskSettings, load_recipe
+from bimed_dist.config import load_recipe
 from bimed_dist.errors import ConfigError, DataError
 from bimed_dist.evaluation import finetuning, grid, results, stage
 from bimed_dist.evaluation.intrinsic import chosen_words
+from bimed_dist.evaluation.measured import Measured, SplitResult, collected
 from bimed_dist.evaluation.preparation import SealedSplits, prepare_tasks
+from bimed_dist.evaluation.schedule import Schedule
 from bimed_dist.evaluation.task import Example
+from bimed_dist.evaluation_settings import EvaluatedModel, TaskSettings
 from bimed_dist.manifest import locked, versions, write_manifest
 from bimed_dist.tokenizer import load_tokenizer
+from bimed_dist.workspace import locate
 
 
 def results_of(work):
@@ -138,7 +142,7 @@ def test_cells_of_other_data_are_not_used_again(korsts, two_models, tmp_path, ma
 
 
 def _settings_and_inputs(recipe, work):
-    settings = json.loads(json.dumps({"seed": recipe.seed, **recipe.evaluation.model_dump(mode="json")}))
+    settings = stage.resolved_settings(recipe.seed, recipe.evaluation)
     located = {label: stage.locate(m.folder, recipe, work) for label, m in recipe.evaluation.models.items()}
     return settings, stage._inputs(recipe.evaluation, recipe, work, located)
 
@@ -376,10 +380,15 @@ def test_a_test_split_that_can_not_be_encoded_is_a_recorded_failure(korsts, tiny
         batch=16,
         folder=tmp_path / "cells",
         weights=tmp_path / "weights",
+        parameters=1,
         encoded={},
     )
     pair.folder.mkdir()
-    measured = grid.fine_tuned(pair, tqdm(disable=True))
+    schedule = Schedule([pair])
+    while schedule.waiting:
+        number, cell = schedule.waiting.popleft()
+        schedule.take((number, cell), grid.compute(pair, cell))
+    measured = collected(pair, schedule.records[0], schedule.chosen[0])
     assert measured.splits == {}
     # The message of the error would quote the cell.
     assert [(failure["cell"], failure["error"]) for failure in measured.failures] == [
@@ -416,11 +425,9 @@ def test_windows_and_pairs_of_one_document_are_resampled_together(corpus, two_mo
     prepared = prepare_tasks(make_recipe(two_models, tasks), corpus)["nsp"]
     items = tuple(example for example in prepared.intrinsic for _ in range(2))
     right = np.array([[float(example.document == items[0].document)] for example in items])
-    split = grid.SplitResult(
-        gold={1: list(np.ones_like(right))}, predicted={1: list(right)}, scores={1: {"accuracy": 0}}
-    )
+    split = SplitResult(gold={1: list(np.ones_like(right))}, predicted={1: list(right)}, scores={1: {"accuracy": 0}})
     split.examples = items
-    found = results._resampled(prepared, "test", {"base": grid.Measured(splits={"test": split})}, 5)["base"]
+    found = results._resampled(prepared, "test", {"base": Measured(splits={"test": split})}, 5)["base"]
     # Four documents of four items each, one of them all right.
     assert set(found) == {0.0, 0.25, 0.5, 0.75, 1.0}
 
@@ -441,13 +448,11 @@ def test_cells_tell_device_precision_pass_size_versions_and_processor(korsts, co
 
 def test_cells_of_another_pass_size_are_not_used_again(korsts, two_models, tmp_path, make_recipe, monkeypatch):
     recipe = make_recipe({"base": two_models["base"]}, {"sts": TaskSettings(task="korsts", path="korsts")})
-    work = tmp_path / "work"
-    stage.run(recipe, work)
-    before = cell_times(work)
-    (work / "evaluation" / "manifest.json").unlink()
+    stage.run(recipe, tmp_path / "work")
+    (pair,) = pairs_of(recipe, tmp_path / "work")
+    assert Schedule([pair]).waiting == deque()
     monkeypatch.setattr(finetuning, "CPU_PIECES", 64)
-    stage.run(recipe, work)
-    assert all(before[path] != time_ns for path, time_ns in cell_times(work).items())
+    assert [cell for _, cell in Schedule([pair]).waiting] == pair.first_cells()
 
 
 @pytest.mark.parametrize("error", [TypeError, AttributeError, KeyError, MemoryError, torch.OutOfMemoryError])
@@ -462,34 +467,46 @@ def test_whatever_a_models_code_raises_fails_its_cell_with_class_and_message(
         return trained(location, *args, **settings)
 
     monkeypatch.setattr(finetuning, "fine_tune", broken)
-    stage.run(
-        make_recipe(two_models, {"sts": TaskSettings(task="korsts", path="korsts")}, seeds=(1,)), tmp_path / "work"
-    )
-    found = results_of(tmp_path / "work")
-    assert [(f["model"], f["cell"]) for f in found["failures"]] == [("adapted", "lr=0.001,epochs=1,seed=1")]
-    assert found["failures"][0]["error"].startswith(error.__name__) and "does not suit" in found["failures"][0]["error"]
-    assert {row["model"] for row in found["scores"]} == {"base"}
+    recipe = make_recipe(two_models, {"sts": TaskSettings(task="korsts", path="korsts")}, seeds=(1,))
+    records = {}
+    for pair in pairs_of(recipe, tmp_path / "work"):
+        records[pair.label] = grid.compute(pair, pair.first_cells()[0])
+    assert {label: record["status"] for label, record in records.items()} == {"base": "done", "adapted": "failed"}
+    assert records["adapted"]["error"].startswith(error.__name__) and "does not suit" in records["adapted"]["error"]
 
 
-def test_without_a_terminal_every_grid_logs_its_begin_and_end(korsts, two_models, tmp_path, make_recipe, caplog):
-    caplog.set_level(logging.INFO, logger="bimed_dist.evaluation.stage")
+def pairs_of(recipe, work):
+    """The pairs that the stage makes of a recipe's only task."""
+    (prepared,) = prepare_tasks(recipe, work).values()
+    encoded = {}
+    return [
+        stage.make_pair(
+            recipe.evaluation, prepared, label, stage.load_subject(locate(model.folder, recipe, work)),
+            work / "evaluation", encoded,
+        )
+        for label, model in recipe.evaluation.models.items()
+    ]  # fmt: skip
+
+
+def test_without_a_terminal_the_end_of_every_grid_is_logged_with_the_time_left(
+    korsts, two_models, tmp_path, make_recipe, caplog
+):
+    caplog.set_level(logging.INFO, logger="bimed_dist.evaluation")
     models = {**two_models, "none": EvaluatedModel(folder=str(tmp_path / "models"))}
     recipe = make_recipe(models, {"sts": TaskSettings(task="korsts", path="korsts")})
     stage.run(recipe, tmp_path / "work")
-    lines = [r.message for r in caplog.records if " begins" in r.message or " ends" in r.message]
+    assert "8 of 8 cells are to be computed" in caplog.text
+    lines = [r.message for r in caplog.records if " ends: " in r.message]
     choice = tmp_path / "work" / "evaluation" / "cells" / "sts" / "base" / "choice.json"
     best = json.loads(choice.read_text(encoding="utf-8"))["candidates"][0]["mean"]
-    assert lines[0] == "sts, base begins: 4 cells of 12 left in all"
-    ended = rf"sts, base ends: 4 of 4 cells done, 4 of them now, 0 failures, \d\d:\d\d; best dev score {best:.4f}; "
-    assert re.fullmatch(ended + r"about \d\d:\d\d left for 8 cells", lines[1])
-    assert lines[2] == "sts, adapted begins: 4 cells of 8 left in all"
-    assert lines[5].startswith("sts, none ends: 0 of 4 cells done, 0 of them now, 1 failures, 00:0")
-    assert len(lines) == 6
+    ended = rf"sts, base ends: 4 of 4 cells done, 4 of them computed now, 0 failed; best dev score {best:.4f}; "
+    assert re.fullmatch(ended + r"about \d\d:\d\d left for 4 cells", lines[0])
+    assert lines[1].startswith("sts, adapted ends: 4 of 4 cells done") and "left" not in lines[1]
+    assert len(lines) == 2
     caplog.clear()
     (tmp_path / "work" / "evaluation" / "manifest.json").unlink()
     stage.run(recipe, tmp_path / "work")
-    assert "sts, base ends: 4 of 4 cells done, 0 of them now" in caplog.text
-    assert "left for" not in caplog.text
+    assert "0 of 8 cells are to be computed" in caplog.text and " ends" not in caplog.text
 
 
 def test_labels_have_tuned_thresholds_windows_groups_and_the_rules_beside_the_models(two_models, tmp_path, make_recipe):

@@ -112,6 +112,42 @@ def test_resamples_that_leave_the_metric_undefined_give_no_interval_and_no_p():
     assert statistics.compare(0.1, undefined, np.zeros(3)).p is None
 
 
+def test_williams_test_gives_the_published_example():
+    # The case of two dependent correlations that share a variable in the help of R's psych::r.test: t(100) = -0.89.
+    found = statistics.williams(0.4, 0.5, 0.1, 103)
+    assert (round(found.t, 2), found.df) == (-0.89, 100)
+    assert found.p == pytest.approx(2 * stats.t.cdf(found.t, 100))
+    assert statistics.williams(0.5, 0.4, 0.1, 103).t == -found.t
+
+
+def test_williams_test_rejects_as_often_as_it_says_where_the_models_are_equally_good():
+    rng = np.random.default_rng(0)
+    ps = []
+    for _ in range(2000):
+        gold, shared, one, other = rng.standard_normal((4, 60))
+        r = np.corrcoef([gold, gold + shared + one, gold + shared + other])
+        ps.append(statistics.williams(r[0, 1], r[0, 2], r[1, 2], 60).p)
+    # Three standard errors of a share of 0.05 in 2,000 draws are 0.015.
+    assert np.mean(np.array(ps) < 0.05) == pytest.approx(0.05, abs=0.015)
+
+
+def test_williams_test_says_nothing_where_it_does_not_exist():
+    assert statistics.williams(0.9, 0.9, 1.0, 50) is None
+    assert statistics.williams(0.4, 0.5, 0.1, 3) is None
+
+
+def test_effect_sizes_are_those_of_the_books():
+    # Cohen 1988: q of r = .50 and .25 is .549 - .255 = .294; h of P = .65 and .45 is 1.875 - 1.471 = .404.
+    assert statistics.cohens_q(0.50, 0.25) == pytest.approx(0.294, abs=0.001)
+    assert statistics.cohens_h(0.65, 0.45) == pytest.approx(0.404, abs=0.001)
+    assert statistics.cohens_q(1.0, 0.5) is None
+    first, second = [0.71, 0.74, 0.70, 0.73], [0.69, 0.70, 0.66]
+    t = stats.ttest_ind(first, second).statistic
+    assert statistics.hedges_g(first, second) == pytest.approx(t * np.sqrt(1 / 4 + 1 / 3) * (1 - 3 / (4 * 5 - 1)))
+    assert statistics.hedges_g([0.5], [0.4, 0.3]) is None
+    assert statistics.hedges_g([0.5, 0.5], [0.4, 0.4]) is None
+
+
 def test_holm_gives_the_worked_example():
     # 0.005 x 4, 0.01 x 3, 0.03 x 2, and 0.04 x 1 raised to the value before it.
     assert statistics.holm([0.01, 0.04, 0.03, 0.005]) == pytest.approx([0.03, 0.06, 0.06, 0.02])

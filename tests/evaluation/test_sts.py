@@ -6,12 +6,12 @@ import pytest
 import torch
 from transformers import AutoModel
 
-from bimed_dist.config import EvaluatedModel, TableSettings, TaskSettings
 from bimed_dist.errors import ConfigError, DataError
 from bimed_dist.evaluation import metrics, stage
 from bimed_dist.evaluation.encoding import trained_target
 from bimed_dist.evaluation.models import MeanPooled, mean_of_pieces
 from bimed_dist.evaluation.preparation import prepare_tasks
+from bimed_dist.evaluation_settings import EvaluatedModel, TableSettings, TaskSettings
 
 MODELS = {"m": EvaluatedModel(folder="x")}
 

@@ -3,12 +3,12 @@ import re
 
 import pytest
 
-from bimed_dist.config import EvaluatedModel, TaskSettings
 from bimed_dist.errors import ConfigError, DataError
 from bimed_dist.evaluation.preparation import prepare_tasks
 from bimed_dist.evaluation.reading import labelled_texts
 from bimed_dist.evaluation.tasks import TASKS, ctclip
 from bimed_dist.evaluation.tasks.klue_ner import eojeols
+from bimed_dist.evaluation_settings import EvaluatedModel, TaskSettings
 
 MODELS = {"m": EvaluatedModel(folder="x")}
 

@@ -396,6 +396,23 @@ def test_a_recipe_without_evaluation_still_gets_a_report(tmp_path):
     assert not (outcome.folder / "tables/main.csv").exists()
 
 
+def test_results_of_a_newer_schema_are_refused_and_tests_and_effect_sizes_are_shown_where_there_are_any(tmp_path):
+    results, recipe = copy.deepcopy(fake_work.results()), fake_work.recipe()
+    assert "schema" not in results and "effect_sizes" not in results["comparisons"][0]
+    fake_work.build(tmp_path / "old", recipe, json.loads(json.dumps(results)))
+    assert "Tests and effect sizes" in (stage.run(recipe, tmp_path / "old").folder / "index.html").read_text("utf-8")
+    results["comparisons"][0] |= {
+        "williams": {"t": -2.345, "df": 97, "p": 0.0004},
+        "effect_sizes": {"cohens_q": 0.123, "hedges_g": -1.5},
+    }
+    fake_work.build(tmp_path / "new", recipe, json.loads(json.dumps({**results, "schema": 1})))
+    html = (stage.run(recipe, tmp_path / "new").folder / "index.html").read_text("utf-8")
+    assert "t(97) = −2.345, p &lt;0.001" in html and "+0.123" in html and "−1.500" in html
+    fake_work.build(tmp_path / "newer", recipe, {**results, "schema": 2})
+    with pytest.raises(DataError, match="has schema 2, this version reads up to 1"):
+        stage.run(recipe, tmp_path / "newer")
+
+
 def test_a_recipe_without_a_report_section_is_refused(tmp_path):
     with pytest.raises(ConfigError, match="no section `report`"):
         stage.run(fake_work.recipe(report=None), tmp_path)

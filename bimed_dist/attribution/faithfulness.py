@@ -1,0 +1,83 @@
+"""Whether attributions say what the model does: deletion and insertion curves, and the same model with random weights.
+
+Deletion (Petsiuk et al. 2018): the words are masked in falling order of attribution; the answer should fall at once, so
+that a small area under the curve is good. Insertion: from a row whose words are all masked they come back in that
+order; a large area is good. Both stand beside words in random order. A method whose attributions stay alike when the
+weights are drawn anew shows the text and not the model (Adebayo et al. 2018).
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from scipy import stats
+from transformers import PreTrainedModel
+
+from bimed_dist.attribution.gradients import masked
+from bimed_dist.attribution.words import Words
+from bimed_dist.evaluation.encoding import Row
+from bimed_dist.evaluation.finetuning import finite, padded, pass_pieces
+
+POINTS = 11
+"""Of a curve: 0 %, 10 %, ... 100 % of the words."""
+RANDOM_ORDERS = 10
+
+
+@dataclass(frozen=True)
+class Curves:
+    deletion: np.ndarray
+    """(POINTS,) answer with the first words masked."""
+    insertion: np.ndarray
+    """(POINTS,) answer with only the first words shown."""
+    random_deletion: np.ndarray
+    random_insertion: np.ndarray
+    """Means over words in RANDOM_ORDERS random orders."""
+
+
+def area(curve: np.ndarray) -> float:
+    """Area under a curve whose points lie evenly on 0 to 1."""
+    return float(np.trapezoid(curve, dx=1 / (len(curve) - 1)))
+
+
+def prefixes(order: np.ndarray) -> list[np.ndarray]:
+    """The first 0 %, 10 %, ... of the words of an order."""
+    return [order[: round(len(order) * point / (POINTS - 1))] for point in range(POINTS)]
+
+
+def curves(
+    model: PreTrainedModel, row: Row, words: Words, attribution: np.ndarray, mask_id: int, kind: str, output: int
+) -> Curves:
+    """attribution: (W,), NaN for words that were cut off. The answer is the probability of the label, or score / 5."""
+    seen = np.flatnonzero(words.seen)
+    rng = np.random.default_rng(0)
+    orders = [seen[np.argsort(-attribution[seen], kind="stable")]]
+    orders += [rng.permutation(seen) for _ in range(RANDOM_ORDERS)]
+    hidden = [first for order in orders for first in prefixes(order)]
+    hidden += [np.setdiff1d(seen, first) for order in orders for first in prefixes(order)]
+    rows = [masked(row, np.isin(words.of_piece, some), mask_id) for some in hidden]
+    found = answers(model, rows, mask_id, kind, output).reshape(2, len(orders), POINTS)
+    return Curves(found[0, 0], found[1, 0], found[0, 1:].mean(axis=0), found[1, 1:].mean(axis=0))
+
+
+@torch.inference_mode()
+def answers(model: PreTrainedModel, rows: Sequence[Row], pad_id: int, kind: str, output: int) -> np.ndarray:
+    """(rows,) answers on rows of one length."""
+    size = max(1, pass_pieces() // len(rows[0].ids))
+    logits = [model(**padded(rows[i : i + size], pad_id)).logits[:, output] for i in range(0, len(rows), size)]
+    values = finite(torch.cat(logits).float().cpu())
+    return (values if kind == "sts" else values.sigmoid()).double().numpy()
+
+
+def with_random_weights(model: PreTrainedModel, seed: int) -> PreTrainedModel:
+    """A model of the same shape, every weight drawn anew."""
+    torch.manual_seed(seed)
+    return type(model)(model.config).to(model.device).eval()
+
+
+def rank_correlation(one: np.ndarray, other: np.ndarray) -> float | None:
+    """Spearman correlation of the sizes of two attributions of the same words; none where it does not exist."""
+    both = np.isfinite(one) & np.isfinite(other)
+    if both.sum() < 3 or len(np.unique(np.abs(one[both]))) < 2 or len(np.unique(np.abs(other[both]))) < 2:
+        return None
+    return float(stats.spearmanr(np.abs(one[both]), np.abs(other[both])).statistic)

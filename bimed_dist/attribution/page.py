@@ -1,0 +1,93 @@
+"""One self-contained HTML page of heatmaps. Every text is escaped; nothing is loaded from elsewhere."""
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import jinja2
+import numpy as np
+from markupsafe import Markup
+
+from bimed_dist.attribution.faithfulness import POINTS
+from bimed_dist.config import AttributionSettings, Recipe
+from bimed_dist.evaluation.preparation import Prepared
+from bimed_dist.evaluation.task import Example
+
+if TYPE_CHECKING:
+    from bimed_dist.attribution.stage import Explanation
+
+METHOD_NAMES = {"integrated_gradients": "Integrated gradients", "gradient_x_input": "Gradient × input"}
+LANGUAGE_NAMES = {"ko": "Korean", "en": "Latin script", "mixed": "mixed words", "other": "numbers and signs"}
+
+
+def html(
+    recipe: Recipe,
+    settings: AttributionSettings,
+    prepared: Prepared,
+    examples: Sequence[Example],
+    found: Sequence["Explanation"],
+    summary: Mapping[str, Any],
+) -> str:
+    environment = jinja2.Environment(
+        loader=jinja2.PackageLoader("bimed_dist.attribution", "."),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    # Our own file; everything else passes through autoescape.
+    css = Markup(environment.loader.get_source(environment, "page.css")[0])
+    return environment.get_template("page.html.j2").render(
+        css=css,
+        title=f"What the models looked at: {prepared.task.title}",
+        subtitle=f"Recipe {recipe.name}, task {settings.task}, {len(examples)} test rows",
+        rows=[_row(prepared, i, example, [e for e in found if e.row == i]) for i, example in enumerate(examples)],
+        summary=summary,
+        foundations={label: model.adapted_from for label, model in recipe.evaluation.models.items()},
+        methods=METHOD_NAMES,
+        languages=LANGUAGE_NAMES,
+        curves={method: {model: _curves(found, model, method) for model in summary} for method in METHOD_NAMES},
+        points=POINTS,
+    )
+
+
+def _row(prepared: Prepared, number: int, example: Example, found: Sequence["Explanation"]) -> dict[str, Any]:
+    answers = []
+    for output in dict.fromkeys(e.output for e in found):
+        models = [_heatmap(e) for e in found if e.output == output]
+        if prepared.task.kind == "sts":
+            answers.append({"name": "Similarity, 0 to 5", "gold": f"{example.target:.1f}", "models": models})
+        else:
+            gold = "yes" if example.target[output] else "no"
+            answers.append({"name": prepared.labels[output], "gold": gold, "models": models})
+    return {"title": f"Row {number + 1}", "id": example.id, "answers": answers}
+
+
+def _heatmap(explanation: "Explanation") -> dict[str, Any]:
+    texts = {method: _shaded(explanation, scores) for method, scores in explanation.scores.items()}
+    return {"model": explanation.model, "predicted": f"{explanation.predicted:.2f}", "texts": texts}
+
+
+def _shaded(explanation: "Explanation", scores: np.ndarray) -> list[list[dict[str, Any]]]:
+    """Words of each text with the sign and the strength, 0 to 100 of the row's strongest, that they are shown with."""
+    strongest = float(np.nanmax(np.abs(scores), initial=0.0)) or 1.0
+    values = iter(scores)
+    texts = []
+    for words in explanation.words.texts:
+        shown = []
+        for word in words:
+            value = float(next(values))
+            kind = "unseen" if np.isnan(value) else "for" if value > 0 else "against"
+            strength = 0 if np.isnan(value) else round(100 * abs(value) / strongest)
+            shown.append({"word": word, "kind": kind, "strength": strength, "value": f"{value:+.3f}"})
+        texts.append(shown)
+    return texts
+
+
+def _curves(found: Sequence["Explanation"], model: str, method: str) -> dict[str, str]:
+    """Mean curves of a model as points of an SVG polyline, x and y from 0 to 100."""
+    drawn = [e.curves[method] for e in found if e.model == model]
+    lines = {}
+    for name in ("deletion", "random_deletion", "insertion", "random_insertion"):
+        mean = np.clip(np.mean([getattr(c, name) for c in drawn], axis=0), 0, 1)
+        lines[name] = " ".join(f"{100 * i / (POINTS - 1):.0f},{100 - 100 * y:.1f}" for i, y in enumerate(mean))
+    return lines

@@ -1,0 +1,196 @@
+"""The attribution stage: models of a finished evaluation, explained on the same test rows, as one page.
+
+The page holds text of the test split and is never made by the pipeline. `summary.json` and the manifest hold numbers.
+"""
+
+import logging
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from transformers import PreTrainedModel
+
+from bimed_dist.attribution import faithfulness, page
+from bimed_dist.attribution.faithfulness import Curves, area
+from bimed_dist.attribution.gradients import METHODS, attributed
+from bimed_dist.attribution.words import Words, sums_of_words, words_of_pieces
+from bimed_dist.config import AttributionSettings, Recipe
+from bimed_dist.corpus.language import count_letters, language_of
+from bimed_dist.errors import ConfigError
+from bimed_dist.evaluation import stage as evaluation
+from bimed_dist.evaluation.finetuning import predict
+from bimed_dist.evaluation.grid import Cell, Pair, trained_model
+from bimed_dist.evaluation.preparation import prepare_tasks
+from bimed_dist.evaluation.splitting import limited
+from bimed_dist.evaluation.task import Example
+from bimed_dist.manifest import Outcome, build, verified, write_json
+from bimed_dist.workspace import locate
+
+logger = logging.getLogger(__name__)
+EXPLAINED = ("sts", "multilabel")
+"""Kinds with one answer a text."""
+LABELS_SHOWN = 3
+LANGUAGES = ("ko", "en", "mixed", "other")
+RANDOM_SEED = 0
+
+
+@dataclass(frozen=True)
+class Explanation:
+    """One answer of one model on one row."""
+
+    model: str
+    row: int
+    output: int
+    predicted: float
+    """Probability of the label, or score 0-5."""
+    words: Words
+    scores: dict[str, np.ndarray]
+    """(W,) attribution of each word by method."""
+    gap: float
+    """Of the integral, as a share of what it should add up to."""
+    curves: dict[str, Curves]
+    random_weights: dict[str, float | None]
+    """By method: rank correlation with the attribution of the same model with random weights."""
+
+
+def run(recipe: Recipe, name: str, work: Path) -> Outcome:
+    """Build WORK/attribution/NAME. The chosen cell of every model is trained again, as evaluation keeps no weights.
+
+    Raises ConfigError where the task has no single answers to explain, DataError where the evaluation is unfinished.
+    """
+    settings = recipe.attribution[name]
+    evaluated = verified(work / "evaluation")
+
+    def make(folder: Path) -> Mapping[str, Any]:
+        return _make(recipe, settings, work, folder)
+
+    return build(
+        work / "attribution" / name,
+        stage="attribution",
+        settings={"seed": recipe.seed, **settings.model_dump(mode="json")},
+        inputs={"evaluation": evaluated.digest},
+        make=make,
+    )
+
+
+def _make(recipe: Recipe, settings: AttributionSettings, work: Path, folder: Path) -> Mapping[str, Any]:
+    pairs = _pairs(recipe, settings, work)
+    task = pairs[0].prepared.task
+    if task.kind not in EXPLAINED:
+        raise ConfigError(
+            f"attribution: evaluation.tasks.{settings.task} is of kind {task.kind}; choose a task of kind "
+            f"{' or '.join(EXPLAINED)}"
+        )
+    examples = limited(task.kind, pairs[0].opened()["test"], settings.rows)
+    found: list[Explanation] = []
+    for pair in pairs:
+        logger.info("%s: the chosen cell is trained again, then %d rows are explained", pair.label, len(examples))
+        found += _explained(pair, examples)
+    summary = {pair.label: summary_of([e for e in found if e.model == pair.label]) for pair in pairs}
+    write_json(folder / "summary.json", {"schema": 1, "task": settings.task, "models": summary})
+    html = page.html(recipe, settings, pairs[0].prepared, examples, found, summary)
+    (folder / "index.html").write_text(html, encoding="utf-8")
+    return {"rows": len(examples), "models": len(pairs), "explanations": len(found), "summary": summary}
+
+
+def _pairs(recipe: Recipe, settings: AttributionSettings, work: Path) -> list[Pair]:
+    whole = recipe.evaluation
+    assert whole is not None
+    # Of a cross-validation, the first fold.
+    prepared = prepare_tasks(recipe, work)[settings.task].turns[0]
+    encoded: dict[tuple[str, str], Any] = {}
+    pairs = []
+    for label in settings.models or whole.models:
+        subject = evaluation.load_subject(locate(whole.models[label].folder, recipe, work))
+        if subject.tokenizer is None:
+            raise ConfigError(f"attribution: model {label} can't be explained: {subject.error}")
+        if subject.tokenizer.mask_token_id is None:
+            raise ConfigError(f"attribution: the tokenizer of {label} has no mask token, which stands for no word")
+        pairs.append(evaluation.make_pair(whole, prepared, label, subject, work / "evaluation", encoded))
+    return pairs
+
+
+def _explained(pair: Pair, examples: tuple[Example, ...]) -> list[Explanation]:
+    model = trained_model(pair, Cell(pair.chosen(), pair.seeds[0]))
+    drawn_anew = faithfulness.with_random_weights(model, RANDOM_SEED)
+    rows = pair.encode(examples).rows
+    kind, pad_id = pair.prepared.task.kind, pair.tokenizer.pad_token_id
+    predicted = predict(model, kind, rows, [1] * len(rows), pad_id)
+    found = []
+    for number, (example, row, values) in enumerate(zip(examples, rows, predicted, strict=True)):
+        texts = example.texts if len(example.texts) == 2 else example.texts[0]
+        encoding = pair.tokenizer([texts], truncation=True, max_length=pair.limit).encodings[0]
+        words = words_of_pieces(example.texts, encoding.sequence_ids, encoding.offsets)
+        for output in outputs_to_show(kind, example, values):
+            found.append(_explanation(pair, model, drawn_anew, number, row, words, output, float(values[output])))
+    return found
+
+
+def outputs_to_show(kind: str, example: Example, predicted: np.ndarray) -> list[int]:
+    """The score; or labels that the row has, then the likeliest others, LABELS_SHOWN of them at most."""
+    if kind == "sts":
+        return [0]
+    by_weight = sorted(range(len(predicted)), key=lambda i: (-example.target[i], -predicted[i]))
+    has = sum(example.target)
+    return by_weight[: min(LABELS_SHOWN, max(1, has))]
+
+
+def _explanation(
+    pair: Pair,
+    model: PreTrainedModel,
+    drawn_anew: PreTrainedModel,
+    number: int,
+    row: Any,
+    words: Words,
+    output: int,
+    predicted: float,
+) -> Explanation:
+    mask_id, kind = pair.tokenizer.mask_token_id, pair.prepared.task.kind
+    of_word = words.of_piece >= 0
+    found = attributed(model, row, of_word, mask_id, output)
+    random = attributed(drawn_anew, row, of_word, mask_id, output)
+    scores = {method: sums_of_words(found.pieces[method], words) for method in METHODS}
+    others = {method: sums_of_words(random.pieces[method], words) for method in METHODS}
+    return Explanation(
+        model=pair.label,
+        row=number,
+        output=output,
+        predicted=predicted,
+        words=words,
+        scores=scores,
+        gap=abs(found.gap) / max(abs(found.change), 1e-9),
+        curves={
+            method: faithfulness.curves(model, row, words, scores[method], mask_id, kind, output) for method in METHODS
+        },
+        random_weights={method: faithfulness.rank_correlation(scores[method], others[method]) for method in METHODS},
+    )
+
+
+def summary_of(found: Sequence[Explanation]) -> dict[str, Any]:
+    """Means over the explanations of one model: areas under the curves, sanity check, gap, weight by language."""
+    summary: dict[str, Any] = {"explanations": len(found), "gap": float(np.median([e.gap for e in found]))}
+    for method in METHODS:
+        drawn = [e.curves[method] for e in found]
+        known = [r for e in found if (r := e.random_weights[method]) is not None]
+        summary[method] = {
+            "deletion": float(np.mean([area(c.deletion) for c in drawn])),
+            "random_deletion": float(np.mean([area(c.random_deletion) for c in drawn])),
+            "insertion": float(np.mean([area(c.insertion) for c in drawn])),
+            "random_insertion": float(np.mean([area(c.random_insertion) for c in drawn])),
+            "random_weights": float(np.mean(known)) if known else None,
+            "weight_by_language": weight_by_language(found, method),
+        }
+    return summary
+
+
+def weight_by_language(found: Sequence[Explanation], method: str) -> dict[str, float]:
+    """Share of the attribution, signs left out, that words of each language got."""
+    totals = dict.fromkeys(LANGUAGES, 0.0)
+    for explanation in found:
+        words = [word for text in explanation.words.texts for word in text]
+        for word, score in zip(words, np.abs(np.nan_to_num(explanation.scores[method])), strict=True):
+            totals[language_of(count_letters(word))] += float(score)
+    whole = sum(totals.values())
+    return {language: total / whole if whole else 0.0 for language, total in totals.items()}

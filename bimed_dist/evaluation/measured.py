@@ -1,0 +1,168 @@
+"""What one model did on one task, from the records of its cells."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from bimed_dist.errors import DataError
+from bimed_dist.evaluation import cells, intrinsic, metrics
+from bimed_dist.evaluation.encoding import Encoded
+from bimed_dist.evaluation.grid import CELL_ERRORS, Candidate, Cell, Pair, intrinsic_gold
+from bimed_dist.evaluation.models import one_line
+from bimed_dist.evaluation.task import SOURCE, Example
+
+Records = Mapping[Cell, Mapping[str, Any]]
+
+
+@dataclass
+class SplitResult:
+    gold: dict[int, list[np.ndarray]] = field(default_factory=dict)
+    predicted: dict[int, list[np.ndarray]] = field(default_factory=dict)
+    scores: dict[int, dict[str, float]] = field(default_factory=dict)
+    """All three by seed."""
+    examples: tuple[Example, ...] = ()
+    """What each item was made of."""
+
+
+@dataclass
+class Measured:
+    """What one model did on one task."""
+
+    chosen: Candidate | None = None
+    splits: dict[str, SplitResult] = field(default_factory=dict)
+    failures: list[dict[str, str]] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+
+    def fail(self, pair: Pair, cell: str, error: str) -> None:
+        cell = f"{pair.prepared.fold}/{cell}" if pair.prepared.fold else cell
+        self.failures.append({"task": pair.prepared.name, "model": pair.label, "cell": cell, "error": error})
+
+
+def collected(pair: Pair, records: Records, chosen: Candidate | None) -> Measured:
+    """Scores, predictions and failures of a pair whose cells are all computed."""
+    measured = Measured(chosen=chosen)
+    for cell in pair.first_cells():
+        if records[cell]["status"] == "failed":
+            measured.fail(pair, pair.path(cell).stem, records[cell]["error"])
+    if not pair.candidates:
+        _collect_intrinsic(pair, records, measured)
+    elif chosen is not None:
+        _collect_test(pair, records, chosen, measured)
+    return measured
+
+
+def pooled(parts: Sequence[tuple[Pair, Measured]]) -> Measured:
+    """The turns of a cross-validation as one: every row's prediction is that of the model which did not see it.
+
+    A seed that failed in a fold has no score.
+    """
+    whole = Measured(failures=[f for _, one in parts for f in one.failures])
+    for pair, one in parts:
+        whole.notes += [f"{pair.prepared.fold}: {note}" for note in one.notes]
+    chosen = [one.chosen for _, one in parts]
+    first, label = parts[0][0], parts[0][0].label
+    if len(set(chosen)) == 1:
+        whole.chosen = chosen[0]
+    else:
+        told = (f"{c.learning_rate:g} x {c.epochs}" if c else "none" for c in chosen)
+        whole.notes.append(f"{label}: learning rate x epochs chosen per fold: {', '.join(told)}")
+    results = [one.splits.get("test", SplitResult()) for _, one in parts]
+    pool = SplitResult()
+    for seed in (seed for seed in first.seeds if all(seed in result.scores for result in results)):
+        pool.gold[seed] = [item for result in results for item in result.gold[seed]]
+        pool.predicted[seed] = [item for result in results for item in result.predicted[seed]]
+        pool.scores[seed] = first.scores(pool.gold[seed], pool.predicted[seed])
+    if pool.scores:
+        pool.examples = tuple(example for result in results for example in result.examples)
+        whole.splits = {"test": pool}
+    return whole
+
+
+def _collect_test(pair: Pair, records: Records, chosen: Candidate, measured: Measured) -> None:
+    opened = pair.opened()
+    try:
+        encoded = {split: pair.rows(split) for split in opened}
+    except CELL_ERRORS as error:
+        return measured.fail(pair, "test", one_line(error))
+    for split, rows in encoded.items():
+        measured.splits[split] = SplitResult(examples=opened[split])
+        measured.notes += _row_notes(pair, split, rows)
+    dtype = np.int64 if pair.prepared.task.kind == "ner" else np.float32
+    for cell in pair.test_cells(chosen):
+        record = records[cell]
+        if record["status"] == "failed":
+            measured.fail(pair, pair.path(cell).stem, record["error"])
+            continue
+        for split, result in measured.splits.items():
+            result.gold[cell.seed] = encoded[split].gold
+            result.predicted[cell.seed] = cells.unpacked(record["splits"][split]["predictions"], dtype)
+            result.scores[cell.seed] = record["splits"][split]["scores"]
+
+
+def _row_notes(pair: Pair, split: str, encoded: Encoded) -> list[str]:
+    notes = []
+    of_rows = f"{len(encoded.gold)} {split} rows"
+    if encoded.cut:
+        kept = "to head and tail " if pair.prepared.settings.long_texts == "head_tail" else ""
+        notes.append(f"{pair.label}: {encoded.cut} of {of_rows} cut {kept}at {pair.limit} pieces")
+    windowed = int((np.bincount(encoded.item) > 1).sum())
+    if windowed:
+        notes.append(f"{pair.label}: {windowed} of {of_rows} read in windows of {pair.limit} pieces")
+    if encoded.unknown >= 0.001:
+        notes.append(f"{pair.label}: {encoded.unknown:.1%} of the pieces of {split} are [UNK]")
+    return notes
+
+
+def _collect_intrinsic(pair: Pair, records: Records, measured: Measured) -> None:
+    if any(record["status"] == cells.NOT_APPLICABLE for record in records.values()):
+        head = pair.prepared.task.kind.upper()
+        measured.notes.append(f"{pair.label}: not applicable, the checkpoint has no {head} head")
+        return
+    result = SplitResult()
+    for cell in pair.first_cells():
+        record = records[cell]
+        if record["status"] == "done":
+            result.gold[cell.seed], result.examples = intrinsic_gold(pair, cell.seed)
+            result.predicted[cell.seed] = cells.unpacked(record["predictions"], np.float64)
+            result.scores[cell.seed] = record["scores"]
+    if result.scores:
+        measured.splits = {"test": result, **slices(pair, result)}
+        measured.notes += _lost_word_notes(pair, result)
+
+
+def slices(pair: Pair, whole: SplitResult) -> dict[str, SplitResult]:
+    """The same items for each language and each source, where there is more than one.
+
+    Forgetting shows in the foundation's language. A part in which nothing could be asked has no score.
+    """
+    found: dict[str, SplitResult] = {}
+    languages = sorted({example.language for example in whole.examples})
+    sources = sorted({example.source for example in whole.examples})
+    members = {name: [e.language == name for e in whole.examples] for name in languages if len(languages) > 1}
+    members |= {SOURCE + name: [e.source == name for e in whole.examples] for name in sources if len(sources) > 1}
+    for name, inside in members.items():
+        at = [i for i, is_member in enumerate(inside) if is_member]
+        part = SplitResult(examples=tuple(whole.examples[i] for i in at))
+        try:
+            for seed in whole.scores:
+                part.gold[seed] = [whole.gold[seed][i] for i in at]
+                part.predicted[seed] = [whole.predicted[seed][i] for i in at]
+                part.scores[seed] = pair.scores(part.gold[seed], part.predicted[seed])
+        except DataError:
+            continue
+        found[name] = part
+    return found
+
+
+def _lost_word_notes(pair: Pair, result: SplitResult) -> list[str]:
+    if pair.prepared.task.kind != "mlm":
+        return []
+    at = metrics.MLM_SUMS.index("words")
+    seed, sums = next(iter(result.predicted.items()))
+    answered = int(sum(item[at] for item in sums))
+    asked = sum(int(intrinsic.chosen_words(example, seed).sum()) for example in pair.prepared.intrinsic)
+    if answered == asked:
+        return []
+    return [f"{pair.label}: {asked - answered} of {asked} masked words could not be asked (beyond {pair.limit} pieces)"]

@@ -1,0 +1,114 @@
+import numpy as np
+import pytest
+import torch
+from transformers import (
+    BertConfig,
+    BertForSequenceClassification,
+    ElectraConfig,
+    ElectraForSequenceClassification,
+    ModernBertConfig,
+    ModernBertForSequenceClassification,
+    RobertaConfig,
+    RobertaForSequenceClassification,
+)
+
+from bimed_dist.attribution import faithfulness, gradients
+from bimed_dist.attribution.words import Words
+from bimed_dist.evaluation.encoding import Row
+
+SHAPE = {
+    "vocab_size": 60, "hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 64,
+    "max_position_embeddings": 64, "num_labels": 3,
+}  # fmt: skip
+IDS = {"bos_token_id": 2, "eos_token_id": 3, "cls_token_id": 2, "sep_token_id": 3, "pad_token_id": 0}
+MASK = 4
+ROW = Row(np.array([2, 10, 11, 12, 13, 14, 15, 3]), np.array([0, 0, 0, 0, 1, 1, 1, 1]), np.zeros(3))
+WORDS = Words((("w0", "w1", "w2"), ("w3",)), np.array([-1, 0, 1, 1, 2, 2, 3, -1]))
+
+
+def model_of(kind):
+    torch.manual_seed(3)
+    models = {
+        "bert": lambda: BertForSequenceClassification(BertConfig(**SHAPE)),
+        "electra": lambda: ElectraForSequenceClassification(ElectraConfig(**SHAPE, embedding_size=16)),
+        "roberta": lambda: RobertaForSequenceClassification(RobertaConfig(**SHAPE)),
+        "modernbert": lambda: ModernBertForSequenceClassification(ModernBertConfig(**SHAPE, **IDS)),
+    }
+    model = models[kind]().eval()
+    with torch.no_grad():
+        # Drawn weights are so small that a tiny model answers the same to everything.
+        for parameter in model.parameters():
+            if parameter.ndim > 1:
+                parameter.mul_(8)
+    return model
+
+
+def row_for(kind):
+    return ROW if kind in ("bert", "electra") else Row(ROW.ids, None, ROW.target)
+
+
+@pytest.mark.parametrize("kind", ["bert", "electra", "roberta", "modernbert"])
+def test_integrated_gradients_add_up_to_what_the_words_change(kind):
+    model, row = model_of(kind), row_for(kind)
+    found = gradients.attributed(model, row, WORDS.of_piece >= 0, MASK, output=1)
+    assert abs(found.change) > 1e-3
+    # The integral is a sum of 50 points.
+    assert abs(found.gap) < 0.05 * max(abs(found.change), 0.1)
+    # Special pieces are the same in the row and in the masked row.
+    assert found.pieces["integrated_gradients"][[0, -1]] == pytest.approx(0, abs=1e-6)
+
+
+def test_gradient_times_input_is_what_autograd_says():
+    model = model_of("bert")
+    embedded = model.get_input_embeddings()(torch.from_numpy(ROW.ids)[None]).detach().requires_grad_()
+    types = torch.from_numpy(ROW.types)[None]
+    model(inputs_embeds=embedded, attention_mask=torch.ones(1, 8), token_type_ids=types).logits[0, 2].backward()
+    expected = (embedded * embedded.grad).sum(-1)[0].detach().numpy()
+    found = gradients.attributed(model, ROW, WORDS.of_piece >= 0, MASK, output=2)
+    assert found.pieces["gradient_x_input"] == pytest.approx(expected, rel=1e-4, abs=1e-6)
+
+
+def test_curves_begin_and_end_at_the_whole_and_the_masked_row_and_follow_the_order():
+    model = model_of("bert")
+    whole, *alone, empty = (
+        faithfulness.answers(model, [gradients.masked(ROW, np.isin(WORDS.of_piece, hidden), MASK)], 0, "multilabel", 0)[
+            0
+        ]
+        for hidden in ([], [0], [1], [2], [3], [0, 1, 2, 3])
+    )
+    found = faithfulness.curves(model, ROW, WORDS, np.array([0.1, 0.2, 0.9, -0.5]), MASK, "multilabel", 0)
+    assert found.deletion.shape == found.insertion.shape == (faithfulness.POINTS,)
+    assert (found.deletion[0], found.deletion[-1]) == pytest.approx((whole, empty), abs=1e-6)
+    assert (found.insertion[0], found.insertion[-1]) == pytest.approx((empty, whole), abs=1e-6)
+    # 30 % of four words is one word: the third, which has the highest attribution.
+    assert found.deletion[3] == pytest.approx(alone[2], abs=1e-6)
+    assert (found.random_deletion[0], found.random_deletion[-1]) == pytest.approx((whole, empty), abs=1e-6)
+
+
+def test_the_order_of_true_effects_beats_random_order_and_the_reverse_loses():
+    model = model_of("bert")
+    hidden = [gradients.masked(ROW, WORDS.of_piece == word, MASK) for word in range(4)]
+    effects = faithfulness.answers(model, [ROW], 0, "sts", 0) - faithfulness.answers(model, hidden, 0, "sts", 0)
+    best, worst = (
+        faithfulness.area(faithfulness.curves(model, ROW, WORDS, sign * effects, MASK, "sts", 0).deletion)
+        for sign in (1, -1)
+    )
+    random = faithfulness.area(faithfulness.curves(model, ROW, WORDS, effects, MASK, "sts", 0).random_deletion)
+    assert best < random < worst
+
+
+def test_the_area_under_a_straight_line_is_a_half_and_words_cut_off_take_no_part():
+    assert faithfulness.area(np.linspace(0, 1, 11)) == pytest.approx(0.5)
+    assert [len(part) for part in faithfulness.prefixes(np.arange(5))] == [0, 0, 1, 2, 2, 2, 3, 4, 4, 4, 5]
+    cut = np.array([1.0, np.nan, 2.0, -3.0])
+    assert faithfulness.rank_correlation(cut, np.array([-1.0, 7.0, 2.0, 3.0])) == pytest.approx(1.0)
+    assert faithfulness.rank_correlation(cut, np.ones(4)) is None
+
+
+def test_random_weights_are_another_model_of_the_same_shape():
+    model = model_of("bert")
+    drawn = faithfulness.with_random_weights(model, 0)
+    assert [p.shape for p in drawn.parameters()] == [p.shape for p in model.parameters()]
+    assert not torch.equal(
+        drawn.bert.encoder.layer[0].attention.self.query.weight, model.bert.encoder.layer[0].attention.self.query.weight
+    )

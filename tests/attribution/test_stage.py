@@ -1,0 +1,82 @@
+import json
+import re
+
+import pytest
+
+from bimed_dist.attribution import stage
+from bimed_dist.config import AttributionSettings, Recipe
+from bimed_dist.errors import ConfigError, DataError
+from bimed_dist.evaluation import stage as evaluation
+from bimed_dist.evaluation.preparation import prepare_tasks
+from bimed_dist.evaluation_settings import EvaluatedModel, TaskSettings
+from bimed_dist.workspace import stage_order
+
+
+def with_attribution(recipe, **sections):
+    tree = recipe.model_dump()
+    found = {name: AttributionSettings(**section).model_dump() for name, section in sections.items()}
+    return Recipe.model_validate({**tree, "attribution": found})
+
+
+@pytest.fixture
+def recipe(tiny_model, make_recipe):
+    models = {
+        "base": EvaluatedModel(folder=str(tiny_model("base", words=[]))),
+        "adapted": EvaluatedModel(folder=str(tiny_model("adapted", seed=1)), adapted_from="base"),
+    }
+    sizes = {"train": 40, "dev": 20, "test": 20}
+    tasks = {
+        "ct": TaskSettings(task="synthetic_ct", rows={**sizes, "external": 20}, max_length=32),
+        "sts": TaskSettings(task="synthetic_sts_mixed", rows=sizes),
+        "ner": TaskSettings(task="synthetic_ner", rows={"train": 120, "dev": 20, "test": 20}),
+    }
+    return with_attribution(
+        make_recipe(models, tasks, seeds=(1,)),
+        ct={"task": "ct", "rows": 2},
+        pairs={"task": "sts", "rows": 2, "models": ("adapted",)},
+        tags={"task": "ner"},
+    )
+
+
+def test_the_page_shows_both_models_on_the_same_rows_and_warns_in_both_languages(recipe, tmp_path):
+    work = tmp_path / "work"
+    with pytest.raises(DataError, match="did not finish"):
+        stage.run(recipe, "ct", work)
+    evaluation.run(recipe, work)
+    outcome = stage.run(recipe, "ct", work)
+    html = (work / "attribution" / "ct" / "index.html").read_text(encoding="utf-8")
+    assert "it is patient data" in html and "개인정보입니다" in html
+    assert html.count("<h4>base ") == html.count("<h4>adapted ") >= 2
+    assert "<script" not in html and "http" not in re.sub(r"http-equiv", "", html)
+    # Text is in the page and nowhere else; what was cut off is said so.
+    prepared = prepare_tasks(recipe, work)["ct"]
+    texts = [example.texts[0] for example in prepared.sealed._parts["test"]]
+    assert any(text.split()[0] in html for text in texts)
+    assert 'class="unseen' in html
+    for path in (work / "attribution" / "ct").glob("*.json"):
+        written = path.read_text(encoding="utf-8")
+        assert not any(word in written for text in texts for word in re.findall("[가-힣]{2,}", text))
+    summary = json.loads((work / "attribution" / "ct" / "summary.json").read_text(encoding="utf-8"))
+    assert set(summary["models"]) == {"base", "adapted"}
+    for numbers in summary["models"].values():
+        shares = numbers["integrated_gradients"]["weight_by_language"]
+        assert sum(shares.values()) == pytest.approx(1)
+    assert outcome.manifest.counts["rows"] == 2
+    assert stage.run(recipe, "ct", work).was_done
+
+
+def test_pairs_are_explained_and_other_kinds_and_unknown_names_are_refused(recipe, tmp_path):
+    work = tmp_path / "work"
+    evaluation.run(recipe, work)
+    stage.run(recipe, "pairs", work)
+    html = (work / "attribution" / "pairs" / "index.html").read_text(encoding="utf-8")
+    # Two rows of two texts each, by two methods.
+    assert html.count('<p class="text">') == 8 and "<h4>base " not in html
+    with pytest.raises(ConfigError, match="is of kind ner"):
+        stage.run(recipe, "tags", work)
+    with pytest.raises(ValueError, match=r"(?s)no evaluation.tasks.x.*no evaluation.models.y"):
+        with_attribution(recipe, a={"task": "x", "models": ("y",)})
+
+
+def test_the_pipeline_never_makes_heatmaps(recipe):
+    assert "attribution" not in {name for name, _ in stage_order(recipe)}
