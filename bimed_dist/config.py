@@ -231,7 +231,7 @@ class AttributionSettings(Settings):
     """Heatmaps show text of the test split, so that only a section of its own and `launch/attribution.py` make them."""
 
     task: Name
-    """An entry of `evaluation.tasks`, of single texts with labels or of sentence pairs."""
+    """An entry of `evaluation.tasks`: texts with labels or classes, or pairs with scores."""
     models: Annotated[tuple[Name, ...], Field(min_length=1)] | None = None
     """Entries of `evaluation.models` to show beside each other; none means all."""
     rows: Positive = 5

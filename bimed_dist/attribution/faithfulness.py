@@ -12,12 +12,13 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 from scipy import stats
-from transformers import PreTrainedModel
+from torch import nn
 
 from bimed_dist.attribution.gradients import masked
 from bimed_dist.attribution.words import Words
 from bimed_dist.evaluation.encoding import Row
 from bimed_dist.evaluation.finetuning import finite, padded, pass_pieces
+from bimed_dist.evaluation.models import MeanPooled
 
 POINTS = 11
 """Of a curve: 0 %, 10 %, ... 100 % of the words."""
@@ -46,9 +47,11 @@ def prefixes(order: np.ndarray) -> list[np.ndarray]:
 
 
 def curves(
-    model: PreTrainedModel, row: Row, words: Words, attribution: np.ndarray, mask_id: int, kind: str, output: int
+    model: nn.Module, row: Row, words: Words, attribution: np.ndarray, mask_id: int, kind: str, output: int
 ) -> Curves:
-    """attribution: (W,), NaN for words that were cut off. The answer is the probability of the label, or score / 5."""
+    """attribution: (W,), NaN for words that were cut off. The answer is the probability of the label or class, or
+    score / 5.
+    """
     seen = np.flatnonzero(words.seen)
     rng = np.random.default_rng(0)
     orders = [seen[np.argsort(-attribution[seen], kind="stable")]]
@@ -61,18 +64,26 @@ def curves(
 
 
 @torch.inference_mode()
-def answers(model: PreTrainedModel, rows: Sequence[Row], pad_id: int, kind: str, output: int) -> np.ndarray:
+def answers(model: nn.Module, rows: Sequence[Row], pad_id: int, kind: str, output: int) -> np.ndarray:
     """(rows,) answers on rows of one length."""
     size = max(1, pass_pieces() // len(rows[0].ids))
-    logits = [model(**padded(rows[i : i + size], pad_id)).logits[:, output] for i in range(0, len(rows), size)]
+    logits = [model(**padded(rows[i : i + size], pad_id)).logits for i in range(0, len(rows), size)]
     values = finite(torch.cat(logits).float().cpu())
-    return (values if kind == "sts" else values.sigmoid()).double().numpy()
+    if kind == "classification":
+        values = values.softmax(-1)
+    elif kind != "sts":
+        values = values.sigmoid()
+    return values[:, output].double().numpy()
 
 
-def with_random_weights(model: PreTrainedModel, seed: int) -> PreTrainedModel:
+def with_random_weights(model: nn.Module, seed: int) -> nn.Module:
     """A model of the same shape, every weight drawn anew."""
     torch.manual_seed(seed)
-    return type(model)(model.config).to(model.device).eval()
+    if isinstance(model, MeanPooled):
+        drawn = MeanPooled(type(model.encoder)(model.encoder.config), model.head.out_features)
+    else:
+        drawn = type(model)(model.config)
+    return drawn.to(model.device).eval()
 
 
 def rank_correlation(one: np.ndarray, other: np.ndarray) -> float | None:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 from captum.attr import InputXGradient, IntegratedGradients
-from transformers import PreTrainedModel
+from torch import nn
 
 from bimed_dist.errors import DataError
 from bimed_dist.evaluation.encoding import Row
@@ -36,7 +36,7 @@ def masked(row: Row, hidden: np.ndarray, mask_id: int) -> Row:
     return Row(np.where(hidden, mask_id, row.ids), row.types, row.target)
 
 
-def attributed(model: PreTrainedModel, row: Row, of_word: np.ndarray, mask_id: int, output: int) -> Attributed:
+def attributed(model: nn.Module, row: Row, of_word: np.ndarray, mask_id: int, output: int) -> Attributed:
     """Attribution of logit `output`. of_word: (T,) bool, pieces that belong to words.
 
     Raises DataError for a model that takes no embeddings in place of pieces.

@@ -39,7 +39,7 @@ def html(
     return environment.get_template("page.html.j2").render(
         css=css,
         title=f"What the models looked at: {prepared.task.title}",
-        subtitle=f"Recipe {recipe.name}, task {settings.task}, {len(examples)} test rows",
+        subtitle=f"Recipe {recipe.name}, task {settings.task}, {len(examples)} test rows{_which_part(prepared)}",
         rows=[_row(prepared, i, example, [e for e in found if e.row == i]) for i, example in enumerate(examples)],
         summary=summary,
         foundations={label: model.adapted_from for label, model in recipe.evaluation.models.items()},
@@ -50,6 +50,10 @@ def html(
     )
 
 
+def _which_part(prepared: Prepared) -> str:
+    return "" if prepared.settings.long_texts == "cut" else ", of long texts the head only"
+
+
 def _row(prepared: Prepared, number: int, example: Example, found: Sequence["Explanation"]) -> dict[str, Any]:
     answers = []
     for output in dict.fromkeys(e.output for e in found):
@@ -57,8 +61,10 @@ def _row(prepared: Prepared, number: int, example: Example, found: Sequence["Exp
         if prepared.task.kind == "sts":
             answers.append({"name": "Similarity, 0 to 5", "gold": f"{example.target:.1f}", "models": models})
         else:
-            gold = "yes" if example.target[output] else "no"
-            answers.append({"name": prepared.labels[output], "gold": gold, "models": models})
+            label = prepared.labels[output]
+            has = example.target == label if prepared.task.kind == "classification" else example.target[output]
+            gold = "yes" if has else "no"
+            answers.append({"name": label, "gold": gold, "models": models})
     return {"title": f"Row {number + 1}", "id": example.id, "answers": answers}
 
 

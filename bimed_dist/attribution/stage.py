@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from transformers import PreTrainedModel
+from torch import nn
 
 from bimed_dist.attribution import faithfulness, page
 from bimed_dist.attribution.faithfulness import Curves, area
@@ -20,6 +20,7 @@ from bimed_dist.config import AttributionSettings, Recipe
 from bimed_dist.corpus.language import count_letters, language_of
 from bimed_dist.errors import ConfigError
 from bimed_dist.evaluation import stage as evaluation
+from bimed_dist.evaluation.encoding import encode
 from bimed_dist.evaluation.finetuning import predict
 from bimed_dist.evaluation.grid import Cell, Pair, trained_model
 from bimed_dist.evaluation.preparation import prepare_tasks
@@ -29,7 +30,7 @@ from bimed_dist.manifest import Outcome, build, verified, write_json
 from bimed_dist.workspace import locate
 
 logger = logging.getLogger(__name__)
-EXPLAINED = ("sts", "multilabel")
+EXPLAINED = ("sts", "multilabel", "classification")
 """Kinds with one answer a text."""
 LABELS_SHOWN = 3
 LANGUAGES = ("ko", "en", "mixed", "other")
@@ -44,7 +45,7 @@ class Explanation:
     row: int
     output: int
     predicted: float
-    """Probability of the label, or score 0-5."""
+    """Probability of the label or class, or score 0-5."""
     words: Words
     scores: dict[str, np.ndarray]
     """(W,) attribution of each word by method."""
@@ -81,7 +82,7 @@ def _make(recipe: Recipe, settings: AttributionSettings, work: Path, folder: Pat
     if task.kind not in EXPLAINED:
         raise ConfigError(
             f"attribution: evaluation.tasks.{settings.task} is of kind {task.kind}; choose a task of kind "
-            f"{' or '.join(EXPLAINED)}"
+            f"{', '.join(EXPLAINED)}"
         )
     examples = limited(task.kind, pairs[0].opened()["test"], settings.rows)
     found: list[Explanation] = []
@@ -115,32 +116,45 @@ def _pairs(recipe: Recipe, settings: AttributionSettings, work: Path) -> list[Pa
 def _explained(pair: Pair, examples: tuple[Example, ...]) -> list[Explanation]:
     model = trained_model(pair, Cell(pair.chosen(), pair.seeds[0]))
     drawn_anew = faithfulness.with_random_weights(model, RANDOM_SEED)
-    rows = pair.encode(examples).rows
-    kind, pad_id = pair.prepared.task.kind, pair.tokenizer.pad_token_id
+    task, labels = pair.prepared.task, pair.prepared.labels
+    kind, pad_id = task.kind, pair.tokenizer.pad_token_id
+    # The head of a long text, whatever the task does with the rest: its pieces and words must be those of one row.
+    rows = encode(pair.tokenizer, kind, task.unit, labels, examples, pair.limit).rows
     predicted = predict(model, kind, rows, [1] * len(rows), pad_id)
     found = []
     for number, (example, row, values) in enumerate(zip(examples, rows, predicted, strict=True)):
         texts = example.texts if len(example.texts) == 2 else example.texts[0]
         encoding = pair.tokenizer([texts], truncation=True, max_length=pair.limit).encodings[0]
         words = words_of_pieces(example.texts, encoding.sequence_ids, encoding.offsets)
-        for output in outputs_to_show(kind, example, values):
+        for output in outputs_to_show(kind, answers_of(kind, labels, example), values):
             found.append(_explanation(pair, model, drawn_anew, number, row, words, output, float(values[output])))
     return found
 
 
-def outputs_to_show(kind: str, example: Example, predicted: np.ndarray) -> list[int]:
-    """The score; or labels that the row has, then the likeliest others, LABELS_SHOWN of them at most."""
+def answers_of(kind: str, labels: Sequence[str], example: Example) -> tuple[float, ...]:
+    """What each output of the model should have said: the score, or 0 or 1 for every label or class."""
+    if kind == "sts":
+        return (example.target,)
+    return tuple(int(label == example.target) for label in labels) if kind == "classification" else example.target
+
+
+def outputs_to_show(kind: str, gold: Sequence[float], predicted: np.ndarray) -> list[int]:
+    """The score; the row's class and the likeliest where it is another; or the row's labels, LABELS_SHOWN at most.
+
+    Of a row without labels it is the likeliest one.
+    """
     if kind == "sts":
         return [0]
-    by_weight = sorted(range(len(predicted)), key=lambda i: (-example.target[i], -predicted[i]))
-    has = sum(example.target)
-    return by_weight[: min(LABELS_SHOWN, max(1, has))]
+    by_weight = sorted(range(len(predicted)), key=lambda i: (-gold[i], -predicted[i]))
+    if kind == "classification":
+        return list(dict.fromkeys((by_weight[0], int(np.argmax(predicted)))))
+    return by_weight[: min(LABELS_SHOWN, max(1, sum(gold)))]
 
 
 def _explanation(
     pair: Pair,
-    model: PreTrainedModel,
-    drawn_anew: PreTrainedModel,
+    model: nn.Module,
+    drawn_anew: nn.Module,
     number: int,
     row: Any,
     words: Words,

@@ -97,6 +97,9 @@ class MeanPooled(nn.Module):
     def device(self) -> torch.device:
         return self.head.weight.device
 
+    def get_input_embeddings(self) -> nn.Module:
+        return self.encoder.get_input_embeddings()
+
     def forward(self, **inputs: torch.Tensor) -> SequenceClassifierOutput:
         return SequenceClassifierOutput(logits=self.head(self.dropout(mean_of_pieces(self.encoder, inputs))))
 

@@ -1,6 +1,7 @@
 import json
 import re
 
+import numpy as np
 import pytest
 
 from bimed_dist.attribution import stage
@@ -8,6 +9,7 @@ from bimed_dist.config import AttributionSettings, Recipe
 from bimed_dist.errors import ConfigError, DataError
 from bimed_dist.evaluation import stage as evaluation
 from bimed_dist.evaluation.preparation import prepare_tasks
+from bimed_dist.evaluation.task import Example
 from bimed_dist.evaluation_settings import EvaluatedModel, TaskSettings
 from bimed_dist.workspace import stage_order
 
@@ -80,3 +82,28 @@ def test_pairs_are_explained_and_other_kinds_and_unknown_names_are_refused(recip
 
 def test_the_pipeline_never_makes_heatmaps(recipe):
     assert "attribution" not in {name for name, _ in stage_order(recipe)}
+
+
+def test_classes_are_explained_with_mean_pooling_on_the_head_of_texts_read_in_windows(
+    tiny_model, make_recipe, tmp_path
+):
+    lines = [f"{'fits' if i % 2 else 'other'},{i} lung {'nodule ' * 20}{'mass' if i % 2 else ''}" for i in range(80)]
+    (tmp_path / "a.csv").write_text("\n".join(["class,text", *lines]) + "\n", encoding="utf-8")
+    table = {"files": {"all": "a.csv"}, "texts": ("text",), "targets": ("class",), "positive": "fits"}
+    settings = {"path": str(tmp_path), "table": table, "long_texts": "windows", "pooling": "mean", "max_length": 16}
+    tasks = {"fit": TaskSettings(task="table_classification", **settings)}
+    models = {"base": EvaluatedModel(folder=str(tiny_model("base")))}
+    recipe = with_attribution(make_recipe(models, tasks, seeds=(1,)), fit={"task": "fit", "rows": 2})
+    evaluation.run(recipe, tmp_path / "work")
+    stage.run(recipe, "fit", tmp_path / "work")
+    html = (tmp_path / "work" / "attribution" / "fit" / "index.html").read_text(encoding="utf-8")
+    assert "of long texts the head only" in html and html.count("<h4>base ") >= 2
+    assert 'class="unseen' in html
+
+
+def test_the_class_of_a_row_is_shown_and_the_likeliest_where_it_is_another():
+    row = Example("1", ("text",), "fits")
+    gold = stage.answers_of("classification", ("other", "fits", "unsure"), row)
+    assert gold == (0, 1, 0)
+    assert stage.outputs_to_show("classification", gold, np.array([0.1, 0.8, 0.1])) == [1]
+    assert stage.outputs_to_show("classification", gold, np.array([0.1, 0.2, 0.7])) == [1, 2]

@@ -76,3 +76,43 @@ def test_a_fold_without_a_type_of_entity_in_training_is_refused_by_its_name(bc5c
         DataError, match=r"ner: fold=\d: split (test|dev): 1 rows have a type of entity that train has not"
     ):
         prepare_tasks(make_recipe({"m": EvaluatedModel(folder="m")}, tasks), tmp_path)
+
+
+def test_folds_pool_groups_tuned_thresholds_and_windows_with_the_rules_on_the_same_rows(
+    tiny_model, tmp_path, make_recipe
+):
+    texts = [f"{'폐렴 ' if i % 5 == 0 else ''}{i} {'nodule ' * 20}{'mass' if i % 2 else ''}" for i in range(120)]
+    lines = [f"{text},{int(i % 5 == 0)},{i % 2},p{i // 2}" for i, text in enumerate(texts)]
+    (tmp_path / "a.csv").write_text("\n".join(["text,pneumonia,mass,patient", *lines]) + "\n", encoding="utf-8")
+    table = {"files": {"all": "a.csv"}, "texts": ("text",), "targets": ("pneumonia", "mass"), "group": "patient"}
+    settings = {"rules": {"pneumonia": ("폐렴",)}, "threshold": "dev", "long_texts": "windows", "max_length": 16}
+    tasks = {"ct": TaskSettings(task="table_multilabel", path=str(tmp_path), table=table, folds=3, **settings)}
+    recipe = make_recipe({"base": EvaluatedModel(folder=str(tiny_model("base")))}, tasks, learning_rates=(1e-3,))
+    stage.run(recipe, tmp_path / "work")
+    results = json.loads((tmp_path / "work" / "evaluation" / "results.json").read_text(encoding="utf-8"))
+    assert results["failures"] == []
+    (model,), (rules,) = ([row for row in results[kind] if row["main"]] for kind in ("scores", "baselines"))
+    assert (model["split"], model["n"]) == (rules["split"], rules["n"]) == ("test", 120)
+    notes = results["tasks"]["ct"]["notes"]
+    assert notes[0].startswith("3-fold") and any("fold=2: base: 4" in n and "read in windows" in n for n in notes)
+    (prepared,) = prepare_tasks(recipe, tmp_path / "work").values()
+    folds = [{e.document for e in (*one.dev,)} for one in prepared.folds]
+    assert len(set().union(*folds)) == sum(map(len, folds)) == 60
+    # The bootstrap draws 60 patients for models and rules alike, in the same order.
+    tested = [example for one in prepared.folds for example in one.sealed._parts["test"]]
+    assert prepared.rules["test"].examples == tuple(tested)
+    for one in prepared.folds:
+        place = tmp_path / "work" / "evaluation" / "cells" / "ct" / one.fold / "base"
+        record = json.loads((place / "lr=0.001,epochs=1,seed=1.json").read_text(encoding="utf-8"))
+        assert len(record["thresholds"]) == 2
+
+
+def test_a_task_with_folds_lends_no_test_split_and_borrows_none(tmp_path, make_recipe):
+    plain = {"task": "korsts", "path": "korsts"}
+    tasks = {
+        "a": TaskSettings(**plain, folds=3, also_test=("b",)),
+        "b": TaskSettings(**plain),
+        "c": TaskSettings(**plain, also_test=("a",)),
+    }
+    with pytest.raises(ConfigError, match=r"(?s)^2 problem.*tasks.a: also_test: neither.*tasks.c: also_test: neither"):
+        prepare_tasks(make_recipe({"m": EvaluatedModel(folder="m")}, tasks), tmp_path)
