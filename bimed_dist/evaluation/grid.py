@@ -75,6 +75,11 @@ class Pair:
     encoded: dict[tuple[str, str], Encoded]
     """Rows of this task by (tokenizer, split), shared by the models of the task."""
 
+    @property
+    def title(self) -> str:
+        """For messages."""
+        return ", ".join(filter(None, (self.prepared.name, self.prepared.fold, self.label)))
+
     def key(self, **more: Any) -> dict[str, Any]:
         """All that decides a score.
 

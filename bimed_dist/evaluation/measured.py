@@ -1,7 +1,7 @@
 """What one model did on one task, from the records of its cells."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import astuple, dataclass, field
 from typing import Any
 
 import numpy as np
@@ -16,6 +16,22 @@ from bimed_dist.evaluation.task import SOURCE, Example
 Records = Mapping[Cell, Mapping[str, Any]]
 
 
+@dataclass(frozen=True)
+class Fit:
+    """How much of a split's texts a model could read."""
+
+    items: int = 0
+    cut: int = 0
+    windowed: int = 0
+    """Items read in more than one row."""
+    pieces: int = 0
+    unknown: float = 0.0
+    """Pieces that are [UNK]."""
+
+    def __add__(self, other: "Fit") -> "Fit":
+        return Fit(*(one + more for one, more in zip(astuple(self), astuple(other), strict=True)))
+
+
 @dataclass
 class SplitResult:
     gold: dict[int, list[np.ndarray]] = field(default_factory=dict)
@@ -24,6 +40,8 @@ class SplitResult:
     """All three by seed."""
     examples: tuple[Example, ...] = ()
     """What each item was made of."""
+    fit: Fit = field(default_factory=Fit)
+    """Of trained tasks."""
 
 
 @dataclass
@@ -59,8 +77,6 @@ def pooled(parts: Sequence[tuple[Pair, Measured]]) -> Measured:
     A seed that failed in a fold has no score.
     """
     whole = Measured(failures=[f for _, one in parts for f in one.failures])
-    for pair, one in parts:
-        whole.notes += [f"{pair.prepared.fold}: {note}" for note in one.notes]
     chosen = [one.chosen for _, one in parts]
     first, label = parts[0][0], parts[0][0].label
     if len(set(chosen)) == 1:
@@ -69,6 +85,7 @@ def pooled(parts: Sequence[tuple[Pair, Measured]]) -> Measured:
         told = (f"{c.learning_rate:g} x {c.epochs}" if c else "none" for c in chosen)
         whole.notes.append(f"{label}: learning rate x epochs chosen per fold: {', '.join(told)}")
     results = [one.splits.get("test", SplitResult()) for _, one in parts]
+    whole.notes += _row_notes(first, "test", sum((result.fit for result in results), Fit()))
     pool = SplitResult()
     for seed in (seed for seed in first.seeds if all(seed in result.scores for result in results)):
         pool.gold[seed] = [item for result in results for item in result.gold[seed]]
@@ -87,8 +104,8 @@ def _collect_test(pair: Pair, records: Records, chosen: Candidate, measured: Mea
     except CELL_ERRORS as error:
         return measured.fail(pair, "test", one_line(error))
     for split, rows in encoded.items():
-        measured.splits[split] = SplitResult(examples=opened[split])
-        measured.notes += _row_notes(pair, split, rows)
+        measured.splits[split] = SplitResult(examples=opened[split], fit=_fit(rows))
+        measured.notes += _row_notes(pair, split, measured.splits[split].fit)
     dtype = np.int64 if pair.prepared.task.kind == "ner" else np.float32
     for cell in pair.test_cells(chosen):
         record = records[cell]
@@ -101,17 +118,22 @@ def _collect_test(pair: Pair, records: Records, chosen: Candidate, measured: Mea
             result.scores[cell.seed] = record["splits"][split]["scores"]
 
 
-def _row_notes(pair: Pair, split: str, encoded: Encoded) -> list[str]:
-    notes = []
-    of_rows = f"{len(encoded.gold)} {split} rows"
-    if encoded.cut:
-        kept = "to head and tail " if pair.prepared.settings.long_texts == "head_tail" else ""
-        notes.append(f"{pair.label}: {encoded.cut} of {of_rows} cut {kept}at {pair.limit} pieces")
+def _fit(encoded: Encoded) -> Fit:
+    pieces = sum(len(row.ids) for row in encoded.rows)
     windowed = int((np.bincount(encoded.item) > 1).sum())
-    if windowed:
-        notes.append(f"{pair.label}: {windowed} of {of_rows} read in windows of {pair.limit} pieces")
-    if encoded.unknown >= 0.001:
-        notes.append(f"{pair.label}: {encoded.unknown:.1%} of the pieces of {split} are [UNK]")
+    return Fit(len(encoded.gold), encoded.cut, windowed, pieces, encoded.unknown * pieces)
+
+
+def _row_notes(pair: Pair, split: str, fit: Fit) -> list[str]:
+    notes = []
+    of_rows = f"{fit.items} {split} rows"
+    if fit.cut:
+        kept = "to head and tail " if pair.prepared.settings.long_texts == "head_tail" else ""
+        notes.append(f"{pair.label}: {fit.cut} of {of_rows} cut {kept}at {pair.limit} pieces")
+    if fit.windowed:
+        notes.append(f"{pair.label}: {fit.windowed} of {of_rows} read in windows of {pair.limit} pieces")
+    if fit.unknown >= 0.001 * fit.pieces > 0:
+        notes.append(f"{pair.label}: {fit.unknown / fit.pieces:.1%} of the pieces of {split} are [UNK]")
     return notes
 
 

@@ -70,11 +70,10 @@ class Progress:
         self.made[number] += 1
         self.done += cost(pair, cell)
         if record["status"] == "failed":
-            name = (pair.prepared.name, pair.label, pair.path(cell).stem)
-            logger.warning("%s, %s, %s failed: %s", *name, record["error"])
+            logger.warning("%s, %s failed: %s", pair.title, pair.path(cell).stem, record["error"])
         self.bar.total = self._total()
         self.bar.n = self._finished()
-        self.bar.set_postfix_str(", ".join(filter(None, [f"{pair.prepared.name}, {pair.label}", self.time_left()])))
+        self.bar.set_postfix_str(", ".join(filter(None, [pair.title, self.time_left()])))
         if self.bar.disable:
             self._log(number)
 
@@ -90,7 +89,7 @@ class Progress:
     def _ends(self, number: int) -> str:
         pair, records = self.schedule.pairs[number], self.schedule.records[number].values()
         failed = sum(record["status"] == "failed" for record in records)
-        line = f"{pair.prepared.name}, {pair.label} ends: {len(records) - failed} of {len(records)} cells done, "
+        line = f"{pair.title} ends: {len(records) - failed} of {len(records)} cells done, "
         line += f"{self.made[number]} of them computed now, {failed} failed"
         if self.schedule.means[number] is not None:
             line += f"; best dev score {self.schedule.means[number]:.4f}"

@@ -120,9 +120,9 @@ def _main(rows: Sequence[MainRow]) -> Section:
         anchor="main",
         paragraphs=(
             "Each adapted model against the foundation it was trained from. Mean ± standard deviation over seeds; "
-            "bold is the best of all models on that task. Intervals and p come from resampling the test rows (the "
-            "documents, for masked words and next sentences); p is corrected by Holm's method over all tests of one "
-            'adapted model. "Beyond chance", "better" and '
+            "bold is the best of all models on that task. Intervals and p come from resampling the test rows (whole "
+            "documents or patients where rows depend on each other); p is corrected by Holm's method over all tests of "
+            'one adapted model. "Beyond chance", "better" and '
             '"worse" mean beyond chance in the choice of test rows: the trained models stay as they are.',
         ),
         tables=(tables.main_table(rows),),
