@@ -9,7 +9,8 @@ import torch
 from tokenizers import BertWordPieceTokenizer
 from transformers import BertConfig, BertForPreTraining, BertModel, BertTokenizerFast
 
-from bimed_dist.config import CorpusSettings, EvaluatedModel, EvaluationSettings, Recipe, SyntheticSource, TaskSettings
+from bimed_dist.config import EvaluatedModel, EvaluationSettings, Recipe, TaskSettings
+from bimed_dist.corpus_settings import CorpusSettings, SyntheticSource
 
 SPECIAL = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
 WORDS = [
