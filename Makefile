@@ -3,7 +3,7 @@
 #   PYTHON  the Python (>= 3.10) that .venv is made from, e.g. make test PYTHON=python3.12
 #   TORCH   what `pip install` gets to install torch before all else, e.g. for machines without a GPU
 #           make demo TORCH="torch==2.13.0 --index-url https://download.pytorch.org/whl/cpu"
-#   ARGS    more arguments of pytest, e.g. make test ARGS="-m 'not slow' -x"
+#   ARGS    more arguments of pytest, e.g. make test ARGS="tests/shards -x"
 
 PYTHON ?= python3
 TORCH ?=
@@ -15,11 +15,11 @@ INSTALLED := $(VENV)/installed
 RUN := PATH="$(CURDIR)/$(VENV)/bin:$$PATH" $(VENV)/bin/python
 STOP = { echo "$(1)" >&2; exit 1; }
 
-.PHONY: help setup demo test lint bench clean
+.PHONY: help setup demo test test-slow lint bench clean
 
 help:
 	@echo "make demo    the whole pipeline on synthetic text, in about ten minutes; the report is in work/demo/report"
-	@echo "make test    all tests"
+	@echo "make test    the tests, in about five minutes; the long ones are in make test-slow"
 	@echo "make lint    ruff"
 	@echo "make bench   the measurements in benchmarks/"
 	@echo "make setup   only .venv"
@@ -32,7 +32,10 @@ demo: $(INSTALLED)
 	@echo "Report: $(CURDIR)/work/demo/report/index.html"
 
 test: $(INSTALLED)
-	$(RUN) -m pytest --numprocesses auto --maxprocesses 8 --dist worksteal $(ARGS)
+	$(RUN) -m pytest --numprocesses auto --maxprocesses 8 --dist worksteal -m "not slow" $(ARGS)
+
+test-slow: $(INSTALLED)
+	$(RUN) -m pytest --numprocesses auto --maxprocesses 8 --dist worksteal -m slow $(ARGS)
 
 lint: $(INSTALLED)
 	$(RUN) -m ruff check .

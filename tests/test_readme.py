@@ -74,7 +74,6 @@ def options_given(program: str) -> set[str]:
     return {word.partition("=")[0] for words in after for word in words if word.startswith("--")}
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("program", programs())
 def test_every_program_answers_help_and_knows_the_options_given_to_it(program: str):
     command = [sys.executable, program, "--help"]

@@ -26,7 +26,7 @@ from bimed_dist.pretraining import deepspeed_config
 
 _ENGINE_TAG = "engine"
 # DeepSpeed 0.19 calls what torch 2.13 has renamed; users can do nothing about it.
-warnings.filterwarnings("ignore", message=".*all_gather_into_tensor.*", category=FutureWarning)
+warnings.filterwarnings("ignore", message=".*(all_gather_into_tensor|reduce_scatter_tensor).*", category=FutureWarning)
 Result = TypeVar("Result")
 
 

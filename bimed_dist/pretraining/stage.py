@@ -88,6 +88,7 @@ def _train(engine: Engine, recipe: Recipe, name: str, work: Path) -> Outcome:
     run_digest = manifest.digest_of(begun)
 
     model = load_prepared(work / "model" / settings.model)
+    parameters = model.num_parameters()  # later there are padded rows, and ZeRO-3 takes tensors apart
     _set_dropout(model, settings)
     pad_vocabulary(model)
     module = PackedPretraining(model)
@@ -101,7 +102,7 @@ def _train(engine: Engine, recipe: Recipe, name: str, work: Path) -> Outcome:
     held_out = ShardSet.open(shard_folder, "held_out")
     record = None
     if engine.rank == 0:
-        _announce(name, engine, settings, stream, model, first_step)
+        _announce(name, engine, settings, stream, model, parameters, first_step)
         record = RunRecord(folder, first_step=first_step, steps=settings.steps, label=name)
     trainer = Trainer(
         engine,
@@ -131,7 +132,7 @@ def _train(engine: Engine, recipe: Recipe, name: str, work: Path) -> Outcome:
         "rows": settings.steps * settings.global_batch,
         "rows_per_epoch": stream.num_rows,
         "epochs": round(settings.steps / stream.steps_per_epoch, 2),
-        "parameters": model.num_parameters(),
+        "parameters": parameters,
         "engine": engine.kind,
         "processes": engine.world_size,
         "threads": torch.get_num_threads(),
@@ -197,6 +198,7 @@ def _announce(
     settings: PretrainingSettings,
     stream: RowStream,
     model: BertForPreTraining,
+    parameters: int,
     first_step: int,
 ) -> None:
     _log.info(
@@ -205,7 +207,7 @@ def _announce(
     )  # fmt: skip
     _log.info(
         "%s: %d parameters; %d rows an epoch (%d dropped), %d a step in %d micro-batch(es) a process; steps %d to %d",
-        name, model.num_parameters(), stream.num_rows, stream.dropped_rows, settings.global_batch, engine.accumulation,
+        name, parameters, stream.num_rows, stream.dropped_rows, settings.global_batch, engine.accumulation,
         first_step + 1, settings.steps,
     )  # fmt: skip
 

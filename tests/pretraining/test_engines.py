@@ -37,6 +37,7 @@ def test_two_processes_train_what_one_process_trains(job, single, engine):
     assert result.returncode == 0, result.stderr
     counts = json.loads((job.folder() / "manifest.json").read_text(encoding="utf-8"))["counts"]
     assert (counts["engine"], counts["processes"]) == (engine, 2)
+    assert counts["parameters"] == sum(weights.numel() for weights in single[0].values())
 
     weights, expected = load_file(job.folder() / "export" / "model.safetensors"), single[0]
     assert weights.keys() == expected.keys()

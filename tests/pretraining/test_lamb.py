@@ -59,6 +59,7 @@ def test_lamb_is_refused_with_zero_which_cuts_tensors():
             deepspeed_config.resolve({"zero_optimization": {"stage": stage}}, settings, 2)
 
 
+@pytest.mark.slow
 def test_lamb_trains_alike_with_one_process_and_two_and_after_a_resume(job, tmp_path):
     two = job.copy(tmp_path / "two")
     for run, launcher in ((job, None), (two, "cpu_ddp.yaml")):

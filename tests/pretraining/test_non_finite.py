@@ -104,7 +104,10 @@ def test_a_step_left_out_changes_neither_weights_nor_optimizer_and_is_logged_wit
     assert not {line["step"] - 1 for line in metrics(job, "train")} & set(prepared_broken.steps)
 
 
-@pytest.mark.parametrize("launcher", ["cpu.yaml", "cpu_zero3.yaml"], ids=["zero2", "zero3"])
+@pytest.mark.parametrize(
+    "launcher",
+    [pytest.param("cpu.yaml", id="zero2"), pytest.param("cpu_zero3.yaml", id="zero3", marks=pytest.mark.slow)],
+)
 def test_every_engine_leaves_out_the_same_steps(broken, skipping, launcher):
     result = broken.job.run(*OPTIONS, *allowed(len(broken.steps)), launcher=launcher)
     assert result.returncode == 0, result.stderr

@@ -25,6 +25,7 @@ def ddp(prepared, tmp_path_factory):
     return trained(prepared.copy(tmp_path_factory.mktemp("ddp") / "work"), "cpu_ddp.yaml")[1]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("engine", LAUNCHERS)
 def test_bf16_trains_alike_with_every_engine_and_exports_weights_that_bf16_can_not_hold(job, ddp, engine):
     weights, metrics = trained(job, LAUNCHERS[engine])

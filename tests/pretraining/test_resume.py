@@ -47,7 +47,14 @@ def wait_for(condition, process) -> None:
         time.sleep(0.01)
 
 
-@pytest.mark.parametrize("launcher", [None, "cpu_ddp.yaml", "cpu.yaml"], ids=["single", "ddp", "zero2"])
+@pytest.mark.parametrize(
+    "launcher",
+    [
+        pytest.param(None, id="single", marks=pytest.mark.slow),
+        pytest.param("cpu_ddp.yaml", id="ddp", marks=pytest.mark.slow),
+        pytest.param("cpu.yaml", id="zero2"),
+    ],
+)
 def test_a_run_killed_twice_and_resumed_is_bit_identical_to_one_never_stopped(job, tmp_path, launcher):
     whole = job.copy(tmp_path / "whole")
     assert whole.run(*LONG, launcher=launcher).returncode == 0
