@@ -110,3 +110,18 @@ def test_an_unknown_task_is_a_mistake_of_the_recipe(tmp_path):
 def test_a_recipe_without_evaluation_has_no_texts(tmp_path):
     found = task_texts(parse_recipe({"name": "r", "seed": 1, "data": str(tmp_path)}, where="test"))
     assert (dict(found.inputs), list(found.texts)) == ({}, [])
+
+
+def test_texts_of_tables_are_read_by_the_columns_that_the_recipe_names(tmp_path):
+    (tmp_path / "t").mkdir()
+    lines = ["a,b,class", *(f"first {i},second {i},{i % 2}" for i in range(30))]
+    (tmp_path / "t" / "a.csv").write_text("\n".join(lines) + "\n", encoding="utf-8")
+    found = {}
+    for column in ("a", "b"):
+        table = {"files": {"all": "a.csv"}, "texts": [column], "targets": ["class"]}
+        task = {"task": "table_classification", "path": "t", "table": table}
+        found[column] = task_texts(recipe(tmp_path, {"x": task}))
+    assert [{one.text.split()[0] for one in of_column.texts} for of_column in found.values()] == [{"first"}, {"second"}]
+    assert found["a"].inputs != found["b"].inputs
+    with pytest.raises(ConfigError, match="needs table"):
+        task_texts(recipe(tmp_path, {"x": {"task": "table_classification", "path": "t"}}))
