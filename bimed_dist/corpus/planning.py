@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 
 from bimed_dist.corpus import columns
 from bimed_dist.corpus.encodings import find_encoding
-from bimed_dist.corpus.files import END, LONGEST_LINE, SourceFile, Span, is_tsv, opened, source_files, stamp
+from bimed_dist.corpus.files import END, LONGEST_LINE, SourceFile, Span, is_tsv, raw_lines, source_files, stamp
 from bimed_dist.corpus_settings import (
     ColumnSource,
     EncodedSource,
@@ -159,12 +159,7 @@ def _spread(records: Iterator[Record], same_document: Callable[[Any, Any], bool]
 
 
 def _lines(file: SourceFile) -> Iterator[tuple[int, int, bytes]]:
-    offset, number = 0, 1
-    with opened(file) as stream:
-        while line := stream.readline(LONGEST_LINE):
-            yield offset, number, line
-            offset += len(line)
-            number += line.endswith(b"\n")
+    return raw_lines(file, Span(file.name, 0, END, 1))
 
 
 def _field(line: bytes, name: str | None) -> str:
@@ -185,20 +180,21 @@ def _tsv_records(file: SourceFile, encoding: str) -> Iterator[tuple[int, int, li
 
 def _csv_records(file: SourceFile, encoding: str) -> Iterator[tuple[int, int, list[str]]]:
     """Records by the csv module itself, since a quoted cell may hold line ends; ends where it is no table any more."""
-    position = (0, 1)
+    start: tuple[int, int] | None = None
 
     def lines() -> Iterator[str]:
-        nonlocal position
+        nonlocal start
         for offset, number, line in _lines(file):
-            position = (offset + len(line), number + line.endswith(b"\n"))
+            start = start or (offset, number)
             yield line.decode(encoding, errors="replace")
 
     csv.field_size_limit(LONGEST_LINE)
     rows = csv.reader(lines(), strict=True)
     while True:
-        start = position
+        start = None
         try:
             cells = next(rows)
         except (StopIteration, csv.Error):
             return
+        assert start is not None
         yield *start, cells

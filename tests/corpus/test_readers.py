@@ -286,6 +286,28 @@ def test_a_line_that_is_no_text_for_its_length_is_reported_and_costs_little_memo
     ]
 
 
+@pytest.mark.parametrize("ending", ["jsonl", "txt", "csv"])
+def test_a_line_that_is_no_text_for_its_length_is_never_cut_into_lines(tmp_path, monkeypatch, ending):
+    for module in ("files", "planning"):
+        monkeypatch.setattr(f"bimed_dist.corpus.{module}.LONGEST_LINE", 1000)
+    monkeypatch.setattr(planning, "PART_BYTES", 200)
+    lines = {
+        "jsonl": ['{"t": "first"}', '{"t": "last"}'],
+        "txt": ["first", "last"],
+        "csv": ["t", "first", "last"],
+    }[ending]
+    lines.insert(-1, "x" * 5000)
+    path = write(tmp_path / f"a.{ending}", "\n".join(lines) + "\n")
+    settings = {"kind": "text", "document": "line"} if ending == "txt" else {"kind": "jsonl", "text": ["t"]}
+    settings = {"kind": "table", "text": ["t"]} if ending == "csv" else settings
+    _, found, problems = raw_documents(path, bad_rows="skip", **settings)
+    assert [(document.id, document.paragraphs) for document in found] == [
+        (f"a.{ending}:{len(lines) - 2}", ("first",)),
+        (f"a.{ending}:{len(lines)}", ("last",)),
+    ]
+    assert [place for place, _ in problems.notes] == [f"a.{ending}, line {len(lines) - 1}"]
+
+
 def test_a_file_that_is_one_document_of_any_size_is_reported(tmp_path, monkeypatch):
     monkeypatch.setattr("bimed_dist.corpus.readers.LONGEST_DOCUMENT", 100)
     path = write(tmp_path / "a.txt", "word\n" * 50)
