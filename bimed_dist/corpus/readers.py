@@ -12,6 +12,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from bimed_dist.corpus import columns, synthetic
+from bimed_dist.corpus.cleaning import SURROGATES
 from bimed_dist.corpus.documents import RawDocument
 from bimed_dist.corpus.files import LONGEST_LINE, Span, decoded_lines, is_tsv
 from bimed_dist.corpus.planning import FilePlan, Part
@@ -238,8 +239,8 @@ def _name(
     source: RowSource | ColumnSource, field: str, place: str, fields: Mapping[str, Any], problems: Problems
 ) -> str | None:
     value = fields.get(field)
-    if isinstance(value, str | int) and str(value).strip():
+    if isinstance(value, str | int) and str(value).strip() and not SURROGATES.search(str(value)):
         return str(value).strip()
     what = "the document" if field == source.id else "the group"
-    problems.add(place, f"field {field!r} names {what}, but is missing, empty or not text")
+    problems.add(place, f"field {field!r} names {what}, but is missing, empty or not text that UTF-8 can hold")
     return None

@@ -162,6 +162,15 @@ def test_a_row_without_the_id_field_is_reported(tmp_path):
     assert "a.jsonl:1: field 'id'" in message and "a.jsonl:2: field 'id'" in message and "a.jsonl:3" not in message
 
 
+def test_half_a_character_in_an_id_or_a_group_is_a_bad_row(tmp_path):
+    path = write(tmp_path / "a.jsonl", '{"i": "\\ud800", "t": "a"}\n{"i": "b", "t": "b"}\n')
+    for field in ("id", "group"):
+        settings = {"kind": "jsonl", "text": ["t"], field: "i"}
+        assert "a.jsonl:1: field 'i'" in refusal(path, **settings)
+        _, found, problems = raw_documents(path, bad_rows="skip", **settings)
+        assert [document.paragraphs for document in found] == [("b",)] and len(problems.notes) == 1
+
+
 def test_reading_stops_at_twenty_problems(tmp_path):
     path = write(tmp_path / "a.jsonl", "x\n" * 30)
     message = refusal(path, kind="jsonl", text=["t"])
@@ -386,6 +395,22 @@ def test_parquet_files_and_saved_datasets_are_read_by_row_and_cut_between_docume
         assert "has no column ['note']" in refusal(tmp_path / folder, kind=kind, text=["note"])
     (tmp_path / "p" / "x.parquet").write_bytes(b"PAR1")
     assert "damaged" in refusal(tmp_path / "p", kind="parquet", text=["text"])
+
+
+def test_damaged_pages_and_invalid_text_in_columns_are_told(tmp_path):
+    path = tmp_path / "x.parquet"
+    pq.write_table(pa.table({"text": [f"row {i}" * 50 for i in range(2000)]}), path, use_dictionary=False)
+    content = bytearray(path.read_bytes())
+    content[4:40] = bytes(36)  # the header of the first page
+    path.write_bytes(content)
+    assert "x.parquet is damaged" in refusal(path, kind="parquet", text=["text"])
+    no_text = pa.StringArray.from_buffers(1, pa.array([0, 2], pa.int32()).buffers()[1], pa.py_buffer(b"\xff\xfe"))
+    pq.write_table(pa.table({"text": no_text}), path)
+    assert "x.parquet is damaged" in refusal(path, kind="parquet", text=["text"])
+    with pa.ipc.new_stream(tmp_path / "x.arrow", pa.schema([("text", pa.string())])) as writer:
+        writer.write_table(pa.table({"text": no_text}))
+    for field in ({}, {"id": "text"}):
+        assert "x.arrow is damaged" in refusal(tmp_path / "x.arrow", kind="dataset", text=["text"], **field)
 
 
 def test_datasets_saved_to_disk_are_read(tmp_path):
