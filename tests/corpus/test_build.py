@@ -4,10 +4,8 @@ import csv
 import json
 import os
 import resource
-import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -115,28 +113,6 @@ def test_a_build_that_was_begun_with_other_settings_starts_over(tmp_path, small_
     monkeypatch.undo()
     changed = recipe(tmp_path, source, held_out_share=0.5)
     assert run(changed, "c", tmp_path / "w").manifest.digest == run(changed, "c", tmp_path / "x").manifest.digest
-
-
-def test_processes_end_when_the_build_is_killed(tmp_path):
-    psutil = pytest.importorskip("psutil")
-    (tmp_path / "r.yaml").write_text(
-        "name: r\nseed: 1\ncorpus:\n  c:\n    execution: {processes: 2}\n    sources:\n"
-        "    - {kind: synthetic, name: a, documents: 100000}\n    - {kind: synthetic, name: b, documents: 100000}\n"
-    )
-    code = (
-        "from pathlib import Path; from bimed_dist.config import load_recipe; from bimed_dist.corpus.stage import run; "
-        f"run(load_recipe(Path(r'{tmp_path}/r.yaml')), 'c', Path(r'{tmp_path}/w'))"
-    )
-    build = psutil.Popen([sys.executable, "-c", code], stderr=subprocess.DEVNULL)
-    deadline = time.monotonic() + 120
-    while len(list((tmp_path / "w").glob("corpus/c.partial/parts/*.partial"))) < 2 and time.monotonic() < deadline:
-        time.sleep(0.1)
-    children = build.children(recursive=True)
-    assert len(children) >= 2
-    build.send_signal(signal.SIGKILL)
-    build.wait()
-    _, alive = psutil.wait_procs(children, timeout=30)
-    assert alive == []
 
 
 def test_slurm_gets_a_job_array_and_the_build_says_when_to_come_back(tmp_path, small_parts, monkeypatch):
@@ -304,8 +280,3 @@ def test_a_full_disk_ends_the_build_with_a_message_and_no_manifest(tmp_path, roo
     assert done.returncode == 2, done.stderr
     assert "error:" in done.stderr and "has room" in done.stderr and "Traceback" not in done.stderr
     assert not (tmp_path / "w" / "corpus" / "c").exists()
-
-
-def test_a_killed_process_ends_the_build_with_advice(tmp_path):
-    with pytest.raises(DataError, match=r"lack of memory.*fewer processes"):
-        list(engines.in_processes(os._exit, [1, 1], 2))
