@@ -196,6 +196,8 @@ def test_identities_refuse_the_corpus_by_default_and_are_masked_or_allowed_on_ch
     with pytest.raises(DataError, match=r"1 resident_number") as caught:
         run(recipe(tmp_path, source), "c", tmp_path / "w")
     assert "800101" not in str(caught.value) and not (tmp_path / "w" / "corpus" / "c").exists()
+    left = [path for path in (tmp_path / "w").rglob("*") if path.is_file()]
+    assert left and not any(b"800101" in path.read_bytes() for path in left)
     masked = run(recipe(tmp_path, source, privacy={"action": "mask"}), "c", tmp_path / "m")
     allowed = run(recipe(tmp_path, source, privacy={"action": "allow"}), "c", tmp_path / "a")
     texts = {o.folder.parent.parent.name: str(records(o.folder)) for o in (masked, allowed)}
