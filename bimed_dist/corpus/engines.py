@@ -10,14 +10,17 @@ from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
-from bimed_dist.corpus.extraction import extract
+from bimed_dist.corpus.extraction import PARTS, extract
 from bimed_dist.corpus.planning import PART_BYTES, Part
 from bimed_dist.corpus_settings import Execution, SlurmSettings
-from bimed_dist.errors import ConfigError, Stopped
+from bimed_dist.errors import BimedError, ConfigError, DataError, Stopped
 from bimed_dist.manifest import FILE_NAME
 from bimed_dist.processes import in_processes, main_program_hidden
 
 IF_KILLED = "what is finished is kept: run again with fewer processes (`--set corpus.NAME.execution.processes=N`)"
+_ERROR = ".error"
+"""Ending of the file beside a part that says why a job of a queue could not work on it."""
+_ERRORS_TOLD = 5
 
 
 def processes(execution: Execution, num_bytes: int) -> int:
@@ -53,7 +56,13 @@ class ExtractShare:
 
     def __call__(self, data: Any, rank: int, world_size: int) -> Iterable[Any]:
         for number in self._numbers[rank::world_size]:
-            extract(self._folder, number)
+            told = self._folder / PARTS / f"{number:06d}{_ERROR}"
+            told.unlink(missing_ok=True)
+            try:
+                extract(self._folder, number)
+            except BimedError as error:
+                told.write_text(str(error), encoding="utf-8")
+                raise
         return ()
 
 
@@ -64,7 +73,7 @@ def _run_datatrove(folder: Path, numbers: Sequence[int], execution: Execution, c
         raise ConfigError(
             "execution.engine is datatrove, which is not installed: pip install 'bimed-dist[cluster]'"
         ) from None
-    missing = [number for number in numbers if not (folder / "parts" / f"{number:06d}" / FILE_NAME).is_file()]
+    missing = [number for number in numbers if not (folder / PARTS / f"{number:06d}" / FILE_NAME).is_file()]
     if not missing:
         return
     logs = folder / "logs"
@@ -78,11 +87,23 @@ def _run_datatrove(folder: Path, numbers: Sequence[int], execution: Execution, c
         with main_program_hidden():
             local.run()
         return
+    _raise_errors(folder / PARTS)
     _slurm(SlurmPipelineExecutor, step, len(missing), execution.slurm, logs).run()
     raise Stopped(
         f"{len(missing)} part(s) were given to Slurm as a job array; run the same command again when it has ended. "
         f"Its logs are in {logs}"
     )
+
+
+def _raise_errors(parts: Path) -> None:
+    """What parts of the last job could not do, told once: the next launch submits them again."""
+    files = sorted(parts.glob(f"*{_ERROR}"))
+    errors = list(dict.fromkeys(file.read_text(encoding="utf-8") for file in files))
+    for file in files:
+        file.unlink()
+    if errors:
+        more = f"\n... and {len(errors) - _ERRORS_TOLD} more" if len(errors) > _ERRORS_TOLD else ""
+        raise DataError("\n".join(errors[:_ERRORS_TOLD]) + more)
 
 
 def _slurm(executor: Any, step: ExtractShare, parts: int, settings: SlurmSettings, logs: Path) -> Any:

@@ -115,7 +115,9 @@ def test_a_build_that_was_begun_with_other_settings_starts_over(tmp_path, small_
     assert run(changed, "c", tmp_path / "w").manifest.digest == run(changed, "c", tmp_path / "x").manifest.digest
 
 
-def test_slurm_gets_a_job_array_and_the_build_says_when_to_come_back(tmp_path, small_parts, monkeypatch):
+@pytest.fixture
+def slurm(tmp_path, monkeypatch) -> dict:
+    """`execution` for a stand-in for sbatch, which appends jobs to jobs.sh."""
     pytest.importorskip("datatrove")
     (tmp_path / "bin").mkdir()
     sbatch = tmp_path / "bin" / "sbatch"
@@ -125,12 +127,30 @@ def test_slurm_gets_a_job_array_and_the_build_says_when_to_come_back(tmp_path, s
     monkeypatch.setenv("PATH", f"{tmp_path / 'bin'}{os.pathsep}{os.environ['PATH']}")
     monkeypatch.setenv("OUT", str(tmp_path))
     monkeypatch.chdir(tmp_path)
-    slurm = {"partition": "cpu", "time": "01:00:00", "tasks": 4, "setup": "source /shared/venv/bin/activate"}
-    settings = {"execution": {"engine": "datatrove", "slurm": slurm}}
+    settings = {"partition": "cpu", "time": "01:00:00", "tasks": 4, "setup": "source /shared/venv/bin/activate"}
+    return {"engine": "datatrove", "slurm": settings}
+
+
+def test_slurm_gets_a_job_array_and_the_build_says_when_to_come_back(tmp_path, small_parts, slurm):
     with pytest.raises(Stopped, match="run the same command again"):
-        run(recipe(tmp_path, write_notes(tmp_path), **settings), "c", tmp_path / "w")
+        run(recipe(tmp_path, write_notes(tmp_path), execution=slurm), "c", tmp_path / "w")
     job = (tmp_path / "jobs.sh").read_text()
     assert "--partition=cpu" in job and "source /shared/venv/bin/activate" in job and "--array=0-3" in job
+
+
+def test_what_a_job_of_slurm_could_not_do_is_told_by_the_next_launch_and_tried_again_by_the_one_after(tmp_path, slurm):
+    source = write_notes(tmp_path)
+    with (tmp_path / "notes.jsonl").open("a") as file:
+        file.write("no JSON\n")
+    build = recipe(tmp_path, source, execution=slurm)
+    with pytest.raises(Stopped):
+        run(build, "c", tmp_path / "w")
+    with pytest.raises(DataError):
+        engines.ExtractShare(tmp_path / "w" / "corpus" / "c.partial", [0])(None, rank=0, world_size=1)
+    with pytest.raises(DataError, match=r"notes\.jsonl, line 61: not JSON"):
+        run(build, "c", tmp_path / "w")
+    with pytest.raises(Stopped):
+        run(build, "c", tmp_path / "w")
 
 
 # ------------------------------------------------------------------------------------------------ groups and duplicates
