@@ -45,6 +45,16 @@ def is_tsv(file: SourceFile) -> bool:
     return file.name.removesuffix(".gz").endswith(".tsv")
 
 
+def tsv_cells(line: str) -> list[str]:
+    """Cells of a line; a quote inside a cell is a character like any other, quotes around it are none of its text."""
+    return [_unquoted(cell) for cell in line.rstrip("\r\n").split("\t")]
+
+
+def _unquoted(cell: str) -> str:
+    whole = len(cell) >= 2 and cell[0] == cell[-1] == '"' and '"' not in cell[1:-1].replace('""', "")
+    return cell[1:-1].replace('""', '"') if whole else cell
+
+
 def source_files(path: Path, endings: Sequence[str]) -> list[SourceFile]:
     """The file, or all files below the folder that have one of `endings`, sorted by name.
 

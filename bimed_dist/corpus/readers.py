@@ -14,8 +14,8 @@ from typing import Any
 from bimed_dist.corpus import columns, synthetic
 from bimed_dist.corpus.cleaning import SURROGATES
 from bimed_dist.corpus.documents import RawDocument
-from bimed_dist.corpus.files import LONGEST_LINE, Span, decoded_lines, is_tsv
-from bimed_dist.corpus.planning import FilePlan, Part
+from bimed_dist.corpus.files import LONGEST_LINE, Span, decoded_lines, is_tsv, tsv_cells
+from bimed_dist.corpus.planning import FilePlan, Part, id_of
 from bimed_dist.corpus.problems import Problems
 from bimed_dist.corpus_settings import (
     ColumnSource,
@@ -162,7 +162,7 @@ def _cells(file: FilePlan, lines: Iterable[tuple[int, str]], problems: Problems)
     if is_tsv(file.source_file):
         for number, line in lines:
             if line.strip():
-                yield number, [_unquoted(cell) for cell in line.rstrip("\r\n").split("\t")]
+                yield number, tsv_cells(line)
         return
     place = 0
 
@@ -187,11 +187,6 @@ def _cells(file: FilePlan, lines: Iterable[tuple[int, str]], problems: Problems)
             return
         if cells:
             yield place, cells
-
-
-def _unquoted(cell: str) -> str:
-    whole = len(cell) >= 2 and cell[0] == cell[-1] == '"' and '"' not in cell[1:-1].replace('""', "")
-    return cell[1:-1].replace('""', '"') if whole else cell
 
 
 def _row_documents(source: RowSource | ColumnSource, rows: Iterable[Row], problems: Problems) -> Iterator[RawDocument]:
@@ -238,9 +233,9 @@ def _texts(
 def _name(
     source: RowSource | ColumnSource, field: str, place: str, fields: Mapping[str, Any], problems: Problems
 ) -> str | None:
-    value = fields.get(field)
-    if isinstance(value, str | int) and str(value).strip() and not SURROGATES.search(str(value)):
-        return str(value).strip()
+    name = id_of(fields.get(field))
+    if name and not SURROGATES.search(name):
+        return name
     what = "the document" if field == source.id else "the group"
     problems.add(place, f"field {field!r} names {what}, but is missing, empty or not text that UTF-8 can hold")
     return None

@@ -334,7 +334,7 @@ def cut_in_many(monkeypatch, path: Path, **settings):
     source = TypeAdapter(Source).validate_python({"name": "s", "path": str(path), **settings}, strict=False)
     plans = [planning.survey(source, file) for file in planning.files_of(source, path)]
     parts = list(planning.parts(source, plans, 0))
-    problems = Problems("s")
+    problems = Problems("s", skip=source.bad_rows == "skip")
     return whole, [document for part in parts for document in read(source, part, 1, problems)], len(parts)
 
 
@@ -358,6 +358,22 @@ def test_a_file_cut_into_parts_gives_the_same_documents(tmp_path, monkeypatch, z
             whole, cut, num_parts = cut_in_many(patched, path, **settings)
         assert cut == whole and len(whole) >= 29, path
         assert num_parts > 5, path
+
+
+def test_rows_of_one_id_stay_together_around_blank_lines_bad_rows_and_a_quoted_header(tmp_path, monkeypatch):
+    jsonl = "".join(f'{{"id": {i // 2}, "t": "{"x" * 50}{i}"}}\n\n{{"t": "no id"}}\n' for i in range(20))
+    csv = "".join(f"{i // 2},{'x' * 50}{i}\n\n" for i in range(20))
+    cases = [
+        (write(tmp_path / "a.jsonl", jsonl), "jsonl"),
+        (write(tmp_path / "a.csv", '\ufeff"id",t\n' + csv), "table"),
+        (write(tmp_path / "a.tsv", '\ufeff"id"\tt\n' + csv.replace(",", "\t")), "table"),
+    ]
+    for path, kind in cases:
+        with monkeypatch.context() as patched:
+            settings = {"kind": kind, "text": ["t"], "id": "id", "bad_rows": "skip"}
+            whole, cut, num_parts = cut_in_many(patched, path, **settings)
+        assert cut == whole and len(whole) == 10, path
+        assert num_parts > 3, path
 
 
 def test_small_files_share_a_part_and_big_ones_do_not(tmp_path, monkeypatch):
