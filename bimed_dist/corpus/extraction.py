@@ -209,7 +209,8 @@ def _parsed(begun: str) -> tuple[CorpusSettings, int]:
 
 def _make(to: Path, part: Part, seed: int, work: Work) -> dict[str, Any]:
     source = work.source
-    problems = Problems(source.name, skip=not isinstance(source, SyntheticSource) and source.bad_rows == "skip")
+    skips = not isinstance(source, SyntheticSource) and source.bad_rows == "skip"
+    problems = Problems(f"source {source.name}", skips)
     index = IndexWriter()
     _check_unchanged(part)
     with (to / DOCUMENTS).open("wb") as file:

@@ -139,7 +139,7 @@ def _table_rows(
         _, header = next(rows, (0, []))
     else:
         start = span._replace(first=0, end=span.first, line=1)
-        unheard = Problems(source.name, skip=True)
+        unheard = Problems("", skip=True)
         first_lines = decoded_lines(file.source_file, start, file.encoding, file.declared, unheard)
         _, header = next(_cells(file, first_lines, unheard), (0, []))
     needed = [name for name in (*source.text, source.id, source.group) if name]

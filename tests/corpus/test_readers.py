@@ -19,7 +19,7 @@ from bimed_dist.errors import DataError
 def raw_documents(path: Path, **settings):
     source = TypeAdapter(Source).validate_python({"name": "s", "path": str(path), **settings}, strict=False)
     plans = [planning.survey(source, file) for file in planning.files_of(source, path)]
-    problems = Problems(source.name, skip=source.bad_rows == "skip")
+    problems = Problems(f"source {source.name}", skip=source.bad_rows == "skip")
     documents = [d for part in planning.parts(source, plans, 0) for d in read(source, part, 1, problems)]
     return source, documents, problems
 
