@@ -36,15 +36,12 @@ def spans(source: ColumnSource, file: SourceFile, part_bytes: int) -> list[Span]
 
 
 def read_rows(source: ColumnSource, file: SourceFile, span: Span) -> Iterator[tuple[str, Mapping[str, Any]]]:
-    """(`file:row`, fields) of a span; an absent text is an empty one."""
+    """(`file:row`, fields) of a span."""
     number = span.line
     for batch in _batches(source, file, span):
         with _readable(file):
             rows = batch.to_pylist()
         for fields in rows:
-            for name in source.text:
-                if fields[name] is None:
-                    fields[name] = ""
             yield f"{file.name}:{number}", fields
             number += 1
 

@@ -219,15 +219,19 @@ def _named_rows(
 def _texts(
     source: RowSource | ColumnSource, place: str, fields: Mapping[str, Any], problems: Problems
 ) -> tuple[str, ...] | None:
+    """Null is an empty text; a field that is not there is a mistake."""
     missing = [name for name in source.text if name not in fields]
     if missing:
         problems.add(place, f"has no field {missing} among its {len(fields)} fields; correct the names in the recipe")
         return None
-    wrong = {name: type(fields[name]).__name__ for name in source.text if not isinstance(fields[name], str)}
+    texts = ["" if fields[name] is None else fields[name] for name in source.text]
+    wrong = {
+        name: type(text).__name__ for name, text in zip(source.text, texts, strict=True) if not isinstance(text, str)
+    }
     if wrong:
-        problems.add(place, f"text is needed in {wrong}; where there is none, write an empty text")
+        problems.add(place, f"text is needed in {wrong}; where there is none, write null or an empty text")
         return None
-    return tuple(fields[name] for name in source.text)
+    return tuple(texts)
 
 
 def _name(
