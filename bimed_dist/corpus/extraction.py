@@ -168,7 +168,9 @@ class Work:
             self.tally.contaminated += 1
             self.tally.contaminated_sentences += found.removed
             self.tally.contaminated_dropped += not found.remaining
-            self.tally.overlaps.update(overlap.task for overlap in found.overlaps)
+            # Of a pair both texts may be found, of a translation the row itself too.
+            rows_found = {(overlap.task, overlap.split, overlap.row) for overlap in found.overlaps}
+            self.tally.overlaps.update(task for task, _, _ in rows_found)
             rows = ((clean(raw.id), raw.source, *overlap, found.removed) for overlap in found.overlaps)
             self.notes[OVERLAPS].extend(rows)
         return found.remaining

@@ -96,13 +96,14 @@ def _make(folder: Path, settings: CorpusSettings, paths: Mapping[str, Path], tas
 
 
 def _index_tasks(folder: Path, settings: CorpusSettings, tasks: TaskTexts) -> dict[str, int]:
-    """Put the texts to look for where every process finds them; how many rows can't be looked for."""
+    """Put the texts to look for where every process finds them; how many rows and texts there are."""
     if not tasks.inputs:
         return {}
     index = build_index(tasks.texts, settings.contamination.splits)
     (folder / LEAKS).mkdir(exist_ok=True)
     index.save(folder / LEAKS)
-    return {"task_rows": len(index.labels), "task_rows_too_short": index.too_short}
+    rows = {(task, split, row) for task, split, row, _ in index.labels}
+    return {"task_rows": len(rows), "task_texts": len(index.labels), "task_texts_too_short": index.too_short}
 
 
 def _plan(folder: Path, settings: CorpusSettings, paths: Mapping[str, Path]) -> tuple[list[Part], dict[str, int]]:

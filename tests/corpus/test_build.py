@@ -229,18 +229,17 @@ def test_text_of_evaluation_tasks_is_taken_out_and_reported(tmp_path):
     leaked = "The patient was admitted with severe community acquired pneumonia and treated with ceftriaxone."
     other = "환자는 사흘 전부터 시작된 흉통으로 내원하여 심전도와 혈액 검사를 시행하였고 이상 소견은 보이지 않았다."
     source = write_lines(tmp_path, "a", [leaked, f"{other} {leaked}", other + " 끝."])
-    tasks = TaskTexts({"task/t": "digest"}, [TaskText("t", "test", "t.tsv:1", leaked)])
+    tasks = TaskTexts({"task/t": "digest"}, [TaskText("t", "test", "t.tsv:1", leaked)] * 2)  # a pair of equal texts
     settings = {"near_duplicates": None, "contamination": {"action": "remove"}}
     built = run(recipe(tmp_path, source, **settings), "c", tmp_path / "w", tasks)
     sentences = [s for found in records(built.folder).values() for r in found for p in r["paragraphs"] for s in p]
     assert leaked not in sentences and sentences.count(other) >= 1
     counts = built.manifest.counts
     assert (counts["contaminated_documents"], counts["contaminated_dropped"]) == (2, 1)
-    assert counts["overlaps"] == {"t": 2} and built.manifest.inputs["task/t"] == "digest"
-    assert [(row["id"], row["task"], row["row"]) for row in rows(built.folder, "contamination.csv")] == [
-        ("a.txt:1", "t", "t.tsv:1"),
-        ("a.txt:2", "t", "t.tsv:1"),
-    ]
+    assert (counts["task_rows"], counts["task_texts"], counts["overlaps"]) == (1, 2, {"t": 2})
+    assert built.manifest.inputs["task/t"] == "digest"
+    found = [(row["id"], row["task"], row["row"]) for row in rows(built.folder, "contamination.csv")]
+    assert found == [("a.txt:1", "t", "t.tsv:1")] * 2 + [("a.txt:2", "t", "t.tsv:1")] * 2
     report = {"near_duplicates": None, "contamination": {"action": "report"}}
     assert run(recipe(tmp_path, source, **report), "c", tmp_path / "x", tasks).manifest.counts["documents"] == 3
 
