@@ -1,8 +1,10 @@
+from collections import Counter
 from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from tokenizers.pre_tokenizers import BertPreTokenizer
 
 from bimed_dist.errors import DataError
 from bimed_dist.vocabulary.terms import (
@@ -16,6 +18,7 @@ from bimed_dist.vocabulary.terms import (
     read_terms,
     write_candidates,
 )
+from bimed_dist.vocabulary.words import cut_chunks
 
 WORDS = {"폐렴": 4, "폐렴이": 3, "폐암": 5, "담낭염": 2, "결핵": 3, "lung": 9, "lungs": 1, "acute": 6}
 
@@ -163,3 +166,21 @@ def test_a_quote_in_a_tsv_cell_is_a_character_and_swallows_no_rows(tmp_path):
         (5, "뇌"),
         (5, 'brain "stem"'),
     ]
+
+
+@pytest.mark.data
+@pytest.mark.parametrize(("name", "rows", "duplicates"), [("diseases_ko_en", 2065, 0), ("procedures_en_ko", 5009, 964)])
+def test_open_term_lists_give_words_that_occur_in_open_text(open_data, name, rows, duplicates):
+    texts = [path.read_text(encoding="utf-8") for path in sorted((open_data / "corpus/ohdsi_book_ko").glob("*.txt"))]
+    words = cut_chunks(Counter(chunk for text in texts for chunk in text.split()), None, BertPreTokenizer())
+
+    def cut(term: str) -> list[str]:
+        return [word for word, _ in BertPreTokenizer().pre_tokenize_str(term)]
+
+    found = read_terms(open_data / "terms" / f"{name}.tsv", ("ko", "en"), name)
+    candidates = choose(found, [], cut, (), words, min_count=3, top=100)
+    assert len(found) == 2 * rows and {entry.row for entry in found} == set(range(2, rows + 2))
+    assert counts_of(candidates)["duplicate"] == duplicates
+    added = new_pieces(candidates)
+    assert len(added) == 100 and {"환자", "사용", "가"} & set(added)
+    assert all(sum(n for word, n in words.items() if word.startswith(piece)) >= 3 for piece in added)
