@@ -4,8 +4,8 @@
 process. A document is dropped for the kept document that is most like it, so that a chain of small changes does not
 drop what is far from everything that was kept.
 
-rensa (MIT, Rust, no dependencies) makes the signatures; the index is ours, because the libraries' own keep several
-kilobytes a document, and none says which document was found first.
+rensa (MIT, Rust, no dependencies) makes the signatures; the index is ours, because the libraries' own keep an object or
+a vector for each band of a document, and none says which document was found first.
 """
 
 from collections.abc import Sequence
