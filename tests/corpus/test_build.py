@@ -196,6 +196,21 @@ def test_near_duplicates_are_dropped_for_the_first_and_written_down(tmp_path):
     assert run(recipe(tmp_path, source, near_duplicates=None), "c", tmp_path / "x").manifest.counts["documents"] == 4
 
 
+def test_documents_and_sentences_are_counted_by_how_mixed_they_are(tmp_path):
+    lines = [
+        "환자는 정상이다.",
+        "환자는 chest CT상 both lung에 nodule 보임. No effusion. 흉수 없음.",
+        "Clear lungs on both sides.",
+    ]
+    built = run(recipe(tmp_path, write_lines(tmp_path, "a", lines)), "c", tmp_path / "w")
+    counts = built.manifest.counts
+    shares = counts["code_mixing"]["minority_share"]
+    assert shares["documents"] == {"0": 2, "<5 %": 0, "<10 %": 0, "<20 %": 0, ">=20 %": 1}
+    assert shares["sentences"] == {"0": 4, "<5 %": 0, "<10 %": 0, "<20 %": 0, ">=20 %": 1}
+    assert counts["code_mixing"]["switches_per_100_words"]["sentences"]["0"] == 4
+    assert counts["by_source"]["a"]["code_mixing"] == counts["code_mixing"]
+
+
 # ------------------------------------------------------------------------------------- quality, privacy, contamination
 
 
