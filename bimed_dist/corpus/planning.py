@@ -177,7 +177,7 @@ def _ids(source: RowSource, file: SourceFile, encoding: str) -> Iterator[tuple[i
     """Offset, line and id of every row; no id where there is none, which is found when the row is read."""
     if isinstance(source, JsonLinesSource):
         for offset, number, line in _lines(file):
-            yield offset, number, _field(line, source.id) if source.id else ""
+            yield offset, number, _field(_text(offset, line, encoding), source.id) if source.id else ""
         return
     records = _tsv_records(file, encoding) if is_tsv(file) else _csv_records(file, encoding)
     _, _, header = next(records, (0, 1, []))
@@ -186,7 +186,7 @@ def _ids(source: RowSource, file: SourceFile, encoding: str) -> Iterator[tuple[i
         yield offset, number, "" if column is None or len(cells) != len(header) else id_of(cells[column])
 
 
-def _field(line: bytes, name: str) -> str:
+def _field(line: str, name: str) -> str:
     try:
         return id_of(json.loads(line)[name])
     except (ValueError, KeyError, TypeError, RecursionError):

@@ -371,6 +371,7 @@ def test_rows_of_one_id_stay_together_around_blank_lines_bad_rows_and_a_quoted_h
     csv = "".join(f"{i // 2},{'x' * 50}{i}\n\n" for i in range(20))
     cases = [
         (write(tmp_path / "a.jsonl", jsonl), "jsonl"),
+        (write(tmp_path / "b.jsonl", jsonl.replace("x" * 50, "환자는 정상이다. " * 5).encode("cp949")), "jsonl"),
         (write(tmp_path / "a.csv", '\ufeff"id",t\n' + csv), "table"),
         (write(tmp_path / "a.tsv", '\ufeff"id"\tt\n' + csv.replace(",", "\t")), "table"),
     ]
