@@ -1,14 +1,20 @@
 """What the benchmarks share: where a figure comes from, where it is written, and text to measure on."""
 
+import contextlib
 import datetime
 import json
 import os
 import platform
 import subprocess
+import time
+from collections.abc import Callable
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import click
+import psutil
 
 from bimed_dist.config import Recipe, parse_recipe
 from bimed_dist.corpus import stage as corpus_stage
@@ -31,6 +37,39 @@ def record(name: str, result: dict[str, Any]) -> None:
     RESULTS.mkdir(exist_ok=True)
     write_json(RESULTS / f"{name}.json", whole)
     click.echo(json.dumps(whole, ensure_ascii=False, indent=1))
+
+
+class Run(NamedTuple):
+    seconds: float
+    memory_mb: float
+    """Peak of resident memory, workers included."""
+    result: Any
+
+
+def in_a_process(function: Callable[..., Any], *arguments: Any) -> Run:
+    """Memory is looked at from outside: a process's own peak counts what its parent had when it was started."""
+    peak = 0
+    with ProcessPoolExecutor(1, get_context("spawn")) as pool:
+        running = pool.submit(_timed, function, *arguments)
+        while not running.done():
+            peak = max(peak, _memory_of_children())
+            time.sleep(0.02)
+    seconds, result = running.result()
+    return Run(seconds, peak / 2**20, result)
+
+
+def _timed(function: Callable[..., Any], *arguments: Any) -> tuple[float, Any]:
+    start = time.perf_counter()
+    result = function(*arguments)
+    return time.perf_counter() - start, result
+
+
+def _memory_of_children() -> int:
+    resident = 0
+    for process in psutil.Process().children(recursive=True):
+        with contextlib.suppress(psutil.NoSuchProcess):
+            resident += process.memory_info().rss
+    return resident
 
 
 def synthetic_recipe() -> Recipe:

@@ -1,8 +1,8 @@
-"""The corpus stage on much text: MB/s per core of every step, and the whole stage with its peak memory.
+"""The corpus stage on much text: MB/s of one core for every step, and the whole stage with its peak memory.
 
 Text of `--text` (a folder of .txt, .jsonl and .gz of them; the synthetic generator without it) is repeated and
 perturbed, word by word and number by number, until there are `--megabytes` of it in JSON lines, so that it has the
-words and signs of the original and few duplicates.
+words and signs of the original and few duplicates. Some of the original's sentences play the evaluation tasks.
 
     python benchmarks/corpus.py --text /path/to/open_data/corpus --megabytes 1000
 """
@@ -12,27 +12,34 @@ import json
 import random
 import re
 import tempfile
-import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import click
-import psutil
-from _measuring import record
+from _measuring import in_a_process, record
 
 from bimed_dist.config import Recipe, parse_recipe
-from bimed_dist.corpus import stage, synthetic
-from bimed_dist.corpus.documents import RawDocument
+from bimed_dist.corpus import planning, stage, synthetic
+from bimed_dist.corpus.contamination import TaskText, TaskTexts, build_index
+from bimed_dist.corpus.decisions import decide
 from bimed_dist.corpus.engines import processes
-from bimed_dist.corpus.extraction import Work, batches, index_row, make_record
-from bimed_dist.corpus.near_duplicates import NearDuplicates
+from bimed_dist.corpus.extraction import DOCUMENTS, Work, batches, index_row, make_record
+from bimed_dist.corpus.files import SourceFile
+from bimed_dist.corpus.index import IndexWriter
+from bimed_dist.corpus.problems import Problems
+from bimed_dist.corpus.progress import Progress
+from bimed_dist.corpus.readers import read
 from bimed_dist.corpus.sentences import split_paragraphs
+from bimed_dist.corpus.splits import write_splits
 
 NUMBER = re.compile(r"\d+")
 CHANGED_SHARE = 0.3
 """Share of the words that are put in another word's place."""
+ORIGINALS = 10_000
+STEP_BYTES = 4_000_000
+TASK_TEXTS = 20_000
 
 
 def texts(folder: Path | None) -> list[str]:
@@ -52,50 +59,51 @@ def texts(folder: Path | None) -> list[str]:
     return [text[start : start + 3000] for text in found for start in range(0, len(text), 3000)]
 
 
-def perturbed(text: str, words: list[str], rng: random.Random) -> str:
-    pieces = re.split(r"(\s+)", NUMBER.sub(lambda found: str(rng.randrange(10 ** min(len(found[0]), 6))), text))
-    for place in range(0, len(pieces), 2):
-        if pieces[place].isalpha() and rng.random() < CHANGED_SHARE:
-            pieces[place] = rng.choice(words)
+class Original(NamedTuple):
+    pieces: list[str]
+    """Words and the blanks between them."""
+    words: list[int]
+    """Places of words of letters alone."""
+    numbers: list[int]
+
+
+def original(text: str) -> Original:
+    pieces = re.split(r"(\s+)", text)
+    places = range(len(pieces))
+    return Original(
+        pieces,
+        [i for i in places if pieces[i].isalpha()],
+        [i for i in places if not pieces[i].isalpha() and NUMBER.search(pieces[i])],
+    )
+
+
+def perturbed(text: Original, words: list[str], rng: random.Random) -> str:
+    pieces = text.pieces.copy()
+    changed = rng.sample(text.words, round(CHANGED_SHARE * len(text.words)))
+    for place, word in zip(changed, rng.choices(words, k=len(changed)), strict=True):
+        pieces[place] = word
+    for place in text.numbers:
+        pieces[place] = NUMBER.sub(lambda found: str(rng.randrange(10 ** min(len(found[0]), 6))), pieces[place])
     return "".join(pieces)
 
 
 def write_corpus(path: Path, originals: list[str], size: int) -> None:
     rng = random.Random(1)
-    words = sorted({word for text in originals for word in text.split() if word.isalpha()})
+    cut = [original(text) for text in originals]
+    words = sorted({text.pieces[place] for text in cut for place in text.words})
     written = 0
     with path.open("w", encoding="utf-8") as file:
         while written < size:
-            text = perturbed(rng.choice(originals), words, rng)
+            text = perturbed(rng.choice(cut), words, rng)
             line = json.dumps({"text": text, "patient": rng.randrange(10**6)}, ensure_ascii=False) + "\n"
             written += len(line.encode())
             file.write(line)
 
 
-class PeakMemory:
-    """Largest memory of this process and its children together (sum of resident sets), polled."""
-
-    def __enter__(self) -> "PeakMemory":
-        self.bytes = 0
-        self._stop = threading.Event()
-        self._thread = threading.Thread(target=self._poll)
-        self._thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._stop.set()
-        self._thread.join()
-
-    def _poll(self) -> None:
-        own = psutil.Process()
-        while not self._stop.wait(0.2):
-            sizes = []
-            for process in (own, *own.children(recursive=True)):
-                try:
-                    sizes.append(process.memory_info().rss)
-                except psutil.NoSuchProcess:
-                    continue
-            self.bytes = max(self.bytes, sum(sizes))
+def task_texts(originals: list[str]) -> TaskTexts:
+    sentences = [sentence for text in originals[::10] for sentence in text.split(". ")][:TASK_TEXTS]
+    texts = [TaskText("sample", "test", str(i), sentence) for i, sentence in enumerate(sentences)]
+    return TaskTexts({"task/sample": "sentences of the text itself"}, texts)
 
 
 def recipe_for(path: Path, num_processes: int | None) -> Recipe:
@@ -108,12 +116,12 @@ def recipe_for(path: Path, num_processes: int | None) -> Recipe:
     return parse_recipe({"name": "b", "seed": 1, "data": str(path.parent), "corpus": {"c": corpus}}, where="benchmark")
 
 
-def steps(recipe: Recipe, sample: list[str]) -> dict[str, float]:
-    """MB/s of one core for each step of a part, one after the other on the same documents."""
+def steps(recipe: Recipe, path: Path, tasks: TaskTexts) -> dict[str, float]:
+    """MB/s of one core for each step, one after the other on the same documents."""
     settings = recipe.corpus["c"]
-    work = Work(settings.sources[0], settings, None)
-    raw = [RawDocument(str(number), "much", (text,)) for number, text in enumerate(sample)]
-    megabytes = sum(len(text.encode()) for text in sample) / 1e6
+    source, contamination = settings.sources[0], settings.contamination
+    work = Work(source, settings, build_index(tasks.texts, contamination.splits))
+    megabytes = path.stat().st_size / 1e6
     rates = {}
 
     def timed(name: str, function: Callable[[], Any]) -> Any:
@@ -123,54 +131,70 @@ def steps(recipe: Recipe, sample: list[str]) -> dict[str, float]:
         return result
 
     split_paragraphs(["특이 호소 없음 식사 잘함"])  # Kiwi is loaded once per process.
+    plan = timed("survey", lambda: planning.survey(source, SourceFile(path, path.name)))
+    [part] = planning.parts(source, [plan], 0)
+    raw = timed("read", lambda: list(read(source, part, 1, Problems("the sample"))))
     cleaned = timed("clean", lambda: list(work.cleaned(raw)))
     good = timed("quality", lambda: list(work.good(cleaned)))
     masked = timed("privacy", lambda: list(work.without_identities(good)))
     split = timed("sentences", lambda: [s for batch in batches(masked) for s in work.sentences(batch)])
     pairs = list(zip(masked, split, strict=True))
-    records = timed("languages", lambda: [make_record(document.raw, sentences) for document, sentences in pairs])
-    timed("lines", lambda: [json.dumps(record, ensure_ascii=False).encode() for record in records])
-    both = list(zip(masked, records, strict=True))
+    left = timed("contamination", lambda: [(document, work.without_leaks(document.raw, s)) for document, s in pairs])
+    left = [(document, sentences) for document, sentences in left if sentences]
+    records = timed("languages", lambda: [make_record(document.raw, s, "en") for document, s in left])
+    both = [(document, record) for (document, _), record in zip(left, records, strict=True)]
     rows = timed("index", lambda: [index_row(document, record, settings, 1) for document, record in both])
-    near = NearDuplicates(0.8)
-    timed("near_duplicates", lambda: [near.kept(row["signature"], number) for number, row in enumerate(rows)])
+    folder = path.with_suffix("")
+    folder.mkdir()
+    timed("write", lambda: write_part(folder, records, rows))
+    decisions = timed("decisions", lambda: decide([folder], settings))
+    with Progress("writing", 0) as progress:
+        timed("splits", lambda: write_splits(folder, [folder], DOCUMENTS, decisions, progress))
     return rates
 
 
-def sampled(path: Path, size: int) -> Iterator[str]:
-    with path.open(encoding="utf-8") as file:
-        for line in file:
-            yield json.loads(line)["text"]
-            size -= len(line.encode())
-            if size <= 0:
-                return
+def write_part(folder: Path, records: list[dict[str, Any]], rows: list[dict[str, Any]]) -> None:
+    index = IndexWriter()
+    with (folder / DOCUMENTS).open("wb") as file:
+        for line, row in zip((json.dumps(r, ensure_ascii=False).encode() + b"\n" for r in records), rows, strict=True):
+            file.write(line)
+            index.add(**row, bytes=len(line))
+    index.write(folder)
 
 
-@click.command()
+def write_sample(path: Path, whole: Path) -> None:
+    """The first lines of a file."""
+    with whole.open("rb") as file:
+        path.write_bytes(b"".join(file.readlines(STEP_BYTES)))
+
+
+@click.command(help=__doc__)
 @click.option("--text", "folder", type=click.Path(path_type=Path, exists=True), help="Folder of real text.")
 @click.option("--megabytes", default=20, show_default=True)
 @click.option("--processes", "num_processes", type=int, help="Without it one per core.")
-def main(folder, megabytes, num_processes):
-    """Measure the corpus stage; the figures are written to benchmarks/results/corpus.json."""
+def main(folder: Path | None, megabytes: int, num_processes: int | None) -> None:
     with tempfile.TemporaryDirectory() as place:
-        path = Path(place) / "much.jsonl"
-        write_corpus(path, texts(folder), megabytes * 1_000_000)
+        path, sample = Path(place) / "much.jsonl", Path(place) / "sample.jsonl"
+        found = texts(folder)
+        originals = random.Random(1).sample(found, min(len(found), ORIGINALS))
+        write_corpus(path, originals, megabytes * 1_000_000)
+        tasks = task_texts(originals)
         recipe = recipe_for(path, num_processes)
-        rates = steps(recipe, list(sampled(path, 4_000_000)))
+        write_sample(sample, path)
+        rates = steps(recipe, sample, tasks)
         size = path.stat().st_size / 1e6
-        start = time.monotonic()
-        with PeakMemory() as peak:
-            outcome = stage.run(recipe, "c", Path(place) / "work")
-        seconds = time.monotonic() - start
+        run = in_a_process(stage.run, recipe, "c", Path(place) / "work", tasks)
+        counts = run.result.manifest.counts
         cores = processes(recipe.corpus["c"].execution, path.stat().st_size)
         figures = {
             "text": "open data" if folder else "synthetic",
             "megabytes": round(size, 1),
-            "documents": outcome.manifest.counts["documents"],
+            "documents": counts["documents"],
+            "duplicates_dropped": counts["duplicates_dropped"] + counts["near_duplicates_dropped"],
             "processes": cores,
-            "seconds": round(seconds, 1),
-            "mb_per_second_and_process": round(size / seconds / cores, 2),
-            "peak_memory_mb": round(peak.bytes / 1e6),
+            "seconds": round(run.seconds, 1),
+            "mb_per_second_and_process": round(size / run.seconds / cores, 2),
+            "peak_memory_mb": round(run.memory_mb),
             "step_mb_per_second_and_core": rates,
         }
     record("corpus", figures)

@@ -94,14 +94,40 @@ def matches_per_million(scan: Scan, texts: Iterable[str]) -> dict[str, Any]:
 
 def open_texts(data: Path) -> dict[str, Iterator[str]]:
     """Open text by source, paragraph by paragraph."""
-    with gzip.open(data / "corpus/medquad_en/medquad_answered.jsonl.gz", "rt", encoding="utf-8") as file:
-        answers = [json.loads(line)["answer"] or "" for line in file]
+    corpus = data / "corpus"
+    folders = ("ohdsi_book_ko", "ohdsi_book_en", "covid19_cdc", "openehr_koen", "general_koen")
     with (data / "chest_ct/ctclip/train.csv").open(encoding="utf-8", newline="") as file:
         reports = [row["report_text"] for row in csv.DictReader(file)]
-    folders = {name: data / "corpus" / name for name in ("ohdsi_book_ko", "covid19_cdc", "general_koen")}
-    files = {name: [p.read_text(encoding="utf-8") for p in sorted(f.glob("*.txt"))] for name, f in folders.items()}
-    sources = {**files, "medquad_en": answers, "ctclip": reports}
+    sources = {
+        **{name: _files(corpus / name) for name in folders},
+        "medquad_en": _json_texts(corpus / "medquad_en/medquad_answered.jsonl.gz", "answer"),
+        "general_help, Korean": _json_texts(corpus / "general_help/help_ko.jsonl.gz", "text"),
+        "general_help, English": _json_texts(corpus / "general_help/help_en.jsonl.gz", "text"),
+        "ctclip": reports,
+        "nubes_es": _files(data / "documents/nubes_es"),
+        "klue_ner_ko": _tagged(data / "ner/klue_ner_ko", ""),
+        "bc5cdr_en": _tagged(data / "ner/bc5cdr_en", " "),
+    }
     return {name: (part for text in texts for part in text.split("\n\n")) for name, texts in sources.items()}
+
+
+def _files(folder: Path) -> Iterator[str]:
+    for path in sorted(folder.rglob("*.t[xs][tv]")):
+        yield path.read_text(encoding="utf-8")
+
+
+def _json_texts(path: Path, field: str) -> Iterator[str]:
+    with gzip.open(path, "rt", encoding="utf-8") as file:
+        for line in file:
+            yield json.loads(line)[field] or ""
+
+
+def _tagged(folder: Path, between: str) -> Iterator[str]:
+    """Sentences of files with a word or a character and its tag on each line."""
+    for text in _files(folder):
+        for sentence in text.split("\n\n"):
+            lines = (line for line in sentence.splitlines() if not line.startswith("##"))
+            yield between.join(line.partition("\t")[0] for line in lines)
 
 
 @click.command(help=__doc__)

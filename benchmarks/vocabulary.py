@@ -7,19 +7,14 @@ memory follow the size of a corpus.
     python benchmarks/vocabulary.py --corpus work/open_data/corpus/bilingual --size 16000
 """
 
-import contextlib
 import hashlib
 import statistics
 import tempfile
-import time
-from concurrent.futures import ProcessPoolExecutor
-from multiprocessing import get_context
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import click
-import psutil
-from _measuring import corpus_of, name_of, record
+from _measuring import Run, corpus_of, in_a_process, name_of, record
 from tokenizers import Tokenizer, models, trainers
 from tokenizers.pre_tokenizers import BertPreTokenizer
 
@@ -31,13 +26,6 @@ from bimed_dist.vocabulary.training import train_vocabulary
 from bimed_dist.vocabulary.words import available_cores, count_words, sentences
 
 MIN_FREQUENCY = 2
-
-
-class Run(NamedTuple):
-    seconds: float
-    memory_mb: float
-    """Peak of resident memory, workers included."""
-    pieces: tuple[str, ...]
 
 
 def ours(corpus: Path, size: int) -> tuple[str, ...]:
@@ -64,41 +52,14 @@ def theirs(corpus: Path, size: int) -> tuple[str, ...]:
 SIDES = {"bimed_dist": ours, "WordPieceTrainer": theirs}
 
 
-def timed(side: str, corpus: Path, size: int) -> tuple[float, tuple[str, ...]]:
-    start = time.perf_counter()
-    pieces = SIDES[side](corpus, size)
-    seconds = time.perf_counter() - start
-    return seconds, pieces
-
-
-def in_a_process(side: str, corpus: Path, size: int) -> Run:
-    """Memory is looked at from outside: a process's own peak counts what its parent had when it was started."""
-    peak = 0
-    with ProcessPoolExecutor(1, get_context("spawn")) as pool:
-        running = pool.submit(timed, side, corpus, size)
-        while not running.done():
-            peak = max(peak, memory_of_children())
-            time.sleep(0.02)
-    seconds, pieces = running.result()
-    return Run(seconds, peak / 2**20, pieces)
-
-
-def memory_of_children() -> int:
-    resident = 0
-    for process in psutil.Process().children(recursive=True):
-        with contextlib.suppress(psutil.NoSuchProcess):
-            resident += process.memory_info().rss
-    return resident
-
-
 def summary(runs: list[Run], megabytes: float) -> dict[str, Any]:
     seconds = statistics.median(run.seconds for run in runs)
-    digests = {hashlib.sha256("\n".join(run.pieces).encode()).hexdigest() for run in runs}
+    digests = {hashlib.sha256("\n".join(run.result).encode()).hexdigest() for run in runs}
     return {
         "seconds": round(seconds, 2),
         "megabytes_per_second": round(megabytes / seconds, 2),
         "peak_memory_mb": round(statistics.median(run.memory_mb for run in runs)),
-        "pieces": len(runs[0].pieces),
+        "pieces": len(runs[0].result),
         "different_vocabularies": len(digests),
     }
 
@@ -135,9 +96,9 @@ def main(corpus: Path | None, size: int, copies: int, repeats: int) -> None:
         runs: dict[str, list[Run]] = {side: [] for side in SIDES}
         for _ in range(repeats):
             for side, found in runs.items():
-                found.append(in_a_process(side, text, size))
+                found.append(in_a_process(SIDES[side], text, size))
         name = name_of(folder)
-        covered = coverage({side: found[-1].pieces for side, found in runs.items()}, folder / HELD_OUT)
+        covered = coverage({side: found[-1].result for side, found in runs.items()}, folder / HELD_OUT)
     ratios = [a.seconds / b.seconds for a, b in zip(runs["WordPieceTrainer"], runs["bimed_dist"], strict=True)]
     setting = {
         "corpus": name,

@@ -18,7 +18,7 @@ class FileSource(Settings):
     share: Annotated[float, Field(gt=0, le=1)] = 1.0
     """Share of the documents that is used, by the hash of their ids, so that one source does not drown others."""
     bad_rows: Literal["refuse", "skip"] = "refuse"
-    """Whether a line or row that can't be read ends the build, or is left out, counted and listed in skipped.csv."""
+    """Whether a line or row that can't be read ends the build, or is left out, counted and listed in left_out.csv."""
     latin_language: Annotated[str, Field(pattern="^[a-z]{2}$")] = "en"
     """Language of what is in Latin script, by its two letters of ISO 639-1 (nl, ro, es): letters don't tell. Its
     abbreviations don't end a sentence."""
@@ -120,7 +120,7 @@ Source = Annotated[
 
 
 class CleaningSettings(Settings):
-    """Rules that can be switched off; each counts the paragraphs or lines it changed. See docs/corpus.md."""
+    """Rules that can be switched off; each counts the documents it changed. See docs/corpus.md."""
 
     page_furniture: bool = True
     """Headers, footers and page numbers that recur on the pages of a file."""

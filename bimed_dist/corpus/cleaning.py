@@ -11,6 +11,8 @@ _INVISIBLE = re.compile(
     "[\x00-\x08\x0e-\x1b\x7f-\x84\x86-\x9f\xad\u034f\u061c\u180e\u200b-\u200f\u202a-\u202e\u2060-\u206f\ufe00-\ufe0f"
     "\ufeff\ufff9-\ufffb\ud800-\udfff\U000e0000-\U000e0fff]+"
 )
+# Halves of characters above U+FFFF, from JSON that was cut; no file can hold them, so no switch keeps them.
+SURROGATES = re.compile("[\ud800-\udfff]+")
 # Hangul fillers are letters to Unicode, and blanks to the people who type them.
 _FILLERS = re.compile("[\u115f\u1160\u3164\uffa0]+")
 _FULL_WIDTH = re.compile("[\uff01-\uff5e\uffa1-\uffdc\uffe0-\uffe6]+")
@@ -30,8 +32,7 @@ def clean(text: str, rules: CleaningSettings = _ALL_RULES, changed: Counter[str]
     Counts in `changed` which rules found something to do.
     """
     counts = Counter() if changed is None else changed
-    if rules.invisible:
-        text = _replaced("invisible", _INVISIBLE, "", text, counts)
+    text = _replaced("invisible", _INVISIBLE if rules.invisible else SURROGATES, "", text, counts)
     if not text.isascii():
         text = _composed(text, rules, counts)
     if rules.blanks and _ODD_BLANK.search(text):

@@ -36,13 +36,12 @@ def spans(source: ColumnSource, file: SourceFile, part_bytes: int) -> list[Span]
 
 
 def read_rows(source: ColumnSource, file: SourceFile, span: Span) -> Iterator[tuple[str, Mapping[str, Any]]]:
-    """(`file:row`, fields) of a span; an absent text is an empty one."""
+    """(`file:row`, fields) of a span."""
     number = span.line
     for batch in _batches(source, file, span):
-        for fields in batch.to_pylist():
-            for name in source.text:
-                if fields[name] is None:
-                    fields[name] = ""
+        with _readable(file):
+            rows = batch.to_pylist()
+        for fields in rows:
             yield f"{file.name}:{number}", fields
             number += 1
 
@@ -96,7 +95,10 @@ def _readable(file: SourceFile) -> Iterator[None]:
         yield
     except FileNotFoundError:
         raise DataError(f"{file.path} has vanished while the corpus was built; put it back and run again") from None
-    except pa.ArrowInvalid:
+    except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
+        if isinstance(error, MemoryError) or getattr(error, "errno", None) is not None:
+            raise  # Not the file's fault: no memory, no permission.
+        # Arrow's own errors for damaged pages are OSErrors without a number.
         raise DataError(f"{file.path} is damaged or no file of this kind; copy it again") from None
 
 

@@ -93,11 +93,11 @@ class TaskIndex:
     lengths: NDArray[np.int32]
     """Places of each row; 0 for a row that is too short to be compared."""
     labels: tuple[tuple[str, str, str, str], ...]
-    """Task, split, row and `through` of each row."""
+    """Task, split, row and `through` of each text; a row of pairs has two."""
 
     @property
     def too_short(self) -> int:
-        """Rows that are not compared."""
+        """Texts that are not compared."""
         return int((self.lengths == 0).sum())
 
     @functools.cached_property

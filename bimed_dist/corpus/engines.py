@@ -4,24 +4,23 @@ A part is a task with a number, what it needs and what it makes are files of one
 that of the numbers. So an engine only has to see to it that every number is worked on.
 """
 
-import concurrent.futures
-import multiprocessing
+import functools
 import os
-import sys
-import threading
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
-from bimed_dist.corpus.extraction import extract
+from bimed_dist.corpus.extraction import PARTS, extract
 from bimed_dist.corpus.planning import PART_BYTES, Part
 from bimed_dist.corpus_settings import Execution, SlurmSettings
-from bimed_dist.errors import ConfigError, DataError, Stopped
+from bimed_dist.errors import BimedError, ConfigError, DataError, Stopped
 from bimed_dist.manifest import FILE_NAME
+from bimed_dist.processes import in_processes, main_program_hidden
 
-Task = TypeVar("Task")
-Result = TypeVar("Result")
+IF_KILLED = "what is finished is kept: run again with fewer processes (`--set corpus.NAME.execution.processes=N`)"
+_ERROR = ".error"
+"""Ending of the file beside a part that says why a job of a queue could not work on it."""
+_ERRORS_TOLD = 5
 
 
 def processes(execution: Execution, num_bytes: int) -> int:
@@ -35,78 +34,14 @@ def work_on(folder: Path, plan: Sequence[Part], execution: Execution, done: Call
     Raises Stopped where the parts were given to a queue that works on them later.
     """
     numbers = [part.number for part in plan]
-    count = processes(execution, sum(part.bytes for part in plan))
+    count = min(processes(execution, sum(part.bytes for part in plan)), len(plan))
     if execution.engine == "datatrove":
         _run_datatrove(folder, numbers, execution, count)
         for part in plan:
             done(part)
         return
-    for number, _ in in_processes(_Extract(folder), numbers, count):
+    for number, _ in in_processes(functools.partial(extract, folder), numbers, count, IF_KILLED):
         done(plan[number])
-
-
-class _Extract:
-    """`extract` of one folder; a class, since processes are sent functions by name."""
-
-    def __init__(self, folder: Path) -> None:
-        self._folder = folder
-
-    def __call__(self, number: int) -> None:
-        extract(self._folder, number)
-
-
-# ------------------------------------------------------------------------------------------------------------ processes
-
-
-def in_processes(
-    function: Callable[[Task], Result], tasks: Sequence[Task], count: int
-) -> Iterator[tuple[Task, Result]]:
-    """(task, result) in the order in which they are finished. The first error stops what has not begun."""
-    if min(count, len(tasks)) <= 1:
-        yield from ((task, function(task)) for task in tasks)
-        return
-    # Processes are spawned: a fork would copy the threads of the libraries in the middle of what they do.
-    with (
-        _main_program_hidden(),
-        concurrent.futures.ProcessPoolExecutor(
-            min(count, len(tasks)), multiprocessing.get_context("spawn"), initializer=_end_with_parent
-        ) as pool,
-    ):
-        futures = {pool.submit(function, task): task for task in tasks}
-        try:
-            for future in concurrent.futures.as_completed(futures):
-                yield futures.pop(future), future.result()
-        except concurrent.futures.process.BrokenProcessPool:
-            raise DataError(
-                "a process of the corpus stage was killed, most likely for lack of memory; what is finished is kept: "
-                "run again with fewer processes (`--set corpus.NAME.execution.processes=N`)"
-            ) from None
-        finally:
-            pool.shutdown(wait=True, cancel_futures=True)
-
-
-@contextmanager
-def _main_program_hidden() -> Iterator[None]:
-    """A spawned process runs the file of the main program again, with all that it imports (torch, in the pipeline)."""
-    main = vars(sys.modules["__main__"])
-    file = main.pop("__file__", None)
-    try:
-        yield
-    finally:
-        if file is not None:
-            main["__file__"] = file
-
-
-def _end_with_parent() -> None:
-    """A process whose parent was killed would wait for tasks for ever."""
-    parent = multiprocessing.parent_process()
-    assert parent is not None
-
-    def watch() -> None:
-        parent.join()
-        os._exit(1)
-
-    threading.Thread(target=watch, daemon=True).start()
 
 
 # ------------------------------------------------------------------------------------------------------------ datatrove
@@ -121,7 +56,13 @@ class ExtractShare:
 
     def __call__(self, data: Any, rank: int, world_size: int) -> Iterable[Any]:
         for number in self._numbers[rank::world_size]:
-            extract(self._folder, number)
+            told = self._folder / PARTS / f"{number:06d}{_ERROR}"
+            told.unlink(missing_ok=True)
+            try:
+                extract(self._folder, number)
+            except BimedError as error:
+                told.write_text(str(error), encoding="utf-8")
+                raise
         return ()
 
 
@@ -132,7 +73,7 @@ def _run_datatrove(folder: Path, numbers: Sequence[int], execution: Execution, c
         raise ConfigError(
             "execution.engine is datatrove, which is not installed: pip install 'bimed-dist[cluster]'"
         ) from None
-    missing = [number for number in numbers if not (folder / "parts" / f"{number:06d}" / FILE_NAME).is_file()]
+    missing = [number for number in numbers if not (folder / PARTS / f"{number:06d}" / FILE_NAME).is_file()]
     if not missing:
         return
     logs = folder / "logs"
@@ -143,14 +84,26 @@ def _run_datatrove(folder: Path, numbers: Sequence[int], execution: Execution, c
         local = LocalPipelineExecutor(
             [step], tasks=workers, workers=workers, logging_dir=str(logs), skip_completed=False, start_method="spawn"
         )
-        with _main_program_hidden():
+        with main_program_hidden():
             local.run()
         return
+    _raise_errors(folder / PARTS)
     _slurm(SlurmPipelineExecutor, step, len(missing), execution.slurm, logs).run()
     raise Stopped(
         f"{len(missing)} part(s) were given to Slurm as a job array; run the same command again when it has ended. "
         f"Its logs are in {logs}"
     )
+
+
+def _raise_errors(parts: Path) -> None:
+    """What parts of the last job could not do, told once: the next launch submits them again."""
+    files = sorted(parts.glob(f"*{_ERROR}"))
+    errors = list(dict.fromkeys(file.read_text(encoding="utf-8") for file in files))
+    for file in files:
+        file.unlink()
+    if errors:
+        more = f"\n... and {len(errors) - _ERRORS_TOLD} more" if len(errors) > _ERRORS_TOLD else ""
+        raise DataError("\n".join(errors[:_ERRORS_TOLD]) + more)
 
 
 def _slurm(executor: Any, step: ExtractShare, parts: int, settings: SlurmSettings, logs: Path) -> Any:

@@ -23,7 +23,15 @@ from bimed_dist.corpus.decisions import held_out_position, text_digest
 from bimed_dist.corpus.documents import RawDocument
 from bimed_dist.corpus.files import stamp
 from bimed_dist.corpus.index import IndexWriter, kind_of
-from bimed_dist.corpus.language import add_letters, add_mixing, code_mixing, count_letters, language_of
+from bimed_dist.corpus.language import (
+    MIXING_BINS,
+    add_letters,
+    add_mixing,
+    bins_of,
+    code_mixing,
+    count_letters,
+    language_of,
+)
 from bimed_dist.corpus.layout import paragraphs_of
 from bimed_dist.corpus.near_duplicates import signature
 from bimed_dist.corpus.planning import Part
@@ -168,7 +176,9 @@ class Work:
             self.tally.contaminated += 1
             self.tally.contaminated_sentences += found.removed
             self.tally.contaminated_dropped += not found.remaining
-            self.tally.overlaps.update(overlap.task for overlap in found.overlaps)
+            # Of a pair both texts may be found, of a translation the row itself too.
+            rows_found = {(overlap.task, overlap.split, overlap.row) for overlap in found.overlaps}
+            self.tally.overlaps.update(task for task, _, _ in rows_found)
             rows = ((clean(raw.id), raw.source, *overlap, found.removed) for overlap in found.overlaps)
             self.notes[OVERLAPS].extend(rows)
         return found.remaining
@@ -209,7 +219,8 @@ def _parsed(begun: str) -> tuple[CorpusSettings, int]:
 
 def _make(to: Path, part: Part, seed: int, work: Work) -> dict[str, Any]:
     source = work.source
-    problems = Problems(source.name, skip=not isinstance(source, SyntheticSource) and source.bad_rows == "skip")
+    skips = not isinstance(source, SyntheticSource) and source.bad_rows == "skip"
+    problems = Problems(f"source {source.name}", skips)
     index = IndexWriter()
     _check_unchanged(part)
     with (to / DOCUMENTS).open("wb") as file:
@@ -268,7 +279,9 @@ def index_row(document: CleanDocument, record: dict[str, Any], settings: CorpusS
             kind = kind_of(language)
             sizes[f"sentences_{kind}"] += 1
             sizes[f"characters_{kind}"] += len(sentence)
-    mixing = add_mixing(code_mixing(sentence) for sentences in record["paragraphs"] for sentence in sentences)
+    mixing = [code_mixing(sentence) for sentences in record["paragraphs"] for sentence in sentences]
+    for of_sentence in mixing:
+        sizes.update(f"{measure}_{number}" for measure, number in zip(MIXING_BINS, bins_of(of_sentence), strict=True))
     return {
         "id": record["id"],
         "digest": digest[:16],
@@ -276,5 +289,5 @@ def index_row(document: CleanDocument, record: dict[str, Any], settings: CorpusS
         "grouped": raw.group is not None,
         "position": held_out_position(seed, deciding),
         "signature": None if settings.near_duplicates is None else signature(document.paragraphs),
-        "numbers": {**sizes, **mixing._asdict()},
+        "numbers": {**sizes, **add_mixing(mixing)._asdict()},
     }

@@ -17,7 +17,7 @@ LONGEST_LINE = 1 << 24
 """Bytes; a longer line is no text that anybody wrote, and would not fit into memory a few times over."""
 END = 1 << 62
 """End of a span that goes on to the end of its file."""
-_BOM = b"\xef\xbb\xbf"
+BOM = b"\xef\xbb\xbf"
 _HANGUL_IN_UTF8 = tuple(b"\xea\xeb\xec\xed")
 
 
@@ -43,6 +43,16 @@ class Span(NamedTuple):
 
 def is_tsv(file: SourceFile) -> bool:
     return file.name.removesuffix(".gz").endswith(".tsv")
+
+
+def tsv_cells(line: str) -> list[str]:
+    """Cells of a line; a quote inside a cell is a character like any other, quotes around it are none of its text."""
+    return [_unquoted(cell) for cell in line.rstrip("\r\n").split("\t")]
+
+
+def _unquoted(cell: str) -> str:
+    whole = len(cell) >= 2 and cell[0] == cell[-1] == '"' and '"' not in cell[1:-1].replace('""', "")
+    return cell[1:-1].replace('""', '"') if whole else cell
 
 
 def source_files(path: Path, endings: Sequence[str]) -> list[SourceFile]:
@@ -94,18 +104,27 @@ def decoded_lines(
 
     A line that is not text is noted in `problems` and comes as an empty line.
     """
+    for offset, number, line in raw_lines(file, span):
+        place = f"{file.name}, line {number}"
+        if line:
+            start = len(BOM) if offset == 0 and line.startswith(BOM) else 0
+            yield number, _decoded(line, start, encoding, declared, place, offset, problems)
+        else:
+            problems.add(place, f"longer than {LONGEST_LINE:,} bytes, so hardly text; break it into lines")
+            yield number, "\n"
+
+
+def raw_lines(file: SourceFile, span: Span) -> Iterator[tuple[int, int, bytes]]:
+    """(offset, number, bytes with the line end) of the lines of a span; no bytes for a line above LONGEST_LINE."""
     with opened(file) as stream:
         stream.seek(span.first)
         offset, number = span.first, span.line
         while offset < span.end and (line := stream.readline(LONGEST_LINE)):
-            start = len(_BOM) if offset == 0 and line.startswith(_BOM) else 0
-            place = f"{file.name}, line {number}"
             if len(line) == LONGEST_LINE and not line.endswith(b"\n"):
+                yield offset, number, b""
                 offset += _rest_of_line(stream)
-                problems.add(place, f"longer than {LONGEST_LINE:,} bytes, so hardly text; break it into lines")
-                yield number, "\n"
             else:
-                yield number, _decoded(line, start, encoding, declared, place, offset, problems)
+                yield offset, number, line
             offset += len(line)
             number += 1
 

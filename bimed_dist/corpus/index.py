@@ -8,7 +8,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from bimed_dist.corpus.language import Mixing
+from bimed_dist.corpus.language import BINS, MIXING_BINS, Mixing
 from bimed_dist.corpus.near_duplicates import HASHES
 
 INDEX = "index.arrow"
@@ -16,6 +16,8 @@ KINDS = ("ko", "latin", "mixed", "other")
 """Languages of sentences; `latin` stands for the source's own."""
 SIZES = tuple(f"{what}_{kind}" for kind in KINDS for what in ("sentences", "characters"))
 MIXING = Mixing._fields
+SENTENCES_BY_BIN = tuple(f"{measure}_{number}" for measure in MIXING_BINS for number in range(BINS))
+"""Sentences of the document in each bin of each measure of code-mixing."""
 
 SCHEMA = pa.schema(
     [
@@ -26,7 +28,7 @@ SCHEMA = pa.schema(
         ("grouped", pa.bool_()),
         ("position", pa.float64()),  # in [0, 1): below the share, held out
         ("signature", pa.list_(pa.uint16(), HASHES)),
-        *((number, pa.int64()) for number in (*SIZES, *MIXING)),
+        *((number, pa.int64()) for number in (*SIZES, *MIXING, *SENTENCES_BY_BIN)),
     ]
 )
 
@@ -45,7 +47,7 @@ class IndexWriter:
     def add(self, *, numbers: Mapping[str, int], **row: Any) -> None:
         for name, value in row.items():
             self._columns[name].append(value)
-        for name in (*SIZES, *MIXING):
+        for name in (*SIZES, *MIXING, *SENTENCES_BY_BIN):
             self._columns[name].append(numbers.get(name, 0))
 
     def write(self, folder: Path) -> None:

@@ -1,6 +1,8 @@
 """Language of a text by the script of its letters."""
 
+import bisect
 import itertools
+import math
 import re
 from collections.abc import Iterable
 from typing import NamedTuple
@@ -76,6 +78,25 @@ class Mixing(NamedTuple):
     @property
     def switches_per_100_words(self) -> float:
         return 100 * self.switches / self.words if self.words else 0.0
+
+
+MIXING_BINS = {
+    "minority_share": {"0": 0.0, "<5 %": 0.05, "<10 %": 0.1, "<20 %": 0.2, ">=20 %": math.inf},
+    "switches_per_100_words": {"0": 0.0, "<10": 10.0, "<25": 25.0, "<50": 50.0, ">=50": math.inf},
+}
+"""Histograms of each measure: name of a bin -> least value that is above it; the first bin is what is 0."""
+BINS = 5
+
+
+def bins_of(mixing: Mixing) -> tuple[int, int]:
+    """Number of the bin of each measure, in the order of MIXING_BINS."""
+    share, switches = (
+        0 if value == 0 else bisect.bisect_right(list(bins.values()), value)
+        for value, bins in zip(
+            (mixing.minority_share, mixing.switches_per_100_words), MIXING_BINS.values(), strict=True
+        )
+    )
+    return share, switches
 
 
 def code_mixing(text: str) -> Mixing:

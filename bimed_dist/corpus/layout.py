@@ -44,16 +44,19 @@ def paragraphs_of(
         changed["hyphenation"] += joined
     if sections:
         text = _SECTION.sub("\n", text)
-    return [_joined_lines(part, line_break) for part in _BLANK_LINE.split(text.strip()) if part]
+    return [_joined_lines(part, line_break, changed) for part in _BLANK_LINE.split(text.strip()) if part]
 
 
-def _joined_lines(block: str, line_break: LineBreak) -> str:
+def _joined_lines(block: str, line_break: LineBreak, changed: Counter[str]) -> str:
     if "\n" not in block:
         return block
     if line_break == "space":
-        return _WRAP.sub(" ", block)
-    lines = [line.strip() for line in block.split("\n")]
-    return "\n".join(lines) if line_break == "sentence" else _unwrapped(lines)
+        text = _WRAP.sub(" ", block)
+    else:
+        lines = [line.strip() for line in block.split("\n")]
+        text = "\n".join(lines) if line_break == "sentence" else _unwrapped(lines)
+    changed["lines_joined"] += block.count("\n") - text.count("\n")
+    return text
 
 
 def _unwrapped(lines: Sequence[str]) -> str:

@@ -4,8 +4,8 @@
 process. A document is dropped for the kept document that is most like it, so that a chain of small changes does not
 drop what is far from everything that was kept.
 
-rensa (MIT, Rust, no dependencies) makes the signatures; the index is ours, because the libraries' own keep several
-kilobytes a document, and none says which document was found first.
+rensa (MIT, Rust, no dependencies) makes the signatures; the index is ours, because the libraries' own keep an object or
+a vector for each band of a document, and none says which document was found first.
 """
 
 from collections.abc import Sequence
@@ -59,7 +59,7 @@ def bands_for(threshold: float) -> tuple[int, int]:
 class NearDuplicates:
     """Kept documents by the hashes of their bands: an open hash table of document numbers per band.
 
-    Takes 400 to 600 bytes a document at the default threshold.
+    Takes 400 to 700 bytes a document at the default threshold, 1,000 for the moments at which it grows.
     """
 
     def __init__(self, threshold: float) -> None:
@@ -75,7 +75,8 @@ class NearDuplicates:
         """The number of the earlier document that this one repeats; None for one that is kept, which is remembered."""
         if (signature == _NO_WINDOW).all():
             return None
-        buckets = self._buckets(signature, self._table.shape[1])
+        rows = signature[: self._bands * self._rows].reshape(self._bands, self._rows)
+        buckets = self._buckets(rows, self._table.shape[1])
         met = self._table[np.arange(self._bands), buckets]
         candidates = np.unique(met[met != _NONE])
         if len(candidates):
@@ -105,8 +106,9 @@ class NearDuplicates:
     def _rebuilt(self, buckets: int) -> NDArray[np.int32]:
         """A table with more buckets, as if all documents had been put into it in their order."""
         table = self._empty_table(buckets)
-        of_all = self._buckets(self._signatures[: len(self._documents)], buckets)
-        for band, of_band in enumerate(of_all.T):
+        for band in range(self._bands):  # one after the other: hashes take eight bytes a row
+            rows = self._signatures[: len(self._documents), band * self._rows : (band + 1) * self._rows]
+            of_band = self._buckets(rows, buckets)
             order = np.argsort(of_band, kind="stable")
             in_order = of_band[order]
             slots = np.arange(len(order)) - np.searchsorted(in_order, in_order)
@@ -117,9 +119,8 @@ class NearDuplicates:
     def _empty_table(self, buckets: int) -> NDArray[np.int32]:
         return np.full((self._bands, buckets, _SLOTS), _NONE, np.int32)
 
-    def _buckets(self, signatures: NDArray[np.uint16], buckets: int) -> NDArray[np.intp]:
-        """The bucket of each band, by a hash of its rows; `buckets` is a power of two."""
-        rows = signatures[..., : self._bands * self._rows].reshape(*signatures.shape[:-1], self._bands, self._rows)
+    def _buckets(self, rows: NDArray[np.uint16], buckets: int) -> NDArray[np.intp]:
+        """The bucket of each band of `rows` (bands, rows of a band), by a hash; `buckets` is a power of two."""
         hashes = (rows.astype(np.uint64) + np.uint64(1)) @ self._factors
         return ((hashes ^ (hashes >> np.uint64(29))) % np.uint64(buckets)).astype(np.intp)
 

@@ -7,19 +7,32 @@ its neighbours, and depend on the input alone: not on processes or machines.
 import csv
 import itertools
 import json
+import operator
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from bimed_dist.corpus import columns
 from bimed_dist.corpus.encodings import find_encoding
-from bimed_dist.corpus.files import END, LONGEST_LINE, SourceFile, Span, is_tsv, opened, source_files, stamp
+from bimed_dist.corpus.files import (
+    BOM,
+    END,
+    LONGEST_LINE,
+    SourceFile,
+    Span,
+    is_tsv,
+    raw_lines,
+    source_files,
+    stamp,
+    tsv_cells,
+)
 from bimed_dist.corpus_settings import (
     ColumnSource,
     EncodedSource,
     FileSource,
     JsonLinesSource,
     MimicSource,
+    RowSource,
     Source,
     SyntheticSource,
     TableSource,
@@ -136,14 +149,12 @@ def _cuts(source: EncodedSource, file: SourceFile, encoding: str) -> list[tuple[
         if source.document == "line":
             return _spread(records, lambda before, after: False)
         return _spread(records, lambda before, after: bool(before.strip()))
-    if isinstance(source, JsonLinesSource):
-        return _spread(_lines(file), lambda before, after: _field(before, source.id) == _field(after, source.id) != "")
-    assert isinstance(source, TableSource | MimicSource)
-    records = _tsv_records(file, encoding) if is_tsv(file) else _csv_records(file, encoding)
-    _, _, header = next(records, (0, 1, []))
-    header = [cell.removeprefix("\ufeff") for cell in header]
-    column = header.index(source.id) if source.id in header else END
-    return _spread(records, lambda before, after: before[column : column + 1] == after[column : column + 1] != [])
+    assert isinstance(source, RowSource)
+    rows = _ids(source, file, encoding)
+    if source.id is None:
+        return _spread(rows, lambda before, after: False)
+    # Blank lines and rows without an id are left out when they are read, and stand between no two documents.
+    return _spread((row for row in rows if row[2]), operator.eq)
 
 
 def _spread(records: Iterator[Record], same_document: Callable[[Any, Any], bool]) -> list[tuple[int, int]]:
@@ -159,46 +170,60 @@ def _spread(records: Iterator[Record], same_document: Callable[[Any, Any], bool]
 
 
 def _lines(file: SourceFile) -> Iterator[tuple[int, int, bytes]]:
-    offset, number = 0, 1
-    with opened(file) as stream:
-        while line := stream.readline(LONGEST_LINE):
-            yield offset, number, line
-            offset += len(line)
-            number += line.endswith(b"\n")
+    return raw_lines(file, Span(file.name, 0, END, 1))
 
 
-def _field(line: bytes, name: str | None) -> str:
-    """Value of a field of a JSON line; nothing where there is none, which is found when the line is read."""
-    if name is None:
-        return ""
+def _ids(source: RowSource, file: SourceFile, encoding: str) -> Iterator[tuple[int, int, str]]:
+    """Offset, line and id of every row; no id where there is none, which is found when the row is read."""
+    if isinstance(source, JsonLinesSource):
+        for offset, number, line in _lines(file):
+            yield offset, number, _field(_text(offset, line, encoding), source.id) if source.id else ""
+        return
+    records = _tsv_records(file, encoding) if is_tsv(file) else _csv_records(file, encoding)
+    _, _, header = next(records, (0, 1, []))
+    column = header.index(source.id) if source.id in header else None
+    for offset, number, cells in records:
+        yield offset, number, "" if column is None or len(cells) != len(header) else id_of(cells[column])
+
+
+def _field(line: str, name: str) -> str:
     try:
-        fields = json.loads(line)
-        return str(fields[name]).strip()
-    except (ValueError, KeyError, TypeError):
+        return id_of(json.loads(line)[name])
+    except (ValueError, KeyError, TypeError, RecursionError):
         return ""
+
+
+def id_of(value: Any) -> str:
+    """The id or group that a field's value is; empty where it is none."""
+    return str(value).strip() if isinstance(value, str | int) else ""
+
+
+def _text(offset: int, line: bytes, encoding: str) -> str:
+    return (line if offset else line.removeprefix(BOM)).decode(encoding, errors="replace")
 
 
 def _tsv_records(file: SourceFile, encoding: str) -> Iterator[tuple[int, int, list[str]]]:
     for offset, number, line in _lines(file):
-        yield offset, number, line.decode(encoding, errors="replace").rstrip("\r\n").split("\t")
+        yield offset, number, tsv_cells(_text(offset, line, encoding))
 
 
 def _csv_records(file: SourceFile, encoding: str) -> Iterator[tuple[int, int, list[str]]]:
     """Records by the csv module itself, since a quoted cell may hold line ends; ends where it is no table any more."""
-    position = (0, 1)
+    start: tuple[int, int] | None = None
 
     def lines() -> Iterator[str]:
-        nonlocal position
+        nonlocal start
         for offset, number, line in _lines(file):
-            position = (offset + len(line), number + line.endswith(b"\n"))
-            yield line.decode(encoding, errors="replace")
+            start = start or (offset, number)
+            yield _text(offset, line, encoding)
 
     csv.field_size_limit(LONGEST_LINE)
     rows = csv.reader(lines(), strict=True)
     while True:
-        start = position
+        start = None
         try:
             cells = next(rows)
         except (StopIteration, csv.Error):
             return
+        assert start is not None
         yield *start, cells

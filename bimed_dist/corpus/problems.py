@@ -1,4 +1,4 @@
-"""What is wrong with one source: raised together, or left out and listed where the source says so."""
+"""What is wrong with a source or a list: raised together, or left out and listed where the source says so."""
 
 from bimed_dist.errors import DataError
 
@@ -11,8 +11,8 @@ class Problems:
     A note gives a place (file and line) and a reason and never quotes the text it is about.
     """
 
-    def __init__(self, source: str, skip: bool = False) -> None:
-        self._source = source
+    def __init__(self, label: str, skip: bool = False) -> None:
+        self._label = label
         self._skip = skip
         self.notes: list[tuple[str, str]] = []
 
@@ -27,4 +27,4 @@ class Problems:
 
     def _raise(self, ending: str) -> None:
         lines = "\n".join(f"  {place}: {reason}" for place, reason in self.notes)
-        raise DataError(f"source {self._source} can't be read:\n{lines}{ending}")
+        raise DataError(f"{self._label} can't be read:\n{lines}{ending}")

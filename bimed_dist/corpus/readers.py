@@ -12,9 +12,10 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from bimed_dist.corpus import columns, synthetic
+from bimed_dist.corpus.cleaning import SURROGATES
 from bimed_dist.corpus.documents import RawDocument
-from bimed_dist.corpus.files import LONGEST_LINE, Span, decoded_lines, is_tsv
-from bimed_dist.corpus.planning import FilePlan, Part
+from bimed_dist.corpus.files import LONGEST_LINE, Span, decoded_lines, is_tsv, tsv_cells
+from bimed_dist.corpus.planning import FilePlan, Part, id_of
 from bimed_dist.corpus.problems import Problems
 from bimed_dist.corpus_settings import (
     ColumnSource,
@@ -138,7 +139,7 @@ def _table_rows(
         _, header = next(rows, (0, []))
     else:
         start = span._replace(first=0, end=span.first, line=1)
-        unheard = Problems(source.name, skip=True)
+        unheard = Problems("", skip=True)
         first_lines = decoded_lines(file.source_file, start, file.encoding, file.declared, unheard)
         _, header = next(_cells(file, first_lines, unheard), (0, []))
     needed = [name for name in (*source.text, source.id, source.group) if name]
@@ -161,7 +162,7 @@ def _cells(file: FilePlan, lines: Iterable[tuple[int, str]], problems: Problems)
     if is_tsv(file.source_file):
         for number, line in lines:
             if line.strip():
-                yield number, [_unquoted(cell) for cell in line.rstrip("\r\n").split("\t")]
+                yield number, tsv_cells(line)
         return
     place = 0
 
@@ -186,11 +187,6 @@ def _cells(file: FilePlan, lines: Iterable[tuple[int, str]], problems: Problems)
             return
         if cells:
             yield place, cells
-
-
-def _unquoted(cell: str) -> str:
-    whole = len(cell) >= 2 and cell[0] == cell[-1] == '"' and '"' not in cell[1:-1].replace('""', "")
-    return cell[1:-1].replace('""', '"') if whole else cell
 
 
 def _row_documents(source: RowSource | ColumnSource, rows: Iterable[Row], problems: Problems) -> Iterator[RawDocument]:
@@ -223,23 +219,27 @@ def _named_rows(
 def _texts(
     source: RowSource | ColumnSource, place: str, fields: Mapping[str, Any], problems: Problems
 ) -> tuple[str, ...] | None:
+    """Null is an empty text; a field that is not there is a mistake."""
     missing = [name for name in source.text if name not in fields]
     if missing:
         problems.add(place, f"has no field {missing} among its {len(fields)} fields; correct the names in the recipe")
         return None
-    wrong = {name: type(fields[name]).__name__ for name in source.text if not isinstance(fields[name], str)}
+    texts = ["" if fields[name] is None else fields[name] for name in source.text]
+    wrong = {
+        name: type(text).__name__ for name, text in zip(source.text, texts, strict=True) if not isinstance(text, str)
+    }
     if wrong:
-        problems.add(place, f"text is needed in {wrong}; where there is none, write an empty text")
+        problems.add(place, f"text is needed in {wrong}; where there is none, write null or an empty text")
         return None
-    return tuple(fields[name] for name in source.text)
+    return tuple(texts)
 
 
 def _name(
     source: RowSource | ColumnSource, field: str, place: str, fields: Mapping[str, Any], problems: Problems
 ) -> str | None:
-    value = fields.get(field)
-    if isinstance(value, str | int) and str(value).strip():
-        return str(value).strip()
+    name = id_of(fields.get(field))
+    if name and not SURROGATES.search(name):
+        return name
     what = "the document" if field == source.id else "the group"
-    problems.add(place, f"field {field!r} names {what}, but is missing, empty or not text")
+    problems.add(place, f"field {field!r} names {what}, but is missing, empty or not text that UTF-8 can hold")
     return None

@@ -1,9 +1,9 @@
 """Paragraphs to sentences, by punctuation first and by grammar where punctuation leaves a question open.
 
-sentencex (Wikimedia, MIT) finds the ends that are marked, at tens of MB/s; corrections here join what it tears apart at
+sentencex (Wikimedia, MIT) finds the ends that are marked; corrections here join what it tears apart at
 clinical abbreviations, dates and list marks. Korean notes often end a sentence with nothing but a verb form (`특이 호소
 없음 식사 잘함`): pieces that hold such a form before their end, a few in a hundred, are given to kiwipiepy (Apache-2.0
-as of 0.24), whose morphological analysis is some hundred times slower. Nothing but blanks is lost.
+as of 0.24), whose morphological analysis is much slower. Nothing but blanks is lost.
 """
 
 import functools

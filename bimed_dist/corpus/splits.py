@@ -4,7 +4,8 @@ import csv
 import functools
 import shutil
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -14,7 +15,7 @@ from numpy.typing import NDArray
 
 from bimed_dist.corpus import index
 from bimed_dist.corpus.decisions import KEPT, Decisions
-from bimed_dist.corpus.language import Mixing, add_mixing
+from bimed_dist.corpus.language import BINS, MIXING_BINS, Mixing, add_mixing, bins_of
 from bimed_dist.corpus.progress import Progress
 
 TRAIN = "train.jsonl"
@@ -99,19 +100,18 @@ def count(
     """Counts of what was kept: over all, by source, by language; `latin` is each source's language of that script."""
     whats = ("documents", "sentences", "characters")
     by_source: dict[str, dict[str, Any]] = {source: dict.fromkeys(whats, 0) for source in sources}
-    mixing = dict.fromkeys(sources, Mixing())
+    mixing = {source: MixingCounts() for source in sources}
     codes = ("ko", *latin.values(), "mixed", "other")
     by_language = {code: {"sentences": 0, "characters": 0} for code in codes}
     counts: Counter[str] = Counter(train_documents=0, held_out_documents=0, held_out_sentences=0)
     for part, source, rows in zip(parts, sources, _rows(parts), strict=True):
-        batch = index.read_index(part, (*index.SIZES, *index.MIXING))
         kept = decisions.repeats[rows] == KEPT
         held_out = kept & decisions.held_out[rows]
         by_source[source]["documents"] += int(kept.sum())
         counts["held_out_documents"] += int(held_out.sum())
         counts["train_documents"] += int((kept & ~held_out).sum())
-        of_part = Mixing(*(int(batch.column(name).to_numpy()[kept].sum()) for name in index.MIXING))
-        mixing[source] = add_mixing((mixing[source], of_part))
+        mixing[source].add(part, kept)
+        batch = index.read_index(part, index.SIZES)
         for kind in index.KINDS:
             language = latin[source] if kind == "latin" else kind
             for what in ("sentences", "characters"):
@@ -120,7 +120,48 @@ def count(
                 by_language[language][what] += int(values[kept].sum())
             counts["held_out_sentences"] += int(batch.column(f"sentences_{kind}").to_numpy()[held_out].sum())
     for source, of_source in mixing.items():
-        by_source[source]["minority_share"] = round(of_source.minority_share, 4)
-        by_source[source]["switches_per_100_words"] = round(of_source.switches_per_100_words, 2)
+        by_source[source].update(of_source.counts())
     totals = {what: sum(values[what] for values in by_source.values()) for what in whats}
-    return {**totals, **counts, "by_source": by_source, "by_language": by_language}
+    of_all = MixingCounts.sum(mixing.values()).counts()
+    return {**totals, **counts, **of_all, "by_source": by_source, "by_language": by_language}
+
+
+@dataclass
+class MixingCounts:
+    """Code-mixing of kept documents: of all their text, and how many documents and sentences are mixed how much."""
+
+    total: Mixing = field(default_factory=Mixing)
+    bins: Counter[tuple[str, str, int]] = field(default_factory=Counter)
+    """(measure, `documents` or `sentences`, number of the bin) -> how many."""
+
+    def add(self, part: Path, kept: NDArray[np.bool_]) -> None:
+        batch = index.read_index(part, (*index.MIXING, *index.SENTENCES_BY_BIN))
+        columns = {name: batch.column(name).to_numpy()[kept] for name in batch.schema.names}
+        of_documents = [Mixing(*row) for row in zip(*(columns[name].tolist() for name in index.MIXING), strict=True)]
+        self.total = add_mixing((self.total, *of_documents))
+        for mixing in of_documents:
+            self.bins.update((measure, "documents", n) for measure, n in zip(MIXING_BINS, bins_of(mixing), strict=True))
+        for measure in MIXING_BINS:
+            for number in range(BINS):
+                self.bins[measure, "sentences", number] += int(columns[f"{measure}_{number}"].sum())
+
+    @classmethod
+    def sum(cls, counts: Iterable["MixingCounts"]) -> "MixingCounts":
+        whole = cls()
+        for of_source in counts:
+            whole.total = add_mixing((whole.total, of_source.total))
+            whole.bins.update(of_source.bins)
+        return whole
+
+    def counts(self) -> dict[str, Any]:
+        return {
+            "minority_share": round(self.total.minority_share, 4),
+            "switches_per_100_words": round(self.total.switches_per_100_words, 2),
+            "code_mixing": {
+                measure: {
+                    what: {name: self.bins[measure, what, number] for number, name in enumerate(bins)}
+                    for what in ("documents", "sentences")
+                }
+                for measure, bins in MIXING_BINS.items()
+            },
+        }

@@ -22,7 +22,7 @@ from bimed_dist import manifest
 from bimed_dist.config import Recipe
 from bimed_dist.corpus.contamination import TaskTexts, build_index
 from bimed_dist.corpus.decisions import KEPT, Decisions, decide
-from bimed_dist.corpus.engines import in_processes, processes, work_on
+from bimed_dist.corpus.engines import IF_KILLED, processes, work_on
 from bimed_dist.corpus.extraction import DOCUMENTS, HEADERS, LEAKS, PARTS, TASKS
 from bimed_dist.corpus.files import SourceFile
 from bimed_dist.corpus.planning import FilePlan, Part, files_of, parts, survey
@@ -31,6 +31,7 @@ from bimed_dist.corpus.progress import Progress
 from bimed_dist.corpus.splits import count, join_tables, write_duplicates, write_splits
 from bimed_dist.corpus_settings import CorpusSettings, Execution, FileSource, SyntheticSource
 from bimed_dist.errors import DataError
+from bimed_dist.processes import in_processes
 from bimed_dist.workspace import data_path
 
 logger = logging.getLogger(__name__)
@@ -77,6 +78,7 @@ def _make(folder: Path, settings: CorpusSettings, paths: Mapping[str, Path], tas
     extracted = _extract(folder, plan, settings)
     refused = refusal(_group(extracted, "identities."), extracted["characters"], settings.privacy)
     if refused is not None:
+        shutil.rmtree(folder / PARTS)  # They hold the text with its identities.
         raise DataError(f"corpus {folder.name.removesuffix('.partial')}: {refused}")
     folders = [folder / PARTS / f"{part.number:06d}" for part in plan]
     sources = [part.source for part in plan]
@@ -94,13 +96,14 @@ def _make(folder: Path, settings: CorpusSettings, paths: Mapping[str, Path], tas
 
 
 def _index_tasks(folder: Path, settings: CorpusSettings, tasks: TaskTexts) -> dict[str, int]:
-    """Put the texts to look for where every process finds them; how many rows can't be looked for."""
+    """Put the texts to look for where every process finds them; how many rows and texts there are."""
     if not tasks.inputs:
         return {}
     index = build_index(tasks.texts, settings.contamination.splits)
     (folder / LEAKS).mkdir(exist_ok=True)
     index.save(folder / LEAKS)
-    return {"task_rows": len(index.labels), "task_rows_too_short": index.too_short}
+    rows = {(task, split, row) for task, split, row, _ in index.labels}
+    return {"task_rows": len(rows), "task_texts": len(index.labels), "task_texts_too_short": index.too_short}
 
 
 def _plan(folder: Path, settings: CorpusSettings, paths: Mapping[str, Path]) -> tuple[list[Part], dict[str, int]]:
@@ -127,8 +130,8 @@ def _plan(folder: Path, settings: CorpusSettings, paths: Mapping[str, Path]) -> 
 
 def _surveyed(source: FileSource, files: Sequence[SourceFile], execution: Execution) -> list[FilePlan]:
     chunks = list(_chunks(files))
-    count = processes(execution, sum(file.path.stat().st_size for file in files))
-    found = in_processes(functools.partial(_survey_all, source), chunks, count)
+    count = min(processes(execution, sum(file.path.stat().st_size for file in files)), len(chunks))
+    found = in_processes(functools.partial(_survey_all, source), chunks, count, IF_KILLED)
     by_name = {file.name: file for _, chunk in found for file in chunk}
     return [by_name[file.name] for file in files]
 

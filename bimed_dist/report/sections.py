@@ -10,6 +10,7 @@ from bimed_dist.config import Recipe
 from bimed_dist.manifest import Manifest
 from bimed_dist.report import figures, scores, tables, vocabulary
 from bimed_dist.report.cells import Table, decimal, language_name, metric_name, signed
+from bimed_dist.report.corpus import corpus_tables
 from bimed_dist.report.records import Records
 from bimed_dist.report.scores import MainRow
 
@@ -276,7 +277,7 @@ def _corpus(corpora: Mapping[str, Manifest]) -> Section:
         held_out = f"{counts['held_out_documents']:,} documents ({counts['held_out_sentences']:,} sentences) held out"
         dropped = ", ".join(f"{counts.get(key, 0):,} {what}" for key, what in _DROPPED.items())
         facts.append((f"corpus/{name}", f"{held_out}; dropped: {dropped}; {counts['nfc_changed']:,} changed by NFC"))
-    return Section(title="Corpus", anchor="corpus", facts=tuple(facts), tables=(tables.corpus_table(corpora),))
+    return Section(title="Corpus", anchor="corpus", facts=tuple(facts), tables=corpus_tables(corpora))
 
 
 def foundation_languages(records: Records, recipe: Recipe) -> dict[str, str | None]:

@@ -284,23 +284,6 @@ def transplant_table(models: Mapping[str, Manifest]) -> Table:
     return make_table("transplant", "How the embedding rows were made", columns, rows)
 
 
-def corpus_table(corpora: Mapping[str, Manifest]) -> Table:
-    rows = []
-    for name, manifest in corpora.items():
-        counts = manifest.counts
-        parts = [(f"source {source}", part) for source, part in counts["by_source"].items()]
-        parts += [(f"language {language_name(lang)}", part) for lang, part in counts["by_language"].items()]
-        for label, part in [*parts, ("all", counts)]:
-            numbers = (count(part.get(key)) for key in ("documents", "sentences", "characters"))
-            switches = part.get("switches_per_100_words")
-            mixing = nothing() if switches is None else Cell(f"{switches:.1f}", switches, "number")
-            rows.append((text(name), text(label), *numbers, share(part.get("minority_share"), 1), mixing))
-    columns = ("Corpus", "Part", "Documents", "Sentences", "Characters", "Rarer script", "Switches per 100 words")
-    return make_table(
-        "corpus", "Text by source and by language, held-out documents included", columns, rows, grouped=True
-    )
-
-
 def tokens_table(shards: Mapping[str, Manifest]) -> Table:
     rows = []
     for name, manifest in shards.items():

@@ -15,6 +15,8 @@ from dataclasses import dataclass, replace
 from itertools import accumulate
 from pathlib import Path
 
+from bimed_dist.corpus.files import END, SourceFile, Span, decoded_lines, is_tsv, tsv_cells
+from bimed_dist.corpus.problems import Problems
 from bimed_dist.errors import DataError
 from bimed_dist.vocabulary.pieces import LONGEST_WORD
 
@@ -49,31 +51,44 @@ class Candidate:
 
 def read_terms(path: Path, columns: Sequence[str], name: str) -> list[Entry]:
     """Cells of the columns, row by row. Raises DataError for a file that can't be read as a table with these."""
-    delimiter = "\t" if path.suffix == ".tsv" else ","
-    try:
-        with path.open(encoding="utf-8-sig", newline="") as file:
-            rows = csv.DictReader(file, delimiter=delimiter, strict=True)
-            missing = [column for column in columns if column not in (rows.fieldnames or ())]
-            if missing:
-                raise DataError(
-                    f"{path} has no column {', '.join(missing)}; its header line has {', '.join(rows.fieldnames or ())}"
-                )
-            return list(_cells(rows, columns, name))
-    except FileNotFoundError:
-        raise DataError(f"there is no term list {path}; check the path and the recipe's `data`") from None
-    except UnicodeDecodeError as error:
-        raise DataError(f"{path} is not UTF-8 (byte {error.start}); save it as UTF-8") from None
-    except csv.Error as error:
-        raise DataError(f"{path}, line {rows.line_num + 1}: {error}; mend the row") from None
-
-
-def _cells(rows: csv.DictReader, columns: Sequence[str], name: str) -> Iterator[Entry]:
-    line = rows.line_num + 1
-    for row in rows:
-        # A quoted cell may span lines.
+    if not path.is_file():
+        raise DataError(f"there is no term list {path}; check the path and the recipe's `data`")
+    problems = Problems(f"term list {path}")
+    rows = _rows(path, problems)
+    _, header = next(rows, (1, []))
+    missing = [column for column in columns if header.count(column) != 1]
+    if missing:
+        # Without a header the first line is a term, or somebody's text: it is counted, never shown.
+        raise DataError(
+            f"{path} needs each of the columns {', '.join(missing)} once; its first line has {len(header)} cells, is "
+            "the header missing?"
+        )
+    entries = []
+    for row, cells in rows:
+        if any(cells) and len(cells) != len(header):
+            problems.add(f"{path.name}, line {row}", f"{len(cells)} cells, the header line has {len(header)}")
+        texts = dict(zip(header, cells, strict=False))
         for column in columns:
-            yield Entry(name, line, column, unicodedata.normalize("NFC", row[column] or "").strip())
-        line = rows.line_num + 1
+            entries.append(Entry(name, row, column, unicodedata.normalize("NFC", texts.get(column, "")).strip()))
+    problems.raise_any()
+    return entries
+
+
+def _rows(path: Path, problems: Problems) -> Iterator[tuple[int, list[str]]]:
+    """Line where it begins, and cells, of every row. A .tsv has no quoting, as in the corpus stage."""
+    file = SourceFile(path, path.name)
+    lines = decoded_lines(file, Span(path.name, 0, END, 1), "utf-8", True, problems)
+    if is_tsv(file):
+        yield from ((number, tsv_cells(line)) for number, line in lines)
+        return
+    rows = csv.reader((line for _, line in lines), strict=True)
+    first = 1
+    try:
+        for cells in rows:
+            yield first, cells
+            first = rows.line_num + 1
+    except csv.Error as error:
+        problems.add(f"{path.name}, line {first}", f"not a table from here on ({error}); check the quotes")
 
 
 def choose(

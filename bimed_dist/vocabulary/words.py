@@ -4,21 +4,22 @@ Memory follows the number of distinct words and of processes, not the size of th
 only counts are kept. Counts are Python integers, without a limit.
 """
 
+import functools
 import json
 import os
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from concurrent.futures import Executor, ProcessPoolExecutor
-from contextlib import nullcontext
-from itertools import islice, repeat
-from multiprocessing import get_context
+from collections.abc import Iterator, Mapping
+from itertools import islice
 from pathlib import Path
 
 from tokenizers import normalizers, pre_tokenizers
 from tqdm import tqdm
 
+from bimed_dist.processes import in_processes
+
 BLOCK_BYTES = 32 * 2**20
 _CHUNKS_AT_ONCE = 250_000
+_IF_KILLED = "run again with more memory, or on fewer cores (`taskset --cpu-list 0-3 ...`)"
 
 
 def available_cores() -> int:
@@ -46,16 +47,17 @@ def count_words(
     """Occurrences of each word of a corpus file, as a tokenizer with these two parts cuts it."""
     blocks = list(block_borders(path, block_bytes))
     processes = min(processes, len(blocks))
-    # Not forked: the threads of tokenizers would not survive in the copies.
-    pool = ProcessPoolExecutor(processes, get_context("spawn")) if processes > 1 else nullcontext()
     chunks: Counter[str] = Counter()
-    with pool as executor, tqdm(total=len(blocks), desc="words", unit=" blocks", disable=None) as progress:
-        # As many blocks at once as there are processes: more would wait in memory to be added up.
-        for some in _in_groups(blocks, processes):
-            for counted in _map(executor, _count_chunks, repeat(path), *zip(*some, strict=True)):
-                chunks.update(counted)
-                progress.update()
-        return _cut(executor, chunks, normalizer, pre_tokenizer, processes)
+    with tqdm(total=len(blocks), desc="words", unit=" blocks", disable=None) as progress:
+        for _, counted in in_processes(functools.partial(_count_chunks, path), blocks, processes, _IF_KILLED):
+            chunks.update(counted)
+            progress.update()
+    # Normalising and cutting work on each text between blanks by itself, so every distinct one is cut once.
+    cut = functools.partial(cut_chunks, normalizer=normalizer, pre_tokenizer=pre_tokenizer)
+    words: Counter[str] = Counter()
+    for _, some_words in in_processes(cut, _in_groups(chunks, _CHUNKS_AT_ONCE), processes, _IF_KILLED):
+        words.update(some_words)
+    return words
 
 
 def block_borders(path: Path, block_bytes: int) -> Iterator[tuple[int, int]]:
@@ -70,8 +72,9 @@ def block_borders(path: Path, block_bytes: int) -> Iterator[tuple[int, int]]:
             start = file.tell()
 
 
-def _count_chunks(path: Path, start: int, end: int) -> Counter[str]:
+def _count_chunks(path: Path, block: tuple[int, int]) -> Counter[str]:
     """Occurrences of each text between blanks in a block."""
+    start, end = block
     chunks: Counter[str] = Counter()
     with path.open("rb") as file:
         file.seek(start)
@@ -80,21 +83,6 @@ def _count_chunks(path: Path, start: int, end: int) -> Counter[str]:
                 for sentence in paragraph:
                     chunks.update(sentence.split())
     return chunks
-
-
-def _cut(
-    executor: Executor | None,
-    chunks: Mapping[str, int],
-    normalizer: normalizers.Normalizer | None,
-    pre_tokenizer: pre_tokenizers.PreTokenizer,
-    processes: int,
-) -> Counter[str]:
-    """Normalising and cutting work on each text between blanks by itself, so every distinct one is cut once."""
-    words: Counter[str] = Counter()
-    for some in _in_groups(_in_groups(chunks.items(), _CHUNKS_AT_ONCE), processes):
-        for cut in _map(executor, cut_chunks, map(dict, some), repeat(normalizer), repeat(pre_tokenizer)):
-            words.update(cut)
-    return words
 
 
 def cut_chunks(
@@ -111,13 +99,7 @@ def cut_chunks(
     return words
 
 
-def _map(
-    executor: Executor | None, function: Callable[..., Counter[str]], *arguments: Iterable
-) -> Iterable[Counter[str]]:
-    return executor.map(function, *arguments) if executor else map(function, *arguments)
-
-
-def _in_groups(items: Iterable, size: int) -> Iterator[list]:
-    iterator = iter(items)
-    while group := list(islice(iterator, size)):
+def _in_groups(counts: Mapping[str, int], size: int) -> Iterator[dict[str, int]]:
+    items = iter(counts.items())
+    while group := dict(islice(items, size)):
         yield group

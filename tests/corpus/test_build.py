@@ -4,10 +4,8 @@ import csv
 import json
 import os
 import resource
-import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -117,29 +115,9 @@ def test_a_build_that_was_begun_with_other_settings_starts_over(tmp_path, small_
     assert run(changed, "c", tmp_path / "w").manifest.digest == run(changed, "c", tmp_path / "x").manifest.digest
 
 
-def test_processes_end_when_the_build_is_killed(tmp_path):
-    psutil = pytest.importorskip("psutil")
-    (tmp_path / "r.yaml").write_text(
-        "name: r\nseed: 1\ncorpus:\n  c:\n    execution: {processes: 2}\n    sources:\n"
-        "    - {kind: synthetic, name: a, documents: 100000}\n    - {kind: synthetic, name: b, documents: 100000}\n"
-    )
-    code = (
-        "from pathlib import Path; from bimed_dist.config import load_recipe; from bimed_dist.corpus.stage import run; "
-        f"run(load_recipe(Path(r'{tmp_path}/r.yaml')), 'c', Path(r'{tmp_path}/w'))"
-    )
-    build = psutil.Popen([sys.executable, "-c", code], stderr=subprocess.DEVNULL)
-    deadline = time.monotonic() + 120
-    while len(list((tmp_path / "w").glob("corpus/c.partial/parts/*.partial"))) < 2 and time.monotonic() < deadline:
-        time.sleep(0.1)
-    children = build.children(recursive=True)
-    assert len(children) >= 2
-    build.send_signal(signal.SIGKILL)
-    build.wait()
-    _, alive = psutil.wait_procs(children, timeout=30)
-    assert alive == []
-
-
-def test_slurm_gets_a_job_array_and_the_build_says_when_to_come_back(tmp_path, small_parts, monkeypatch):
+@pytest.fixture
+def slurm(tmp_path, monkeypatch) -> dict:
+    """`execution` for a stand-in for sbatch, which appends jobs to jobs.sh."""
     pytest.importorskip("datatrove")
     (tmp_path / "bin").mkdir()
     sbatch = tmp_path / "bin" / "sbatch"
@@ -149,12 +127,30 @@ def test_slurm_gets_a_job_array_and_the_build_says_when_to_come_back(tmp_path, s
     monkeypatch.setenv("PATH", f"{tmp_path / 'bin'}{os.pathsep}{os.environ['PATH']}")
     monkeypatch.setenv("OUT", str(tmp_path))
     monkeypatch.chdir(tmp_path)
-    slurm = {"partition": "cpu", "time": "01:00:00", "tasks": 4, "setup": "source /shared/venv/bin/activate"}
-    settings = {"execution": {"engine": "datatrove", "slurm": slurm}}
+    settings = {"partition": "cpu", "time": "01:00:00", "tasks": 4, "setup": "source /shared/venv/bin/activate"}
+    return {"engine": "datatrove", "slurm": settings}
+
+
+def test_slurm_gets_a_job_array_and_the_build_says_when_to_come_back(tmp_path, small_parts, slurm):
     with pytest.raises(Stopped, match="run the same command again"):
-        run(recipe(tmp_path, write_notes(tmp_path), **settings), "c", tmp_path / "w")
+        run(recipe(tmp_path, write_notes(tmp_path), execution=slurm), "c", tmp_path / "w")
     job = (tmp_path / "jobs.sh").read_text()
     assert "--partition=cpu" in job and "source /shared/venv/bin/activate" in job and "--array=0-3" in job
+
+
+def test_what_a_job_of_slurm_could_not_do_is_told_by_the_next_launch_and_tried_again_by_the_one_after(tmp_path, slurm):
+    source = write_notes(tmp_path)
+    with (tmp_path / "notes.jsonl").open("a") as file:
+        file.write("no JSON\n")
+    build = recipe(tmp_path, source, execution=slurm)
+    with pytest.raises(Stopped):
+        run(build, "c", tmp_path / "w")
+    with pytest.raises(DataError):
+        engines.ExtractShare(tmp_path / "w" / "corpus" / "c.partial", [0])(None, rank=0, world_size=1)
+    with pytest.raises(DataError, match=r"notes\.jsonl, line 61: not JSON"):
+        run(build, "c", tmp_path / "w")
+    with pytest.raises(Stopped):
+        run(build, "c", tmp_path / "w")
 
 
 # ------------------------------------------------------------------------------------------------ groups and duplicates
@@ -200,6 +196,21 @@ def test_near_duplicates_are_dropped_for_the_first_and_written_down(tmp_path):
     assert run(recipe(tmp_path, source, near_duplicates=None), "c", tmp_path / "x").manifest.counts["documents"] == 4
 
 
+def test_documents_and_sentences_are_counted_by_how_mixed_they_are(tmp_path):
+    lines = [
+        "환자는 정상이다.",
+        "환자는 chest CT상 both lung에 nodule 보임. No effusion. 흉수 없음.",
+        "Clear lungs on both sides.",
+    ]
+    built = run(recipe(tmp_path, write_lines(tmp_path, "a", lines)), "c", tmp_path / "w")
+    counts = built.manifest.counts
+    shares = counts["code_mixing"]["minority_share"]
+    assert shares["documents"] == {"0": 2, "<5 %": 0, "<10 %": 0, "<20 %": 0, ">=20 %": 1}
+    assert shares["sentences"] == {"0": 4, "<5 %": 0, "<10 %": 0, "<20 %": 0, ">=20 %": 1}
+    assert counts["code_mixing"]["switches_per_100_words"]["sentences"]["0"] == 4
+    assert counts["by_source"]["a"]["code_mixing"] == counts["code_mixing"]
+
+
 # ------------------------------------------------------------------------------------- quality, privacy, contamination
 
 
@@ -220,6 +231,8 @@ def test_identities_refuse_the_corpus_by_default_and_are_masked_or_allowed_on_ch
     with pytest.raises(DataError, match=r"1 resident_number") as caught:
         run(recipe(tmp_path, source), "c", tmp_path / "w")
     assert "800101" not in str(caught.value) and not (tmp_path / "w" / "corpus" / "c").exists()
+    left = [path for path in (tmp_path / "w").rglob("*") if path.is_file()]
+    assert left and not any(b"800101" in path.read_bytes() for path in left)
     masked = run(recipe(tmp_path, source, privacy={"action": "mask"}), "c", tmp_path / "m")
     allowed = run(recipe(tmp_path, source, privacy={"action": "allow"}), "c", tmp_path / "a")
     texts = {o.folder.parent.parent.name: str(records(o.folder)) for o in (masked, allowed)}
@@ -231,18 +244,17 @@ def test_text_of_evaluation_tasks_is_taken_out_and_reported(tmp_path):
     leaked = "The patient was admitted with severe community acquired pneumonia and treated with ceftriaxone."
     other = "환자는 사흘 전부터 시작된 흉통으로 내원하여 심전도와 혈액 검사를 시행하였고 이상 소견은 보이지 않았다."
     source = write_lines(tmp_path, "a", [leaked, f"{other} {leaked}", other + " 끝."])
-    tasks = TaskTexts({"task/t": "digest"}, [TaskText("t", "test", "t.tsv:1", leaked)])
+    tasks = TaskTexts({"task/t": "digest"}, [TaskText("t", "test", "t.tsv:1", leaked)] * 2)  # a pair of equal texts
     settings = {"near_duplicates": None, "contamination": {"action": "remove"}}
     built = run(recipe(tmp_path, source, **settings), "c", tmp_path / "w", tasks)
     sentences = [s for found in records(built.folder).values() for r in found for p in r["paragraphs"] for s in p]
     assert leaked not in sentences and sentences.count(other) >= 1
     counts = built.manifest.counts
     assert (counts["contaminated_documents"], counts["contaminated_dropped"]) == (2, 1)
-    assert counts["overlaps"] == {"t": 2} and built.manifest.inputs["task/t"] == "digest"
-    assert [(row["id"], row["task"], row["row"]) for row in rows(built.folder, "contamination.csv")] == [
-        ("a.txt:1", "t", "t.tsv:1"),
-        ("a.txt:2", "t", "t.tsv:1"),
-    ]
+    assert (counts["task_rows"], counts["task_texts"], counts["overlaps"]) == (1, 2, {"t": 2})
+    assert built.manifest.inputs["task/t"] == "digest"
+    found = [(row["id"], row["task"], row["row"]) for row in rows(built.folder, "contamination.csv")]
+    assert found == [("a.txt:1", "t", "t.tsv:1")] * 2 + [("a.txt:2", "t", "t.tsv:1")] * 2
     report = {"near_duplicates": None, "contamination": {"action": "report"}}
     assert run(recipe(tmp_path, source, **report), "c", tmp_path / "x", tasks).manifest.counts["documents"] == 3
 
@@ -304,8 +316,3 @@ def test_a_full_disk_ends_the_build_with_a_message_and_no_manifest(tmp_path, roo
     assert done.returncode == 2, done.stderr
     assert "error:" in done.stderr and "has room" in done.stderr and "Traceback" not in done.stderr
     assert not (tmp_path / "w" / "corpus" / "c").exists()
-
-
-def test_a_killed_process_ends_the_build_with_advice(tmp_path):
-    with pytest.raises(DataError, match=r"lack of memory.*fewer processes"):
-        list(engines.in_processes(os._exit, [1, 1], 2))

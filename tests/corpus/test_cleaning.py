@@ -51,6 +51,12 @@ def test_each_rule_counts_what_it_changed_and_can_be_switched_off():
         assert without != cleaned and off[rule] == 0
 
 
+def test_half_a_character_is_removed_whatever_the_switches_since_no_file_can_hold_it():
+    changed = Counter()
+    assert clean("lone \ud800x\u200by", CleaningSettings(invisible=False), changed) == "lone x\u200by"
+    assert changed["invisible"] == 1
+
+
 def test_text_that_is_clean_is_left_alone_and_counted_nowhere():
     changed = Counter()
     assert clean(SENTENCE, changed=changed) == SENTENCE

@@ -7,6 +7,7 @@ from bimed_dist.corpus.language import (
     Mixing,
     add_letters,
     add_mixing,
+    bins_of,
     code_mixing,
     count_letters,
     language_of,
@@ -104,3 +105,18 @@ def test_a_document_is_the_sum_of_its_sentences(sentences):
 @given(st.text(alphabet="가힣aZ é1.肺\n"))
 def test_mixing_does_not_depend_on_the_direction_of_reading(text):
     assert code_mixing(text) == code_mixing(text[::-1])
+
+
+@pytest.mark.parametrize(
+    ("mixing", "bins"),
+    [
+        (Mixing(), (0, 0)),
+        (Mixing(hangul=5, latin=0, words=3), (0, 0)),
+        (Mixing(1, 98, switches=1, words=11), (1, 1)),
+        (Mixing(1, 38, switches=1, words=10), (2, 2)),
+        (Mixing(1, 18, switches=2, words=8), (3, 3)),
+        (Mixing(1, 8, switches=4, words=8), (4, 4)),
+    ],
+)
+def test_a_value_on_the_border_of_two_bins_is_in_the_upper_one(mixing, bins):
+    assert bins_of(mixing) == bins

@@ -65,6 +65,7 @@ WRAPPED = (
     [("sentence", 3), ("space", 1), ("wrapped", 2)],
 )
 def test_what_a_line_break_means_is_a_setting(line_break, breaks):
-    [paragraph] = laid_out(WRAPPED, line_break)
-    assert paragraph.count("\n") == breaks
+    changed = Counter()
+    [paragraph] = laid_out(WRAPPED, line_break, changed=changed)
+    assert paragraph.count("\n") == breaks and changed["lines_joined"] == 3 - breaks
     assert paragraph.split() == WRAPPED.split()

@@ -19,7 +19,7 @@ from bimed_dist.errors import DataError
 def raw_documents(path: Path, **settings):
     source = TypeAdapter(Source).validate_python({"name": "s", "path": str(path), **settings}, strict=False)
     plans = [planning.survey(source, file) for file in planning.files_of(source, path)]
-    problems = Problems(source.name, skip=source.bad_rows == "skip")
+    problems = Problems(f"source {source.name}", skip=source.bad_rows == "skip")
     documents = [d for part in planning.parts(source, plans, 0) for d in read(source, part, 1, problems)]
     return source, documents, problems
 
@@ -127,6 +127,13 @@ def test_json_fields_become_paragraphs_in_the_order_of_the_settings(tmp_path):
     ]
 
 
+def test_null_is_an_empty_text_in_json_as_in_parquet(tmp_path):
+    write_jsonl(tmp_path / "a.jsonl", {"q": "왜?", "a": None}, {"q": None, "a": None})
+    pq.write_table(pa.table({"q": ["왜?", None], "a": pa.array([None, None], pa.string())}), tmp_path / "a.parquet")
+    for path, kind in ((tmp_path / "a.jsonl", "jsonl"), (tmp_path / "a.parquet", "parquet")):
+        assert [document[1:] for document in documents(path, kind=kind, text=["q", "a"])] == [("왜?",), ()]
+
+
 def test_rows_with_the_same_id_that_follow_each_other_become_one_document(tmp_path):
     write_jsonl(tmp_path / "1.jsonl", {"id": 7, "t": "a"}, {"id": "7", "t": "b"}, {"id": "8", "t": "c"})
     write_jsonl(tmp_path / "2.jsonl", {"id": " 8 ", "t": "d"}, {"id": "7", "t": "e"})
@@ -146,13 +153,12 @@ def test_a_row_without_its_group_is_reported(tmp_path):
 
 
 def test_bad_json_lines_are_reported_together_without_their_text(tmp_path):
-    path = write(tmp_path / "a.jsonl", '{"t": "secret"\n[1]\n{"x": "secret", "y": 1}\n{"t": 3}\n{"t": null}\n')
+    path = write(tmp_path / "a.jsonl", '{"t": "secret"\n[1]\n{"x": "secret", "y": 1}\n{"t": 3}\n')
     message = refusal(path, kind="jsonl", text=["t"])
     assert "line 1: not JSON at column" in message
     assert "line 2: a JSON list" in message
     assert "a.jsonl:3: has no field ['t'] among its 2 fields" in message
     assert "a.jsonl:4: text is needed in {'t': 'int'}" in message
-    assert "a.jsonl:5: text is needed in {'t': 'NoneType'}" in message
     assert "secret" not in message
 
 
@@ -160,6 +166,15 @@ def test_a_row_without_the_id_field_is_reported(tmp_path):
     path = write_jsonl(tmp_path / "a.jsonl", {"id": "", "t": "a"}, {"t": "b"}, {"id": 0, "t": "c"})
     message = refusal(path, kind="jsonl", text=["t"], id="id")
     assert "a.jsonl:1: field 'id'" in message and "a.jsonl:2: field 'id'" in message and "a.jsonl:3" not in message
+
+
+def test_half_a_character_in_an_id_or_a_group_is_a_bad_row(tmp_path):
+    path = write(tmp_path / "a.jsonl", '{"i": "\\ud800", "t": "a"}\n{"i": "b", "t": "b"}\n')
+    for field in ("id", "group"):
+        settings = {"kind": "jsonl", "text": ["t"], field: "i"}
+        assert "a.jsonl:1: field 'i'" in refusal(path, **settings)
+        _, found, problems = raw_documents(path, bad_rows="skip", **settings)
+        assert [document.paragraphs for document in found] == [("b",)] and len(problems.notes) == 1
 
 
 def test_reading_stops_at_twenty_problems(tmp_path):
@@ -286,6 +301,28 @@ def test_a_line_that_is_no_text_for_its_length_is_reported_and_costs_little_memo
     ]
 
 
+@pytest.mark.parametrize("ending", ["jsonl", "txt", "csv"])
+def test_a_line_that_is_no_text_for_its_length_is_never_cut_into_lines(tmp_path, monkeypatch, ending):
+    for module in ("files", "planning"):
+        monkeypatch.setattr(f"bimed_dist.corpus.{module}.LONGEST_LINE", 1000)
+    monkeypatch.setattr(planning, "PART_BYTES", 200)
+    lines = {
+        "jsonl": ['{"t": "first"}', '{"t": "last"}'],
+        "txt": ["first", "last"],
+        "csv": ["t", "first", "last"],
+    }[ending]
+    lines.insert(-1, "x" * 5000)
+    path = write(tmp_path / f"a.{ending}", "\n".join(lines) + "\n")
+    settings = {"kind": "text", "document": "line"} if ending == "txt" else {"kind": "jsonl", "text": ["t"]}
+    settings = {"kind": "table", "text": ["t"]} if ending == "csv" else settings
+    _, found, problems = raw_documents(path, bad_rows="skip", **settings)
+    assert [(document.id, document.paragraphs) for document in found] == [
+        (f"a.{ending}:{len(lines) - 2}", ("first",)),
+        (f"a.{ending}:{len(lines)}", ("last",)),
+    ]
+    assert [place for place, _ in problems.notes] == [f"a.{ending}, line {len(lines) - 1}"]
+
+
 def test_a_file_that_is_one_document_of_any_size_is_reported(tmp_path, monkeypatch):
     monkeypatch.setattr("bimed_dist.corpus.readers.LONGEST_DOCUMENT", 100)
     path = write(tmp_path / "a.txt", "word\n" * 50)
@@ -303,7 +340,7 @@ def cut_in_many(monkeypatch, path: Path, **settings):
     source = TypeAdapter(Source).validate_python({"name": "s", "path": str(path), **settings}, strict=False)
     plans = [planning.survey(source, file) for file in planning.files_of(source, path)]
     parts = list(planning.parts(source, plans, 0))
-    problems = Problems("s")
+    problems = Problems("s", skip=source.bad_rows == "skip")
     return whole, [document for part in parts for document in read(source, part, 1, problems)], len(parts)
 
 
@@ -327,6 +364,23 @@ def test_a_file_cut_into_parts_gives_the_same_documents(tmp_path, monkeypatch, z
             whole, cut, num_parts = cut_in_many(patched, path, **settings)
         assert cut == whole and len(whole) >= 29, path
         assert num_parts > 5, path
+
+
+def test_rows_of_one_id_stay_together_around_blank_lines_bad_rows_and_a_quoted_header(tmp_path, monkeypatch):
+    jsonl = "".join(f'{{"id": {i // 2}, "t": "{"x" * 50}{i}"}}\n\n{{"t": "no id"}}\n' for i in range(20))
+    csv = "".join(f"{i // 2},{'x' * 50}{i}\n\n" for i in range(20))
+    cases = [
+        (write(tmp_path / "a.jsonl", jsonl), "jsonl"),
+        (write(tmp_path / "b.jsonl", jsonl.replace("x" * 50, "환자는 정상이다. " * 5).encode("cp949")), "jsonl"),
+        (write(tmp_path / "a.csv", '\ufeff"id",t\n' + csv), "table"),
+        (write(tmp_path / "a.tsv", '\ufeff"id"\tt\n' + csv.replace(",", "\t")), "table"),
+    ]
+    for path, kind in cases:
+        with monkeypatch.context() as patched:
+            settings = {"kind": kind, "text": ["t"], "id": "id", "bad_rows": "skip"}
+            whole, cut, num_parts = cut_in_many(patched, path, **settings)
+        assert cut == whole and len(whole) == 10, path
+        assert num_parts > 3, path
 
 
 def test_small_files_share_a_part_and_big_ones_do_not(tmp_path, monkeypatch):
@@ -364,6 +418,22 @@ def test_parquet_files_and_saved_datasets_are_read_by_row_and_cut_between_docume
         assert "has no column ['note']" in refusal(tmp_path / folder, kind=kind, text=["note"])
     (tmp_path / "p" / "x.parquet").write_bytes(b"PAR1")
     assert "damaged" in refusal(tmp_path / "p", kind="parquet", text=["text"])
+
+
+def test_damaged_pages_and_invalid_text_in_columns_are_told(tmp_path):
+    path = tmp_path / "x.parquet"
+    pq.write_table(pa.table({"text": [f"row {i}" * 50 for i in range(2000)]}), path, use_dictionary=False)
+    content = bytearray(path.read_bytes())
+    content[4:40] = bytes(36)  # the header of the first page
+    path.write_bytes(content)
+    assert "x.parquet is damaged" in refusal(path, kind="parquet", text=["text"])
+    no_text = pa.StringArray.from_buffers(1, pa.array([0, 2], pa.int32()).buffers()[1], pa.py_buffer(b"\xff\xfe"))
+    pq.write_table(pa.table({"text": no_text}), path)
+    assert "x.parquet is damaged" in refusal(path, kind="parquet", text=["text"])
+    with pa.ipc.new_stream(tmp_path / "x.arrow", pa.schema([("text", pa.string())])) as writer:
+        writer.write_table(pa.table({"text": no_text}))
+    for field in ({}, {"id": "text"}):
+        assert "x.arrow is damaged" in refusal(tmp_path / "x.arrow", kind="dataset", text=["text"], **field)
 
 
 def test_datasets_saved_to_disk_are_read(tmp_path):

@@ -270,6 +270,19 @@ def _corpus_counts() -> dict[str, Any]:
         "held_out_sentences": 3_018,
         "duplicates_dropped": 41,
         "nfc_changed": 3,
+        "cleaned": {"blanks": 1_204, "nfc": 3, "full_width": 0},
+        "rejected": {"repeated_words": 6},
+        "identities": {"phone": 2},
+        "overlaps": {"korsts": 7},
+        "encodings": {"utf-8": 11, "cp949": 1},
+        "minority_share": 0.081,
+        "switches_per_100_words": 11.2,
+        "code_mixing": {
+            "minority_share": {
+                "documents": {"0": 4_000, "<5 %": 34, "<10 %": 0, "<20 %": 100, ">=20 %": 300},
+                "sentences": {"0": 60_209, "<5 %": 0, "<10 %": 0, "<20 %": 0, ">=20 %": 1_000},
+            }
+        },
         "empty_dropped": 0,
         "by_source": {
             n: {"documents": d, "sentences": 14 * d, "characters": 900 * d} for n, d in CORPUS_SOURCES.items()

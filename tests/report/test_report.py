@@ -262,6 +262,17 @@ def test_composition_has_the_form_of_the_published_table(built):
     assert "24,497 (54.44%)" in html_of(built)
 
 
+def test_the_corpus_section_tells_what_was_done_to_the_text_and_how_mixed_it_is(built):
+    done = {(row["Step"], row["Rule or kind"]): row["Number"] for row in csv_of(built, "corpus-done")}
+    assert done["cleaning, documents changed", "blanks"] == "1204"
+    assert done["privacy, matches found", "phone"] == "2"
+    assert done["evaluation tasks, rows found in documents", "korsts"] == "7"
+    assert done["encodings, files", "cp949"] == "1" and not any(rule == "full_width" for _, rule in done)
+    of_documents, of_sentences = csv_of(built, "corpus-minority_share")
+    assert (of_documents["Of"], of_documents["<20 %"], of_sentences[">=20 %"]) == ("documents", "100", "1000")
+    assert "What was done to the text" in html_of(built)
+
+
 def test_vocabularies_are_measured_beside_what_they_are_compared_with(built):
     rows = [row for row in csv_of(built, "fit") if row["Vocabulary"] == "bilingual"]
     assert [(r["Tokenizer"], r["Language"], r["Pieces per word"], r["[UNK] share"]) for r in rows] == [

@@ -1,8 +1,10 @@
+from collections import Counter
 from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from tokenizers.pre_tokenizers import BertPreTokenizer
 
 from bimed_dist.errors import DataError
 from bimed_dist.vocabulary.terms import (
@@ -16,6 +18,7 @@ from bimed_dist.vocabulary.terms import (
     read_terms,
     write_candidates,
 )
+from bimed_dist.vocabulary.words import cut_chunks
 
 WORDS = {"폐렴": 4, "폐렴이": 3, "폐암": 5, "담낭염": 2, "결핵": 3, "lung": 9, "lungs": 1, "acute": 6}
 
@@ -105,7 +108,7 @@ def write(path: Path, text: str) -> Path:
 
 
 def test_terms_are_read_from_columns_with_the_line_where_their_row_begins(tmp_path):
-    path = write(tmp_path / "terms.csv", '\ufeffko,en\n폐렴,pneumonia\n"담낭\n염",\n결핵\n')
+    path = write(tmp_path / "terms.csv", '\ufeffko,en\n폐렴,pneumonia\n"담낭\n염",\n결핵,\n')
     found = [(entry.row, entry.column, entry.text) for entry in read_terms(path, ("en", "ko"), "terms.csv")]
     in_english, in_korean = found[::2], found[1::2]
     assert in_english == [(2, "en", "pneumonia"), (3, "en", ""), (5, "en", "")]
@@ -121,14 +124,63 @@ def test_decomposed_terms_are_composed(tmp_path):
 
 def test_a_list_that_cannot_be_read_is_named_with_what_it_has(tmp_path):
     path = write(tmp_path / "terms.csv", "ko,en\n폐,lung\n")
-    with pytest.raises(DataError, match=r"terms\.csv has no column korean; its header line has ko, en"):
+    with pytest.raises(DataError, match=r"needs each of the columns korean once; its first line has 2 cells"):
         read_terms(path, ("korean", "en"), "t")
     with pytest.raises(DataError, match="there is no term list"):
         read_terms(tmp_path / "none.csv", ("ko",), "t")
-    path.write_bytes("ko\n폐\n".encode("cp949"))
-    with pytest.raises(DataError, match="is not UTF-8"):
-        read_terms(path, ("ko",), "t")
-    with pytest.raises(DataError, match="line 2: "):
+    with pytest.raises(DataError, match=r"line 2: not a table"):
         read_terms(write(path, 'ko\n"폐"렴\n'), ("ko",), "t")
-    with pytest.raises(DataError, match=r"has no column ko; its header line has $"):
+    with pytest.raises(DataError, match=r"line 3: not a table"):
+        read_terms(write(path, 'ko\n폐\n"간\n' + "뇌\n" * 20), ("ko",), "t")
+    with pytest.raises(DataError, match=r"its first line has 0 cells"):
         read_terms(write(path, ""), ("ko",), "t")
+
+
+def test_bad_rows_of_a_list_are_told_together_by_line_without_their_text(tmp_path):
+    content = "ko\ten\n폐\tlung\n간\n간\tliver\tx\n" + "신장\tkidney\n" * 3000 + "뇌\0\tbrain\n"
+    path = tmp_path / "terms.tsv"
+    path.write_bytes(content.encode() + "심장\theart\n".encode("cp949"))
+    with pytest.raises(DataError) as caught:
+        read_terms(path, ("ko", "en"), "t")
+    place = len(content.encode())
+    for problem in (
+        "line 3: 1 cells, the header line has 2",
+        "line 4: 3 cells",
+        "line 3005, byte",
+        f"line 3006, byte {place}: not UTF-8",
+    ):
+        assert f"terms.tsv, {problem}" in str(caught.value)
+    assert "liver" not in str(caught.value)
+
+
+def test_a_quote_in_a_tsv_cell_is_a_character_and_swallows_no_rows(tmp_path):
+    path = write(tmp_path / "terms.tsv", 'ko\ten\n"폐\tlung\n간\t"liver, left"\n\n뇌\tbrain "stem"\n')
+    found = [(entry.row, entry.text) for entry in read_terms(path, ("ko", "en"), "t")]
+    assert found == [
+        (2, '"폐'),
+        (2, "lung"),
+        (3, "간"),
+        (3, "liver, left"),
+        (4, ""),
+        (4, ""),
+        (5, "뇌"),
+        (5, 'brain "stem"'),
+    ]
+
+
+@pytest.mark.data
+@pytest.mark.parametrize(("name", "rows", "duplicates"), [("diseases_ko_en", 2065, 0), ("procedures_en_ko", 5009, 964)])
+def test_open_term_lists_give_words_that_occur_in_open_text(open_data, name, rows, duplicates):
+    texts = [path.read_text(encoding="utf-8") for path in sorted((open_data / "corpus/ohdsi_book_ko").glob("*.txt"))]
+    words = cut_chunks(Counter(chunk for text in texts for chunk in text.split()), None, BertPreTokenizer())
+
+    def cut(term: str) -> list[str]:
+        return [word for word, _ in BertPreTokenizer().pre_tokenize_str(term)]
+
+    found = read_terms(open_data / "terms" / f"{name}.tsv", ("ko", "en"), name)
+    candidates = choose(found, [], cut, (), words, min_count=3, top=100)
+    assert len(found) == 2 * rows and {entry.row for entry in found} == set(range(2, rows + 2))
+    assert counts_of(candidates)["duplicate"] == duplicates
+    added = new_pieces(candidates)
+    assert len(added) == 100 and {"환자", "사용", "가"} & set(added)
+    assert all(sum(n for word, n in words.items() if word.startswith(piece)) >= 3 for piece in added)
