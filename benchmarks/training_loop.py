@@ -17,11 +17,11 @@ import torch
 from _measuring import record, shards_of
 from transformers import BertConfig, BertForPreTraining
 
-from bimed_dist.config import PretrainingSettings
 from bimed_dist.model.packed import PackedPretraining, micro_batch
 from bimed_dist.pretraining import schedule
 from bimed_dist.pretraining.distributed import Engine
 from bimed_dist.pretraining.loop import Trainer
+from bimed_dist.pretraining_settings import PretrainingSettings
 from bimed_dist.shards.batches import RowStream
 from bimed_dist.shards.reading import ShardSet
 

@@ -5,8 +5,8 @@ import os
 from pathlib import Path
 from typing import Any
 
-from bimed_dist.config import PretrainingSettings
 from bimed_dist.errors import ConfigError
+from bimed_dist.pretraining_settings import PretrainingSettings
 
 ENVIRONMENT_NAME = "ACCELERATE_DEEPSPEED_CONFIG_FILE"
 _OWN_KEYS = {"zero_optimization", "zero_allow_untested_optimizer", "zero_force_ds_cpu_optimizer"}

@@ -20,9 +20,9 @@ from accelerate.utils import DistributedDataParallelKwargs
 from torch import Tensor, nn
 from transformers.integrations.deepspeed import unset_hf_deepspeed_config
 
-from bimed_dist.config import PretrainingSettings
 from bimed_dist.errors import BimedError, CheckpointError, ConfigError
 from bimed_dist.pretraining import deepspeed_config
+from bimed_dist.pretraining_settings import PretrainingSettings
 
 _ENGINE_TAG = "engine"
 # DeepSpeed 0.19 calls what torch 2.13 has renamed; users can do nothing about it.

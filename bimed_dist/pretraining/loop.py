@@ -16,13 +16,13 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from bimed_dist.config import PretrainingSettings
 from bimed_dist.errors import ConfigError, NonFiniteError, Stopped
 from bimed_dist.model.packed import PackedPretraining, micro_batch
 from bimed_dist.pretraining import checkpoints
 from bimed_dist.pretraining.distributed import Engine
 from bimed_dist.pretraining.records import RunRecord
 from bimed_dist.pretraining.schedule import learning_rate
+from bimed_dist.pretraining_settings import PretrainingSettings
 from bimed_dist.shards.batches import PackedBatch, RowStream, locate_step
 
 _log = logging.getLogger(__name__)

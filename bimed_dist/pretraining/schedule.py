@@ -5,8 +5,8 @@ import math
 import torch
 from torch import nn
 
-from bimed_dist.config import PretrainingSettings
 from bimed_dist.pretraining.lamb import Lamb
+from bimed_dist.pretraining_settings import PretrainingSettings
 
 
 def learning_rate(step: int, settings: PretrainingSettings) -> float:

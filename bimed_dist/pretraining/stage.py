@@ -11,7 +11,7 @@ import torch
 from transformers import BertForPreTraining
 
 from bimed_dist import manifest
-from bimed_dist.config import PretrainingSettings, Recipe
+from bimed_dist.config import Recipe
 from bimed_dist.errors import CheckpointError, ConfigError
 from bimed_dist.manifest import Manifest, Outcome
 from bimed_dist.model import attention
@@ -23,6 +23,7 @@ from bimed_dist.pretraining.card import model_card
 from bimed_dist.pretraining.distributed import Engine
 from bimed_dist.pretraining.loop import Trainer, out_of_memory_advice
 from bimed_dist.pretraining.records import METRICS_NAME, RunRecord, read_metrics
+from bimed_dist.pretraining_settings import PretrainingSettings
 from bimed_dist.shards.batches import RowStream, validation_batches
 from bimed_dist.shards.reading import ShardSet
 from bimed_dist.tokenizer import load_tokenizer

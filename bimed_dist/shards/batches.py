@@ -16,8 +16,8 @@ from math import ceil
 import numpy as np
 from numpy.typing import NDArray
 
-from bimed_dist.config import PretrainingSettings
 from bimed_dist.errors import ConfigError
+from bimed_dist.pretraining_settings import PretrainingSettings
 from bimed_dist.shards.masking import MaskRule, mask_tokens
 from bimed_dist.shards.plan import SPECIALS_PER_ROW, EpochPlan, load_plan
 from bimed_dist.shards.reading import ShardSet
