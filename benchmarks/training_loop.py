@@ -65,7 +65,7 @@ def main(shards: Path | None, steps: int) -> None:
         engine = Engine(settings)
         engine.prepare(ours, schedule.optimizer(ours, settings))
         trainer = Trainer(
-            engine, ours, settings, seed=1, stream=stream, validation=[], languages=[], folder=Path(work),
+            engine, ours, settings, seed=1, stream=stream, validation=[], languages=[], sources=[], folder=Path(work),
             run_digest="", record=None,
         )  # fmt: skip
         sides = {

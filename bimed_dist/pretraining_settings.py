@@ -6,6 +6,9 @@ from pydantic import Field, model_validator
 
 from bimed_dist.settings import Above0, Below1, Name, NotNegative, Positive, Settings, Share
 
+Pairing = Literal["segments", "sentences"]
+SentenceObjective = Literal["next_sentence", "sentence_order", "none"]
+
 
 class PretrainingSettings(Settings):
     model: Name
@@ -18,8 +21,11 @@ class PretrainingSettings(Settings):
     """Rows that one rank feeds forward at once, at most."""
     max_length: Annotated[int, Field(ge=8)] = 128
     """Tokens per row, [CLS] and both [SEP] included."""
-    pairing: Literal["segments", "sentences"] = "segments"
+    pairing: Pairing = "segments"
     """`segments`: fill up to max_length (BERT). `sentences`: one sentence and its successor (KM-BERT)."""
+    sentence_objective: SentenceObjective = "next_sentence"
+    """What is learned of pairs beside masked words: whether B follows A or is of another document (BERT), whether A and
+    B stand in the order of the text (ALBERT; Lan et al. 2020), or nothing: rows are then one segment (RoBERTa)."""
     mask_rate: Annotated[float, Field(gt=0, lt=1)] = 0.15
     mask_unit: Literal["token", "word"] = "token"
     mask_token_share: Share = 0.8

@@ -10,7 +10,6 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -22,6 +21,7 @@ from bimed_dist.pretraining import checkpoints
 from bimed_dist.pretraining.distributed import Engine
 from bimed_dist.pretraining.records import RunRecord
 from bimed_dist.pretraining.schedule import learning_rate
+from bimed_dist.pretraining.validation import averages, validate
 from bimed_dist.pretraining_settings import PretrainingSettings
 from bimed_dist.shards.batches import PackedBatch, RowStream, locate_step
 
@@ -42,13 +42,15 @@ class Trainer:
         stream: RowStream,
         validation: Sequence[PackedBatch],
         languages: Sequence[str],
+        sources: Sequence[str],
         folder: Path,
         run_digest: str,
         record: RunRecord | None,
         skipped: int = 0,
     ) -> None:
         self.engine, self.module, self.settings, self.seed = engine, module, settings, seed
-        self.stream, self.validation, self.languages = stream, validation, languages
+        self.stream, self.validation = stream, validation
+        self.languages, self.sources = languages, sources
         self.checkpoints = folder / "checkpoints"
         self.run_digest, self.record = run_digest, record
         self.skipped = skipped
@@ -80,13 +82,13 @@ class Trainer:
         batches = self.stream.step_batches(step, rank=engine.rank, world_size=engine.world_size)
         masked = int(engine.sums(torch.tensor([sum(len(b.mlm_labels) for b in batches)]))[0])
         sums: list[Tensor] = []
-        """Of each micro-batch: MLM loss, NSP loss, right MLM guesses, right NSP guesses."""
+        """Of each micro-batch: MLM loss, loss of pairs, right MLM guesses, right guesses of pairs."""
 
         def loss(index: int, batch: PackedBatch) -> Tensor:
             seed_dropout(self.seed, step, engine.rank * len(batches) + index)
-            mlm, nsp, *right = (values.sum() for values in engine.forward(micro_batch(batch, engine.device)))
-            sums.append(torch.stack([mlm, nsp, *right]).detach().double())
-            value = mlm / max(masked, 1) + nsp / settings.global_batch
+            mlm, pair, *right = (values.sum() for values in engine.forward(micro_batch(batch, engine.device)))
+            sums.append(torch.stack([mlm, pair, *right]).detach().double())
+            value = mlm / max(masked, 1) + pair / settings.global_batch
             # An infinite loss may have a finite gradient; this way the gradient's norm alone tells, on every rank.
             return value * torch.where(value.detach().isfinite(), 1.0, math.nan)
 
@@ -94,17 +96,14 @@ class Trainer:
         tokens = sum(len(b.input_ids) for b in batches)
         totals = torch.stack(sums).sum(0)
         more = totals.new_tensor([tokens, stop[0]])
-        mlm, nsp, mlm_right, nsp_right, tokens, stops = engine.sums(torch.cat([totals, more])).tolist()
+        *totals, tokens, stops = engine.sums(torch.cat([totals, more])).tolist()
         rate = learning_rate(step, settings)
         norm = engine.update(rate)
         if not math.isfinite(norm):
             self._skip(step, batches, [bool(parts.isfinite().all()) for parts in sums])
             return None, stops > 0
         metrics = {
-            "mlm_loss": mlm / max(masked, 1),
-            "nsp_loss": nsp / settings.global_batch,
-            "mlm_accuracy": mlm_right / max(masked, 1),
-            "nsp_accuracy": nsp_right / settings.global_batch,
+            **averages(totals, masked, settings.global_batch, settings.sentence_objective),
             "learning_rate": rate,
             "grad_norm": norm,
             "tokens_per_second": tokens / (time.monotonic() - start),
@@ -135,32 +134,20 @@ class Trainer:
             _log.warning("%s (%d of %d allowed)", problem, self.skipped, self.settings.skipped_steps)
             self.record.write({"kind": "skipped", "step": step + 1, "epoch": epoch, "rows": concerned})
 
-    @torch.no_grad()
     def validate(self, step: int) -> None:
-        """MLM and NSP on the held-out rows, the same rows and masks every time; by language of segment A too."""
-        self.module.eval()
-        sums = torch.zeros(len(self.languages), 6, dtype=torch.float64)
-        for batch in self.validation:
-            values = [v.cpu().double() for v in self.engine.forward(micro_batch(batch, self.engine.device))]
-            pair_language = torch.from_numpy(batch.languages).long()
-            pair = np.searchsorted(batch.row_starts, batch.masked_positions, side="right") - 1
-            token_language = pair_language[torch.from_numpy(pair)]
-            for column, (value, language) in enumerate(zip(values, [token_language, pair_language] * 2, strict=True)):
-                sums[:, column].index_add_(0, language, value)
-            for column, language in ((4, token_language), (5, pair_language)):
-                sums[:, column] += torch.bincount(language, minlength=len(self.languages))
-        sums = self.engine.sums(sums.to(self.engine.device))
-        self.module.train()
-        metrics: dict[str, Any] = {"kind": "validation", "step": step, **_averages(sums.sum(0))}
-        metrics["by_language"] = {
-            language: _averages(sums[code]) for code, language in enumerate(self.languages) if sums[code, 5] > 0
-        }
+        """The held-out rows, the same rows and masks every time."""
+        found = validate(
+            self.engine,
+            self.module,
+            self.validation,
+            languages=self.languages,
+            sources=self.sources,
+            objective=self.settings.sentence_objective,
+        )
         if self.record:
-            self.record.write(metrics)
-            _log.info(
-                "step %d held out: MLM loss %.4f accuracy %.4f, NSP loss %.4f accuracy %.4f",
-                step, *(metrics[k] for k in ("mlm_loss", "mlm_accuracy", "nsp_loss", "nsp_accuracy")),
-            )  # fmt: skip
+            self.record.write({"kind": "validation", "step": step, **found})
+            shown = ", ".join(f"{name} {value:.4f}" for name, value in found.items() if isinstance(value, float))
+            _log.info("step %d held out: %s", step, shown)
 
     def save(self, step: int) -> None:
         start = time.monotonic()
@@ -180,7 +167,7 @@ class Trainer:
     def _log(self, step: int, metrics: dict[str, float]) -> None:
         if self.record:
             rows = step * self.settings.global_batch
-            loss = metrics["mlm_loss"] + metrics["nsp_loss"]
+            loss = sum(value for name, value in metrics.items() if name.endswith("_loss"))
             self.record.write({"kind": "train", "step": step, "rows_seen": rows, "loss": loss, **metrics})
             self.record.advance(step, loss, metrics["tokens_per_second"])
 
@@ -205,17 +192,6 @@ def out_of_memory_advice(settings: PretrainingSettings) -> Iterator[None]:
             f"out of memory with micro_batch={settings.micro_batch} and max_length={settings.max_length}: "
             f"{', or '.join(advice)}; a run already begun needs another --work, or its folder removed"
         ) from error
-
-
-def _averages(sums: Tensor) -> dict[str, float]:
-    mlm, nsp, mlm_right, nsp_right, masked, rows = sums.tolist()
-    masked, rows = max(masked, 1.0), max(rows, 1.0)
-    return {
-        "mlm_loss": mlm / masked,
-        "mlm_accuracy": mlm_right / masked,
-        "nsp_loss": nsp / rows,
-        "nsp_accuracy": nsp_right / rows,
-    }
 
 
 def seed_dropout(seed: int, step: int, micro: int) -> None:

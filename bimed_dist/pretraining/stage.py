@@ -91,7 +91,7 @@ def _train(engine: Engine, recipe: Recipe, name: str, work: Path) -> Outcome:
     model = load_prepared(work / "model" / settings.model)
     _set_dropout(model, settings)
     pad_vocabulary(model)
-    module = PackedPretraining(model)
+    module = PackedPretraining(model, pairs=settings.sentence_objective != "none")
     if settings.activation_checkpointing:
         module.recompute_activations()
     engine.prepare(module, schedule.optimizer(module, settings))
@@ -114,6 +114,7 @@ def _train(engine: Engine, recipe: Recipe, name: str, work: Path) -> Outcome:
             held_out, settings, seed=recipe.seed, rank=engine.rank, world_size=engine.world_size
         ),
         languages=held_out.languages,
+        sources=held_out.sources,
         folder=folder,
         run_digest=run_digest,
         record=record,
@@ -131,6 +132,7 @@ def _train(engine: Engine, recipe: Recipe, name: str, work: Path) -> Outcome:
         "skipped_steps": trainer.skipped,
         "rows": settings.steps * settings.global_batch,
         "rows_per_epoch": stream.num_rows,
+        "dropped_rows_per_epoch": stream.dropped_rows,
         "epochs": round(settings.steps / stream.steps_per_epoch, 2),
         "parameters": model.num_parameters(),
         "engine": engine.kind,
@@ -221,7 +223,8 @@ def _finish(
     counts: dict[str, Any],
     start: float,
 ) -> Manifest:
-    model_folder = work / "model" / recipe.pretraining[name].model
+    settings = recipe.pretraining[name]
+    model_folder = work / "model" / settings.model
     model = load_prepared(model_folder)
     tokenizer = load_tokenizer(str(model_folder))
     pad_vocabulary(model)
@@ -229,7 +232,7 @@ def _finish(
     validations = [line for line in read_metrics(folder / METRICS_NAME) if line["kind"] == "validation"]
     counts["held_out"] = {key: value for key, value in validations[-1].items() if key not in ("kind", "step")}
     card = model_card(recipe, name, work, counts)
-    export(folder / "export", model, tokenizer, card)
+    export(folder / "export", model, tokenizer, card, nsp_head=settings.sentence_objective == "next_sentence")
     files = [p for p in (folder / "export").rglob("*") if p.is_file()] + [folder / METRICS_NAME]
     return manifest.write_manifest(
         folder, stage="pretraining", name=name, files=files, counts=counts, seconds=time.monotonic() - start, **begun

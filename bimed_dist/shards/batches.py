@@ -19,15 +19,16 @@ from numpy.typing import NDArray
 from bimed_dist.errors import ConfigError
 from bimed_dist.pretraining_settings import PretrainingSettings
 from bimed_dist.shards.masking import MaskRule, mask_tokens
-from bimed_dist.shards.plan import SPECIALS_PER_ROW, EpochPlan, load_plan
+from bimed_dist.shards.plan import EpochPlan, load_plan
 from bimed_dist.shards.reading import ShardSet
-
-_SPECIALS_PER_PIECE = np.array([2, 1])
 
 
 @dataclass(frozen=True)
 class PackedBatch:
-    """B rows as one flat sequence of T real tokens, each row [CLS] A [SEP] B [SEP]; M tokens are to be predicted."""
+    """B rows as one flat sequence of T real tokens; M tokens are to be predicted.
+
+    Each row is [CLS] A [SEP] B [SEP], or [CLS] A [SEP] where there is no sentence objective.
+    """
 
     input_ids: NDArray[np.int64]
     """(T,) after masking."""
@@ -42,11 +43,13 @@ class PackedBatch:
     mlm_labels: NDArray[np.int64]
     """(M,) the ids that stood there."""
     nsp_labels: NDArray[np.int64]
-    """(B,) 0 = B follows A, 1 = B is from another document, as in Hugging Face's BertForPreTraining."""
+    """(B,) 0 = B follows A, 1 = it does not, as in Hugging Face's BertForPreTraining and AlbertForPreTraining."""
     rows: NDArray[np.int64]
     """(B,) row numbers in the epoch plan."""
     languages: NDArray[np.int8]
     """(B,) language of segment A, index into ShardSet.languages."""
+    sources: NDArray[np.int16]
+    """(B,) source of segment A, index into ShardSet.sources."""
 
 
 def steps_per_epoch(num_rows: int, global_batch: int) -> int:
@@ -104,7 +107,7 @@ def pack_rows(shards: ShardSet, plan: EpochPlan, rows: NDArray[np.int64], *, see
     a_length, b_length = plan.a_length[rows], plan.b_length[rows]
     num_rows = len(rows)
     row_starts = np.zeros(num_rows + 1, dtype=np.int64)
-    np.cumsum(a_length + b_length + SPECIALS_PER_ROW, out=row_starts[1:])
+    np.cumsum(plan.lengths(rows), out=row_starts[1:])
     starts = row_starts[:-1]
 
     # A and B of every row alternate, as read from the shards; the special tokens stand between them.
@@ -123,7 +126,7 @@ def pack_rows(shards: ShardSet, plan: EpochPlan, rows: NDArray[np.int64], *, see
     )
     return PackedBatch(
         input_ids=masked.input_ids,
-        token_type_ids=np.repeat(np.tile([0, 1], num_rows), (lengths + _SPECIALS_PER_PIECE).ravel()),
+        token_type_ids=(position_ids >= np.repeat(a_length + 2, np.diff(row_starts))).astype(np.int64),
         position_ids=position_ids,
         row_starts=row_starts.astype(np.int32),
         masked_positions=masked.positions,
@@ -131,6 +134,7 @@ def pack_rows(shards: ShardSet, plan: EpochPlan, rows: NDArray[np.int64], *, see
         nsp_labels=(~plan.is_next[rows]).astype(np.int64),
         rows=rows,
         languages=plan.language[rows],
+        sources=plan.source[rows],
     )
 
 
@@ -206,4 +210,11 @@ def mask_rule(shards: ShardSet, settings: PretrainingSettings) -> MaskRule:
 
 
 def _load_plan(shards: ShardSet, settings: PretrainingSettings, *, seed: int, epoch: int) -> EpochPlan:
-    return load_plan(shards, seed=seed, epoch=epoch, max_length=settings.max_length, pairing=settings.pairing)
+    return load_plan(
+        shards,
+        seed=seed,
+        epoch=epoch,
+        max_length=settings.max_length,
+        pairing=settings.pairing,
+        objective=settings.sentence_objective,
+    )
