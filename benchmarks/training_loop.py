@@ -22,7 +22,7 @@ from bimed_dist.pretraining import schedule
 from bimed_dist.pretraining.distributed import Engine
 from bimed_dist.pretraining.loop import Trainer
 from bimed_dist.pretraining_settings import PretrainingSettings
-from bimed_dist.shards.batches import RowStream
+from bimed_dist.shards.batches import RowStream, TrainingRows
 from bimed_dist.shards.reading import ShardSet
 
 
@@ -64,8 +64,9 @@ def main(shards: Path | None, steps: int) -> None:
             group["lr"] = settings.learning_rate
         engine = Engine(settings)
         engine.prepare(ours, schedule.optimizer(ours, settings))
+        rows = TrainingRows(stream.shards, settings, seed=1)
         trainer = Trainer(
-            engine, ours, settings, seed=1, stream=stream, validation=[], languages=[], sources=[], folder=Path(work),
+            engine, ours, settings, seed=1, rows=rows, validation=[], languages=[], sources=[], folder=Path(work),
             run_digest="", record=None,
         )  # fmt: skip
         sides = {

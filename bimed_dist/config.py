@@ -246,6 +246,8 @@ class Recipe(Settings):
         for name, run in self.pretraining.items():
             check(f"pretraining.{name}.model", "model", run.model)
             check(f"pretraining.{name}.shards", "shards", run.shards)
+            if run.replay is not None:
+                check(f"pretraining.{name}.replay.shards", "shards", run.replay.shards)
         for name, task in (self.evaluation.tasks if self.evaluation else {}).items():
             if task.corpus is not None:
                 check(f"evaluation.tasks.{name}.corpus", "corpus", task.corpus)

@@ -38,7 +38,7 @@ class Engine:
 
     def __init__(self, settings: PretrainingSettings) -> None:
         world_size = int(os.environ.get("WORLD_SIZE", "1"))
-        self.accumulation = deepspeed_config.accumulation(settings, world_size)
+        self.accumulation = deepspeed_config.most_accumulation(settings, world_size)
         self._clip_norm = settings.clip_norm
         zero_file = deepspeed_config.requested_file()
         launched = "RANK" in os.environ

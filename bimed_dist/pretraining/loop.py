@@ -7,7 +7,7 @@ import logging
 import math
 import signal
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -23,7 +23,7 @@ from bimed_dist.pretraining.records import RunRecord
 from bimed_dist.pretraining.schedule import learning_rate
 from bimed_dist.pretraining.validation import averages, validate
 from bimed_dist.pretraining_settings import PretrainingSettings
-from bimed_dist.shards.batches import PackedBatch, RowStream, locate_step
+from bimed_dist.shards.batches import PackedBatch, TrainingRows
 
 _log = logging.getLogger(__name__)
 _ROWS_NAMED = 20
@@ -39,7 +39,7 @@ class Trainer:
         settings: PretrainingSettings,
         *,
         seed: int,
-        stream: RowStream,
+        rows: TrainingRows,
         validation: Sequence[PackedBatch],
         languages: Sequence[str],
         sources: Sequence[str],
@@ -49,12 +49,14 @@ class Trainer:
         skipped: int = 0,
     ) -> None:
         self.engine, self.module, self.settings, self.seed = engine, module, settings, seed
-        self.stream, self.validation = stream, validation
+        self.rows, self.validation = rows, validation
         self.languages, self.sources = languages, sources
         self.checkpoints = folder / "checkpoints"
         self.run_digest, self.record = run_digest, record
         self.skipped = skipped
         """Updates left out so far, before a resume too."""
+        self.at = 0
+        """The update that runs, counted from 0."""
 
     def train(self, first_step: int) -> None:
         """Updates first_step to settings.steps."""
@@ -78,8 +80,10 @@ class Trainer:
     def step(self, step: int, stop: list[bool]) -> tuple[dict[str, float] | None, bool]:
         """One update; its metrics over the global batch, none if it was skipped; whether any rank was asked to stop."""
         start = time.monotonic()
+        self.at = step
         engine, settings = self.engine, self.settings
-        batches = self.stream.step_batches(step, rank=engine.rank, world_size=engine.world_size)
+        global_batch = settings.phase_at(step).global_batch
+        batches = self.rows.step_batches(step, rank=engine.rank, world_size=engine.world_size)
         masked = int(engine.sums(torch.tensor([sum(len(b.mlm_labels) for b in batches)]))[0])
         sums: list[Tensor] = []
         """Of each micro-batch: MLM loss, loss of pairs, right MLM guesses, right guesses of pairs."""
@@ -88,7 +92,7 @@ class Trainer:
             seed_dropout(self.seed, step, engine.rank * len(batches) + index)
             mlm, pair, *right = (values.sum() for values in engine.forward(micro_batch(batch, engine.device)))
             sums.append(torch.stack([mlm, pair, *right]).detach().double())
-            value = mlm / max(masked, 1) + pair / settings.global_batch
+            value = mlm / max(masked, 1) + pair / global_batch
             # An infinite loss may have a finite gradient; this way the gradient's norm alone tells, on every rank.
             return value * torch.where(value.detach().isfinite(), 1.0, math.nan)
 
@@ -103,7 +107,7 @@ class Trainer:
             self._skip(step, batches, [bool(parts.isfinite().all()) for parts in sums])
             return None, stops > 0
         metrics = {
-            **averages(totals, masked, settings.global_batch, settings.sentence_objective),
+            **averages(totals, masked, global_batch, settings.sentence_objective),
             "learning_rate": rate,
             "grad_norm": norm,
             "tokens_per_second": tokens / (time.monotonic() - start),
@@ -120,7 +124,7 @@ class Trainer:
         concerned = sorted(row for ok, row in rows if not ok)
         what = "loss" if concerned else "gradient"
         concerned = concerned or sorted(row for _, row in rows)
-        epoch, _ = locate_step(step, self.stream.num_rows, self.settings.global_batch)
+        epoch = self.rows.epoch_at(step)
         named = ", ".join(map(str, concerned[:_ROWS_NAMED]))
         more = f" and {len(concerned) - _ROWS_NAMED} more" if len(concerned) > _ROWS_NAMED else ""
         problem = f"step {step + 1}: the {what} is not a number (epoch {epoch}, rows {named}{more}); no update was made"
@@ -153,7 +157,7 @@ class Trainer:
         start = time.monotonic()
         record = {
             "step": step,
-            "rows_seen": step * self.settings.global_batch,
+            "rows_seen": self.settings.rows_before(step),
             "engine": self.engine.kind,
             "run": self.run_digest,
             "skipped": self.skipped,
@@ -166,30 +170,31 @@ class Trainer:
 
     def _log(self, step: int, metrics: dict[str, float]) -> None:
         if self.record:
-            rows = step * self.settings.global_batch
+            rows = self.settings.rows_before(step)
             loss = sum(value for name, value in metrics.items() if name.endswith("_loss"))
             self.record.write({"kind": "train", "step": step, "rows_seen": rows, "loss": loss, **metrics})
             self.record.advance(step, loss, metrics["tokens_per_second"])
 
 
 @contextmanager
-def out_of_memory_advice(settings: PretrainingSettings) -> Iterator[None]:
-    """ConfigError that names the setting to halve, in place of torch's error, where memory runs out."""
+def out_of_memory_advice(settings: PretrainingSettings, step: Callable[[], int] = lambda: 0) -> Iterator[None]:
+    """ConfigError that names the setting to halve, in place of torch's error, where memory runs out at `step()`."""
     try:
         yield
     except RuntimeError as error:
         # CPUs have no error class of their own.
         if not isinstance(error, torch.OutOfMemoryError) and "can't allocate memory" not in str(error):
             raise
-        advice = []
-        if settings.micro_batch > 1:
-            advice.append(f"halve micro_batch to {settings.micro_batch // 2} (global_batch stays: more accumulation)")
+        advice, phase = [], settings.phase_at(step())
+        if phase.micro_batch > 1:
+            half = f"halve {phase.place}micro_batch to {phase.micro_batch // 2}"
+            advice.append(f"{half} (global_batch stays: more accumulation)")
         else:
-            advice.append(f"halve max_length to {settings.max_length // 2}")
+            advice.append(f"halve {phase.place}max_length to {phase.max_length // 2}")
         if not settings.activation_checkpointing:
             advice.append("set activation_checkpointing=true")
         raise ConfigError(
-            f"out of memory with micro_batch={settings.micro_batch} and max_length={settings.max_length}: "
+            f"out of memory with micro_batch={phase.micro_batch} and max_length={phase.max_length}: "
             f"{', or '.join(advice)}; a run already begun needs another --work, or its folder removed"
         ) from error
 

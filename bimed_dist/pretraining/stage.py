@@ -2,12 +2,14 @@
 
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from transformers import BertForPreTraining
 
 from bimed_dist import manifest
@@ -24,7 +26,7 @@ from bimed_dist.pretraining.distributed import Engine
 from bimed_dist.pretraining.loop import Trainer, out_of_memory_advice
 from bimed_dist.pretraining.records import METRICS_NAME, RunRecord, read_metrics
 from bimed_dist.pretraining_settings import PretrainingSettings
-from bimed_dist.shards.batches import RowStream, validation_batches
+from bimed_dist.shards.batches import RowStream, TrainingRows, validation_batches
 from bimed_dist.shards.reading import ShardSet
 from bimed_dist.tokenizer import load_tokenizer
 
@@ -49,19 +51,23 @@ def check(recipe: Recipe, name: str, work: Path, resume: str, processes: int) ->
             f"{folder} holds checkpoints of an unfinished run; add --resume auto to continue it, or remove the folder"
         )
     model_folder, shard_folder = work / "model" / settings.model, work / "shards" / settings.shards
-    pieces, shard_pieces = (load_tokenizer(str(f)).get_vocab() for f in (model_folder, shard_folder / "tokenizer"))
-    if pieces != shard_pieces:
-        raise ConfigError(
-            f"shards/{settings.shards} ({len(shard_pieces)} pieces) and model/{settings.model} ({len(pieces)} pieces) "
-            "have different vocabularies; name the same tokenizer in both sections"
-        )
+    pieces = load_tokenizer(str(model_folder)).get_vocab()
+    for shards in [settings.shards, *([settings.replay.shards] if settings.replay else [])]:
+        shard_pieces = load_tokenizer(str(work / "shards" / shards / "tokenizer")).get_vocab()
+        if pieces != shard_pieces:
+            raise ConfigError(
+                f"shards/{shards} ({len(shard_pieces)} pieces) and model/{settings.model} ({len(pieces)} pieces) "
+                "have different vocabularies; name the same tokenizer in both sections"
+            )
     positions = BertForPreTraining.config_class.from_pretrained(model_folder).max_position_embeddings
-    if settings.max_length > positions:
-        raise ConfigError(
-            f"max_length={settings.max_length} is above the {positions} positions of model/{settings.model}"
-        )
-    deepspeed_config.rows_per_rank(settings, processes)
-    RowStream(ShardSet.open(shard_folder, "train"), settings, seed=recipe.seed)
+    for phase in settings.phases:
+        if phase.max_length > positions:
+            raise ConfigError(
+                f"{phase.place}max_length={phase.max_length} is above the {positions} positions of "
+                f"model/{settings.model}"
+            )
+        deepspeed_config.rows_per_rank(phase, processes)
+    _training_rows(recipe, settings, work)
     held_out = ShardSet.open(shard_folder, "held_out")
     validation_batches(held_out, settings, seed=recipe.seed, rank=0, world_size=processes)
     manifest.read_manifest(work / "corpus" / recipe.shards[settings.shards].corpus)  # the model card will need it
@@ -98,18 +104,18 @@ def _train(engine: Engine, recipe: Recipe, name: str, work: Path) -> Outcome:
     first_step, skipped = _resume(engine, folder, run_digest)
 
     shard_folder = work / "shards" / settings.shards
-    stream = RowStream(ShardSet.open(shard_folder, "train"), settings, seed=recipe.seed)
+    rows = _training_rows(recipe, settings, work)
     held_out = ShardSet.open(shard_folder, "held_out")
     record = None
     if engine.rank == 0:
-        _announce(name, engine, settings, stream, model, first_step)
+        _announce(name, engine, settings, rows, model, first_step)
         record = RunRecord(folder, first_step=first_step, steps=settings.steps, label=name)
     trainer = Trainer(
         engine,
         module,
         settings,
         seed=recipe.seed,
-        stream=stream,
+        rows=rows,
         validation=validation_batches(
             held_out, settings, seed=recipe.seed, rank=engine.rank, world_size=engine.world_size
         ),
@@ -121,7 +127,7 @@ def _train(engine: Engine, recipe: Recipe, name: str, work: Path) -> Outcome:
         skipped=skipped,
     )
     try:
-        with out_of_memory_advice(settings):
+        with out_of_memory_advice(settings, lambda: trainer.at):
             trainer.train(first_step)
     finally:
         if record:
@@ -130,10 +136,9 @@ def _train(engine: Engine, recipe: Recipe, name: str, work: Path) -> Outcome:
     counts = {
         "steps": settings.steps,
         "skipped_steps": trainer.skipped,
-        "rows": settings.steps * settings.global_batch,
-        "rows_per_epoch": stream.num_rows,
-        "dropped_rows_per_epoch": stream.dropped_rows,
-        "epochs": round(settings.steps / stream.steps_per_epoch, 2),
+        "rows": settings.rows_before(settings.steps),
+        "epochs": round(sum((s.phase.end - s.phase.first_step) / s.steps_per_epoch for s in rows.streams), 2),
+        "phases": [_phase_counts(stream) for stream in rows.streams],
         "parameters": model.num_parameters(),
         "engine": engine.kind,
         "processes": engine.world_size,
@@ -144,6 +149,28 @@ def _train(engine: Engine, recipe: Recipe, name: str, work: Path) -> Outcome:
     return Outcome(folder, finish, was_done=False)
 
 
+def _training_rows(recipe: Recipe, settings: PretrainingSettings, work: Path) -> TrainingRows:
+    shards = ShardSet.open(work / "shards" / settings.shards, "train")
+    general = ShardSet.open(work / "shards" / settings.replay.shards, "train") if settings.replay else None
+    return TrainingRows(shards, settings, seed=recipe.seed, general=general)
+
+
+def _phase_counts(stream: RowStream) -> dict[str, Any]:
+    """What an epoch of a phase has; the first one's rows by language and source (those of others differ by a few)."""
+    plan, shards = stream.plan(0), stream.shards
+
+    def each(codes: NDArray[np.integer], names: Sequence[str]) -> dict[str, int]:
+        return dict(zip(names, np.bincount(codes, minlength=len(names)).tolist(), strict=True))
+
+    return {
+        "steps": stream.phase.end - stream.phase.first_step,
+        "rows_per_epoch": stream.num_rows,
+        "dropped_rows_per_epoch": stream.dropped_rows,
+        "by_language": each(plan.language, shards.languages),
+        "by_source": each(plan.source, shards.sources),
+    }
+
+
 def _settings(recipe: Recipe, name: str) -> dict[str, Any]:
     settings = recipe.pretraining[name].model_dump(mode="json")
     del settings["accelerate_config"]  # where a run continues may change, what it computes may not
@@ -151,10 +178,10 @@ def _settings(recipe: Recipe, name: str) -> dict[str, Any]:
 
 
 def _inputs(settings: PretrainingSettings, work: Path, read: Callable[[Path], Manifest]) -> dict[str, str]:
-    return {
-        f"{stage}/{name}": read(work / stage / name).digest
-        for stage, name in (("model", settings.model), ("shards", settings.shards))
-    }
+    made_from = [("model", settings.model), ("shards", settings.shards)]
+    if settings.replay:
+        made_from.append(("shards", settings.replay.shards))
+    return {f"{stage}/{name}": read(work / stage / name).digest for stage, name in made_from}
 
 
 def _set_dropout(model: BertForPreTraining, settings: PretrainingSettings) -> None:
@@ -198,7 +225,7 @@ def _announce(
     name: str,
     engine: Engine,
     settings: PretrainingSettings,
-    stream: RowStream,
+    rows: TrainingRows,
     model: BertForPreTraining,
     first_step: int,
 ) -> None:
@@ -206,11 +233,14 @@ def _announce(
         "%s: %s on %d process(es), %s, %s, attention kernel %s",
         name, engine.kind, engine.world_size, engine.device, settings.precision, _kernel(engine, settings, model),
     )  # fmt: skip
-    _log.info(
-        "%s: %d parameters; %d rows an epoch (%d dropped), %d a step in %d micro-batch(es) a process; steps %d to %d",
-        name, model.num_parameters(), stream.num_rows, stream.dropped_rows, settings.global_batch, engine.accumulation,
-        first_step + 1, settings.steps,
-    )  # fmt: skip
+    _log.info("%s: %d parameters, steps %d to %d", name, model.num_parameters(), first_step + 1, settings.steps)
+    for stream in rows.streams:
+        phase = stream.phase
+        _log.info(
+            "%s: to step %d rows of %d tokens, %d an epoch (%d dropped), %d a step in %d micro-batch(es) a process",
+            name, phase.end, phase.max_length, stream.num_rows, stream.dropped_rows, phase.global_batch,
+            deepspeed_config.accumulation(phase, engine.world_size),
+        )  # fmt: skip
 
 
 def _finish(

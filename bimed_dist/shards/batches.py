@@ -2,9 +2,9 @@
 
 step -> (epoch, step in it) -> rows of the global batch -> this rank's rows -> micro-batches -> packed and masked.
 
-    stream = RowStream(ShardSet.open(folder, "train"), settings, seed=recipe.seed)
+    rows = TrainingRows(ShardSet.open(folder, "train"), settings, seed=recipe.seed)
     for step in range(first_step, settings.steps):                 # steps count from 0
-        for batch in stream.step_batches(step, rank=rank, world_size=world_size): ...
+        for batch in rows.step_batches(step, rank=rank, world_size=world_size): ...
 
     held_out = ShardSet.open(folder, "held_out")
     batches = validation_batches(held_out, settings, seed=recipe.seed, rank=rank, world_size=world_size)
@@ -17,8 +17,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bimed_dist.errors import ConfigError
-from bimed_dist.pretraining_settings import PretrainingSettings
+from bimed_dist.pretraining_settings import Phase, PretrainingSettings
 from bimed_dist.shards.masking import MaskRule, mask_tokens
+from bimed_dist.shards.mixture import load_training_plan
 from bimed_dist.shards.plan import EpochPlan, load_plan
 from bimed_dist.shards.reading import ShardSet
 
@@ -139,18 +140,29 @@ def pack_rows(shards: ShardSet, plan: EpochPlan, rows: NDArray[np.int64], *, see
 
 
 class RowStream:
-    """The training rows: any step of any rank, in any order, at the same cost."""
+    """The rows of one phase: any step of any rank, in any order, at the same cost."""
 
-    def __init__(self, shards: ShardSet, settings: PretrainingSettings, *, seed: int) -> None:
-        self.shards = shards
+    def __init__(
+        self,
+        shards: ShardSet,
+        settings: PretrainingSettings,
+        *,
+        seed: int,
+        phase: Phase | None = None,
+        general: ShardSet | None = None,
+    ) -> None:
+        """Without `phase` the settings' first one; `general` are the shards of `settings.replay`."""
+        self.phase = phase or settings.phases[0]
+        self.shards = shards if general is None else shards.joined(general)
+        self._own, self._general = shards, general
         self.settings = settings
         self.seed = seed
         self.rule = mask_rule(shards, settings)
         self._plan = self._load(epoch=0)
         self.num_rows = self._plan.num_rows
         """Rows of every epoch."""
-        self.steps_per_epoch = steps_per_epoch(self.num_rows, settings.global_batch)
-        self.dropped_rows = self.num_rows % settings.global_batch
+        self.steps_per_epoch = steps_per_epoch(self.num_rows, self.phase.global_batch)
+        self.dropped_rows = self.num_rows % self.phase.global_batch
         """Rows of every epoch that don't fill a last global batch; other ones in each epoch."""
 
     def plan(self, epoch: int) -> EpochPlan:
@@ -160,19 +172,54 @@ class RowStream:
         return self._plan
 
     def step_batches(self, step: int, *, rank: int, world_size: int) -> list[PackedBatch]:
-        """This rank's micro-batches of update `step` (from 0): as many on every rank, with as many rows in all."""
-        batch = self.settings.global_batch
+        """This rank's micro-batches of the phase's update `step` (from 0): on every rank as many, with as many rows."""
+        batch = self.phase.global_batch
         epoch, step_in_epoch = locate_step(step, self.num_rows, batch)
         plan = self.plan(epoch)
         rows = step_rows(plan.order, step_in_epoch, batch)
         rows = rank_rows(rows, plan.lengths(rows), rank=rank, world_size=world_size)
         return [
             pack_rows(self.shards, plan, part, seed=self.seed, rule=self.rule)
-            for part in micro_batches(rows, plan.lengths(rows), self.settings.micro_batch)
+            for part in micro_batches(rows, plan.lengths(rows), self.phase.micro_batch)
         ]
 
     def _load(self, epoch: int) -> EpochPlan:
-        return _load_plan(self.shards, self.settings, seed=self.seed, epoch=epoch)
+        settings = self.settings
+        return load_training_plan(
+            self._own,
+            seed=self.seed,
+            epoch=epoch,
+            max_length=self.phase.max_length,
+            pairing=settings.pairing,
+            objective=settings.sentence_objective,
+            mixture=settings.mixture,
+            replay=settings.replay,
+            general=self._general,
+        )
+
+
+class TrainingRows:
+    """The rows of all phases; each phase begins with an epoch of its own."""
+
+    def __init__(
+        self, shards: ShardSet, settings: PretrainingSettings, *, seed: int, general: ShardSet | None = None
+    ) -> None:
+        self.streams = [
+            RowStream(shards, settings, seed=seed, phase=phase, general=general) for phase in settings.phases
+        ]
+
+    def stream_at(self, step: int) -> RowStream:
+        """The stream of the phase of update `step`, counted from 0 over all phases."""
+        return next((stream for stream in self.streams if step < stream.phase.end), self.streams[-1])
+
+    def step_batches(self, step: int, *, rank: int, world_size: int) -> list[PackedBatch]:
+        stream = self.stream_at(step)
+        return stream.step_batches(step - stream.phase.first_step, rank=rank, world_size=world_size)
+
+    def epoch_at(self, step: int) -> int:
+        """The epoch, counted in its phase, that update `step` is in."""
+        stream = self.stream_at(step)
+        return (step - stream.phase.first_step) // stream.steps_per_epoch
 
 
 def validation_batches(
@@ -180,10 +227,18 @@ def validation_batches(
 ) -> list[PackedBatch]:
     """This rank's share of the first `settings.validation_rows` rows of the held-out plan; no row is repeated.
 
-    The same rows and masks at every validation and for every world size. As many micro-batches on every rank, because
-    ZeRO-3 gathers weights in every forward pass. Raises ConfigError where there are fewer rows than ranks.
+    The same rows and masks at every validation, in every phase and for every world size; never mixed or replayed. As
+    many micro-batches on every rank, because ZeRO-3 gathers weights in every forward pass. Raises ConfigError where
+    there are fewer rows than ranks.
     """
-    plan = _load_plan(shards, settings, seed=seed, epoch=0)
+    plan = load_plan(
+        shards,
+        seed=seed,
+        epoch=0,
+        max_length=settings.max_length,
+        pairing=settings.pairing,
+        objective=settings.sentence_objective,
+    )
     rows = plan.order[: settings.validation_rows]
     if len(rows) < world_size:
         raise ConfigError(
@@ -206,15 +261,4 @@ def mask_rule(shards: ShardSet, settings: PretrainingSettings) -> MaskRule:
         unit=settings.mask_unit,
         mask_token_share=settings.mask_token_share,
         random_token_share=settings.random_token_share,
-    )
-
-
-def _load_plan(shards: ShardSet, settings: PretrainingSettings, *, seed: int, epoch: int) -> EpochPlan:
-    return load_plan(
-        shards,
-        seed=seed,
-        epoch=epoch,
-        max_length=settings.max_length,
-        pairing=settings.pairing,
-        objective=settings.sentence_objective,
     )

@@ -9,8 +9,10 @@ import logging
 import os
 import shutil
 import tempfile
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -131,7 +133,7 @@ def _plan(shards: ShardSet, pairs: Pairs, *, seed: int, epoch: int, budget: int)
         is_next=pairs.is_next,
         language=shards.sentence_language[pairs.a_first],
         source=shards.sentence_source[pairs.a_first],
-        order=chance.permutation(chance.key("order", seed=seed, epoch=epoch), len(a_start)),
+        order=_order(len(a_start), seed=seed, epoch=epoch),
         epoch=epoch,
         unused_sentences=pairs.unused_sentences,
         truncated_tokens=int((a_all + b_all).sum() - (a_length + b_length).sum()),
@@ -157,23 +159,60 @@ def load_plan(
 
     Several processes may do so at once: each writes its own temporary folder, the first rename wins.
     """
-    arguments = {
-        "seed": seed,
-        "epoch": epoch,
-        "max_length": max_length,
-        "pairing": pairing,
-        "objective": objective,
-    }
-    named = {"version": _VERSION, "shards": shards.digest, "split": shards.split, **arguments}
-    folder = shards.folder / "plans" / digest_of(named)[:16]
+    made_by = {"seed": seed, "epoch": epoch, "max_length": max_length, "pairing": pairing, "objective": objective}
+    return cached_plan(shards, made_by, lambda: epoch_plan(shards, **made_by))
+
+
+def cached_plan(shards: ShardSet, made_by: Mapping[str, Any], make: Callable[[], EpochPlan]) -> EpochPlan:
+    """The plan that was once made by these arguments; made and written now where there is none."""
+    named = {"version": _VERSION, "shards": shards.digest, "split": shards.split, **made_by}
+    folder, epoch = shards.folder / "plans" / digest_of(named)[:16], made_by["epoch"]
     if not folder.is_dir():
-        plan = epoch_plan(shards, **arguments)
+        plan = make()
         try:
             _write(plan, folder)
         except OSError as error:
             logger.warning("the plan of epoch %d stays in memory: can't write %s (%s)", epoch, folder, error.strerror)
             return plan
     return _read(folder, epoch)
+
+
+def taken(plan: EpochPlan, rows: NDArray[np.int64], *, seed: int) -> EpochPlan:
+    """A plan of these rows of `plan`, which may come several times, each as a row of its own."""
+    columns = {name: getattr(plan, name)[rows] for name in _COLUMNS if name != "order"}
+    return replace(plan, **columns, order=_order(len(rows), seed=seed, epoch=plan.epoch))
+
+
+def joined(first: EpochPlan, second: EpochPlan, shards: ShardSet, more: ShardSet, *, seed: int) -> EpochPlan:
+    """Rows of two plans in one order, for `shards.joined(more)`; `first` is of `shards`, `second` of `more`."""
+    both = shards.joined(more)
+
+    def codes(name: str, names: str) -> NDArray[np.integer]:
+        """A column of languages or sources in the numbers that `both` gives them."""
+        parts = []
+        for plan, own in ((first, shards), (second, more)):
+            new = np.array([getattr(both, names).index(value) for value in getattr(own, names)])
+            parts.append(new[getattr(plan, name)].astype(getattr(plan, name).dtype))
+        return np.concatenate(parts)
+
+    return EpochPlan(
+        a_start=np.concatenate([first.a_start, second.a_start + shards.num_tokens]),
+        b_start=np.concatenate([first.b_start, second.b_start + shards.num_tokens]),
+        **{
+            name: np.concatenate([getattr(first, name), getattr(second, name)])
+            for name in ("a_length", "b_length", "is_next")
+        },
+        language=codes("language", "languages"),
+        source=codes("source", "sources"),
+        order=_order(first.num_rows + second.num_rows, seed=seed, epoch=first.epoch),
+        epoch=first.epoch,
+        unused_sentences=first.unused_sentences + second.unused_sentences,
+        truncated_tokens=first.truncated_tokens + second.truncated_tokens,
+    )
+
+
+def _order(rows: int, *, seed: int, epoch: int) -> NDArray[np.int64]:
+    return chance.permutation(chance.key("order", seed=seed, epoch=epoch), rows)
 
 
 def _write(plan: EpochPlan, folder: Path) -> None:

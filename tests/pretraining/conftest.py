@@ -94,10 +94,10 @@ class Job:
         shutil.copytree(self.work, work)
         return replace(self, work=work)
 
-    def run_here(self, *changes: str) -> dict[str, Any]:
+    def run_here(self, *changes: str, resume: str = "never") -> dict[str, Any]:
         """Train in this process, for what needs no process of its own; the counts of the manifest."""
         overrides = [f"pretraining.run.{change}" for change in changes]
-        return pretraining.run(load_recipe(self.recipe, overrides), "run", self.work).manifest.counts
+        return pretraining.run(load_recipe(self.recipe, overrides), "run", self.work, resume).manifest.counts
 
     def metrics(self, kind: str) -> list[dict[str, Any]]:
         lines = map(json.loads, (self.folder() / "metrics.jsonl").read_text(encoding="utf-8").splitlines())
