@@ -20,6 +20,7 @@ from transformers import BertConfig, BertForPreTraining
 from bimed_dist.model.packed import PackedPretraining, micro_batch
 from bimed_dist.pretraining import schedule
 from bimed_dist.pretraining.distributed import Engine
+from bimed_dist.pretraining.duration import Clock
 from bimed_dist.pretraining.loop import Trainer
 from bimed_dist.pretraining_settings import PretrainingSettings
 from bimed_dist.shards.batches import RowStream, TrainingRows
@@ -67,7 +68,7 @@ def main(shards: Path | None, steps: int) -> None:
         rows = TrainingRows(stream.shards, settings, seed=1)
         trainer = Trainer(
             engine, ours, settings, seed=1, rows=rows, validation=[], languages=[], sources=[], folder=Path(work),
-            run_digest="", record=None,
+            run_digest="", record=None, clock=Clock(settings),
         )  # fmt: skip
         sides = {
             "bare": lambda step: bare_step(bare, bare_optimizer, stream, step, settings.clip_norm),

@@ -65,7 +65,9 @@ class PretrainingSettings(Settings):
     model: Name
     shards: Name
     steps: Positive
-    """Optimizer updates in all."""
+    """Optimizer updates in all; with `hours` at most."""
+    hours: Above0 | None = None
+    """Time to train in, over all launches: `wsd` begins its decay so as to end in time. Not with long_phase."""
     global_batch: Positive
     """Rows (sentence pairs) per update over all ranks."""
     micro_batch: Positive
@@ -124,6 +126,8 @@ class PretrainingSettings(Settings):
             problems.append(f"warmup_steps and decay_steps are more than steps={self.steps}")
         if self.long_phase is not None and self.long_phase.steps >= self.steps:
             problems.append(f"long_phase.steps={self.long_phase.steps} leaves nothing of steps={self.steps}")
+        if self.hours is not None and (self.schedule != "wsd" or self.long_phase is not None):
+            problems.append("hours needs schedule=wsd, whose decay can begin at any time, and no long_phase")
         if self.replay is not None and self.replay.shards == self.shards:
             problems.append(f"replay.shards={self.shards} are the run's own shards")
         if problems:

@@ -19,6 +19,7 @@ from bimed_dist.errors import ConfigError, NonFiniteError, Stopped
 from bimed_dist.model.packed import PackedPretraining, micro_batch
 from bimed_dist.pretraining import checkpoints
 from bimed_dist.pretraining.distributed import Engine
+from bimed_dist.pretraining.duration import Clock
 from bimed_dist.pretraining.records import RunRecord
 from bimed_dist.pretraining.schedule import learning_rate
 from bimed_dist.pretraining.validation import averages, validate
@@ -46,6 +47,7 @@ class Trainer:
         folder: Path,
         run_digest: str,
         record: RunRecord | None,
+        clock: Clock,
         skipped: int = 0,
     ) -> None:
         self.engine, self.module, self.settings, self.seed = engine, module, settings, seed
@@ -55,26 +57,29 @@ class Trainer:
         self.run_digest, self.record = run_digest, record
         self.skipped = skipped
         """Updates left out so far, before a resume too."""
+        self.clock = clock
         self.at = 0
         """The update that runs, counted from 0."""
 
     def train(self, first_step: int) -> None:
-        """Updates first_step to settings.steps."""
+        """Updates first_step to the end."""
         settings = self.settings
         if first_step == 0:
             self.validate(0)
         self.module.train()
         with _stop_requests() as stop:
-            for step in range(first_step, settings.steps):
-                metrics, stop_now = self.step(step, stop)
-                done = step + 1
-                if metrics and (done % settings.log_every == 0 or done == settings.steps):
+            done = first_step
+            while done < self.clock.end:
+                metrics, stop_now = self.step(done, stop)
+                done += 1
+                last = done == self.clock.end
+                if metrics and (done % settings.log_every == 0 or last):
                     self._log(done, metrics)
-                if done % settings.validate_every == 0 or done == settings.steps:
+                if done % settings.validate_every == 0 or last:
                     self.validate(done)
-                if done % settings.checkpoint_every == 0 or done == settings.steps or stop_now:
+                if done % settings.checkpoint_every == 0 or last or stop_now:
                     self.save(done)
-                if stop_now and done < settings.steps:
+                if stop_now and not last:
                     raise Stopped(f"stopped on request after step {done}; continue with --resume auto")
 
     def step(self, step: int, stop: list[bool]) -> tuple[dict[str, float] | None, bool]:
@@ -99,9 +104,15 @@ class Trainer:
         engine.accumulate(lambda i=i, b=b: loss(i, b) for i, b in enumerate(batches))
         tokens = sum(len(b.input_ids) for b in batches)
         totals = torch.stack(sums).sum(0)
-        more = totals.new_tensor([tokens, stop[0]])
-        *totals, tokens, stops = engine.sums(torch.cat([totals, more])).tolist()
-        rate = learning_rate(step, settings)
+        late = engine.rank == 0 and self.clock.is_time_to_decay(step)
+        more = totals.new_tensor([tokens, stop[0], late])
+        *totals, tokens, stops, late = engine.sums(torch.cat([totals, more])).tolist()
+        if late:
+            self.clock.decay_from(step)
+            if self.record:
+                _log.info("the hours end: decay from step %d to the end at step %d", step + 1, self.clock.end)
+                self.record.ends_at(self.clock.end)
+        rate = learning_rate(step, settings, self.clock.end)
         norm = engine.update(rate)
         if not math.isfinite(norm):
             self._skip(step, batches, [bool(parts.isfinite().all()) for parts in sums])
@@ -161,6 +172,7 @@ class Trainer:
             "engine": self.engine.kind,
             "run": self.run_digest,
             "skipped": self.skipped,
+            **self.clock.state(),
         }
         folder = checkpoints.commit(
             self.checkpoints, step, self.engine, self.engine.save, record, keep=self.settings.keep_checkpoints

@@ -50,6 +50,10 @@ class RunRecord:
                 self._label, step, self._steps, loss, f"{tokens_per_second:,.0f}", left / 60,
             )  # fmt: skip
 
+    def ends_at(self, steps: int) -> None:
+        """The run ends at another step than was known when it began."""
+        self._steps = self._bar.total = steps
+
     def close(self) -> None:
         self._board.close()
         self._bar.close()

@@ -20,9 +20,10 @@ from bimed_dist.model import attention
 from bimed_dist.model.export import export, pad_vocabulary
 from bimed_dist.model.foundation import load_prepared
 from bimed_dist.model.packed import PackedPretraining
-from bimed_dist.pretraining import checkpoints, deepspeed_config, schedule
+from bimed_dist.pretraining import checkpoints, deepspeed_config, duration, schedule
 from bimed_dist.pretraining.card import model_card
 from bimed_dist.pretraining.distributed import Engine
+from bimed_dist.pretraining.duration import Clock
 from bimed_dist.pretraining.loop import Trainer, out_of_memory_advice
 from bimed_dist.pretraining.records import METRICS_NAME, RunRecord, read_metrics
 from bimed_dist.pretraining_settings import PretrainingSettings
@@ -43,7 +44,9 @@ def check(recipe: Recipe, name: str, work: Path, resume: str, processes: int) ->
     Also makes the plans of the first epoch, so that ranks only map their files. Raises ConfigError or DataError.
     """
     settings, folder = recipe.pretraining[name], folder_of(name, work)
-    done = manifest.finished(folder, _settings(recipe, name), _inputs(settings, work, manifest.verified))
+    begun = _settings(recipe, name), _inputs(settings, work, manifest.verified)
+    longer = resume == "auto" and duration.is_of_other_length(folder, *begun)
+    done = None if longer else manifest.finished(folder, *begun)
     if done is not None:
         return Outcome(folder, done, was_done=True)
     if resume == "never" and any((folder / "checkpoints").glob("step-*")):
@@ -91,8 +94,9 @@ def _train(engine: Engine, recipe: Recipe, name: str, work: Path) -> Outcome:
     start = time.monotonic()
     settings, folder = recipe.pretraining[name], folder_of(name, work)
     begun = {"settings": _settings(recipe, name), "inputs": _inputs(settings, work, manifest.read_manifest)}
-    engine.on_main(lambda: manifest.begin(folder, **begun))
-    run_digest = manifest.digest_of(begun)
+    engine.on_main(lambda: duration.begin(folder, **begun))
+    kept = {name: value for name, value in begun["settings"].items() if name not in duration.LENGTH}
+    run_digest = manifest.digest_of({**begun, "settings": kept})
 
     model = load_prepared(work / "model" / settings.model)
     _set_dropout(model, settings)
@@ -102,14 +106,15 @@ def _train(engine: Engine, recipe: Recipe, name: str, work: Path) -> Outcome:
         module.recompute_activations()
     engine.prepare(module, schedule.optimizer(module, settings))
     first_step, skipped = _resume(engine, folder, run_digest)
+    clock = Clock(settings, first_step, engine.on_main(lambda: duration.saved_state(folder, first_step)))
 
     shard_folder = work / "shards" / settings.shards
     rows = _training_rows(recipe, settings, work)
     held_out = ShardSet.open(shard_folder, "held_out")
     record = None
     if engine.rank == 0:
-        _announce(name, engine, settings, rows, model, first_step)
-        record = RunRecord(folder, first_step=first_step, steps=settings.steps, label=name)
+        _announce(name, engine, settings, rows, model, first_step, clock.end)
+        record = RunRecord(folder, first_step=first_step, steps=clock.end, label=name)
     trainer = Trainer(
         engine,
         module,
@@ -124,6 +129,7 @@ def _train(engine: Engine, recipe: Recipe, name: str, work: Path) -> Outcome:
         folder=folder,
         run_digest=run_digest,
         record=record,
+        clock=clock,
         skipped=skipped,
     )
     try:
@@ -134,11 +140,13 @@ def _train(engine: Engine, recipe: Recipe, name: str, work: Path) -> Outcome:
             record.close()
     weights = engine.weights()
     counts = {
-        "steps": settings.steps,
+        "steps": clock.end,
         "skipped_steps": trainer.skipped,
-        "rows": settings.rows_before(settings.steps),
-        "epochs": round(sum((s.phase.end - s.phase.first_step) / s.steps_per_epoch for s in rows.streams), 2),
-        "phases": [_phase_counts(stream) for stream in rows.streams],
+        "rows": settings.rows_before(clock.end),
+        "epochs": round(
+            sum((min(s.phase.end, clock.end) - s.phase.first_step) / s.steps_per_epoch for s in rows.streams), 2
+        ),
+        "phases": [_phase_counts(stream, clock.end) for stream in rows.streams],
         "parameters": model.num_parameters(),
         "engine": engine.kind,
         "processes": engine.world_size,
@@ -155,7 +163,7 @@ def _training_rows(recipe: Recipe, settings: PretrainingSettings, work: Path) ->
     return TrainingRows(shards, settings, seed=recipe.seed, general=general)
 
 
-def _phase_counts(stream: RowStream) -> dict[str, Any]:
+def _phase_counts(stream: RowStream, end: int) -> dict[str, Any]:
     """What an epoch of a phase has; the first one's rows by language and source (those of others differ by a few)."""
     plan, shards = stream.plan(0), stream.shards
 
@@ -163,7 +171,7 @@ def _phase_counts(stream: RowStream) -> dict[str, Any]:
         return dict(zip(names, np.bincount(codes, minlength=len(names)).tolist(), strict=True))
 
     return {
-        "steps": stream.phase.end - stream.phase.first_step,
+        "steps": min(stream.phase.end, end) - stream.phase.first_step,
         "rows_per_epoch": stream.num_rows,
         "dropped_rows_per_epoch": stream.dropped_rows,
         "by_language": each(plan.language, shards.languages),
@@ -228,12 +236,13 @@ def _announce(
     rows: TrainingRows,
     model: BertForPreTraining,
     first_step: int,
+    end: int,
 ) -> None:
     _log.info(
         "%s: %s on %d process(es), %s, %s, attention kernel %s",
         name, engine.kind, engine.world_size, engine.device, settings.precision, _kernel(engine, settings, model),
     )  # fmt: skip
-    _log.info("%s: %d parameters, steps %d to %d", name, model.num_parameters(), first_step + 1, settings.steps)
+    _log.info("%s: %d parameters, steps %d to %d", name, model.num_parameters(), first_step + 1, end)
     for stream in rows.streams:
         phase = stream.phase
         _log.info(
