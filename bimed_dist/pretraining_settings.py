@@ -8,6 +8,7 @@ from pydantic import Field, model_validator
 from bimed_dist.settings import Above0, Below1, Name, NotNegative, Positive, Settings, Share
 
 Pairing = Literal["segments", "sentences"]
+Tracker = Literal["tensorboard", "wandb", "mlflow", "trackio"]
 SentenceObjective = Literal["next_sentence", "sentence_order", "none"]
 
 
@@ -110,6 +111,10 @@ class PretrainingSettings(Settings):
     validation_rows: Positive = 512
     checkpoint_every: Positive = 500
     keep_checkpoints: Positive = 2
+    trackers: tuple[Tracker, ...] = ("tensorboard",)
+    """Who gets the numbers of metrics.jsonl beside it; all but TensorBoard need the extra `trackers`."""
+    profile_steps: NotNegative = 0
+    """So many of the first updates of a launch are traced by torch's profiler into `profile/`."""
     accelerate_config: str | None = None
     """File of ds_configs/accelerate that `pipeline.py` launches this run with; without it one process."""
 

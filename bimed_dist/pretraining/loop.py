@@ -20,6 +20,7 @@ from bimed_dist.model.packed import PackedPretraining, micro_batch
 from bimed_dist.pretraining import checkpoints
 from bimed_dist.pretraining.distributed import Engine
 from bimed_dist.pretraining.duration import Clock
+from bimed_dist.pretraining.profiling import profiled
 from bimed_dist.pretraining.records import RunRecord
 from bimed_dist.pretraining.schedule import learning_rate
 from bimed_dist.pretraining.validation import averages, validate
@@ -53,6 +54,7 @@ class Trainer:
         self.engine, self.module, self.settings, self.seed = engine, module, settings, seed
         self.rows, self.validation = rows, validation
         self.languages, self.sources = languages, sources
+        self.folder = folder
         self.checkpoints = folder / "checkpoints"
         self.run_digest, self.record = run_digest, record
         self.skipped = skipped
@@ -67,10 +69,12 @@ class Trainer:
         if first_step == 0:
             self.validate(0)
         self.module.train()
-        with _stop_requests() as stop:
+        profile = profiled(settings.profile_steps, self.folder / "profile", self.engine.rank)
+        with _stop_requests() as stop, profile as profile_step:
             done = first_step
             while done < self.clock.end:
                 metrics, stop_now = self.step(done, stop)
+                profile_step()
                 done += 1
                 last = done == self.clock.end
                 if metrics and (done % settings.log_every == 0 or last):

@@ -19,19 +19,22 @@ from bimed_dist.manifest import Manifest, Outcome
 from bimed_dist.model import attention
 from bimed_dist.model.export import export, pad_vocabulary
 from bimed_dist.model.foundation import load_prepared
-from bimed_dist.model.packed import PackedPretraining
 from bimed_dist.pretraining import checkpoints, deepspeed_config, duration, schedule
 from bimed_dist.pretraining.card import model_card
-from bimed_dist.pretraining.distributed import Engine
+from bimed_dist.pretraining.distributed import Engine, open_trackers
 from bimed_dist.pretraining.duration import Clock
+from bimed_dist.pretraining.inputs import check_inputs, load_module, training_rows
 from bimed_dist.pretraining.loop import Trainer, out_of_memory_advice
 from bimed_dist.pretraining.records import METRICS_NAME, RunRecord, read_metrics
+from bimed_dist.pretraining.trackers import flat
 from bimed_dist.pretraining_settings import PretrainingSettings
 from bimed_dist.shards.batches import RowStream, TrainingRows, validation_batches
 from bimed_dist.shards.reading import ShardSet
 from bimed_dist.tokenizer import load_tokenizer
 
 _log = logging.getLogger(__name__)
+_ONLY_HOW = ("accelerate_config", "trackers", "profile_steps")
+"""Settings that may change when a run is continued: where it runs and who looks on, not what it computes."""
 
 
 def folder_of(name: str, work: Path) -> Path:
@@ -53,27 +56,7 @@ def check(recipe: Recipe, name: str, work: Path, resume: str, processes: int) ->
         raise ConfigError(
             f"{folder} holds checkpoints of an unfinished run; add --resume auto to continue it, or remove the folder"
         )
-    model_folder, shard_folder = work / "model" / settings.model, work / "shards" / settings.shards
-    pieces = load_tokenizer(str(model_folder)).get_vocab()
-    for shards in [settings.shards, *([settings.replay.shards] if settings.replay else [])]:
-        shard_pieces = load_tokenizer(str(work / "shards" / shards / "tokenizer")).get_vocab()
-        if pieces != shard_pieces:
-            raise ConfigError(
-                f"shards/{shards} ({len(shard_pieces)} pieces) and model/{settings.model} ({len(pieces)} pieces) "
-                "have different vocabularies; name the same tokenizer in both sections"
-            )
-    positions = BertForPreTraining.config_class.from_pretrained(model_folder).max_position_embeddings
-    for phase in settings.phases:
-        if phase.max_length > positions:
-            raise ConfigError(
-                f"{phase.place}max_length={phase.max_length} is above the {positions} positions of "
-                f"model/{settings.model}"
-            )
-        deepspeed_config.rows_per_rank(phase, processes)
-    _training_rows(recipe, settings, work)
-    held_out = ShardSet.open(shard_folder, "held_out")
-    validation_batches(held_out, settings, seed=recipe.seed, rank=0, world_size=processes)
-    manifest.read_manifest(work / "corpus" / recipe.shards[settings.shards].corpus)  # the model card will need it
+    check_inputs(recipe, settings, work, processes)
     return None
 
 
@@ -98,23 +81,22 @@ def _train(engine: Engine, recipe: Recipe, name: str, work: Path) -> Outcome:
     kept = {name: value for name, value in begun["settings"].items() if name not in duration.LENGTH}
     run_digest = manifest.digest_of({**begun, "settings": kept})
 
-    model = load_prepared(work / "model" / settings.model)
-    _set_dropout(model, settings)
-    pad_vocabulary(model)
-    module = PackedPretraining(model, pairs=settings.sentence_objective != "none")
-    if settings.activation_checkpointing:
-        module.recompute_activations()
+    module = load_module(settings, work)
+    model = module.model
     engine.prepare(module, schedule.optimizer(module, settings))
     first_step, skipped = _resume(engine, folder, run_digest)
     clock = Clock(settings, first_step, engine.on_main(lambda: duration.saved_state(folder, first_step)))
 
-    shard_folder = work / "shards" / settings.shards
-    rows = _training_rows(recipe, settings, work)
-    held_out = ShardSet.open(shard_folder, "held_out")
+    rows = training_rows(recipe, settings, work)
+    held_out = ShardSet.open(work / "shards" / settings.shards, "held_out")
     record = None
     if engine.rank == 0:
         _announce(name, engine, settings, rows, model, first_step, clock.end)
-        record = RunRecord(folder, first_step=first_step, steps=clock.end, label=name)
+        trackers = open_trackers(settings.trackers, folder, name, run_digest[:16], first_step)
+        for tracker in trackers:
+            if tracker.name != "tensorboard":  # which would begin a new run for them
+                tracker.store_init_configuration(flat(begun["settings"]))
+        record = RunRecord(folder, trackers, first_step=first_step, steps=clock.end, label=name)
     trainer = Trainer(
         engine,
         module,
@@ -157,12 +139,6 @@ def _train(engine: Engine, recipe: Recipe, name: str, work: Path) -> Outcome:
     return Outcome(folder, finish, was_done=False)
 
 
-def _training_rows(recipe: Recipe, settings: PretrainingSettings, work: Path) -> TrainingRows:
-    shards = ShardSet.open(work / "shards" / settings.shards, "train")
-    general = ShardSet.open(work / "shards" / settings.replay.shards, "train") if settings.replay else None
-    return TrainingRows(shards, settings, seed=recipe.seed, general=general)
-
-
 def _phase_counts(stream: RowStream, end: int) -> dict[str, Any]:
     """What an epoch of a phase has; the first one's rows by language and source (those of others differ by a few)."""
     plan, shards = stream.plan(0), stream.shards
@@ -181,7 +157,8 @@ def _phase_counts(stream: RowStream, end: int) -> dict[str, Any]:
 
 def _settings(recipe: Recipe, name: str) -> dict[str, Any]:
     settings = recipe.pretraining[name].model_dump(mode="json")
-    del settings["accelerate_config"]  # where a run continues may change, what it computes may not
+    for key in _ONLY_HOW:
+        del settings[key]
     return {"seed": recipe.seed, **settings}
 
 
@@ -190,14 +167,6 @@ def _inputs(settings: PretrainingSettings, work: Path, read: Callable[[Path], Ma
     if settings.replay:
         made_from.append(("shards", settings.replay.shards))
     return {f"{stage}/{name}": read(work / stage / name).digest for stage, name in made_from}
-
-
-def _set_dropout(model: BertForPreTraining, settings: PretrainingSettings) -> None:
-    if settings.dropout is None:
-        return
-    for part in model.modules():
-        if isinstance(part, torch.nn.Dropout):
-            part.p = settings.dropout
 
 
 def _kernel(engine: Engine, settings: PretrainingSettings, model: BertForPreTraining) -> str:
