@@ -44,7 +44,10 @@ def read_zero_file(path: Path) -> dict[str, Any]:
         raise ConfigError(f"{path} sets {', '.join(foreign)}; the recipe owns these, so remove them from the file")
     zero = found.get("zero_optimization", {})
     if zero.get("stage") not in (1, 2, 3):
-        raise ConfigError(f"{path}: zero_optimization.stage must be 1, 2 or 3; without ZeRO launch with plain DDP")
+        # DeepSpeed's stage 0 neither tells the gradient's norm nor leaves out an update that is not finite.
+        raise ConfigError(
+            f"{path}: zero_optimization.stage must be 1, 2 or 3; plain DDP is stage 0 (cpu_ddp.yaml is an example)"
+        )
     automatic = sorted(key for key, value in zero.items() if value == "auto")
     if automatic:
         raise ConfigError(f"{path}: {', '.join(automatic)} can't be auto; give numbers")
