@@ -16,6 +16,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +28,8 @@ PARAMETERS = 121_300_000
 """BERT-base with 45,056 pieces."""
 TOKENS_PER_SECOND = 640_000
 """Per GPU: the project's goal for one H200, an assumption here."""
+GLOBAL_BATCHES = (4096, 65_536)
+"""Rows of 128 tokens; 65,536 is the largest that You et al. 2020 (LAMB) trained BERT with."""
 ENGINES = {"zero0": None, "zero1": "zero1.json", "zero2": "zero2.json", "zero3": "zero3.json"}
 
 
@@ -34,17 +37,16 @@ def bytes_sent(stage: int, parameters: float, ranks: int, micro_batches: int, gr
     """Bytes that each rank sends in one update over rings; `gradient` and `weight` are bytes per number.
 
     A ring all-reduce of M bytes sends 2 (N-1)/N M, a reduce-scatter or an all-gather half of that (Patarasuk and Yuan
-    2009). Stages after Rajbhandari et al. 2020 (ZeRO, section 7). DeepSpeed reduces gradients with the last micro-batch
-    in stage 1 and with every one in stages 2 and 3; stage 3 gathers weights for every forward and backward pass.
+    2009). As DeepSpeed 0.19 does it by default, which is not quite what the ZeRO paper counts: see docs/scaling.md.
     """
     share = (ranks - 1) / ranks * parameters
     if stage == 0:
         return 2 * share * gradient
     if stage == 1:
-        return share * (gradient + weight)
+        return share * (2 * gradient + weight)
     if stage == 2:
-        return share * (micro_batches * gradient + weight)
-    return share * micro_batches * (gradient + 2 * weight)
+        return share * (2 * micro_batches * gradient + weight)
+    return share * micro_batches * (gradient + weight)
 
 
 def efficiency(sent: float, bits_per_second: float, tokens: float, tokens_per_second: float) -> float:
@@ -59,30 +61,49 @@ def tokens_needed(sent: float, bits_per_second: float, wanted: float, tokens_per
 
 
 def expectations() -> list[dict[str, Any]]:
+    """Per stage, number of GPUs and link: one micro-batch, everything in float32."""
     rows = []
     for stage, ranks, gigabits in itertools.product(range(4), (8, 64, 512), (1, 10, 100)):
-        # float32 gradients in plain DDP, bfloat16 under ZeRO; weights in float32; one micro-batch.
-        sent = bytes_sent(stage, PARAMETERS, ranks, 1, 4 if stage == 0 else 2, 4)
-        rate = gigabits * 1e9
-        rows.append(
-            {
-                "stage": stage, "gpus": ranks, "gigabits": gigabits, "megabytes_sent": round(sent / 1e6),
-                "efficiency_at_32k_tokens": round(efficiency(sent, rate, 32_768, TOKENS_PER_SECOND), 3),
-                "efficiency_at_1m_tokens": round(efficiency(sent, rate, 2**20, TOKENS_PER_SECOND), 3),
-                "thousand_tokens_for_0.9": round(tokens_needed(sent, rate, 0.9, TOKENS_PER_SECOND) / 1000),
-            }
-        )  # fmt: skip
+        sent, rate = bytes_sent(stage, PARAMETERS, ranks, 1, 4, 4), gigabits * 1e9
+        by_batch = {
+            f"efficiency_at_{batch}_rows": round(efficiency(sent, rate, batch * 128 / ranks, TOKENS_PER_SECOND), 3)
+            for batch in GLOBAL_BATCHES
+        }
+        needed = round(tokens_needed(sent, rate, 0.9, TOKENS_PER_SECOND) * ranks / 128)
+        row = {"stage": stage, "gpus": ranks, "gigabits": gigabits, "megabytes_sent": round(sent / 1e6)}
+        rows.append({**row, **by_batch, "rows_for_0.9": needed})
     return rows
 
 
 # --------------------------------------------------------------------------------------------- in each of two processes
 
 
-def count_exchanged(micro_batches: int) -> dict[str, float]:
+def count_exchanged(micro_batches: int) -> dict[str, Any]:
     """Bytes that this rank sends in one update, by the collectives that it calls, as rings would send them."""
+    import numpy as np
     import torch
     import torch.distributed as dist
     from torch.distributed.algorithms.ddp_comm_hooks.default_hooks import allreduce_hook
+
+    sent: Counter[str] = Counter()
+    share = 1 - 1 / int(os.environ["WORLD_SIZE"])
+
+    def counted(name: str, factor: float) -> None:
+        original = getattr(dist, name)
+
+        def call(*arguments: Any, **options: Any) -> Any:
+            # The larger side: what is reduced, or what has been gathered. The norm of the gradient is one number.
+            tensors = [value for value in (*arguments, *options.values()) if isinstance(value, torch.Tensor)]
+            tensor = max(tensors, key=torch.Tensor.numel)
+            if tensor.is_floating_point() and tensor.numel() > 1:
+                sent[name] += factor * share * tensor.numel() * tensor.element_size()
+            return original(*arguments, **options)
+
+        setattr(dist, name, call)
+
+    for name, factor in (("all_reduce", 2), ("reduce", 1), ("reduce_scatter_tensor", 1), ("all_gather_into_tensor", 1)):
+        counted(name, factor)
+    # After that, since DeepSpeed looks these functions up when it is loaded.
     from training_step import random_batch
     from transformers import BertConfig, BertForPreTraining
 
@@ -97,42 +118,17 @@ def count_exchanged(micro_batches: int) -> dict[str, float]:
     engine = Engine(settings)
     torch.manual_seed(0)
     config = BertConfig(
-        vocab_size=1024, hidden_size=64, num_hidden_layers=2, num_attention_heads=2, intermediate_size=128
+        vocab_size=1024, hidden_size=384, num_hidden_layers=2, num_attention_heads=6, intermediate_size=1536
     )
     module = PackedPretraining(BertForPreTraining(config)).train()
+    parameters = module.model.num_parameters()  # of which ZeRO-3 leaves each rank a part
     engine.prepare(module, schedule.optimizer(module, settings))
-    sent, share = [0.0], 1 - 1 / engine.world_size
-
-    def counted(name: str, factor: float, which: int) -> None:
-        original = getattr(dist, name)
-
-        def call(*arguments: Any, **options: Any) -> Any:
-            tensor = arguments[which] if len(arguments) > which else options["tensor"]
-            if tensor.is_floating_point() and tensor.numel() > 1:  # not the norm of the gradient
-                sent[0] += factor * share * tensor.numel() * tensor.element_size()
-            return original(*arguments, **options)
-
-        setattr(dist, name, call)
-
-    # The large side of each: what is reduced, or what has been gathered.
-    for name, factor, which in (
-        ("all_reduce", 2, 0), ("reduce", 1, 0), ("reduce_scatter_tensor", 1, 1), ("_reduce_scatter_base", 1, 1),
-        ("all_gather_into_tensor", 1, 0), ("_all_gather_base", 1, 0),
-    ):  # fmt: skip
-        if hasattr(dist, name):
-            counted(name, factor, which)
     if engine.kind == "ddp":
-
-        def hook(group, bucket):  # DDP refuses other annotations than its own
-            sent[0] += 2 * share * bucket.buffer().numel() * bucket.buffer().element_size()
-            return allreduce_hook(group, bucket)
-
-        engine._model.register_comm_hook(None, hook)
-
-    import numpy as np
+        # DDP's own reducer calls nothing that can be counted; this hook does the same through torch.distributed.
+        engine._model.register_comm_hook(None, allreduce_hook)
 
     for update in range(3):  # the first ones set things up
-        sent[0] = 0.0
+        sent.clear()
         rng = np.random.default_rng(update)
         batches = [random_batch(rng, 4, 64, 0.6, 1024) for _ in range(micro_batches)]
 
@@ -142,7 +138,7 @@ def count_exchanged(micro_batches: int) -> dict[str, float]:
 
         engine.accumulate([lambda batch=batch: loss(batch) for batch in batches])
         engine.update(1e-4)
-    found = {"sent": sent[0], "parameters": float(module.model.num_parameters())}
+    found = {"sent": sum(sent.values()), "by": dict(sent), "parameters": parameters}
     engine.close()
     return found
 
