@@ -27,7 +27,7 @@ from datasets import Dataset, load_from_disk
 from torch.utils.data import DataLoader
 from transformers import AutoTokenizer, DataCollatorForLanguageModeling
 
-from bimed_dist.config import PretrainingSettings
+from bimed_dist.pretraining_settings import PretrainingSettings
 from bimed_dist.shards.batches import RowStream
 from bimed_dist.shards.reading import ShardSet
 

@@ -42,6 +42,7 @@ def random_batch(rng: np.random.Generator, rows: int, max_length: int, fill: flo
         nsp_labels=rng.integers(0, 2, rows),
         rows=np.arange(rows),
         languages=np.zeros(rows, np.int8),
+        sources=np.zeros(rows, np.int16),
     )
 
 

@@ -8,7 +8,7 @@ import math
 import os
 import sys
 import warnings
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import nullcontext
 from pathlib import Path
 from typing import Any, TypeVar
@@ -16,13 +16,15 @@ from typing import Any, TypeVar
 import torch
 import torch.distributed as dist
 from accelerate import Accelerator, DataLoaderConfiguration, DeepSpeedPlugin, InitProcessGroupKwargs
+from accelerate.tracking import MLflowTracker, TensorBoardTracker, TrackioTracker, WandBTracker
 from accelerate.utils import DistributedDataParallelKwargs
 from torch import Tensor, nn
 from transformers.integrations.deepspeed import unset_hf_deepspeed_config
 
-from bimed_dist.config import PretrainingSettings
 from bimed_dist.errors import BimedError, CheckpointError, ConfigError
 from bimed_dist.pretraining import deepspeed_config
+from bimed_dist.pretraining.trackers import PROJECT
+from bimed_dist.pretraining_settings import PretrainingSettings
 
 _ENGINE_TAG = "engine"
 # DeepSpeed 0.19 calls what torch 2.13 has renamed; users can do nothing about it.
@@ -38,7 +40,7 @@ class Engine:
 
     def __init__(self, settings: PretrainingSettings) -> None:
         world_size = int(os.environ.get("WORLD_SIZE", "1"))
-        self.accumulation = deepspeed_config.accumulation(settings, world_size)
+        self.accumulation = deepspeed_config.most_accumulation(settings, world_size)
         self._clip_norm = settings.clip_norm
         zero_file = deepspeed_config.requested_file()
         launched = "RANK" in os.environ
@@ -193,6 +195,26 @@ class Engine:
 
     def close(self) -> None:
         self._accelerator.end_training()
+
+
+def open_trackers(names: Sequence[str], folder: Path, label: str, run_id: str, first_step: int) -> list[Any]:
+    """Trackers of a run, started; rank 0 only.
+
+    What they write on this machine lies in the run's folder, unless their own environment variables say otherwise.
+    Continued runs go on under the same name in TensorBoard, wandb and trackio; MLflow shows each launch.
+    """
+    os.environ.setdefault("TRACKIO_DIR", str(folder / "trackio"))
+    os.environ.setdefault("MLFLOW_TRACKING_URI", f"sqlite:///{folder / 'mlflow.db'}")
+    makers = {
+        "tensorboard": lambda: TensorBoardTracker("tensorboard", folder, purge_step=first_step + 1),
+        "wandb": lambda: WandBTracker(PROJECT, name=label, id=run_id, resume="allow", dir=str(folder)),
+        "mlflow": lambda: MLflowTracker(PROJECT, run_name=label, tags={"run": run_id}),
+        "trackio": lambda: TrackioTracker(PROJECT, name=label, resume="allow"),
+    }
+    started = [makers[name]() for name in names]
+    for tracker in started:
+        tracker.start()
+    return started
 
 
 def _writer(name: str) -> int:

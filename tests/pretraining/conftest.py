@@ -1,5 +1,6 @@
 """A small finished work folder (corpus to model) from real text files, and real launches of the training program."""
 
+import json
 import os
 import shutil
 import subprocess
@@ -15,6 +16,7 @@ import yaml
 from bimed_dist.config import load_recipe
 from bimed_dist.corpus import stage as corpus
 from bimed_dist.model import stage as model
+from bimed_dist.pretraining import stage as pretraining
 from bimed_dist.shards import stage as shards
 from bimed_dist.vocabulary import stage as vocabulary
 from bimed_dist.workspace import stage_order
@@ -91,6 +93,15 @@ class Job:
     def copy(self, work: Path) -> "Job":
         shutil.copytree(self.work, work)
         return replace(self, work=work)
+
+    def run_here(self, *changes: str, resume: str = "never") -> dict[str, Any]:
+        """Train in this process, for what needs no process of its own; the counts of the manifest."""
+        overrides = [f"pretraining.run.{change}" for change in changes]
+        return pretraining.run(load_recipe(self.recipe, overrides), "run", self.work, resume).manifest.counts
+
+    def metrics(self, kind: str) -> list[dict[str, Any]]:
+        lines = map(json.loads, (self.folder() / "metrics.jsonl").read_text(encoding="utf-8").splitlines())
+        return [line for line in lines if line["kind"] == kind]
 
     def folder(self) -> Path:
         return self.work / "pretraining" / "run"

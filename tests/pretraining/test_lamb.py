@@ -8,10 +8,10 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from bimed_dist.config import PretrainingSettings
 from bimed_dist.errors import ConfigError
 from bimed_dist.pretraining import deepspeed_config
 from bimed_dist.pretraining.lamb import Lamb
+from bimed_dist.pretraining_settings import PretrainingSettings
 
 LAMB = (
     "--set", "pretraining.run.optimizer=lamb", "--set", "pretraining.run.learning_rate=0.02",

@@ -67,7 +67,7 @@ def test_arrays_have_the_types_that_kernels_and_losses_take(stream: RowStream):
     (part, *_) = stream.step_batches(0, rank=0, world_size=1)
     kinds = {name: str(array.dtype) for name, array in part.__dict__.items()}
     int64 = ("input_ids", "token_type_ids", "position_ids", "masked_positions", "mlm_labels", "nsp_labels", "rows")
-    assert kinds == {**dict.fromkeys(int64, "int64"), "row_starts": "int32", "languages": "int8"}
+    assert kinds == {**dict.fromkeys(int64, "int64"), "row_starts": "int32", "languages": "int8", "sources": "int16"}
 
 
 def test_every_world_size_trains_on_the_same_rows_and_masks(stream: RowStream):
