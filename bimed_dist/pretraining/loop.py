@@ -49,10 +49,12 @@ class Trainer:
     ) -> None:
         self.engine, self.module, self.settings, self.seed = engine, module, settings, seed
         self.stream, self.validation, self.languages = stream, validation, languages
-        self.checkpoints = folder / "checkpoints"
+        self.saver = checkpoints.Saver(folder / "checkpoints", engine, settings.keep_checkpoints)
         self.run_digest, self.record = run_digest, record
         self.skipped = skipped
         """Updates left out so far, before a resume too."""
+        self._held_out: dict[str, Any] = {}
+        """Of the last validation: its step, and MLM plus NSP loss as `held_out_loss`."""
 
     def train(self, first_step: int) -> None:
         """Updates first_step to settings.steps."""
@@ -60,10 +62,12 @@ class Trainer:
         if first_step == 0:
             self.validate(0)
         self.module.train()
-        with _stop_requests() as stop:
+        with _stop_requests() as stop, self._last_save_committed():
             for step in range(first_step, settings.steps):
-                metrics, stop_now = self.step(step, stop)
+                metrics, stop_now, written = self.step(step, stop)
                 done = step + 1
+                if written:
+                    self.finish_save()
                 if metrics and (done % settings.log_every == 0 or done == settings.steps):
                     self._log(done, metrics)
                 if done % settings.validate_every == 0 or done == settings.steps:
@@ -71,10 +75,24 @@ class Trainer:
                 if done % settings.checkpoint_every == 0 or done == settings.steps or stop_now:
                     self.save(done)
                 if stop_now and done < settings.steps:
+                    self.finish_save()
                     raise Stopped(f"stopped on request after step {done}; continue with --resume auto")
 
-    def step(self, step: int, stop: list[bool]) -> tuple[dict[str, float] | None, bool]:
-        """One update; its metrics over the global batch, none if it was skipped; whether any rank was asked to stop."""
+    @contextmanager
+    def _last_save_committed(self) -> Iterator[None]:
+        """What is being written is committed also where a loss that is not a number, known to every rank, ends it."""
+        try:
+            yield
+        except NonFiniteError:
+            self.finish_save()
+            raise
+        self.finish_save()
+
+    def step(self, step: int, stop: list[bool]) -> tuple[dict[str, float] | None, bool, bool]:
+        """One update; its metrics over the global batch, none if it was skipped.
+
+        Then what all ranks agree on: whether any was asked to stop, and whether all have written the last checkpoint.
+        """
         start = time.monotonic()
         engine, settings = self.engine, self.settings
         batches = self.stream.step_batches(step, rank=engine.rank, world_size=engine.world_size)
@@ -93,13 +111,14 @@ class Trainer:
         engine.accumulate(lambda i=i, b=b: loss(i, b) for i, b in enumerate(batches))
         tokens = sum(len(b.input_ids) for b in batches)
         totals = torch.stack(sums).sum(0)
-        more = totals.new_tensor([tokens, stop[0]])
-        mlm, nsp, mlm_right, nsp_right, tokens, stops = engine.sums(torch.cat([totals, more])).tolist()
+        more = totals.new_tensor([tokens, stop[0], self.saver.written()])
+        mlm, nsp, mlm_right, nsp_right, tokens, stops, wrote = engine.sums(torch.cat([totals, more])).tolist()
+        agreed = stops > 0, wrote == engine.world_size
         rate = learning_rate(step, settings)
         norm = engine.update(rate)
         if not math.isfinite(norm):
             self._skip(step, batches, [bool(parts.isfinite().all()) for parts in sums])
-            return None, stops > 0
+            return None, *agreed
         metrics = {
             "mlm_loss": mlm / max(masked, 1),
             "nsp_loss": nsp / settings.global_batch,
@@ -109,7 +128,7 @@ class Trainer:
             "grad_norm": norm,
             "tokens_per_second": tokens / (time.monotonic() - start),
         }
-        return metrics, stops > 0
+        return metrics, *agreed
 
     def _skip(self, step: int, batches: Sequence[PackedBatch], finite: Sequence[bool]) -> None:
         """Count an update that was not made and name its rows; NonFiniteError on every rank where it is one too many.
@@ -155,6 +174,7 @@ class Trainer:
         metrics["by_language"] = {
             language: _averages(sums[code]) for code, language in enumerate(self.languages) if sums[code, 5] > 0
         }
+        self._held_out = {"step": step, "held_out_loss": metrics["mlm_loss"] + metrics["nsp_loss"]}
         if self.record:
             self.record.write(metrics)
             _log.info(
@@ -163,19 +183,36 @@ class Trainer:
             )  # fmt: skip
 
     def save(self, step: int) -> None:
+        """Copy what is to be saved and let a thread write it; `finish_save` commits it some steps later."""
         start = time.monotonic()
+        self.finish_save()
         record = {
-            "step": step,
             "rows_seen": step * self.settings.global_batch,
             "engine": self.engine.kind,
             "run": self.run_digest,
             "skipped": self.skipped,
         }
-        folder = checkpoints.commit(
-            self.checkpoints, step, self.engine, self.engine.save, record, keep=self.settings.keep_checkpoints
-        )
-        if self.record:
-            _log.info("checkpoint %s in %.1f s", folder.name, time.monotonic() - start)
+        if self._held_out.get("step") == step:
+            record["held_out_loss"] = self._held_out["held_out_loss"]
+        self.engine.snapshot()
+        self.saver.start(step, self.engine.write_snapshot, record)
+        self._blocked = time.monotonic() - start
+
+    def finish_save(self) -> None:
+        """Commit what was written, if there is something; every rank calls this at the same step."""
+        start = time.monotonic()
+        if self.record and self.saver.pending:
+            self.record.sync()  # a checkpoint never outlives the lines up to its step
+        committed = self.saver.finish()
+        if committed is None or self.record is None:
+            return
+        blocked = self._blocked + time.monotonic() - start
+        times = {"seconds": committed.seconds, "blocked_seconds": blocked, "bytes": committed.bytes}
+        self.record.write({"kind": "checkpoint", "step": committed.step, **times})
+        _log.info(
+            "checkpoint %s: %.1f MB in %.2f s, training waited %.3f s",
+            committed.folder.name, committed.bytes / 1e6, committed.seconds, blocked,
+        )  # fmt: skip
 
     def _log(self, step: int, metrics: dict[str, float]) -> None:
         if self.record:

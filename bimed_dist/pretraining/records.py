@@ -2,6 +2,7 @@
 
 import json
 import logging
+import os
 import time
 from pathlib import Path
 from typing import Any
@@ -36,6 +37,11 @@ class RunRecord:
         for name, value in metrics.items():
             if isinstance(value, float):
                 self._board.add_scalar(f"{metrics['kind']}/{name}", value, metrics["step"])
+
+    def sync(self) -> None:
+        """Flush what was written to the disk."""
+        with self._path.open("a", encoding="utf-8") as file:
+            os.fsync(file.fileno())
 
     def advance(self, step: int, loss: float, tokens_per_second: float) -> None:
         """Move the bar; where there is no terminal, log a line at most every half minute."""

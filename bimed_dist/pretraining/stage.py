@@ -23,6 +23,7 @@ from bimed_dist.pretraining.card import model_card
 from bimed_dist.pretraining.distributed import Engine
 from bimed_dist.pretraining.loop import Trainer, out_of_memory_advice
 from bimed_dist.pretraining.records import METRICS_NAME, RunRecord, read_metrics
+from bimed_dist.pretraining.state import SavedState
 from bimed_dist.shards.batches import RowStream, validation_batches
 from bimed_dist.shards.reading import ShardSet
 from bimed_dist.tokenizer import load_tokenizer
@@ -93,8 +94,7 @@ def _train(engine: Engine, recipe: Recipe, name: str, work: Path) -> Outcome:
     module = PackedPretraining(model)
     if settings.activation_checkpointing:
         module.recompute_activations()
-    engine.prepare(module, schedule.optimizer(module, settings))
-    first_step, skipped = _resume(engine, folder, run_digest)
+    first_step, skipped = _resume(engine, module, schedule.optimizer(module, settings), folder, run_digest)
 
     shard_folder = work / "shards" / settings.shards
     stream = RowStream(ShardSet.open(shard_folder, "train"), settings, seed=recipe.seed)
@@ -167,27 +167,35 @@ def _kernel(engine: Engine, settings: PretrainingSettings, model: BertForPreTrai
     return attention.kernel_name(engine.device, dtype, model.bert.encoder.layer[0].attention.self.dropout.p)
 
 
-def _resume(engine: Engine, folder: Path, run_digest: str) -> tuple[int, int]:
-    """Load the newest valid checkpoint, if there is one; returns the steps already done and how many were skipped."""
+def _resume(
+    engine: Engine, module: PackedPretraining, optimizer: torch.optim.Optimizer, folder: Path, run_digest: str
+) -> tuple[int, int]:
+    """Give model and optimizer to the engine, with the newest valid checkpoint in them if there is one.
+
+    Returns the steps already done and how many were skipped.
+    """
     found = engine.on_main(lambda: checkpoints.newest(folder / "checkpoints"))
+    engine.on_main(lambda: checkpoints.remove_unfinished(folder / "checkpoints"))
     if found is None:
+        engine.prepare(module, optimizer)
         return 0, 0
     path, record = found
-    problems = []
     if record["run"] != run_digest:
-        problems.append("it is of a run with other settings, model or shards")
-    if engine.is_deepspeed or record["engine"].startswith("zero"):
-        for what, now in (("engine", engine.kind), ("world_size", engine.world_size)):
-            if record[what] != now:
-                problems.append(f"its {what} is {record[what]}, this job's is {now}")
-    if problems:
         raise CheckpointError(
-            f"{path} can't be continued: {'; '.join(problems)}. Launch with the engine and number of processes it was "
-            "saved with"
+            f"{path} can't be continued: it is of a run with other settings, model or shards. Move it away to begin anew"
         )
-    engine.load(path)
     if engine.rank == 0:
         _log.info("continuing from %s", path)
+        if (record["engine"], record["world_size"]) != (engine.kind, engine.world_size):
+            _log.info(
+                "it was saved by %d process(es) with %s and goes on with %d and %s: the same rows in the same order, "
+                "weights equal but for the order of sums",
+                record["world_size"], record["engine"], engine.world_size, engine.kind,
+            )  # fmt: skip
+    state = SavedState(path / name for name in record["files"])
+    state.load_weights(module)
+    engine.prepare(module, optimizer)
+    engine.load_optimizer(state)
     return int(record["step"]), int(record["skipped"])
 
 
