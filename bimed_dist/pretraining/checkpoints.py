@@ -85,7 +85,11 @@ class Saver:
         files = {name: entry for share in shares for name, entry in share.items()}
         record = {"format": FORMAT, **self._record, "step": self._step, "world_size": self._ranks.world_size}
         self._together(lambda: _publish(_partial(final), final, {**record, "files": files}), only_first=True)
-        self._together(lambda: rotate(self._parent, self._step, self._keep), only_first=True)
+        if self._ranks.rank == 0:
+            try:
+                rotate(self._parent, self._step, self._keep)
+            except OSError as error:  # the commit stands, and the next one tries again
+                _log.warning("older checkpoints can't be removed: %s", error)
         size = sum(entry["bytes"] for entry in files.values())
         return Committed(final, self._step, size, time.monotonic() - self._started)
 
@@ -115,8 +119,8 @@ class Saver:
             if self._ranks.rank == 0:
                 remove_unfinished(self._parent)  # so that a full disk has room for what is whole
             raise CheckpointError(
-                f"no checkpoint of step {self._step} was written; older ones are untouched. {'; '.join(errors)}. Make "
-                "room or mend the folder, then continue with --resume auto"
+                f"the checkpoint of step {self._step} could not be committed; older ones are untouched. "
+                f"{'; '.join(errors)}. Make room or mend the folder, then continue with --resume auto"
             )
         return [result for result, _ in outcomes]
 
@@ -164,6 +168,7 @@ def rotate(parent: Path, step: int, keep: int) -> None:
     for folder in later + [folder for folder in upto[keep:] if folder != best or losses[best] == float("inf")]:
         # Out of the loader's sight at once: a kill in the middle must not leave a checkpoint that looks damaged.
         removed = _partial(folder)
+        shutil.rmtree(removed, ignore_errors=True)
         folder.rename(removed)
         shutil.rmtree(removed)
 

@@ -9,7 +9,7 @@ import os
 import sys
 import warnings
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import nullcontext
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
@@ -25,6 +25,7 @@ from bimed_dist.config import PretrainingSettings
 from bimed_dist.errors import BimedError, CheckpointError, ConfigError
 from bimed_dist.pretraining import deepspeed_config
 from bimed_dist.pretraining.state import WEIGHT, Piece, SavedState, Snapshot
+from bimed_dist.pretraining.watch import Watch, end_with_parent
 
 # DeepSpeed 0.19 calls what torch 2.13 has renamed; users can do nothing about it.
 warnings.filterwarnings("ignore", message=".*all_gather_into_tensor.*", category=FutureWarning)
@@ -43,6 +44,9 @@ class Engine:
         self._clip_norm = settings.clip_norm
         zero_file = deepspeed_config.requested_file()
         launched = "RANK" in os.environ
+        if launched:
+            end_with_parent()
+            _join_anew("nccl" if torch.cuda.is_available() else "gloo")
         cuda = torch.cuda.is_available()
         local = int(os.environ.get("LOCAL_WORLD_SIZE", "1"))
         if cuda and local > torch.cuda.device_count():
@@ -80,6 +84,9 @@ class Engine:
             raise RuntimeError(f"the launcher started {world_size} processes but the engine sees {self.world_size}")
         self.device = self._accelerator.device
         self._snapshot = Snapshot()
+        self._watch = None
+        if world_size > 1:
+            self._watch = Watch(self.rank, world_size, settings.lost_after, self.gather)
         stage = plugin.zero_stage if plugin else None
         self.kind = f"zero{stage}" if plugin else ("ddp" if world_size > 1 else "single")
 
@@ -229,8 +236,35 @@ class Engine:
         state = self._accelerator.get_state_dict(self._model)
         return {name: tensor.detach().float().cpu() for name, tensor in state.items()} if self.rank == 0 else {}
 
+    @contextmanager
+    def naming_the_lost(self) -> Iterator[None]:
+        """RankLostError in place of an error of communication, where another rank is the cause."""
+        try:
+            yield
+        except RuntimeError as error:  # gloo, NCCL and the store have no class of their own
+            lost = self._watch.lost() if self._watch else None
+            if lost is None:
+                raise
+            raise lost from error
+
     def close(self) -> None:
+        if self._watch:
+            self.gather(None)  # nobody is silent before all have come here
+            self._watch.stop()
         self._accelerator.end_training()
+
+
+def _join_anew(backend: str) -> None:
+    """After a restart by torchrun, open the process group under keys of its own.
+
+    torchrun's static rendezvous, accelerate's default, keeps its store, and in it the addresses of those that are gone.
+    """
+    attempt = os.environ.get("TORCHELASTIC_RESTART_COUNT", "0")
+    if attempt != "0":
+        store = dist.TCPStore(os.environ["MASTER_ADDR"], int(os.environ["MASTER_PORT"]), is_master=False)
+        rank, world_size = int(os.environ["RANK"]), int(os.environ["WORLD_SIZE"])
+        store = dist.PrefixStore(f"attempt-{attempt}", store)
+        dist.init_process_group(backend, store=store, rank=rank, world_size=world_size)
 
 
 @dataclass(frozen=True)

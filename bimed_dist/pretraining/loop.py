@@ -5,6 +5,7 @@ Nothing here is state but weights and optimizer: rows, masks, dropout and learni
 
 import logging
 import math
+import os
 import signal
 import time
 from collections.abc import Iterator, Sequence
@@ -27,6 +28,7 @@ from bimed_dist.shards.batches import PackedBatch, RowStream, locate_step
 
 _log = logging.getLogger(__name__)
 _ROWS_NAMED = 20
+_SECONDS_OF_ONE_REQUEST = 3.0
 
 
 class Trainer:
@@ -46,6 +48,7 @@ class Trainer:
         run_digest: str,
         record: RunRecord | None,
         skipped: int = 0,
+        stop_at: float = math.inf,
     ) -> None:
         self.engine, self.module, self.settings, self.seed = engine, module, settings, seed
         self.stream, self.validation, self.languages = stream, validation, languages
@@ -53,6 +56,8 @@ class Trainer:
         self.run_digest, self.record = run_digest, record
         self.skipped = skipped
         """Updates left out so far, before a resume too."""
+        self.stop_at = stop_at
+        """`time.monotonic()` at which the time budget ends."""
         self._held_out: dict[str, Any] = {}
         """Of the last validation: its step, and MLM plus NSP loss as `held_out_loss`."""
 
@@ -76,7 +81,8 @@ class Trainer:
                     self.save(done)
                 if stop_now and done < settings.steps:
                     self.finish_save()
-                    raise Stopped(f"stopped on request after step {done}; continue with --resume auto")
+                    why = "at the end of time_budget" if time.monotonic() >= self.stop_at else "on request"
+                    raise Stopped(f"stopped {why} after step {done}; continue with --resume auto")
 
     @contextmanager
     def _last_save_committed(self) -> Iterator[None]:
@@ -111,7 +117,8 @@ class Trainer:
         engine.accumulate(lambda i=i, b=b: loss(i, b) for i, b in enumerate(batches))
         tokens = sum(len(b.input_ids) for b in batches)
         totals = torch.stack(sums).sum(0)
-        more = totals.new_tensor([tokens, stop[0], self.saver.written()])
+        stop_here = stop[0] or time.monotonic() >= self.stop_at
+        more = totals.new_tensor([tokens, stop_here, self.saver.written()])
         mlm, nsp, mlm_right, nsp_right, tokens, stops, wrote = engine.sums(torch.cat([totals, more])).tolist()
         agreed = stops > 0, wrote == engine.world_size
         rate = learning_rate(step, settings)
@@ -262,16 +269,21 @@ def seed_dropout(seed: int, step: int, micro: int) -> None:
 
 @contextmanager
 def _stop_requests() -> Iterator[list[bool]]:
-    """A flag that SIGTERM and SIGINT raise once; a second signal acts as usual."""
-    requested = [False]
-    before = {}
+    """A flag that SIGTERM, SIGINT and SIGUSR1 raise; a second signal ends the process at once.
+
+    A scheduler signals every process of a job and the launcher passes its own signal on, so what follows within
+    seconds is the same request.
+    """
+    requested, first = [False], [0.0]
 
     def request(number: int, _: object) -> None:
-        requested[0] = True
-        signal.signal(number, before[number])
+        if requested[0] and time.monotonic() - first[0] > _SECONDS_OF_ONE_REQUEST:
+            signal.signal(number, signal.SIG_DFL)
+            os.kill(os.getpid(), number)
+        elif not requested[0]:
+            requested[0], first[0] = True, time.monotonic()
 
-    for number in (signal.SIGTERM, signal.SIGINT):
-        before[number] = signal.signal(number, request)
+    before = {number: signal.signal(number, request) for number in (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1)}
     try:
         yield requested
     finally:

@@ -1,6 +1,10 @@
 """The pre-training stage: check, start the engine, resume, train, export. Run by every process of the job."""
 
 import logging
+import math
+import os
+import platform
+import shutil
 import time
 from collections.abc import Callable
 from contextlib import ExitStack
@@ -12,7 +16,7 @@ from transformers import BertForPreTraining
 
 from bimed_dist import manifest
 from bimed_dist.config import PretrainingSettings, Recipe
-from bimed_dist.errors import CheckpointError, ConfigError
+from bimed_dist.errors import CheckpointError, ConfigError, Stopped
 from bimed_dist.manifest import Manifest, Outcome
 from bimed_dist.model import attention
 from bimed_dist.model.export import export, pad_vocabulary
@@ -23,12 +27,14 @@ from bimed_dist.pretraining.card import model_card
 from bimed_dist.pretraining.distributed import Engine
 from bimed_dist.pretraining.loop import Trainer, out_of_memory_advice
 from bimed_dist.pretraining.records import METRICS_NAME, RunRecord, read_metrics
-from bimed_dist.pretraining.state import SavedState
+from bimed_dist.pretraining.state import SavedState, bytes_of_a_checkpoint
 from bimed_dist.shards.batches import RowStream, validation_batches
 from bimed_dist.shards.reading import ShardSet
 from bimed_dist.tokenizer import load_tokenizer
 
 _log = logging.getLogger(__name__)
+STOPPED_NAME = "stopped.json"
+"""In the folder of a run that was stopped on request and can be continued."""
 
 
 def folder_of(name: str, work: Path) -> Path:
@@ -70,19 +76,29 @@ def check(recipe: Recipe, name: str, work: Path, resume: str, processes: int) ->
 
 def run(recipe: Recipe, name: str, work: Path, resume: str = "never") -> Outcome:
     """Train `pretraining.NAME`, or continue it; every process of the job calls this."""
+    start = time.monotonic()
     engine = Engine(recipe.pretraining[name])
-    outcome = engine.on_main(lambda: check(recipe, name, work, resume, engine.world_size))
-    if outcome is None:
-        with ExitStack() as held:
-            # Whatever another job did between check and lock, this one continues from what it finds from here on.
-            engine.on_main(lambda: held.enter_context(manifest.locked(folder_of(name, work))))
-            outcome = _train(engine, recipe, name, work)
-    engine.close()
+    restarted = int(os.environ.get("TORCHELASTIC_RESTART_COUNT", "0")) > 0  # by the launcher, with the same arguments
+    with engine.naming_the_lost():
+        outcome = engine.on_main(lambda: check(recipe, name, work, "auto" if restarted else resume, engine.world_size))
+        if outcome is None:
+            with ExitStack() as held:
+                # Whatever another job did between check and lock, this one continues from what it finds from here on.
+                engine.on_main(lambda: held.enter_context(manifest.locked(folder_of(name, work))))
+                engine.on_main(lambda: _forget_stop(folder_of(name, work), restarted))
+                outcome = _train(engine, recipe, name, work, start)
+        engine.close()
     return outcome
 
 
-def _train(engine: Engine, recipe: Recipe, name: str, work: Path) -> Outcome:
-    start = time.monotonic()
+def _forget_stop(folder: Path, restarted: bool) -> None:
+    """Remove the note of the launch before; Stopped where the launcher restarts what was asked to stop."""
+    if restarted and (folder / STOPPED_NAME).is_file():
+        raise Stopped("stopped on request before; not restarted")
+    (folder / STOPPED_NAME).unlink(missing_ok=True)
+
+
+def _train(engine: Engine, recipe: Recipe, name: str, work: Path, start: float) -> Outcome:
     settings, folder = recipe.pretraining[name], folder_of(name, work)
     begun = {"settings": _settings(recipe, name), "inputs": _inputs(settings, work, manifest.read_manifest)}
     engine.on_main(lambda: manifest.begin(folder, **begun))
@@ -94,6 +110,7 @@ def _train(engine: Engine, recipe: Recipe, name: str, work: Path) -> Outcome:
     module = PackedPretraining(model)
     if settings.activation_checkpointing:
         module.recompute_activations()
+    _check_disk(engine, folder, settings, bytes_of_a_checkpoint(module))
     first_step, skipped = _resume(engine, module, schedule.optimizer(module, settings), folder, run_digest)
 
     shard_folder = work / "shards" / settings.shards
@@ -117,10 +134,16 @@ def _train(engine: Engine, recipe: Recipe, name: str, work: Path) -> Outcome:
         run_digest=run_digest,
         record=record,
         skipped=skipped,
+        stop_at=start + 3600 * (settings.time_budget or math.inf),
     )
     try:
         with out_of_memory_advice(settings):
             trainer.train(first_step)
+    except Stopped as stop:
+        # Launchers don't pass our exit code on, so a script that starts the job anew looks for this file.
+        why = str(stop)
+        engine.on_main(lambda: manifest.write_json(folder / STOPPED_NAME, {"why": why}))
+        raise
     finally:
         if record:
             record.close()
@@ -143,7 +166,8 @@ def _train(engine: Engine, recipe: Recipe, name: str, work: Path) -> Outcome:
 
 def _settings(recipe: Recipe, name: str) -> dict[str, Any]:
     settings = recipe.pretraining[name].model_dump(mode="json")
-    del settings["accelerate_config"]  # where a run continues may change, what it computes may not
+    for place in ("accelerate_config", "time_budget", "lost_after"):
+        del settings[place]  # where and how long a run continues may change, what it computes may not
     return {"seed": recipe.seed, **settings}
 
 
@@ -152,6 +176,37 @@ def _inputs(settings: PretrainingSettings, work: Path, read: Callable[[Path], Ma
         f"{stage}/{name}": read(work / stage / name).digest
         for stage, name in (("model", settings.model), ("shards", settings.shards))
     }
+
+
+def _check_disk(engine: Engine, folder: Path, settings: PretrainingSettings, size: int) -> None:
+    """Before the first step: all processes can write to this very folder, and it has room for the checkpoints."""
+    checkpoint_folder = folder / "checkpoints"
+    probe = checkpoint_folder / "probe"
+    engine.on_main(lambda: (checkpoint_folder.mkdir(exist_ok=True), probe.write_text("")))
+    problem, own = None, checkpoint_folder / f"probe-{engine.rank}"
+    try:
+        probe.stat()
+        own.write_text("")
+        own.unlink()
+    except OSError as error:
+        problem = f"rank {engine.rank} on {platform.node()}: {error}"
+    problems = [problem for problem in engine.gather(problem) if problem]
+    if problems:
+        raise ConfigError(f"--work must be one folder that all processes can write to. {'; '.join(problems)}")
+    engine.on_main(lambda: (probe.unlink(), _check_room(checkpoint_folder, settings, size)))
+
+
+def _check_room(folder: Path, settings: PretrainingSettings, size: int) -> None:
+    """ConfigError where the newest checkpoints, the best, the one being written and the export would not fit."""
+    there = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
+    number = min(settings.keep_checkpoints + 2, 1 + -(-settings.steps // settings.checkpoint_every))
+    needed, free = number * size + size // 3, shutil.disk_usage(folder).free
+    if needed > free + there:
+        raise ConfigError(
+            f"{folder} has {free / 1e9:.3f} GB free, and {needed / 1e9:.3f} GB are needed for {number} checkpoints of "
+            f"{size / 1e9:.3f} GB and the trained model ({there / 1e9:.3f} GB are there): make room, or lower "
+            "keep_checkpoints in a new run"
+        )
 
 
 def _set_dropout(model: BertForPreTraining, settings: PretrainingSettings) -> None:
@@ -182,7 +237,7 @@ def _resume(
     path, record = found
     if record["run"] != run_digest:
         raise CheckpointError(
-            f"{path} can't be continued: it is of a run with other settings, model or shards. Move it away to begin anew"
+            f"{path} can't be continued: it is of a run with other settings, model or shards. Use another --work"
         )
     if engine.rank == 0:
         _log.info("continuing from %s", path)

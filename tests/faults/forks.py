@@ -99,7 +99,10 @@ class Forks:
 
     def __exit__(self, *_: object) -> None:
         self._server.stdin.close()
-        self._server.wait(10)
+        try:
+            self._server.wait(10)
+        except subprocess.TimeoutExpired:
+            self._server.kill()
 
 
 class Job:
@@ -187,7 +190,7 @@ def _report_ended(replies) -> None:
 def _import_everything() -> None:
     """Also what is imported, and compiled, when the first engine starts."""
     os.environ["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', '')}"
-    import deepspeed.runtime.zero.muon.muon_optimizer
+    import deepspeed.runtime.zero.muon.muon_optimizer  # noqa: F401
     import setuptools  # noqa: F401
     from deepspeed.ops.op_builder.cpu import ShareMemCommBuilder
 
