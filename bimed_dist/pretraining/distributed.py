@@ -251,6 +251,10 @@ class Engine:
         if self._watch:
             self.gather(None)  # nobody is silent before all have come here
             self._watch.stop()
+        # DDP must go before the process group: where it drops the last reference, torch 2.13 joins gloo's threads with
+        # the interpreter's lock held, and such a thread may wait for it.
+        self._model = self._optimizer = None
+        self._accelerator.free_memory()
         self._accelerator.end_training()
 
 
