@@ -589,7 +589,7 @@ def main() -> None:
     for name in chosen.only or FAULTS:
         for result in FAULTS[name](campaign):
             results.append(result)
-            bound = f"{3 / result.trials:.2%}" if result.trials and not result.failures else "-"
+            bound = f"{3 / result.trials:.2%}" if result.trials >= 3 and not result.failures else "-"
             notes = ", ".join(f"{key} {value:g}" for key, value in result.notes.items())
             print(
                 f"{result.fault}: {result.trials} trials, {len(result.failures)} failures, bound {bound}; {notes}",
