@@ -36,7 +36,7 @@ def start_and_interrupt(job, launcher: str | None, checkpoint: str, number: int,
     process = job.start(*LONG, "--resume", resume, launcher=launcher)
     folder = job.folder() / "checkpoints" / checkpoint
     launched, members = psutil.Process(process.pid), []
-    deadline, listed = time.monotonic() + 120, 0.0
+    deadline, listed = time.monotonic() + TIMEOUT, 0.0
     while not folder.exists() and process.poll() is None and time.monotonic() < deadline:
         if time.monotonic() - listed > 0.2:  # not when it counts: listing takes longer than a step
             members, listed = [*launched.children(recursive=True), launched], time.monotonic()
@@ -50,7 +50,7 @@ def start_and_interrupt(job, launcher: str | None, checkpoint: str, number: int,
 
 
 def wait_for(condition, process) -> None:
-    deadline = time.monotonic() + 120
+    deadline = time.monotonic() + TIMEOUT
     while not condition() and process.poll() is None and time.monotonic() < deadline:
         time.sleep(0.01)
 
