@@ -20,7 +20,7 @@ LONG = (
     "--set", "pretraining.run.steps=5000", "--set", "pretraining.run.checkpoint_every=20",
     "--set", "pretraining.run.validate_every=5000",
 )  # fmt: skip
-LOST_AFTER = 4
+LOST_AFTER = 15
 needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="mounts a small file system")
 
 

@@ -12,7 +12,7 @@ import pytest
 from bimed_dist.pretraining import checkpoints
 
 TIMEOUT = 300
-LOST_AFTER = 10
+LOST_AFTER = 15
 NAMES = ("bimed-a", "bimed-b")
 ADDRESSES = ("10.99.7.1", "10.99.7.2")
 pytestmark = [
