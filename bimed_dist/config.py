@@ -17,7 +17,7 @@ from bimed_dist.corpus_settings import CorpusSettings
 from bimed_dist.errors import ConfigError
 from bimed_dist.evaluation_settings import EvaluationSettings
 from bimed_dist.pretraining_settings import PretrainingSettings
-from bimed_dist.settings import Above0, Below1, Name, NotNegative, Positive, Settings, Share
+from bimed_dist.settings import Name, NotNegative, Positive, Settings, Share
 from bimed_dist.tree import read_tree, set_value
 
 STAGES = ("corpus", "vocabulary", "shards", "model", "pretraining", "evaluation", "report")

@@ -111,6 +111,11 @@ class PretrainingSettings(Settings):
     validation_rows: Positive = 512
     checkpoint_every: Positive = 500
     keep_checkpoints: Positive = 2
+    """The newest so many; the one with the lowest held-out loss is kept beside them."""
+    time_budget: Above0 | None = None
+    """Hours of one launch, after which it commits a checkpoint and ends with exit code 75, as on SIGTERM."""
+    lost_after: Positive = 120
+    """Seconds without a sign of life from a process after which the whole job ends."""
     trackers: tuple[Tracker, ...] = ("tensorboard",)
     """Who gets the numbers of metrics.jsonl beside it; all but TensorBoard need the extra `trackers`."""
     profile_steps: NotNegative = 0

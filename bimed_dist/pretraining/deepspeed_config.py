@@ -99,6 +99,12 @@ def requested_file() -> Path | None:
     if os.environ.get("ACCELERATE_USE_DEEPSPEED", "false").lower() != "true":
         return None
     name = os.environ.get(ENVIRONMENT_NAME, "none")
+    if "RANK" in os.environ and "TORCHELASTIC_RUN_ID" not in os.environ:
+        raise ConfigError(
+            "processes were not started by accelerate's `standard` launcher; the others append the whole environment, "
+            "secrets included, to a file .deepspeed_env: look for it and remove it, and set "
+            "deepspeed_multinode_launcher: standard"
+        )
     if name == "none":
         raise ConfigError(
             "accelerate was told to use DeepSpeed without deepspeed_config_file; use a file of ds_configs/accelerate/"

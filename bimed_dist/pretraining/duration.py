@@ -58,14 +58,6 @@ class Clock:
         return [getattr(self._settings, name) for name in LENGTH]
 
 
-def saved_state(folder: Path, first_step: int) -> dict[str, Any]:
-    """The record of the checkpoint that was continued from, which the loader has verified; {} at step 0."""
-    if not first_step:
-        return {}
-    path = folder / "checkpoints" / f"step-{first_step:08d}" / checkpoints.MANIFEST
-    return json.loads(path.read_text(encoding="utf-8"))
-
-
 def is_of_other_length(folder: Path, settings: Mapping[str, Any], inputs: Mapping[str, str]) -> bool:
     """Whether the run in `folder` was begun with these settings and inputs but for its length.
 

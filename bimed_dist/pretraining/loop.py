@@ -5,11 +5,13 @@ Nothing here is state but weights and optimizer: rows, masks, dropout and learni
 
 import logging
 import math
+import os
 import signal
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -29,6 +31,7 @@ from bimed_dist.shards.batches import PackedBatch, TrainingRows
 
 _log = logging.getLogger(__name__)
 _ROWS_NAMED = 20
+_SECONDS_OF_ONE_REQUEST = 3.0
 
 
 class Trainer:
@@ -50,18 +53,23 @@ class Trainer:
         record: RunRecord | None,
         clock: Clock,
         skipped: int = 0,
+        stop_at: float = math.inf,
     ) -> None:
         self.engine, self.module, self.settings, self.seed = engine, module, settings, seed
         self.rows, self.validation = rows, validation
         self.languages, self.sources = languages, sources
         self.folder = folder
-        self.checkpoints = folder / "checkpoints"
+        self.saver = checkpoints.Saver(folder / "checkpoints", engine, settings.keep_checkpoints)
         self.run_digest, self.record = run_digest, record
         self.skipped = skipped
         """Updates left out so far, before a resume too."""
         self.clock = clock
+        self.stop_at = stop_at
+        """`time.monotonic()` at which the time budget ends."""
         self.at = 0
         """The update that runs, counted from 0."""
+        self._held_out = (-1, math.inf)
+        """Of the last validation: its step and the sum of its losses."""
 
     def train(self, first_step: int) -> None:
         """Updates first_step to the end."""
@@ -70,13 +78,15 @@ class Trainer:
             self.validate(0)
         self.module.train()
         profile = profiled(settings.profile_steps, self.folder / "profile", self.engine.rank)
-        with _stop_requests() as stop, profile as profile_step:
+        with _stop_requests() as stop, profile as profile_step, self._last_save_committed():
             done = first_step
             while done < self.clock.end:
-                metrics, stop_now = self.step(done, stop)
+                metrics, stop_now, written = self.step(done, stop)
                 profile_step()
                 done += 1
                 last = done == self.clock.end
+                if written:
+                    self.finish_save()
                 if metrics and (done % settings.log_every == 0 or last):
                     self._log(done, metrics)
                 if done % settings.validate_every == 0 or last:
@@ -84,10 +94,25 @@ class Trainer:
                 if done % settings.checkpoint_every == 0 or last or stop_now:
                     self.save(done)
                 if stop_now and not last:
-                    raise Stopped(f"stopped on request after step {done}; continue with --resume auto")
+                    self.finish_save()
+                    why = "at the end of time_budget" if time.monotonic() >= self.stop_at else "on request"
+                    raise Stopped(f"stopped {why} after step {done}; continue with --resume auto")
 
-    def step(self, step: int, stop: list[bool]) -> tuple[dict[str, float] | None, bool]:
-        """One update; its metrics over the global batch, none if it was skipped; whether any rank was asked to stop."""
+    @contextmanager
+    def _last_save_committed(self) -> Iterator[None]:
+        """What is being written is committed also where a loss that is not a number, known to every rank, ends it."""
+        try:
+            yield
+        except NonFiniteError:
+            self.finish_save()
+            raise
+        self.finish_save()
+
+    def step(self, step: int, stop: list[bool]) -> tuple[dict[str, float] | None, bool, bool]:
+        """One update; its metrics over the global batch, none if it was skipped.
+
+        Then what all ranks agree on: whether any was asked to stop, and whether all have written the last checkpoint.
+        """
         start = time.monotonic()
         self.at = step
         engine, settings = self.engine, self.settings
@@ -108,9 +133,11 @@ class Trainer:
         engine.accumulate(lambda i=i, b=b: loss(i, b) for i, b in enumerate(batches))
         tokens = sum(len(b.input_ids) for b in batches)
         totals = torch.stack(sums).sum(0)
+        stop_here = stop[0] or time.monotonic() >= self.stop_at
         late = engine.rank == 0 and self.clock.is_time_to_decay(step)
-        more = totals.new_tensor([tokens, stop[0], late])
-        *totals, tokens, stops, late = engine.sums(torch.cat([totals, more])).tolist()
+        more = totals.new_tensor([tokens, stop_here, self.saver.written(), late])
+        *totals, tokens, stops, wrote, late = engine.sums(torch.cat([totals, more])).tolist()
+        agreed = stops > 0, wrote == engine.world_size
         if late:
             self.clock.decay_from(step)
             if self.record:
@@ -120,14 +147,14 @@ class Trainer:
         norm = engine.update(rate)
         if not math.isfinite(norm):
             self._skip(step, batches, [bool(parts.isfinite().all()) for parts in sums])
-            return None, stops > 0
+            return None, *agreed
         metrics = {
             **averages(totals, masked, global_batch, settings.sentence_objective),
             "learning_rate": rate,
             "grad_norm": norm,
             "tokens_per_second": tokens / (time.monotonic() - start),
         }
-        return metrics, stops > 0
+        return metrics, *agreed
 
     def _skip(self, step: int, batches: Sequence[PackedBatch], finite: Sequence[bool]) -> None:
         """Count an update that was not made and name its rows; NonFiniteError on every rank where it is one too many.
@@ -163,31 +190,50 @@ class Trainer:
             sources=self.sources,
             objective=self.settings.sentence_objective,
         )
+        self._held_out = step, _sum_of_losses(found)
         if self.record:
             self.record.write({"kind": "validation", "step": step, **found})
             shown = ", ".join(f"{name} {value:.4f}" for name, value in found.items() if isinstance(value, float))
             _log.info("step %d held out: %s", step, shown)
 
     def save(self, step: int) -> None:
+        """Copy what is to be saved and let a thread write it; `finish_save` commits it some steps later."""
         start = time.monotonic()
+        self.finish_save()
         record = {
-            "step": step,
             "rows_seen": self.settings.rows_before(step),
             "engine": self.engine.kind,
             "run": self.run_digest,
             "skipped": self.skipped,
             **self.clock.state(),
         }
-        folder = checkpoints.commit(
-            self.checkpoints, step, self.engine, self.engine.save, record, keep=self.settings.keep_checkpoints
-        )
-        if self.record:
-            _log.info("checkpoint %s in %.1f s", folder.name, time.monotonic() - start)
+        validated, loss = self._held_out
+        if validated == step:
+            record["held_out_loss"] = loss
+        self.engine.snapshot()
+        self.saver.start(step, self.engine.write_snapshot, record)
+        self._blocked = time.monotonic() - start
+
+    def finish_save(self) -> None:
+        """Commit what was written, if there is something; every rank calls this at the same step."""
+        start = time.monotonic()
+        if self.record and self.saver.pending:
+            self.record.sync()  # a checkpoint never outlives the lines up to its step
+        committed = self.saver.finish()
+        if committed is None or self.record is None:
+            return
+        blocked = self._blocked + time.monotonic() - start
+        times = {"seconds": committed.seconds, "blocked_seconds": blocked, "bytes": committed.bytes}
+        self.record.write({"kind": "checkpoint", "step": committed.step, **times})
+        _log.info(
+            "checkpoint %s: %.1f MB in %.2f s, training waited %.3f s",
+            committed.folder.name, committed.bytes / 1e6, committed.seconds, blocked,
+        )  # fmt: skip
 
     def _log(self, step: int, metrics: dict[str, float]) -> None:
         if self.record:
             rows = self.settings.rows_before(step)
-            loss = sum(value for name, value in metrics.items() if name.endswith("_loss"))
+            loss = _sum_of_losses(metrics)
             self.record.write({"kind": "train", "step": step, "rows_seen": rows, "loss": loss, **metrics})
             self.record.advance(step, loss, metrics["tokens_per_second"])
 
@@ -215,6 +261,10 @@ def out_of_memory_advice(settings: PretrainingSettings, step: Callable[[], int] 
         ) from error
 
 
+def _sum_of_losses(metrics: Mapping[str, Any]) -> float:
+    return sum(value for name, value in metrics.items() if name.endswith("_loss"))
+
+
 def seed_dropout(seed: int, step: int, micro: int) -> None:
     """Dropout is a function of (seed, step, micro-batch), so that a checkpoint needs no generator state."""
     torch.manual_seed(int(np.random.SeedSequence((seed, step, micro)).generate_state(1, np.uint64)[0] >> np.uint64(1)))
@@ -222,16 +272,21 @@ def seed_dropout(seed: int, step: int, micro: int) -> None:
 
 @contextmanager
 def _stop_requests() -> Iterator[list[bool]]:
-    """A flag that SIGTERM and SIGINT raise once; a second signal acts as usual."""
-    requested = [False]
-    before = {}
+    """A flag that SIGTERM, SIGINT and SIGUSR1 raise; a second signal ends the process at once.
+
+    A scheduler signals every process of a job and the launcher passes its own signal on, so what follows within
+    seconds is the same request.
+    """
+    requested, first = [False], [0.0]
 
     def request(number: int, _: object) -> None:
-        requested[0] = True
-        signal.signal(number, before[number])
+        if requested[0] and time.monotonic() - first[0] > _SECONDS_OF_ONE_REQUEST:
+            signal.signal(number, signal.SIG_DFL)
+            os.kill(os.getpid(), number)
+        elif not requested[0]:
+            requested[0], first[0] = True, time.monotonic()
 
-    for number in (signal.SIGTERM, signal.SIGINT):
-        before[number] = signal.signal(number, request)
+    before = {number: signal.signal(number, request) for number in (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1)}
     try:
         yield requested
     finally:

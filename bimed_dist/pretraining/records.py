@@ -2,6 +2,7 @@
 
 import json
 import logging
+import os
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -35,6 +36,7 @@ class RunRecord:
         rewritten.replace(self._path)
         self._trackers = trackers
         self._label, self._steps, self._first_step = label, steps, first_step
+        self._shown = first_step
         self._start = self._logged = time.monotonic()
         self._bar = tqdm(total=steps, initial=first_step, unit="step", desc=label, disable=None, dynamic_ncols=True)
 
@@ -42,8 +44,15 @@ class RunRecord:
         with self._path.open("a", encoding="utf-8") as file:
             file.write(json.dumps(metrics) + "\n")
         values = {f"{metrics['kind']}/{name}": value for name, value in metrics.items() if isinstance(value, float)}
+        # A checkpoint is committed some steps later, and wandb leaves out what comes with a step before its last.
+        self._shown = max(self._shown, metrics["step"])
         for tracker in self._trackers if values else ():
-            tracker.log(values, step=metrics["step"])
+            tracker.log(values, step=self._shown)
+
+    def sync(self) -> None:
+        """Flush what was written to the disk."""
+        with self._path.open("a", encoding="utf-8") as file:
+            os.fsync(file.fileno())
 
     def advance(self, step: int, loss: float, tokens_per_second: float) -> None:
         """Move the bar; where there is no terminal, log a line at most every half minute."""

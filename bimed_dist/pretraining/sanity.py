@@ -49,16 +49,17 @@ def overfit(recipe: Recipe, name: str, work: Path) -> Losses:
             "skipped_steps": 0,
         }
     )  # fmt: skip
-    engine.on_main(lambda: check_inputs(recipe, settings, work, engine.world_size))
-    module = packed_module(load_prepared(work / "model" / settings.model), settings)
-    engine.prepare(module, schedule.optimizer(module, settings))
-    trainer = Trainer(
-        engine, module, settings, seed=recipe.seed, rows=SameRows(training_rows(recipe, settings, work)),
-        validation=[], languages=[], sources=[], folder=work, run_digest="", record=None, clock=Clock(settings),
-    )  # fmt: skip
-    module.train()
-    losses = [trainer.step(step, [False])[0]["mlm_loss"] for step in range(UPDATES)]
-    engine.close()
+    with engine.naming_the_lost():
+        engine.on_main(lambda: check_inputs(recipe, settings, work, engine.world_size))
+        module = packed_module(load_prepared(work / "model" / settings.model), settings)
+        engine.prepare(module, schedule.optimizer(module, settings))
+        trainer = Trainer(
+            engine, module, settings, seed=recipe.seed, rows=SameRows(training_rows(recipe, settings, work)),
+            validation=[], languages=[], sources=[], folder=work, run_digest="", record=None, clock=Clock(settings),
+        )  # fmt: skip
+        module.train()
+        losses = [trainer.step(step, [False])[0]["mlm_loss"] for step in range(UPDATES)]
+        engine.close()
     found = Losses(losses[0], losses[-1], settings.global_batch)
     if found.last > MUST_FALL_TO * found.first:
         raise BimedError(

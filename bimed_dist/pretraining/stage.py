@@ -1,6 +1,10 @@
 """The pre-training stage: check, start the engine, resume, train, export. Run by every process of the job."""
 
 import logging
+import math
+import os
+import platform
+import shutil
 import time
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
@@ -14,11 +18,12 @@ from transformers import BertForPreTraining
 
 from bimed_dist import manifest
 from bimed_dist.config import Recipe
-from bimed_dist.errors import CheckpointError, ConfigError
+from bimed_dist.errors import CheckpointError, ConfigError, Stopped
 from bimed_dist.manifest import Manifest, Outcome
 from bimed_dist.model import attention
 from bimed_dist.model.export import export, pad_vocabulary
 from bimed_dist.model.foundation import load_prepared
+from bimed_dist.model.packed import PackedPretraining
 from bimed_dist.pretraining import checkpoints, deepspeed_config, duration, schedule
 from bimed_dist.pretraining.card import model_card
 from bimed_dist.pretraining.distributed import Engine, open_trackers
@@ -26,6 +31,7 @@ from bimed_dist.pretraining.duration import Clock
 from bimed_dist.pretraining.inputs import check_inputs, packed_module, training_rows
 from bimed_dist.pretraining.loop import Trainer, out_of_memory_advice
 from bimed_dist.pretraining.records import METRICS_NAME, RunRecord, read_metrics
+from bimed_dist.pretraining.state import SavedState, bytes_of_a_checkpoint
 from bimed_dist.pretraining.trackers import flat
 from bimed_dist.pretraining_settings import PretrainingSettings
 from bimed_dist.shards.batches import RowStream, TrainingRows, validation_batches
@@ -33,8 +39,11 @@ from bimed_dist.shards.reading import ShardSet
 from bimed_dist.tokenizer import load_tokenizer
 
 _log = logging.getLogger(__name__)
-_ONLY_HOW = ("accelerate_config", "trackers", "profile_steps")
-"""Settings that may change when a run is continued: where it runs and who looks on, not what it computes."""
+STOPPED_NAME = "stopped.json"
+"""In the folder of a run that was stopped on request and can be continued."""
+_ONLY_HOW = ("accelerate_config", "trackers", "profile_steps", "time_budget", "lost_after")
+"""Settings that may change when a run is continued: where it runs, when a launch ends and who looks on, not what it
+computes."""
 
 
 def folder_of(name: str, work: Path) -> Path:
@@ -62,19 +71,29 @@ def check(recipe: Recipe, name: str, work: Path, resume: str, processes: int) ->
 
 def run(recipe: Recipe, name: str, work: Path, resume: str = "never") -> Outcome:
     """Train `pretraining.NAME`, or continue it; every process of the job calls this."""
+    start = time.monotonic()
     engine = Engine(recipe.pretraining[name])
-    outcome = engine.on_main(lambda: check(recipe, name, work, resume, engine.world_size))
-    if outcome is None:
-        with ExitStack() as held:
-            # Whatever another job did between check and lock, this one continues from what it finds from here on.
-            engine.on_main(lambda: held.enter_context(manifest.locked(folder_of(name, work))))
-            outcome = _train(engine, recipe, name, work)
-    engine.close()
+    restarted = int(os.environ.get("TORCHELASTIC_RESTART_COUNT", "0")) > 0  # by the launcher, with the same arguments
+    with engine.naming_the_lost():
+        outcome = engine.on_main(lambda: check(recipe, name, work, "auto" if restarted else resume, engine.world_size))
+        if outcome is None:
+            with ExitStack() as held:
+                # Whatever another job did between check and lock, this one continues from what it finds from here on.
+                engine.on_main(lambda: held.enter_context(manifest.locked(folder_of(name, work))))
+                engine.on_main(lambda: _forget_stop(folder_of(name, work), restarted))
+                outcome = _train(engine, recipe, name, work, start)
+        engine.close()
     return outcome
 
 
-def _train(engine: Engine, recipe: Recipe, name: str, work: Path) -> Outcome:
-    start = time.monotonic()
+def _forget_stop(folder: Path, restarted: bool) -> None:
+    """Remove the note of the launch before; Stopped where the launcher restarts what was asked to stop."""
+    if restarted and (folder / STOPPED_NAME).is_file():
+        raise Stopped("stopped on request before; not restarted")
+    (folder / STOPPED_NAME).unlink(missing_ok=True)
+
+
+def _train(engine: Engine, recipe: Recipe, name: str, work: Path, start: float) -> Outcome:
     settings, folder = recipe.pretraining[name], folder_of(name, work)
     begun = {"settings": _settings(recipe, name), "inputs": _inputs(settings, work, manifest.read_manifest)}
     engine.on_main(lambda: duration.begin(folder, **begun))
@@ -84,9 +103,10 @@ def _train(engine: Engine, recipe: Recipe, name: str, work: Path) -> Outcome:
     model = load_prepared(work / "model" / settings.model)
     parameters = model.num_parameters()  # later there are padded rows, and ZeRO-3 takes tensors apart
     module = packed_module(model, settings)
-    engine.prepare(module, schedule.optimizer(module, settings))
-    first_step, skipped = _resume(engine, folder, run_digest)
-    clock = Clock(settings, first_step, engine.on_main(lambda: duration.saved_state(folder, first_step)))
+    _check_disk(engine, folder, settings, bytes_of_a_checkpoint(module))
+    saved = _resume(engine, module, schedule.optimizer(module, settings), folder, run_digest)
+    first_step = int(saved.get("step", 0))
+    clock = Clock(settings, first_step, saved)
 
     rows = training_rows(recipe, settings, work)
     held_out = ShardSet.open(work / "shards" / settings.shards, "held_out")
@@ -113,11 +133,17 @@ def _train(engine: Engine, recipe: Recipe, name: str, work: Path) -> Outcome:
         run_digest=run_digest,
         record=record,
         clock=clock,
-        skipped=skipped,
+        skipped=int(saved.get("skipped", 0)),
+        stop_at=start + 3600 * (settings.time_budget or math.inf),
     )
     try:
         with out_of_memory_advice(settings, lambda: trainer.at):
             trainer.train(first_step)
+    except Stopped as stop:
+        # Launchers don't pass our exit code on, so a script that starts the job anew looks for this file.
+        why = str(stop)
+        engine.on_main(lambda: manifest.write_json(folder / STOPPED_NAME, {"why": why}))
+        raise
     finally:
         if record:
             record.close()
@@ -170,33 +196,72 @@ def _inputs(settings: PretrainingSettings, work: Path, read: Callable[[Path], Ma
     return {f"{stage}/{name}": read(work / stage / name).digest for stage, name in made_from}
 
 
+def _check_disk(engine: Engine, folder: Path, settings: PretrainingSettings, size: int) -> None:
+    """Before the first step: all processes can write to this very folder, and it has room for the checkpoints."""
+    checkpoint_folder = folder / "checkpoints"
+    probe = checkpoint_folder / "probe"
+    engine.on_main(lambda: (checkpoint_folder.mkdir(exist_ok=True), probe.write_text("")))
+    problem, own = None, checkpoint_folder / f"probe-{engine.rank}"
+    try:
+        probe.stat()
+        own.write_text("")
+        own.unlink()
+    except OSError as error:
+        problem = f"rank {engine.rank} on {platform.node()}: {error}"
+    problems = [problem for problem in engine.gather(problem) if problem]
+    if problems:
+        raise ConfigError(f"--work must be one folder that all processes can write to. {'; '.join(problems)}")
+    engine.on_main(lambda: (probe.unlink(), _check_room(checkpoint_folder, settings, size)))
+
+
+def _check_room(folder: Path, settings: PretrainingSettings, size: int) -> None:
+    """ConfigError where the newest checkpoints, the best, the one being written and the export would not fit."""
+    there = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
+    number = min(settings.keep_checkpoints + 2, 1 + -(-settings.steps // settings.checkpoint_every))
+    needed, free = number * size + size // 3, shutil.disk_usage(folder).free
+    if needed > free + there:
+        raise ConfigError(
+            f"{folder} has {free / 1e9:.3f} GB free, and {needed / 1e9:.3f} GB are needed for {number} checkpoints of "
+            f"{size / 1e9:.3f} GB and the trained model ({there / 1e9:.3f} GB are there): make room, or lower "
+            "keep_checkpoints in a new run"
+        )
+
+
 def _kernel(engine: Engine, settings: PretrainingSettings, model: BertForPreTraining) -> str:
     dtype = torch.bfloat16 if settings.precision == "bf16" else torch.float32
     return attention.kernel_name(engine.device, dtype, model.bert.encoder.layer[0].attention.self.dropout.p)
 
 
-def _resume(engine: Engine, folder: Path, run_digest: str) -> tuple[int, int]:
-    """Load the newest valid checkpoint, if there is one; returns the steps already done and how many were skipped."""
+def _resume(
+    engine: Engine, module: PackedPretraining, optimizer: torch.optim.Optimizer, folder: Path, run_digest: str
+) -> dict[str, Any]:
+    """Give model and optimizer to the engine, with the newest valid checkpoint in them if there is one.
+
+    Returns its record; {} where the run begins.
+    """
     found = engine.on_main(lambda: checkpoints.newest(folder / "checkpoints"))
+    engine.on_main(lambda: checkpoints.remove_unfinished(folder / "checkpoints"))
     if found is None:
-        return 0, 0
+        engine.prepare(module, optimizer)
+        return {}
     path, record = found
-    problems = []
     if record["run"] != run_digest:
-        problems.append("it is of a run with other settings, model or shards")
-    if engine.is_deepspeed or record["engine"].startswith("zero"):
-        for what, now in (("engine", engine.kind), ("world_size", engine.world_size)):
-            if record[what] != now:
-                problems.append(f"its {what} is {record[what]}, this job's is {now}")
-    if problems:
         raise CheckpointError(
-            f"{path} can't be continued: {'; '.join(problems)}. Launch with the engine and number of processes it was "
-            "saved with"
+            f"{path} can't be continued: it is of a run with other settings, model or shards. Use another --work"
         )
-    engine.load(path)
     if engine.rank == 0:
         _log.info("continuing from %s", path)
-    return int(record["step"]), int(record["skipped"])
+        if (record["engine"], record["world_size"]) != (engine.kind, engine.world_size):
+            _log.info(
+                "it was saved by %d process(es) with %s and goes on with %d and %s: the same rows in the same order, "
+                "weights equal but for the order of sums",
+                record["world_size"], record["engine"], engine.world_size, engine.kind,
+            )  # fmt: skip
+    state = SavedState(path / name for name in record["files"])
+    state.load_weights(module)
+    engine.prepare(module, optimizer)
+    engine.load_optimizer(state)
+    return record
 
 
 def _announce(

@@ -1,11 +1,12 @@
 """A small finished work folder (corpus to model) from real text files, and real launches of the training program."""
 
+import importlib.util
 import json
 import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -90,6 +91,10 @@ class Job:
             cwd=self.root, env=environment(), stderr=subprocess.PIPE, text=True,
         )  # fmt: skip
 
+    def arguments(self, *more: str) -> list[str]:
+        """Of the training program."""
+        return [str(self.recipe), "--work", str(self.work), *more]
+
     def copy(self, work: Path) -> "Job":
         shutil.copytree(self.work, work)
         return replace(self, work=work)
@@ -109,6 +114,25 @@ class Job:
 
 def environment() -> dict[str, str]:
     return {**os.environ, "OMP_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1"}
+
+
+@pytest.fixture(scope="session")
+def forks(root, tmp_path_factory) -> Iterator[Any]:
+    """Starts ranks in a second (tests/faults/forks.py)."""
+    spec = importlib.util.spec_from_file_location("forks", root / "tests" / "faults" / "forks.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    with module.Forks(tmp_path_factory.mktemp("forks")) as started:
+        yield started
+
+
+@pytest.fixture(scope="session")
+def patches(root) -> Any:
+    """Texts that a rank runs before the program (tests/faults/patches.py)."""
+    spec = importlib.util.spec_from_file_location("patches", root / "tests" / "faults" / "patches.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
 
 
 @pytest.fixture(scope="session")
