@@ -139,7 +139,7 @@ def _serve(connection: Connection, number: int, threads: int, pairs: Sequence[Pa
     while True:
         try:
             at, cell = connection.recv()
-        except EOFError:
+        except (EOFError, ConnectionResetError):  # the second where the parent died with an answer unread
             return
         for pair in pairs:
             if pair.prepared.name != pairs[at].prepared.name:
