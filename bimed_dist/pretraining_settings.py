@@ -101,6 +101,8 @@ class PretrainingSettings(Settings):
     clip_norm: Above0 = 1.0
     dropout: Below1 | None = None
     """Overrides the model's hidden and attention dropout; none keeps the model's own."""
+    attention_dropout: Below1 | None = None
+    """Overrides attention dropout alone; 0 lets GPUs use torch's variable-length attention."""
     precision: Literal["fp32", "bf16"] = "fp32"
     activation_checkpointing: bool = False
     """Compute activations again in the backward pass: less memory, a third slower, the same gradients."""

@@ -5,6 +5,7 @@ Legend: T tokens of a micro-batch, B pairs, M masked positions, D width, V vocab
 
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
@@ -33,8 +34,8 @@ class MicroBatch:
 
 
 def micro_batch(batch: PackedBatch, device: torch.device) -> MicroBatch:
-    def tensor(array) -> Tensor:
-        return torch.from_numpy(array).long().to(device, non_blocking=True)
+    def tensor(array: np.ndarray) -> Tensor:
+        return attention.on_device(array.astype(np.int64, copy=False), device)
 
     return MicroBatch(
         input_ids=tensor(batch.input_ids)[None],

@@ -85,7 +85,12 @@ def resolve(zero: dict[str, Any], settings: PretrainingSettings, world_size: int
         "gradient_accumulation_steps": steps,
         "gradient_clipping": settings.clip_norm,
         # As with plain DDP: float32 weights, bfloat16 arithmetic. DeepSpeed's own `bf16` casts the weights themselves.
-        "torch_autocast": {"enabled": settings.precision == "bf16", "dtype": "bfloat16"},
+        # Without the list gradients, and the weights that ZeRO-3 gathers, would be exchanged in bfloat16.
+        "torch_autocast": {
+            "enabled": settings.precision == "bf16",
+            "dtype": "bfloat16",
+            "lower_precision_safe_modules": [],
+        },
         "steps_per_print": 2**31,
         "wall_clock_breakdown": False,
         # Our AdamW is torch's own; without these DeepSpeed refuses it or compiles its own Adam for CPU.

@@ -2,7 +2,9 @@
 
 from pathlib import Path
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from transformers import BertForPreTraining
 
 from bimed_dist import manifest
@@ -53,12 +55,24 @@ def training_rows(recipe: Recipe, settings: PretrainingSettings, work: Path) -> 
     return TrainingRows(shards, settings, seed=recipe.seed, general=general)
 
 
+def characters_of_pieces(model_folder: Path) -> NDArray[np.int64]:
+    """(V,) how many characters of text each piece stands for."""
+    pieces = load_tokenizer(str(model_folder)).get_vocab()
+    characters = np.zeros(1 + max(pieces.values()), np.int64)
+    for piece, number in pieces.items():
+        characters[number] = len(piece.removeprefix("##"))
+    return characters
+
+
 def packed_module(model: BertForPreTraining, settings: PretrainingSettings) -> PackedPretraining:
     """A prepared model as it is trained; its rows of the vocabulary are padded in place."""
     if settings.dropout is not None:
         for part in model.modules():
             if isinstance(part, torch.nn.Dropout):
                 part.p = settings.dropout
+    if settings.attention_dropout is not None:
+        for layer in model.bert.encoder.layer:
+            layer.attention.self.dropout.p = settings.attention_dropout
     pad_vocabulary(model)
     module = PackedPretraining(model, pairs=settings.sentence_objective != "none")
     if settings.activation_checkpointing:

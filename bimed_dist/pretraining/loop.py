@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from bimed_dist.errors import ConfigError, NonFiniteError, Stopped
@@ -27,7 +28,7 @@ from bimed_dist.pretraining.records import RunRecord
 from bimed_dist.pretraining.schedule import learning_rate
 from bimed_dist.pretraining.validation import averages, validate
 from bimed_dist.pretraining_settings import PretrainingSettings
-from bimed_dist.shards.batches import PackedBatch, TrainingRows
+from bimed_dist.shards.batches import PackedBatch, TrainingRows, Upcoming
 
 _log = logging.getLogger(__name__)
 _ROWS_NAMED = 20
@@ -48,6 +49,7 @@ class Trainer:
         validation: Sequence[PackedBatch],
         languages: Sequence[str],
         sources: Sequence[str],
+        characters: NDArray[np.int64],
         folder: Path,
         run_digest: str,
         record: RunRecord | None,
@@ -57,7 +59,8 @@ class Trainer:
     ) -> None:
         self.engine, self.module, self.settings, self.seed = engine, module, settings, seed
         self.rows, self.validation = rows, validation
-        self.languages, self.sources = languages, sources
+        self.upcoming = Upcoming(rows, rank=engine.rank, world_size=engine.world_size, end=settings.steps)
+        self.languages, self.sources, self.characters = languages, sources, characters
         self.folder = folder
         self.saver = checkpoints.Saver(folder / "checkpoints", engine, settings.keep_checkpoints)
         self.run_digest, self.record = run_digest, record
@@ -117,8 +120,8 @@ class Trainer:
         self.at = step
         engine, settings = self.engine, self.settings
         global_batch = settings.phase_at(step).global_batch
-        batches = self.rows.step_batches(step, rank=engine.rank, world_size=engine.world_size)
-        masked = int(engine.sums(torch.tensor([sum(len(b.mlm_labels) for b in batches)]))[0])
+        batches = self.upcoming.batches(step)
+        masked = engine.sums(torch.tensor(sum(len(b.mlm_labels) for b in batches)))
         sums: list[Tensor] = []
         """Of each micro-batch: MLM loss, loss of pairs, right MLM guesses, right guesses of pairs."""
 
@@ -126,7 +129,7 @@ class Trainer:
             seed_dropout(self.seed, step, engine.rank * len(batches) + index)
             mlm, pair, *right = (values.sum() for values in engine.forward(micro_batch(batch, engine.device)))
             sums.append(torch.stack([mlm, pair, *right]).detach().double())
-            value = mlm / max(masked, 1) + pair / global_batch
+            value = mlm / masked.clamp(min=1).to(mlm.dtype) + pair / global_batch
             # An infinite loss may have a finite gradient; this way the gradient's norm alone tells, on every rank.
             return value * torch.where(value.detach().isfinite(), 1.0, math.nan)
 
@@ -136,7 +139,8 @@ class Trainer:
         stop_here = stop[0] or time.monotonic() >= self.stop_at
         late = engine.rank == 0 and self.clock.is_time_to_decay(step)
         more = totals.new_tensor([tokens, stop_here, self.saver.written(), late])
-        *totals, tokens, stops, wrote, late = engine.sums(torch.cat([totals, more])).tolist()
+        sums_of_all = torch.cat([engine.sums(torch.cat([totals, more])), masked[None]])
+        *totals, tokens, stops, wrote, late, masked = sums_of_all.tolist()
         agreed = stops > 0, wrote == engine.world_size
         if late:
             self.clock.decay_from(step)
@@ -189,6 +193,7 @@ class Trainer:
             languages=self.languages,
             sources=self.sources,
             objective=self.settings.sentence_objective,
+            characters=self.characters,
         )
         self._held_out = step, _sum_of_losses(found)
         if self.record:

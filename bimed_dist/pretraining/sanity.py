@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
+
 from bimed_dist.config import Recipe
 from bimed_dist.errors import BimedError
 from bimed_dist.model.foundation import load_prepared
@@ -45,8 +47,8 @@ def overfit(recipe: Recipe, name: str, work: Path) -> Losses:
     settings = given.model_copy(
         update={
             "steps": UPDATES, "schedule": "constant", "decay_steps": None, "hours": None, "warmup_steps": 0,
-            "global_batch": given.micro_batch * engine.world_size, "dropout": 0.0, "long_phase": None,
-            "skipped_steps": 0,
+            "global_batch": given.micro_batch * engine.world_size, "dropout": 0.0, "attention_dropout": None,
+            "long_phase": None, "skipped_steps": 0,
         }
     )  # fmt: skip
     with engine.naming_the_lost():
@@ -55,7 +57,8 @@ def overfit(recipe: Recipe, name: str, work: Path) -> Losses:
         engine.prepare(module, schedule.optimizer(module, settings))
         trainer = Trainer(
             engine, module, settings, seed=recipe.seed, rows=SameRows(training_rows(recipe, settings, work)),
-            validation=[], languages=[], sources=[], folder=work, run_digest="", record=None, clock=Clock(settings),
+            validation=[], languages=[], sources=[], characters=np.zeros(0, np.int64), folder=work, run_digest="",
+            record=None, clock=Clock(settings),
         )  # fmt: skip
         module.train()
         losses = [trainer.step(step, [False])[0]["mlm_loss"] for step in range(UPDATES)]

@@ -28,7 +28,7 @@ from bimed_dist.pretraining import checkpoints, deepspeed_config, duration, sche
 from bimed_dist.pretraining.card import model_card
 from bimed_dist.pretraining.distributed import Engine, open_trackers
 from bimed_dist.pretraining.duration import Clock
-from bimed_dist.pretraining.inputs import check_inputs, packed_module, training_rows
+from bimed_dist.pretraining.inputs import characters_of_pieces, check_inputs, packed_module, training_rows
 from bimed_dist.pretraining.loop import Trainer, out_of_memory_advice
 from bimed_dist.pretraining.records import METRICS_NAME, RunRecord, read_metrics
 from bimed_dist.pretraining.state import SavedState, bytes_of_a_checkpoint
@@ -129,6 +129,7 @@ def _train(engine: Engine, recipe: Recipe, name: str, work: Path, start: float) 
         ),
         languages=held_out.languages,
         sources=held_out.sources,
+        characters=characters_of_pieces(work / "model" / settings.model),
         folder=folder,
         run_digest=run_digest,
         record=record,
@@ -278,6 +279,12 @@ def _announce(
         "%s: %s on %d process(es), %s, %s, attention kernel %s",
         name, engine.kind, engine.world_size, engine.device, settings.precision, _kernel(engine, settings, model),
     )  # fmt: skip
+    if engine.device.type == "cuda" and _kernel(engine, settings, model) == "padded":
+        _log.warning(
+            "%s: precision: bf16 with attention_dropout: 0 (or with flash-attn installed) attends without padding, "
+            "which is much faster on a GPU",
+            name,
+        )
     _log.info("%s: %d parameters, steps %d to %d", name, parameters, first_step + 1, end)
     for stream in rows.streams:
         phase = stream.phase

@@ -1,9 +1,11 @@
 """Losses and accuracies of a global batch or of the held-out rows, under the names that metrics.jsonl has them by."""
 
+import math
 from collections.abc import Sequence
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from bimed_dist.model.packed import PackedPretraining, micro_batch
@@ -34,12 +36,17 @@ def validate(
     languages: Sequence[str],
     sources: Sequence[str],
     objective: SentenceObjective,
+    characters: NDArray[np.int64],
 ) -> dict[str, object]:
-    """Averages over every rank's batches, and those of rows whose segment A is of each language and source."""
+    """Averages over every rank's batches, and those of rows whose segment A is of each language and source.
+
+    With them the bits per character of what was masked, which other vocabularies can be compared by; `characters` (V,)
+    are those of every piece.
+    """
     module.eval()
     # A row's values count once in its language and once in its source.
     names = [*languages, *sources]
-    sums = torch.zeros(len(names), 6, dtype=torch.float64)
+    sums = torch.zeros(len(names), 7, dtype=torch.float64)
     for batch in batches:
         values = [v.cpu().double() for v in engine.forward(micro_batch(batch, engine.device))]
         row = torch.from_numpy(np.searchsorted(batch.row_starts, batch.masked_positions, side="right") - 1)
@@ -50,12 +57,14 @@ def validate(
                 sums[:, column].index_add_(0, group, value)
             for column, group in ((4, of_token), (5, of_row)):
                 sums[:, column] += torch.bincount(group, minlength=len(names))
-    sums = engine.sums(sums.to(engine.device))
+            sums[:, 6].index_add_(0, of_token, torch.from_numpy(characters[batch.mlm_labels]).double())
+    sums = engine.sums(sums).cpu()
     module.train()
 
     def named(part: Tensor) -> dict[str, float]:
-        *values, masked, rows = part.tolist()
-        return averages(values, masked, rows, objective)
+        *values, masked, rows, characters = part.tolist()
+        bits = values[0] / math.log(2) / max(characters, 1.0)
+        return {**averages(values, masked, rows, objective), "mlm_bits_per_character": bits}
 
     def each(first: int, group: Sequence[str]) -> dict[str, dict[str, float]]:
         return {name: named(sums[first + i]) for i, name in enumerate(group) if sums[first + i, 5] > 0}

@@ -10,7 +10,9 @@ step -> (epoch, step in it) -> rows of the global batch -> this rank's rows -> m
     batches = validation_batches(held_out, settings, seed=recipe.seed, rank=rank, world_size=world_size)
 """
 
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from math import ceil
 
 import numpy as np
@@ -220,6 +222,25 @@ class TrainingRows:
         """The epoch, counted in its phase, that update `step` is in."""
         stream = self.stream_at(step)
         return (step - stream.phase.first_step) // stream.steps_per_epoch
+
+
+class Upcoming:
+    """One rank's micro-batches; those of the next update are made by a thread while this one is trained."""
+
+    def __init__(self, rows: TrainingRows, *, rank: int, world_size: int, end: int) -> None:
+        """`end`: the update that is never made."""
+        self._make = partial(rows.step_batches, rank=rank, world_size=world_size)
+        self._end = end
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="rows")
+        self._next: tuple[int, Future[list[PackedBatch]]] | None = None
+
+    def batches(self, step: int) -> list[PackedBatch]:
+        """Those of update `step`, whichever was asked for before; raises what making them raised."""
+        if self._next is None or self._next[0] != step:
+            self._next = step, self._thread.submit(self._make, step)
+        found = self._next[1].result()
+        self._next = (step + 1, self._thread.submit(self._make, step + 1)) if step + 1 < self._end else None
+        return found
 
 
 def validation_batches(

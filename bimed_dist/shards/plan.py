@@ -4,12 +4,14 @@ A plan is a function of (seed, epoch, shards, max_length, pairing, objective) al
 in every epoch, so that step -> (epoch, step in the epoch) is a division. Plans are cached below the shards folder.
 """
 
+import fcntl
 import json
 import logging
 import os
 import shutil
 import tempfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -157,7 +159,7 @@ def load_plan(
 ) -> EpochPlan:
     """The plan of `epoch_plan`, memory-mapped from `plans/DIGEST` in the shards folder; written there first if needed.
 
-    Several processes may do so at once: each writes its own temporary folder, the first rename wins.
+    Of several processes that need it at once one makes it and the others wait for that.
     """
     made_by = {"seed": seed, "epoch": epoch, "max_length": max_length, "pairing": pairing, "objective": objective}
     return cached_plan(shards, made_by, lambda: epoch_plan(shards, **made_by))
@@ -167,14 +169,25 @@ def cached_plan(shards: ShardSet, made_by: Mapping[str, Any], make: Callable[[],
     """The plan that was once made by these arguments; made and written now where there is none."""
     named = {"version": _VERSION, "shards": shards.digest, "split": shards.split, **made_by}
     folder, epoch = shards.folder / "plans" / digest_of(named)[:16], made_by["epoch"]
-    if not folder.is_dir():
-        plan = make()
-        try:
-            _write(plan, folder)
-        except OSError as error:
-            logger.warning("the plan of epoch %d stays in memory: can't write %s (%s)", epoch, folder, error.strerror)
-            return plan
+    if folder.is_dir():
+        return _read(folder, epoch)
+    try:
+        with _alone(folder.parent):
+            if not folder.is_dir():
+                _write(make(), folder)
+    except OSError as error:
+        logger.warning("the plan of epoch %d stays in memory: can't write %s (%s)", epoch, folder, error.strerror)
+        return make()
     return _read(folder, epoch)
+
+
+@contextmanager
+def _alone(folder: Path) -> Iterator[None]:
+    """One process at a time; a plan of 100 million sentences takes minutes and gigabytes."""
+    folder.mkdir(exist_ok=True)
+    with (folder / "lock").open("a") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
 
 
 def taken(plan: EpochPlan, rows: NDArray[np.int64], *, seed: int) -> EpochPlan:
@@ -216,7 +229,6 @@ def _order(rows: int, *, seed: int, epoch: int) -> NDArray[np.int64]:
 
 
 def _write(plan: EpochPlan, folder: Path) -> None:
-    folder.parent.mkdir(exist_ok=True)
     temporary = Path(tempfile.mkdtemp(prefix=f"{folder.name}.", suffix=".partial", dir=folder.parent))
     try:
         for name in _COLUMNS:
@@ -227,12 +239,7 @@ def _write(plan: EpochPlan, folder: Path) -> None:
         counts = {name: getattr(plan, name) for name in _COUNTS}
         (temporary / "counts.json").write_text(json.dumps(counts), encoding="utf-8")
         temporary.chmod(0o755)
-        try:
-            temporary.rename(folder)
-        except OSError:
-            # Another process was first, with the same content.
-            if not folder.is_dir():
-                raise
+        temporary.rename(folder)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
 

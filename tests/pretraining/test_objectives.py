@@ -1,10 +1,18 @@
 """Runs without next sentences: what is trained, logged, exported and said of them."""
 
+import math
+
+import pytest
 import torch
 from safetensors.torch import load_file
 
+from bimed_dist.config import load_recipe
 from bimed_dist.evaluation.models import load_head_model
-from bimed_dist.model.foundation import load_foundation
+from bimed_dist.model.foundation import load_foundation, load_prepared
+from bimed_dist.pretraining.inputs import packed_module
+from bimed_dist.shards.batches import validation_batches
+from bimed_dist.shards.reading import ShardSet
+from bimed_dist.tokenizer import load_tokenizer
 
 
 def test_without_a_sentence_objective_only_masked_words_are_trained_whatever_the_engine(job, tmp_path):
@@ -52,3 +60,29 @@ def test_validation_is_averaged_by_language_and_by_source(job):
             assert line["by_source"]["synthetic"][key] == line[key]
             values = [part[key] for part in line["by_language"].values()]
             assert min(values) <= line[key] <= max(values)
+
+
+def test_bits_per_character_are_the_losses_over_the_characters_that_were_masked(job):
+    job.run_here("steps=4", "warmup_steps=0")
+    settings = load_recipe(job.recipe).pretraining["run"]
+    shards = ShardSet.open(job.work / "shards" / "tokens", "held_out")
+    labels = [
+        label
+        for batch in validation_batches(shards, settings, seed=11, rank=0, world_size=1)
+        for label in batch.mlm_labels.tolist()
+    ]
+    pieces = load_tokenizer(str(job.work / "model" / "tiny")).convert_ids_to_tokens(labels)
+    characters = sum(len(piece.removeprefix("##")) for piece in pieces)
+    for line in job.metrics("validation"):
+        bits = line["mlm_loss"] * len(labels) / math.log(2) / characters
+        assert line["mlm_bits_per_character"] == pytest.approx(bits, rel=1e-12)
+
+
+def test_attention_dropout_can_be_set_apart_from_the_rest(job):
+    changes = ("pretraining.run.dropout=0.2", "pretraining.run.attention_dropout=0.0")
+    settings = load_recipe(job.recipe, changes).pretraining["run"]
+    bert = packed_module(load_prepared(job.work / "model" / "tiny"), settings).model.bert
+    for layer in bert.encoder.layer:
+        assert layer.attention.self.dropout.p == 0.0
+        assert layer.attention.output.dropout.p == layer.output.dropout.p == 0.2
+    assert bert.embeddings.dropout.p == 0.2
