@@ -6,6 +6,7 @@ import json
 import os
 import platform
 import subprocess
+import sys
 import time
 from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
@@ -17,10 +18,7 @@ import click
 import psutil
 
 from bimed_dist.config import Recipe, parse_recipe
-from bimed_dist.corpus import stage as corpus_stage
 from bimed_dist.manifest import read_manifest, versions, write_json
-from bimed_dist.shards import stage as shards_stage
-from bimed_dist.vocabulary import stage as vocabulary_stage
 
 ROOT = Path(__file__).resolve().parent.parent
 RESULTS = ROOT / "benchmarks" / "results"
@@ -86,6 +84,8 @@ def synthetic_recipe() -> Recipe:
 
 def corpus_of(folder: Path | None, work: Path) -> Path:
     """`folder`, or the synthetic corpus, built below `work`."""
+    from bimed_dist.corpus import stage as corpus_stage
+
     return folder or corpus_stage.run(synthetic_recipe(), "synthetic", work).folder
 
 
@@ -93,6 +93,11 @@ def shards_of(folder: Path | None, work: Path) -> Path:
     """`folder`, or the shards of the synthetic corpus, built below `work`."""
     if folder is not None:
         return folder
+    # Here, since a machine that only trains need not have what these stages use.
+    from bimed_dist.corpus import stage as corpus_stage
+    from bimed_dist.shards import stage as shards_stage
+    from bimed_dist.vocabulary import stage as vocabulary_stage
+
     recipe = synthetic_recipe()
     stages = (corpus_stage, vocabulary_stage, shards_stage)
     return [stage.run(recipe, "synthetic", work).folder for stage in stages][-1]
@@ -113,7 +118,9 @@ def _machine() -> dict[str, Any]:
         ]
         cpu = names[0] if names else cpu
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
-    return {"cpu": cpu, "cores": len(os.sched_getaffinity(0)), "memory_gib": round(memory, 1)}
+    torch = sys.modules.get("torch")  # not loaded for what does without: it would count as that program's memory
+    gpus = [torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())] if torch else []
+    return {"cpu": cpu, "gpus": gpus, "cores": len(os.sched_getaffinity(0)), "memory_gib": round(memory, 1)}
 
 
 def _commit() -> str:

@@ -1,8 +1,9 @@
 """Loading alone: real tokens per second on one core, rows read, laid out and masked, and the first batch after a seek.
 
-Ours (`RowStream`, masked and packed) against what Hugging Face's examples do: a memory-mapped `datasets` folder of the
-same rows, `DataLoader` and `DataCollatorForLanguageModeling`, which pads. Both sides deliver the same rows in batches
-of the same size, alternate, and use one process. The seek asks a newly opened stream for its first batch at step 0 and
+Ours (`RowStream`, masked and packed, as tensors) against what Hugging Face's examples do: a memory-mapped `datasets`
+folder of the same rows, `DataLoader` and `DataCollatorForLanguageModeling`, which pads; and against litdata's streaming
+format with the same collator where litdata is installed. All deliver the same rows in batches of the same size,
+alternate, and use one process. The seek asks a newly opened stream for its first batch at step 0 and
 at step 100,000, plans cached on disk, as a resumed run finds them.
 
     python benchmarks/loader.py --shards work/my/shards/bilingual
@@ -12,6 +13,7 @@ import os
 
 os.environ["OMP_NUM_THREADS"] = "1"
 
+import importlib.util
 import statistics
 import tempfile
 import time
@@ -27,7 +29,8 @@ from datasets import Dataset, load_from_disk
 from torch.utils.data import DataLoader
 from transformers import AutoTokenizer, DataCollatorForLanguageModeling
 
-from bimed_dist.config import PretrainingSettings
+from bimed_dist.model.packed import micro_batch
+from bimed_dist.pretraining_settings import PretrainingSettings
 from bimed_dist.shards.batches import RowStream
 from bimed_dist.shards.reading import ShardSet
 
@@ -59,12 +62,28 @@ def rows_dataset(stream: RowStream, folder: Path) -> Path:
     return folder
 
 
+def rows_litdata(rows: Path, folder: Path) -> Path:
+    """The same rows in litdata's chunks."""
+    from litdata import optimize
+
+    optimize(load_from_disk(rows).__getitem__, range(len(load_from_disk(rows))), str(folder), chunk_bytes="64MB",
+             num_workers=1)  # fmt: skip
+    return folder
+
+
+def with_litdata(folder: Path, collate: Callable[..., Any], batch: int, batches: int) -> float:
+    from litdata import StreamingDataLoader, StreamingDataset
+
+    dataset = StreamingDataset(str(folder), shuffle=True)
+    return _tokens_per_second(StreamingDataLoader(dataset, batch_size=batch, collate_fn=collate), batches)
+
+
 def ours(stream: RowStream, batches: int) -> float:
     """Tokens per second over `batches` steps from the middle of an epoch."""
     first = stream.steps_per_epoch // 2
     start = time.perf_counter()
     tokens = sum(
-        len(part.input_ids)
+        micro_batch(part, torch.device("cpu")).input_ids.numel()
         for step in range(first, first + batches)
         for part in stream.step_batches(step, rank=0, world_size=1)
     )
@@ -72,7 +91,12 @@ def ours(stream: RowStream, batches: int) -> float:
 
 
 def with_datasets(folder: Path, collate: Callable[..., Any], batch: int, batches: int) -> float:
-    loader = iter(DataLoader(load_from_disk(folder), batch_size=batch, shuffle=True, collate_fn=collate))
+    loader = DataLoader(load_from_disk(folder), batch_size=batch, shuffle=True, collate_fn=collate)
+    return _tokens_per_second(loader, batches)
+
+
+def _tokens_per_second(loader: Any, batches: int) -> float:
+    loader = iter(loader)
     next(loader)
     tokens, start = 0, time.perf_counter()
     for _ in range(batches):
@@ -103,13 +127,22 @@ def main(shards: Path | None, max_length: int, batch: int, batches: int, repeats
         batches = min(batches, stream.steps_per_epoch // 2)
         collator = DataCollatorForLanguageModeling(AutoTokenizer.from_pretrained(folder / "tokenizer"))
         rows = rows_dataset(stream, Path(work) / "rows")
+        if importlib.util.find_spec("litdata"):
+            chunks = rows_litdata(rows, Path(work) / "chunks")
+            speeds["litdata"] = []
         seconds_to_first_batch(folder, settings, FAR)  # writes the plan of its epoch
         for _ in range(repeats):
             speeds["datasets"].append(with_datasets(rows, collator, batch, min(batches, 10)))
+            if "litdata" in speeds:
+                speeds["litdata"].append(with_litdata(chunks, collator, batch, min(batches, 10)))
             speeds["bimed_dist"].append(ours(stream, batches))
             for name, step in (("step 0", 0), (f"step {FAR}", FAR)):
                 seeks[name].append(seconds_to_first_batch(folder, settings, step))
-    ratios = [a / b for a, b in zip(speeds["bimed_dist"], speeds["datasets"], strict=True)]
+    ratios = {
+        side: [a / b for a, b in zip(speeds["bimed_dist"], values, strict=True)]
+        for side, values in speeds.items()
+        if side != "bimed_dist"
+    }
     first, far = (statistics.median(values) for values in seeks.values())
     record(
         "loader",
@@ -122,8 +155,8 @@ def main(shards: Path | None, max_length: int, batch: int, batches: int, repeats
                 "repeats": repeats,
             },
             "tokens_per_second": {side: round(statistics.median(values)) for side, values in speeds.items()},
-            "ratio": round(statistics.median(ratios), 1),
-            "ratios": [round(ratio, 1) for ratio in ratios],
+            "ratio": {side: round(statistics.median(values), 1) for side, values in ratios.items()},
+            "ratios": {side: [round(ratio, 1) for ratio in values] for side, values in ratios.items()},
             "first_batch_seconds": {"step 0": round(first, 4), f"step {FAR}": round(far, 4)},
             "seek_ratio": round(far / first, 2),
         },

@@ -13,16 +13,18 @@ import time
 from pathlib import Path
 
 import click
+import numpy as np
 import torch
 from _measuring import record, shards_of
 from transformers import BertConfig, BertForPreTraining
 
-from bimed_dist.config import PretrainingSettings
 from bimed_dist.model.packed import PackedPretraining, micro_batch
 from bimed_dist.pretraining import schedule
 from bimed_dist.pretraining.distributed import Engine
+from bimed_dist.pretraining.duration import Clock
 from bimed_dist.pretraining.loop import Trainer
-from bimed_dist.shards.batches import RowStream
+from bimed_dist.pretraining_settings import PretrainingSettings
+from bimed_dist.shards.batches import RowStream, TrainingRows
 from bimed_dist.shards.reading import ShardSet
 
 
@@ -64,9 +66,10 @@ def main(shards: Path | None, steps: int) -> None:
             group["lr"] = settings.learning_rate
         engine = Engine(settings)
         engine.prepare(ours, schedule.optimizer(ours, settings))
+        rows = TrainingRows(stream.shards, settings, seed=1)
         trainer = Trainer(
-            engine, ours, settings, seed=1, stream=stream, validation=[], languages=[], folder=Path(work),
-            run_digest="", record=None,
+            engine, ours, settings, seed=1, rows=rows, validation=[], languages=[], sources=[],
+            characters=np.zeros(0, np.int64), folder=Path(work), run_digest="", record=None, clock=Clock(settings),
         )  # fmt: skip
         sides = {
             "bare": lambda step: bare_step(bare, bare_optimizer, stream, step, settings.clip_norm),

@@ -1,17 +1,20 @@
 """Real tokens per second of one training step: packed rows and a masked-only MLM head against the padded model.
 
-Both sides see the same rows, masks, weights, precision (float32) and optimizer (fused AdamW), alternate, and are
-reported as medians and their ratio. The padded side is Hugging Face's BertForPreTraining as the library runs it: every
-row padded to the maximum length, MLM logits at every position.
+Both sides see the same rows, masks, weights, precision and optimizer (fused AdamW), alternate, and are reported as
+medians and their ratio. The padded side is Hugging Face's BertForPreTraining as the library runs it (sdpa): every row
+padded to the maximum length, MLM logits at every position. Utilisation is the arithmetic that real tokens need, with
+logits at masked positions only, over the rate of a large matrix product measured in the same run. On a GPU precision is
+bfloat16 (autocast) and attention dropout 0; what a step waits for its rows is measured too.
 
     python benchmarks/training_step.py --size small --fill 0.6
+    python benchmarks/training_step.py --size base --max-length 128 --max-length 512      # one GPU, where there is one
 """
 
 import itertools
 import statistics
 import time
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any
 
 import click
@@ -20,9 +23,12 @@ import torch
 from _measuring import record
 from transformers import BertConfig, BertForPreTraining
 
+from bimed_dist.model.attention import kernel_name, on_device
 from bimed_dist.model.packed import PackedPretraining, micro_batch
 from bimed_dist.shards.batches import PackedBatch
 
+DEVICE = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+DTYPE = torch.bfloat16 if DEVICE.type == "cuda" else torch.float32
 IGNORED = -100
 
 
@@ -42,6 +48,7 @@ def random_batch(rng: np.random.Generator, rows: int, max_length: int, fill: flo
         nsp_labels=rng.integers(0, 2, rows),
         rows=np.arange(rows),
         languages=np.zeros(rows, np.int8),
+        sources=np.zeros(rows, np.int16),
     )
 
 
@@ -53,53 +60,84 @@ def padded_step(model: BertForPreTraining, batch: PackedBatch, max_length: int) 
     def rectangle(flat: np.ndarray, padding: int) -> torch.Tensor:
         values = np.full(real.shape, padding, np.int64)
         values[real] = flat
-        return torch.from_numpy(values)
+        return on_device(values, DEVICE)
 
     return model(
         input_ids=rectangle(batch.input_ids, 0),
         token_type_ids=rectangle(batch.token_type_ids, 0),
-        attention_mask=torch.from_numpy(real).long(),
+        attention_mask=on_device(real.astype(np.int64), DEVICE),
         labels=rectangle(flat_labels, IGNORED),
-        next_sentence_label=torch.from_numpy(batch.nsp_labels),
+        next_sentence_label=on_device(batch.nsp_labels, DEVICE),
     ).loss
 
 
 def packed_step(module: PackedPretraining, batch: PackedBatch) -> torch.Tensor:
-    mlm, nsp, _, _ = module(micro_batch(batch, torch.device("cpu")))
+    mlm, nsp, _, _ = module(micro_batch(batch, DEVICE))
     return mlm.mean() + nsp.mean()
 
 
-def tokens_per_second(step: Callable[[PackedBatch], torch.Tensor], model: torch.nn.Module, batch: PackedBatch) -> float:
-    optimizer = model.optimizer
+def seconds(run: Callable[[], Any]) -> float:
+    if DEVICE.type == "cuda":
+        torch.cuda.synchronize()
     start = time.perf_counter()
-    step(batch).backward()
-    optimizer.step()
-    optimizer.zero_grad()
-    return len(batch.input_ids) / (time.perf_counter() - start)
+    run()
+    if DEVICE.type == "cuda":
+        torch.cuda.synchronize()
+    return time.perf_counter() - start
+
+
+def train(step: Callable[[PackedBatch], torch.Tensor], model: torch.nn.Module, batch: PackedBatch) -> None:
+    with torch.autocast(DEVICE.type, torch.bfloat16, enabled=DEVICE.type == "cuda"):
+        loss = step(batch)
+    loss.backward()
+    model.optimizer.step()
+    model.optimizer.zero_grad()
+
+
+def product_flops(repeats: int = 5) -> float:
+    """FLOP/s of one large matrix product: the limit that utilisation is a share of."""
+    size = 8192 if DEVICE.type == "cuda" else 2048
+    a, b = (torch.randn(size, size, device=DEVICE, dtype=DTYPE) for _ in range(2))
+    a @ b
+    calls = 20 if DEVICE.type == "cuda" else 2
+    return max(2 * size**3 * calls / seconds(lambda: [a @ b for _ in range(calls)]) for _ in range(repeats))
 
 
 @dataclass(frozen=True)
 class Size:
     layers: int
     width: int
-    rows: int
-    """Rows of a micro-batch, so that a step takes seconds and not minutes."""
+    tokens: int
+    """Of a micro-batch if its rows were full: on a CPU a step takes seconds and not minutes."""
+    gpu_tokens: int
 
 
-SIZES = {"small": Size(layers=4, width=256, rows=32), "base": Size(layers=12, width=768, rows=16)}
+SIZES = {
+    "small": Size(layers=4, width=256, tokens=32 * 128, gpu_tokens=512 * 128),
+    "base": Size(layers=12, width=768, tokens=16 * 128, gpu_tokens=256 * 128),
+}
 VOCABULARY = 45_056
 
 
-def measure(size: Size, max_length: int, fill: float, dropout: float, repeats: int) -> dict[str, Any]:
-    config = BertConfig(
-        vocab_size=VOCABULARY, hidden_size=size.width, num_hidden_layers=size.layers,
-        num_attention_heads=size.width // 64, intermediate_size=4 * size.width,
-        hidden_dropout_prob=dropout, attention_probs_dropout_prob=dropout,
-    )  # fmt: skip
+def step_flops(size: Size, batch: PackedBatch) -> float:
+    """Forward and backward of real tokens: 6 per weight and token, attention within rows, logits where masked."""
+    lengths = np.diff(batch.row_starts).astype(float)
+    layer = 12 * size.width**2 * lengths.sum() + 2 * size.width * (lengths**2).sum()
+    head = (size.width**2 + size.width * VOCABULARY) * len(batch.mlm_labels)
+    return 6 * (size.layers * layer + head)
+
+
+def measure(size: Size, max_length: int, fill: float, dropout: float, repeats: int, limit: float) -> dict[str, Any]:
+    attention_dropout = dropout if DEVICE.type == "cpu" else 0.0
     models = []
     for _ in range(2):
         torch.manual_seed(0)
-        model = BertForPreTraining(config).train()
+        config = BertConfig(
+            vocab_size=VOCABULARY, hidden_size=size.width, num_hidden_layers=size.layers,
+            num_attention_heads=size.width // 64, intermediate_size=4 * size.width,
+            hidden_dropout_prob=dropout, attention_probs_dropout_prob=attention_dropout,
+        )  # fmt: skip
+        model = BertForPreTraining(config).train().to(DEVICE)
         model.optimizer = torch.optim.AdamW(model.parameters(), fused=True)
         models.append(model)
     padded, packed = models[0], PackedPretraining(models[1])
@@ -108,21 +146,31 @@ def measure(size: Size, max_length: int, fill: float, dropout: float, repeats: i
         "padded": (padded, lambda batch: padded_step(padded, batch, max_length)),
         "packed": (packed, lambda batch: packed_step(packed, batch)),
     }
-    rng, speeds = np.random.default_rng(0), {"padded": [], "packed": []}
-    for repeat in range(repeats + 1):
-        batch = random_batch(rng, size.rows, max_length, fill, VOCABULARY)
+    rows = (size.gpu_tokens if DEVICE.type == "cuda" else size.tokens) // max_length
+    rng, speeds, used, copying = np.random.default_rng(0), {"padded": [], "packed": []}, [], []
+    for repeat in range(-3, repeats):
+        batch = random_batch(rng, rows, max_length, fill, VOCABULARY)
         for side, (model, step) in sides.items():
-            speed = tokens_per_second(step, model, batch)
-            if repeat:  # the first is warm-up
-                speeds[side].append(speed)
+            taken = seconds(lambda model=model, step=step, batch=batch: train(step, model, batch))
+            if repeat >= 0:  # before is warm-up
+                speeds[side].append(len(batch.input_ids) / taken)
+                if side == "packed":
+                    used.append(step_flops(size, batch) / taken / limit)
+                    copying.append(seconds(lambda batch=batch: micro_batch(batch, DEVICE)) / taken)
     ratios = [a / b for a, b in zip(speeds["packed"], speeds["padded"], strict=True)]
     return {
-        **asdict(size),
+        "layers": size.layers,
+        "width": size.width,
+        "rows": rows,
+        "max_length": max_length,
         "fill": fill,
         "dropout": dropout,
+        "attention": kernel_name(DEVICE, DTYPE, attention_dropout),
         "real_tokens_per_second": {side: round(statistics.median(values)) for side, values in speeds.items()},
         "ratio": round(statistics.median(ratios), 2),
         "ratios": [round(ratio, 2) for ratio in ratios],
+        "utilisation": round(statistics.median(used), 3),
+        "share_of_copying_rows": round(statistics.median(copying), 4),
     }
 
 
@@ -131,21 +179,28 @@ def measure(size: Size, max_length: int, fill: float, dropout: float, repeats: i
 @click.option("--fill", "fills", multiple=True, type=float, default=[1.0, 0.6], show_default=True,
               help="Mean share of max-length that is real tokens.")  # fmt: skip
 @click.option("--dropout", "dropouts", multiple=True, type=float, default=[0.0, 0.1], show_default=True)
-@click.option("--max-length", default=128, show_default=True)
+@click.option("--max-length", "lengths", multiple=True, type=int, default=[128], show_default=True)
 @click.option("--repeats", default=5, show_default=True)
-def main(sizes, fills, dropouts, max_length, repeats):
+def main(sizes, fills, dropouts, lengths, repeats):
+    limit = product_flops()
     results = []
-    for size, fill, dropout in itertools.product(sizes, fills, dropouts):
-        results.append(measure(SIZES[size], max_length, fill, dropout, repeats))
-        click.echo(f"{size}, fill {fill}, dropout {dropout}: {results[-1]['ratio']} times", err=True)
+    for size, length, fill, dropout in itertools.product(sizes, lengths, fills, dropouts):
+        found = measure(SIZES[size], length, fill, dropout, repeats, limit)
+        results.append({"size": size, **found})
+        click.echo(
+            f"{size}, length {length}, fill {fill}, dropout {dropout}: {found['ratio']} times, "
+            f"{found['utilisation']:.1%} of a matrix product's rate",
+            err=True,
+        )
     setting = {
         "vocabulary": VOCABULARY,
-        "max_length": max_length,
-        "precision": "fp32",
+        "device": DEVICE.type,
+        "precision": str(DTYPE).removeprefix("torch."),
         "threads": torch.get_num_threads(),
         "repeats": repeats,
+        "matrix_product_tflops": round(limit / 1e12, 3),
     }
-    record("training_step", {"setting": setting, "results": results})
+    record("training_step_gpu" if DEVICE.type == "cuda" else "training_step", {"setting": setting, "results": results})
 
 
 if __name__ == "__main__":

@@ -29,7 +29,13 @@ class NonFiniteError(BimedError):
     exit_code = 3
 
 
+class RankLostError(BimedError):
+    """Another process of the job is dead, stopped or cut off."""
+
+    exit_code = 4
+
+
 class Stopped(BimedError):
-    """A signal asked the run to stop; its checkpoint is committed and the run can be continued."""
+    """A signal, or the time budget, ended the run; its checkpoint is committed and the run can be continued."""
 
     exit_code = 75  # EX_TEMPFAIL of sysexits.h: try again

@@ -75,7 +75,8 @@ def stage_order(recipe: Recipe) -> list[tuple[str, str | None]]:
     for name, model in recipe.model.items():
         made_from["model", name] = _referred(recipe, model.foundation) | _referred(recipe, model.tokenizer)
     for name, run in recipe.pretraining.items():
-        made_from["pretraining", name] = {("model", run.model), ("shards", run.shards)}
+        replayed = {("shards", run.replay.shards)} if run.replay else set()
+        made_from["pretraining", name] = {("model", run.model), ("shards", run.shards)} | replayed
     if recipe.evaluation is not None:
         made_from["evaluation", None] = set(made_from)
     if recipe.report is not None:

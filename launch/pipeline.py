@@ -9,7 +9,7 @@ import click
 import yaml
 from options import run_stage, stage_command, stage_module, state_line, summary_line
 
-from bimed_dist.errors import BimedError, ConfigError
+from bimed_dist.errors import BimedError, ConfigError, Stopped
 from bimed_dist.manifest import Outcome, read_manifest
 from bimed_dist.report.tables import main_table_text
 from bimed_dist.workspace import stage_order
@@ -56,11 +56,13 @@ def pretrain(recipe, name, work, params):
         if config.name.startswith("cpu"):
             environment["CUDA_VISIBLE_DEVICES"] = ""
     code = run_and_wait([*launcher, *program], environment)
+    folder = pretraining.folder_of(name, work)
+    if code and (folder / pretraining.STOPPED_NAME).is_file():
+        raise Stopped(f"pre-training {name} was stopped with a checkpoint; run the same command to continue")
     if code:
         error = BimedError(f"pre-training {name} ended with exit code {code}; the reason is above")
         error.exit_code = code
         raise error
-    folder = pretraining.folder_of(name, work)
     return Outcome(folder, read_manifest(folder), was_done=False)
 
 
@@ -72,6 +74,12 @@ def accelerate_config(recipe, name):
     path = REPOSITORY / "ds_configs" / "accelerate" / config
     if not path.is_file():
         raise ConfigError(f"pretraining.{name}.accelerate_config: there is no {path}")
+    deepspeed = yaml.safe_load(path.read_text(encoding="utf-8")).get("deepspeed_config", {})
+    if deepspeed.get("deepspeed_multinode_launcher", "standard") != "standard":
+        raise ConfigError(
+            f"{path}: deepspeed_multinode_launcher must be standard; the others append the whole environment, secrets "
+            "included, to a file"
+        )
     return path
 
 
@@ -80,7 +88,10 @@ def run_and_wait(command, environment):
     # Its summary line would repeat the one printed here, and DeepSpeed prints to standard output too.
     process = subprocess.Popen(command, cwd=REPOSITORY, env=environment, stdout=subprocess.DEVNULL)
     before = {
-        signal.SIGTERM: signal.signal(signal.SIGTERM, lambda number, _: process.send_signal(number)),
+        # Slurm's warning is SIGUSR1, which launchers don't pass on.
+        number: signal.signal(number, lambda *_: process.send_signal(signal.SIGTERM))
+        for number in (signal.SIGTERM, signal.SIGUSR1)
+    } | {
         signal.SIGINT: signal.signal(signal.SIGINT, signal.SIG_IGN),  # the terminal has sent it to the program too
     }
     try:

@@ -1,3 +1,4 @@
+import importlib
 import json
 import os
 
@@ -11,7 +12,8 @@ from bimed_dist.pretraining import deepspeed_config
 @stage_command
 @click.option("--name", help="Which entry of the recipe's section; needed where it has several.")
 @click.option("--resume", type=click.Choice(["auto", "never"]), default="never", show_default=True)
-def main(recipe, work, dry_run, name, resume):
+@click.option("--overfit", is_flag=True, help="Only see whether a few rows over and over are learned; writes nothing.")
+def main(recipe, work, dry_run, name, resume, overfit):
     """Pre-train one model of RECIPE; run by `accelerate launch` or by plain python."""
     names = names_to_run(recipe, "pretraining", name)
     if len(names) > 1:
@@ -20,6 +22,13 @@ def main(recipe, work, dry_run, name, resume):
     if dry_run and rank == "0":
         show(recipe.pretraining[names[0]], work, names[0])
     if dry_run:
+        return
+    if overfit:
+        losses = importlib.import_module("bimed_dist.pretraining.sanity").overfit(recipe, names[0], work)
+        if rank == "0":
+            click.echo(
+                f"{losses.rows} rows over and over: loss of masked words {losses.first:.3f} to {losses.last:.3f}"
+            )
         return
     outcome = stage_module("pretraining").run(recipe, names[0], work, resume)
     if rank == "0":

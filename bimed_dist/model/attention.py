@@ -4,12 +4,15 @@ A micro-batch is one row of T real tokens, the sentence pairs one after another,
 transformers hands this row to an attention function registered as `packed`; each token may see its own pair only.
 (With transformers' own sdpa, eager and flex functions packed rows would silently see each other.)
 
-Two kernels:
+Three kernels, the first that can do what is asked:
 * `varlen`: torch.nn.attention.varlen on CUDA in half precision, without attention dropout, which the kernel lacks;
+* `flash`: the package flash-attn where it is installed, on CUDA in half precision, with attention dropout;
 * `padded`: pairs are gathered into rectangles of similar length, only around scaled_dot_product_attention.
 """
 
 from dataclasses import dataclass
+from functools import cache, cached_property
+from importlib.util import find_spec
 
 import numpy as np
 import torch
@@ -35,12 +38,9 @@ class Rectangle:
 
 
 @dataclass(frozen=True)
-class Packing:
-    """Where each pair lies in the flat row, prepared once per micro-batch and shared by all layers."""
+class Padded:
+    """The layout of the `padded` kernel."""
 
-    cumulative: Tensor
-    """(B + 1,) int32: pair i is tokens cumulative[i] to cumulative[i + 1]."""
-    longest: int
     rectangles: tuple[Rectangle, ...]
     to_padded: Tensor
     """(P,) int64: token of each padded slot (slot of a padding repeats the pair's first token and is masked)."""
@@ -48,8 +48,35 @@ class Packing:
     """(T,) int64: padded slot of each token."""
 
 
+@dataclass(frozen=True)
+class Packing:
+    """Where each pair lies in the flat row, prepared once per micro-batch and shared by all layers."""
+
+    starts: np.ndarray
+    """(B + 1,) first token of each pair, then T."""
+    cumulative: Tensor
+    """The same, int32 on the device."""
+    longest: int
+
+    @cached_property
+    def padded(self) -> Padded:
+        """Made when a layer first asks: the other kernels need none of it."""
+        return _padded(self.starts, self.cumulative.device)
+
+
 def packing(starts: np.ndarray, device: torch.device) -> Packing:
     """Packing for row boundaries `starts` (B + 1,), the last being T."""
+    return Packing(starts, on_device(starts.astype(np.int32), device), int(np.diff(starts).max()))
+
+
+def on_device(array: np.ndarray, device: torch.device) -> Tensor:
+    """A tensor of `array`; to a GPU it is copied while the host goes on."""
+    values = torch.from_numpy(array)
+    # Only from pinned memory does a copy not wait for what the GPU does before it.
+    return values.pin_memory().to(device, non_blocking=True) if device.type == "cuda" else values.to(device)
+
+
+def _padded(starts: np.ndarray, device: torch.device) -> Padded:
     lengths = np.diff(starts)
     rounded = -(-lengths // _LENGTH_STEP) * _LENGTH_STEP
     to_padded, rectangles, slot = [], [], 0
@@ -61,23 +88,25 @@ def packing(starts: np.ndarray, device: torch.device) -> Packing:
         real = columns[None, :] < lengths[rows, None]
         tokens = np.where(real, starts[rows, None] + columns[None, :], starts[rows, None])
         from_padded[tokens[real]] = slot + np.flatnonzero(real)
-        mask = None if real.all() else torch.from_numpy(real)[:, None, None, :].to(device, non_blocking=True)
+        mask = None if real.all() else on_device(real, device)[:, None, None, :]
         rectangles.append(Rectangle(slot, len(rows), length, mask))
         to_padded.append(tokens.ravel())
         slot += tokens.size
-    return Packing(
-        cumulative=torch.from_numpy(starts.astype(np.int32)).to(device, non_blocking=True),
-        longest=int(lengths.max()),
-        rectangles=tuple(rectangles),
-        to_padded=torch.from_numpy(np.concatenate(to_padded)).to(device, non_blocking=True),
-        from_padded=torch.from_numpy(from_padded).to(device, non_blocking=True),
-    )
+    return Padded(tuple(rectangles), on_device(np.concatenate(to_padded), device), on_device(from_padded, device))
 
 
 def kernel_name(device: torch.device, dtype: torch.dtype, dropout: float) -> str:
-    """`varlen` where it can do what is asked, else `padded`."""
-    half = dtype in (torch.bfloat16, torch.float16)
-    return "varlen" if device.type == "cuda" and half and dropout == 0.0 else "padded"
+    """`varlen`, `flash` or `padded`."""
+    if device.type != "cuda" or dtype not in (torch.bfloat16, torch.float16):
+        return "padded"
+    if dropout == 0.0:
+        return "varlen"
+    return "flash" if _has_flash_attn() else "padded"
+
+
+@cache
+def _has_flash_attn() -> bool:
+    return find_spec("flash_attn") is not None
 
 
 def packed_attention(
@@ -94,21 +123,28 @@ def packed_attention(
 ) -> tuple[Tensor, None]:
     """Attention for q, k, v of shape (1, heads, T, head width); returns (1, T, heads, head width)."""
     flat = [x[0].transpose(0, 1) for x in (query, key, value)]  # (T, heads, head width)
-    if kernel_name(query.device, query.dtype, dropout) == "varlen":
-        from torch.nn.attention.varlen import varlen_attn  # not in CPU-only builds of older torch
+    bounds, longest = packing.cumulative, packing.longest
+    # Both kernels scale by 1 / sqrt(head width) unless told otherwise, as BERT does; torch 2.10's can't be told.
+    match kernel_name(query.device, query.dtype, dropout):
+        case "varlen":
+            from torch.nn.attention.varlen import varlen_attn  # not in CPU-only builds of older torch
 
-        bounds, longest = packing.cumulative, packing.longest
-        return varlen_attn(*flat, bounds, bounds, longest, longest, scale=scaling)[None], None
-    padded = [x.index_select(0, packing.to_padded) for x in flat]
+            return varlen_attn(*flat, bounds, bounds, longest, longest)[None], None
+        case "flash":
+            from flash_attn import flash_attn_varlen_func
+
+            return flash_attn_varlen_func(*flat, bounds, bounds, longest, longest, dropout_p=dropout)[None], None
+    layout = packing.padded
+    padded = [x.index_select(0, layout.to_padded) for x in flat]
     outputs = []
-    for part in packing.rectangles:
+    for part in layout.rectangles:
         q, k, v = (
             x[part.start : part.start + part.rows * part.length].unflatten(0, (part.rows, part.length)).transpose(1, 2)
             for x in padded
         )
         out = scaled_dot_product_attention(q, k, v, attn_mask=part.mask, dropout_p=dropout, scale=scaling)
         outputs.append(out.transpose(1, 2).flatten(0, 1))
-    return torch.cat(outputs).index_select(0, packing.from_padded)[None], None
+    return torch.cat(outputs).index_select(0, layout.from_padded)[None], None
 
 
 AttentionInterface.register(NAME, packed_attention)

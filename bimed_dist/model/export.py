@@ -29,14 +29,24 @@ def trim_vocabulary(model: BertForPreTraining, size: int) -> None:
         set_rows(model, matrix[:size].clone())
 
 
-def export(folder: Path, model: BertForPreTraining, tokenizer: PreTrainedTokenizerBase, card: str) -> None:
-    """Write what `AutoTokenizer` and `AutoModel.from_pretrained` load."""
+def export(
+    folder: Path, model: BertForPreTraining, tokenizer: PreTrainedTokenizerBase, card: str, *, nsp_head: bool = True
+) -> None:
+    """Write what `AutoTokenizer` and `AutoModel.from_pretrained` load.
+
+    A head that was not trained to tell next sentences (`nsp_head`) stays behind: under the name of one it would be used
+    and measured as one.
+    """
     trim_vocabulary(model, len(tokenizer))
-    save(folder, model, tokenizer)
+    save(folder, model, tokenizer, left_out="" if nsp_head else "cls.seq_relationship.")
     (folder / "README.md").write_text(card, encoding="utf-8")
 
 
-def save(folder: Path, model: BertForPreTraining, tokenizer: PreTrainedTokenizerBase) -> None:
+def save(folder: Path, model: BertForPreTraining, tokenizer: PreTrainedTokenizerBase, *, left_out: str = "") -> None:
+    """`left_out` is how the names of weights begin that are not saved."""
+    kept = None
+    if left_out:
+        kept = {name: weight for name, weight in model.state_dict().items() if not name.startswith(left_out)}
     with quietly():
-        model.save_pretrained(folder)
+        model.save_pretrained(folder, state_dict=kept)
         tokenizer.save_pretrained(folder)

@@ -5,6 +5,7 @@ Legend: T tokens of a micro-batch, B pairs, M masked positions, D width, V vocab
 
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
@@ -29,12 +30,12 @@ class MicroBatch:
     mlm_labels: Tensor
     """(M,) int64 each."""
     nsp_labels: Tensor
-    """(B,) int64: 0 = B follows A, 1 = B is from elsewhere."""
+    """(B,) int64: 0 = B follows A, 1 = it does not."""
 
 
 def micro_batch(batch: PackedBatch, device: torch.device) -> MicroBatch:
-    def tensor(array) -> Tensor:
-        return torch.from_numpy(array).long().to(device, non_blocking=True)
+    def tensor(array: np.ndarray) -> Tensor:
+        return attention.on_device(array.astype(np.int64, copy=False), device)
 
     return MicroBatch(
         input_ids=tensor(batch.input_ids)[None],
@@ -51,11 +52,16 @@ def micro_batch(batch: PackedBatch, device: torch.device) -> MicroBatch:
 class PackedPretraining(nn.Module):
     """Runs Hugging Face's BertForPreTraining on packed micro-batches; owns no weights of its own.
 
-    The model's attention implementation becomes `packed`; `unwrap` gives the model back as it came.
+    The model's attention implementation becomes `packed`; `unwrap` gives the model back as it came. Without a sentence
+    objective (`pairs`) nothing is asked of pooler and NSP head, and they are not trained.
     """
 
-    def __init__(self, model: BertForPreTraining) -> None:
+    def __init__(self, model: BertForPreTraining, *, pairs: bool = True) -> None:
         super().__init__()
+        self._pairs = pairs
+        if not pairs:
+            model.bert.pooler.requires_grad_(False)
+            model.cls.seq_relationship.requires_grad_(False)
         self._before = model.config._attn_implementation
         model.set_attn_implementation(attention.NAME)
         self.model = model
@@ -63,21 +69,20 @@ class PackedPretraining(nn.Module):
     def forward(self, batch: MicroBatch) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         """(MLM losses (M,), NSP losses (B,), right MLM guesses (M,), right NSP guesses (B,)), float32 or finer.
 
-        One value per masked token and per pair, not means: only the caller knows how many the global batch has.
+        One value per masked token and per pair, not means: only the caller knows how many the global batch has. Values
+        of pairs are 0 where there is no sentence objective.
         """
         hidden = self.encode(batch)[0]  # (T, D)
         heads, bert = self.model.cls, self.model.bert
         mlm_logits = heads.predictions(hidden.index_select(0, batch.masked_positions))  # (M, V)
+        mlm, mlm_right = _losses(mlm_logits, batch.mlm_labels)
+        if not self._pairs:
+            none = mlm.new_zeros(len(batch.nsp_labels))
+            return mlm, none, mlm_right, none
         first = hidden.index_select(0, batch.pair_starts)  # (B, D)
         # BertPooler reads [:, 0] of a (B, L, D) batch, so each pair's first token is given as a row of length one.
-        nsp_logits = heads.seq_relationship(bert.pooler(first[:, None, :]))  # (B, 2)
-        mlm_logits, nsp_logits = (x.to(torch.promote_types(x.dtype, torch.float32)) for x in (mlm_logits, nsp_logits))
-        return (
-            cross_entropy(mlm_logits, batch.mlm_labels, reduction="none"),
-            cross_entropy(nsp_logits, batch.nsp_labels, reduction="none"),
-            (mlm_logits.detach().argmax(-1) == batch.mlm_labels).float(),
-            (nsp_logits.detach().argmax(-1) == batch.nsp_labels).float(),
-        )
+        nsp, nsp_right = _losses(heads.seq_relationship(bert.pooler(first[:, None, :])), batch.nsp_labels)
+        return mlm, nsp, mlm_right, nsp_right
 
     def encode(self, batch: MicroBatch) -> Tensor:
         """Hidden states of the last layer, (1, T, D)."""
@@ -99,3 +104,9 @@ class PackedPretraining(nn.Module):
     def unwrap(self) -> BertForPreTraining:
         self.model.set_attn_implementation(self._before)
         return self.model
+
+
+def _losses(logits: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
+    """(losses, right guesses) of each row of logits, float32 or finer."""
+    logits = logits.to(torch.promote_types(logits.dtype, torch.float32))
+    return cross_entropy(logits, labels, reduction="none"), (logits.detach().argmax(-1) == labels).float()

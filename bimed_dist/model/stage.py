@@ -9,6 +9,7 @@ import torch
 from transformers import BertForPreTraining, PreTrainedTokenizerBase
 
 from bimed_dist.config import ModelSettings, Recipe
+from bimed_dist.errors import DataError
 from bimed_dist.manifest import Outcome, build
 from bimed_dist.model.export import save
 from bimed_dist.model.foundation import load_foundation, new_model
@@ -18,6 +19,7 @@ from bimed_dist.workspace import Located, locate
 
 _PARITY_ROWS = 64
 _PARITY_LENGTH = 32
+_LARGEST_WEIGHT = 1000.0
 
 
 def run(recipe: Recipe, name: str, work: Path) -> Outcome:
@@ -49,6 +51,7 @@ def _make(
     else:
         loaded = load_foundation(foundation.location, seed)
         model, old = loaded.model, loaded.tokenizer
+        check_values(model)
         counts["new_heads"] = list(loaded.new_heads)
         if new is None:
             new = old
@@ -62,6 +65,7 @@ def _make(
         writer = csv.writer(file)
         writer.writerow(["id", "piece", "origin", "old_pieces"])
         writer.writerows([i, o.piece, o.rule, " ".join(o.old_pieces)] for i, o in enumerate(made))
+    check_values(model)
     save(folder, model, new)
     return {
         "rows": len(made),
@@ -69,6 +73,20 @@ def _make(
         "parameters": model.num_parameters(),
         **counts,
     }
+
+
+def check_values(model: BertForPreTraining) -> None:
+    """DataError for weights that no training leaves: not numbers, far out of range, or a matrix of zeros."""
+    for name, weight in model.state_dict().items():
+        if not weight.isfinite().all():
+            problem = "holds values that are not numbers"
+        elif weight.abs().max() > _LARGEST_WEIGHT:
+            problem = f"holds {weight.abs().max():.3g}, far above what a trained BERT has"
+        elif weight.dim() > 1 and not weight.any() and "token_type" not in name:
+            problem = "is zero throughout"
+        else:
+            continue
+        raise DataError(f"the model's {name} {problem}; the foundation is damaged: get it again")
 
 
 @torch.no_grad()

@@ -13,15 +13,15 @@ tags: [bert, medical, fill-mask]
 ---
 # {name}
 
-A BERT model pre-trained with bimed_dist {version} on masked language modelling and next sentence prediction.
+A BERT model pre-trained with bimed_dist {version} on {objectives}.
 
 | | |
 |---|---|
 | foundation | {foundation} |
 | vocabulary | {vocabulary} pieces; rows copied {copied}, mean {mean}, normal {normal}, random {random} |
 | corpus | {documents} documents, {sentences} sentences ({sources}) |
-| training | {steps} updates of {global_batch} pairs, length {max_length}, {epochs} epochs, learning rate {rate:g} |
-| held out | MLM loss {mlm_loss:.3f}, right {mlm_accuracy:.3f}; NSP loss {nsp_loss:.3f}, right {nsp_accuracy:.3f} |
+| training | {steps} updates of {global_batch} rows, length {max_length}, {epochs} epochs, learning rate {rate:g} |
+| held out | {held_out} |
 | engine | {engine}, {processes} process(es) |
 
 ## Use
@@ -38,6 +38,11 @@ hidden_states = model(**inputs).last_hidden_state
 Made for research. It was not checked for memorised patient data, and it is no medical device. Licence and conditions of
 use follow from the foundation and the corpus named above.
 """
+_OBJECTIVES = {
+    "next_sentence": "masked language modelling and next sentence prediction",
+    "sentence_order": "masked language modelling and sentence order prediction (its head is not included)",
+    "none": "masked language modelling (there is no head for next sentences, and the pooler was not trained)",
+}
 
 
 def model_card(recipe: Recipe, name: str, work: Path, counts: dict[str, Any]) -> str:
@@ -45,6 +50,7 @@ def model_card(recipe: Recipe, name: str, work: Path, counts: dict[str, Any]) ->
     model = manifest.read_manifest(work / "model" / settings.model)
     corpus_name = recipe.shards[settings.shards].corpus
     corpus = manifest.read_manifest(work / "corpus" / corpus_name)
+    held_out = counts["held_out"]
     by_language = corpus.counts["by_language"]
     languages = [code for code in by_language if code not in ("mixed", "other") and by_language[code]["sentences"]]
     return _CARD.format(
@@ -61,5 +67,10 @@ def model_card(recipe: Recipe, name: str, work: Path, counts: dict[str, Any]) ->
         rate=settings.learning_rate,
         **{rule: model.counts[rule] for rule in ("copied", "mean", "normal", "random")},
         **{key: counts[key] for key in ("steps", "epochs", "engine", "processes")},
-        **{key: counts["held_out"][key] for key in ("mlm_loss", "mlm_accuracy", "nsp_loss", "nsp_accuracy")},
+        objectives=_OBJECTIVES[settings.sentence_objective],
+        held_out="; ".join(
+            f"{name.upper()} loss {held_out[f'{name}_loss']:.3f}, right {held_out[f'{name}_accuracy']:.3f}"
+            for name in ("mlm", "nsp", "sop")
+            if f"{name}_loss" in held_out
+        ),
     )

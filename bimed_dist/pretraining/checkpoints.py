@@ -1,8 +1,8 @@
 """Checkpoints that exist whole or not at all.
 
-Every rank writes into `step-N.partial`, syncs and hashes its files; ranks exchange hashes or errors; rank 0 writes
-the manifest, syncs, renames to `step-N` and syncs the parent; only then are older ones removed. The loader believes
-manifests only: not names, and not the `latest` that DeepSpeed writes before all shards are there.
+Every rank writes, syncs and hashes its file in `step-N.partial`, in a thread, while training goes on; then the ranks
+exchange hashes or errors, rank 0 writes the manifest, syncs, renames to `step-N` and syncs the parent; only then are
+older ones removed. The loader believes manifests only, not names.
 """
 
 import json
@@ -10,16 +10,22 @@ import logging
 import os
 import re
 import shutil
+import threading
+import time
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
 from bimed_dist.errors import CheckpointError
-from bimed_dist.manifest import file_sha256, write_json
+from bimed_dist.manifest import digest_of, file_sha256, write_json
 
 _log = logging.getLogger(__name__)
 MANIFEST = "MANIFEST.json"
+FORMAT = 1
 _NAME = re.compile(r"step-(\d{8})")
+Files = dict[str, dict[str, Any]]
+"""Name of a file -> {"bytes", "sha256"}."""
 
 
 class Ranks(Protocol):
@@ -32,55 +38,103 @@ class Ranks(Protocol):
         """Every rank's value in rank order; every rank must call it."""
 
 
-def commit(
-    parent: Path, step: int, ranks: Ranks, write: Callable[[Path], list[Path]], record: Mapping[str, Any], keep: int
-) -> Path:
-    """Save a checkpoint on all ranks and remove all but the newest `keep`.
+@dataclass(frozen=True)
+class Committed:
+    folder: Path
+    step: int
+    bytes: int
+    seconds: float
+    """From the start of this rank's writing to the commit."""
 
-    `write(folder)` writes this rank's files and returns them. Raises CheckpointError on every rank where one failed;
-    older checkpoints are then untouched.
+
+class Saver:
+    """Writes one checkpoint at a time beside the training and commits it when all ranks have written.
+
+    `start` and `written` are this rank's own business; `finish` communicates and must be called by every rank.
     """
-    final = parent / f"step-{step:08d}"
-    partial = parent / f"{final.name}.partial"
-    _together(ranks, lambda: _empty(partial) if ranks.rank == 0 else None)  # nobody writes before the folder is empty
-    shares = _together(ranks, lambda: _write_share(partial, write))
-    _together(ranks, lambda: _publish(partial, final, shares, record, ranks) if ranks.rank == 0 else None)
-    _together(ranks, lambda: rotate(parent, step, keep) if ranks.rank == 0 else None)
-    return final
+
+    def __init__(self, parent: Path, ranks: Ranks, keep: int) -> None:
+        self._parent, self._ranks, self._keep = parent, ranks, keep
+        self._thread: threading.Thread | None = None
+
+    @property
+    def pending(self) -> bool:
+        return self._thread is not None
+
+    def start(self, step: int, write: Callable[[Path], Files], record: Mapping[str, Any]) -> None:
+        """`write(folder)` writes and syncs this rank's files; it runs in a thread and must not communicate."""
+        assert self._thread is None, "one save at a time"
+        self._step, self._record, self._started = step, record, time.monotonic()
+        self._files: Files = {}
+        self._error: OSError | None = None
+        self._thread = threading.Thread(target=self._write, args=(write,), name="checkpoint", daemon=True)
+        self._thread.start()
+
+    def written(self) -> bool:
+        """Whether this rank's part is written, or failed."""
+        return self._thread is not None and not self._thread.is_alive()
+
+    def finish(self) -> Committed | None:
+        """Wait for the writing and commit; CheckpointError on every rank where one failed, older ones untouched."""
+        if self._thread is None:
+            return None
+        self._thread.join()
+        self._thread = None
+        final = self._parent / f"step-{self._step:08d}"
+        shares = self._together(self._result)
+        files = {name: entry for share in shares for name, entry in share.items()}
+        record = {"format": FORMAT, **self._record, "step": self._step, "world_size": self._ranks.world_size}
+        self._together(lambda: _publish(_partial(final), final, {**record, "files": files}), only_first=True)
+        if self._ranks.rank == 0:
+            try:
+                rotate(self._parent, self._step, self._keep)
+            except OSError as error:  # the commit stands, and the next one tries again
+                _log.warning("older checkpoints can't be removed: %s", error)
+        size = sum(entry["bytes"] for entry in files.values())
+        return Committed(final, self._step, size, time.monotonic() - self._started)
+
+    def _write(self, write: Callable[[Path], Files]) -> None:
+        folder = _partial(self._parent / f"step-{self._step:08d}")
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            self._files = write(folder)
+        except OSError as error:
+            self._error = error
+
+    def _result(self) -> Files:
+        if self._error is not None:
+            raise self._error
+        return self._files
+
+    def _together(self, action: Callable[[], Any], only_first: bool = False) -> list[Any]:
+        """Every rank's result of `action`; an error of one rank becomes an error of all."""
+        result, error = None, None
+        try:
+            result = action() if self._ranks.rank == 0 or not only_first else None
+        except OSError as problem:
+            error = f"rank {self._ranks.rank}: {problem}"
+        outcomes = self._ranks.gather((result, error))
+        errors = [error for _, error in outcomes if error]
+        if errors:
+            if self._ranks.rank == 0:
+                remove_unfinished(self._parent)  # so that a full disk has room for what is whole
+            raise CheckpointError(
+                f"the checkpoint of step {self._step} could not be committed; older ones are untouched. "
+                f"{'; '.join(errors)}. Make room or mend the folder, then continue with --resume auto"
+            )
+        return [result for result, _ in outcomes]
 
 
-def _empty(folder: Path) -> None:
-    shutil.rmtree(folder, ignore_errors=True)
-    folder.mkdir(parents=True)
+def _partial(folder: Path) -> Path:
+    return folder.with_name(f"{folder.name}.partial")
 
 
-def _together(ranks: Ranks, action: Callable[[], Any]) -> list[Any]:
-    """Every rank's result of `action`; an error of one rank becomes an error of all."""
-    result, error = None, None
-    try:
-        result = action()
-    except OSError as problem:
-        error = f"rank {ranks.rank}: {problem}"
-    outcomes = ranks.gather((result, error))
-    errors = [error for _, error in outcomes if error]
-    if errors:
-        raise CheckpointError(f"no checkpoint was written; older ones are untouched. {'; '.join(errors)}")
-    return [result for result, _ in outcomes]
-
-
-def _write_share(partial: Path, write: Callable[[Path], list[Path]]) -> dict[str, dict[str, Any]]:
-    share = {}
-    for path in write(partial):
-        sync(path)
-        share[path.relative_to(partial).as_posix()] = {"bytes": path.stat().st_size, "sha256": file_sha256(path)}
-    return share
-
-
-def _publish(partial: Path, final: Path, shares: list[dict[str, Any]], record: Mapping[str, Any], ranks: Ranks) -> None:
-    files = {name: entry for share in shares for name, entry in share.items()}
-    write_json(partial / MANIFEST, {**record, "world_size": ranks.world_size, "files": files})
-    for folder in {partial, *(path.parent for path in partial.rglob("*"))}:
-        sync(folder)
+def _publish(partial: Path, final: Path, record: Mapping[str, Any]) -> None:
+    for name, entry in record["files"].items():
+        if (partial / name).stat().st_size != entry["bytes"]:
+            raise OSError(f"{partial / name} has not the size that was written; is the folder shared by all machines?")
+    write_json(partial / MANIFEST, {**record, "digest": digest_of(record)})
+    sync(partial)
     if final.exists():  # left by a run that was stopped after this commit and resumed from an older one
         shutil.rmtree(final)
     partial.rename(final)
@@ -96,17 +150,34 @@ def sync(path: Path) -> None:
         os.close(descriptor)
 
 
+def remove_unfinished(parent: Path) -> None:
+    for left in parent.glob("*.partial"):
+        shutil.rmtree(left, ignore_errors=True)
+
+
 def rotate(parent: Path, step: int, keep: int) -> None:
-    """Remove all but the newest `keep` checkpoints up to `step`, and what unfinished saves left.
+    """Remove all but the newest `keep` checkpoints up to `step` and the one with the lowest held-out loss.
 
     Later ones were damaged, or this run would have continued from them; they go first.
     """
     folders = list(_committed(parent))
     later = [folder for folder in folders if _step(folder) > step]
-    for folder in later + folders[len(later) + keep :]:
-        shutil.rmtree(folder)
-    for left in parent.glob("*.partial"):
-        shutil.rmtree(left)
+    upto = folders[len(later) :]
+    losses = {folder: _held_out_loss(folder) for folder in upto}
+    best = min(upto, key=lambda folder: losses[folder])  # of equal losses the newest
+    for folder in later + [folder for folder in upto[keep:] if folder != best or losses[best] == float("inf")]:
+        # Out of the loader's sight at once: a kill in the middle must not leave a checkpoint that looks damaged.
+        removed = _partial(folder)
+        shutil.rmtree(removed, ignore_errors=True)
+        folder.rename(removed)
+        shutil.rmtree(removed)
+
+
+def _held_out_loss(folder: Path) -> float:
+    try:
+        return float(json.loads((folder / MANIFEST).read_text(encoding="utf-8"))["held_out_loss"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return float("inf")  # not validated at this step, or not readable
 
 
 def newest(parent: Path) -> tuple[Path, dict[str, Any]] | None:
@@ -131,13 +202,16 @@ def verify(folder: Path) -> dict[str, Any]:
     """The record of a checkpoint after size and SHA-256 of every file were checked; CheckpointError otherwise."""
     try:
         record = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
-        files = record["files"]
-        whole = record["step"] == _step(folder)
-    except (OSError, ValueError, KeyError, TypeError):
+        digest = record.pop("digest", None)
+    except (OSError, ValueError, AttributeError):
         raise CheckpointError(f"{folder} has no readable {MANIFEST}") from None
-    if not whole:
+    if digest != digest_of(record):
+        raise CheckpointError(f"{folder / MANIFEST} was changed after it was written, or is not of this program")
+    if record.get("format") != FORMAT:
+        raise CheckpointError(f"{folder / MANIFEST} is of another version of this program")
+    if record["step"] != _step(folder):
         raise CheckpointError(f"{folder / MANIFEST} is of another step")
-    for name, expected in files.items():
+    for name, expected in record["files"].items():
         path = folder / name
         try:
             matches = path.stat().st_size == expected["bytes"] and file_sha256(path) == expected["sha256"]

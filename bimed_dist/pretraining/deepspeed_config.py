@@ -5,24 +5,30 @@ import os
 from pathlib import Path
 from typing import Any
 
-from bimed_dist.config import PretrainingSettings
 from bimed_dist.errors import ConfigError
+from bimed_dist.pretraining_settings import Phase, PretrainingSettings
 
 ENVIRONMENT_NAME = "ACCELERATE_DEEPSPEED_CONFIG_FILE"
 _OWN_KEYS = {"zero_optimization", "zero_allow_untested_optimizer", "zero_force_ds_cpu_optimizer"}
 
 
-def rows_per_rank(settings: PretrainingSettings, world_size: int) -> int:
-    if settings.global_batch % world_size:
+def rows_per_rank(phase: Phase, world_size: int) -> int:
+    if phase.global_batch % world_size:
         raise ConfigError(
-            f"global_batch={settings.global_batch} is not a multiple of the {world_size} processes; change one of them"
+            f"{phase.place}global_batch={phase.global_batch} is not a multiple of the {world_size} processes; change "
+            "one of them"
         )
-    return settings.global_batch // world_size
+    return phase.global_batch // world_size
 
 
-def accumulation(settings: PretrainingSettings, world_size: int) -> int:
+def accumulation(phase: Phase, world_size: int) -> int:
     """Micro-batches per update on each rank."""
-    return -(-rows_per_rank(settings, world_size) // settings.micro_batch)
+    return -(-rows_per_rank(phase, world_size) // phase.micro_batch)
+
+
+def most_accumulation(settings: PretrainingSettings, world_size: int) -> int:
+    """Of all phases: the number that the engine is told, and divides every loss by."""
+    return max(accumulation(phase, world_size) for phase in settings.phases)
 
 
 def read_zero_file(path: Path) -> dict[str, Any]:
@@ -38,7 +44,10 @@ def read_zero_file(path: Path) -> dict[str, Any]:
         raise ConfigError(f"{path} sets {', '.join(foreign)}; the recipe owns these, so remove them from the file")
     zero = found.get("zero_optimization", {})
     if zero.get("stage") not in (1, 2, 3):
-        raise ConfigError(f"{path}: zero_optimization.stage must be 1, 2 or 3; without ZeRO launch with plain DDP")
+        # DeepSpeed's stage 0 neither tells the gradient's norm nor leaves out an update that is not finite.
+        raise ConfigError(
+            f"{path}: zero_optimization.stage must be 1, 2 or 3; plain DDP is stage 0 (cpu_ddp.yaml is an example)"
+        )
     automatic = sorted(key for key, value in zero.items() if value == "auto")
     if automatic:
         raise ConfigError(f"{path}: {', '.join(automatic)} can't be auto; give numbers")
@@ -56,24 +65,32 @@ def resolve(zero: dict[str, Any], settings: PretrainingSettings, world_size: int
             "optimizer=lamb needs whole tensors, which ZeRO cuts into parts of equal size: use adamw, or launch with "
             "plain DDP (cpu_ddp.yaml is an example); the optimizer state of a BERT fits on every GPU"
         )
-    per_rank = rows_per_rank(settings, world_size)
-    steps = accumulation(settings, world_size)
-    if per_rank % steps:
-        raise ConfigError(
-            f"{per_rank} rows per process can't be cut into {steps} equal micro-batches; choose micro_batch so that it "
-            f"divides global_batch / processes = {per_rank}"
-        )
+    for phase in settings.phases:
+        per_rank, cuts = rows_per_rank(phase, world_size), accumulation(phase, world_size)
+        if per_rank % cuts:
+            raise ConfigError(
+                f"{per_rank} rows per process can't be cut into {cuts} equal micro-batches; choose {phase.place}"
+                f"micro_batch so that it divides {phase.place}global_batch / processes = {per_rank}"
+            )
+    # DeepSpeed wants the batch to be the product of these; it reads no rows by it.
+    phase = max(settings.phases, key=lambda phase: accumulation(phase, world_size))
+    steps = accumulation(phase, world_size)
     # Without it the whole weights of ZeRO-3 could not be exported at the end.
     whole = {"stage3_gather_16bit_weights_on_model_save": True} if zero["zero_optimization"]["stage"] == 3 else {}
     return {
         **zero,
         "zero_optimization": {**zero["zero_optimization"], **whole},
-        "train_batch_size": settings.global_batch,
-        "train_micro_batch_size_per_gpu": per_rank // steps,
+        "train_batch_size": phase.global_batch,
+        "train_micro_batch_size_per_gpu": rows_per_rank(phase, world_size) // steps,
         "gradient_accumulation_steps": steps,
         "gradient_clipping": settings.clip_norm,
         # As with plain DDP: float32 weights, bfloat16 arithmetic. DeepSpeed's own `bf16` casts the weights themselves.
-        "torch_autocast": {"enabled": settings.precision == "bf16", "dtype": "bfloat16"},
+        # Without the list gradients, and the weights that ZeRO-3 gathers, would be exchanged in bfloat16.
+        "torch_autocast": {
+            "enabled": settings.precision == "bf16",
+            "dtype": "bfloat16",
+            "lower_precision_safe_modules": [],
+        },
         "steps_per_print": 2**31,
         "wall_clock_breakdown": False,
         # Our AdamW is torch's own; without these DeepSpeed refuses it or compiles its own Adam for CPU.
@@ -87,6 +104,12 @@ def requested_file() -> Path | None:
     if os.environ.get("ACCELERATE_USE_DEEPSPEED", "false").lower() != "true":
         return None
     name = os.environ.get(ENVIRONMENT_NAME, "none")
+    if "RANK" in os.environ and "TORCHELASTIC_RUN_ID" not in os.environ:
+        raise ConfigError(
+            "processes were not started by accelerate's `standard` launcher; the others append the whole environment, "
+            "secrets included, to a file .deepspeed_env: look for it and remove it, and set "
+            "deepspeed_multinode_launcher: standard"
+        )
     if name == "none":
         raise ConfigError(
             "accelerate was told to use DeepSpeed without deepspeed_config_file; use a file of ds_configs/accelerate/"

@@ -8,23 +8,27 @@ import math
 import os
 import sys
 import warnings
-from collections.abc import Callable, Iterable
-from contextlib import nullcontext
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager, nullcontext
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
 import torch
 import torch.distributed as dist
 from accelerate import Accelerator, DataLoaderConfiguration, DeepSpeedPlugin, InitProcessGroupKwargs
+from accelerate.tracking import MLflowTracker, TensorBoardTracker, TrackioTracker, WandBTracker
 from accelerate.utils import DistributedDataParallelKwargs
 from torch import Tensor, nn
 from transformers.integrations.deepspeed import unset_hf_deepspeed_config
 
-from bimed_dist.config import PretrainingSettings
 from bimed_dist.errors import BimedError, CheckpointError, ConfigError
 from bimed_dist.pretraining import deepspeed_config
+from bimed_dist.pretraining.state import WEIGHT, Piece, SavedState, Snapshot
+from bimed_dist.pretraining.trackers import PROJECT
+from bimed_dist.pretraining.watch import Watch, end_with_parent
+from bimed_dist.pretraining_settings import PretrainingSettings
 
-_ENGINE_TAG = "engine"
 # DeepSpeed 0.19 calls what torch 2.13 has renamed; users can do nothing about it.
 warnings.filterwarnings("ignore", message=".*(all_gather_into_tensor|reduce_scatter_tensor).*", category=FutureWarning)
 Result = TypeVar("Result")
@@ -38,10 +42,13 @@ class Engine:
 
     def __init__(self, settings: PretrainingSettings) -> None:
         world_size = int(os.environ.get("WORLD_SIZE", "1"))
-        self.accumulation = deepspeed_config.accumulation(settings, world_size)
+        self.accumulation = deepspeed_config.most_accumulation(settings, world_size)
         self._clip_norm = settings.clip_norm
         zero_file = deepspeed_config.requested_file()
         launched = "RANK" in os.environ
+        if launched:
+            end_with_parent()
+            _join_anew("nccl" if torch.cuda.is_available() else "gloo")
         cuda = torch.cuda.is_available()
         local = int(os.environ.get("LOCAL_WORLD_SIZE", "1"))
         if cuda and local > torch.cuda.device_count():
@@ -78,6 +85,10 @@ class Engine:
         if self.world_size != world_size:
             raise RuntimeError(f"the launcher started {world_size} processes but the engine sees {self.world_size}")
         self.device = self._accelerator.device
+        self._snapshot = Snapshot()
+        self._watch = None
+        if world_size > 1:
+            self._watch = Watch(self.rank, world_size, settings.lost_after, self.gather)
         stage = plugin.zero_stage if plugin else None
         self.kind = f"zero{stage}" if plugin else ("ddp" if world_size > 1 else "single")
 
@@ -126,11 +137,11 @@ class Engine:
         return norm
 
     def sums(self, values: Tensor) -> Tensor:
-        """Element-wise sum over ranks, float64 on the host."""
-        total = values.to(self.device, torch.float64)
+        """Element-wise sum over ranks, float64 on this rank's device; a GPU makes the host wait only who reads it."""
+        total = values.to(self.device, torch.float64, non_blocking=True)
         if self.world_size > 1:
             dist.all_reduce(total)
-        return total.cpu()
+        return total
 
     def gather(self, value: Any) -> list[Any]:
         """Every rank's value, in rank order, on every rank."""
@@ -153,51 +164,144 @@ class Engine:
             raise error
         return result
 
-    def save(self, folder: Path) -> list[Path]:
-        """Write this rank's share of weights and optimizer state; returns the files that this rank wrote.
+    def snapshot(self) -> None:
+        """Copy this rank's share of weights and optimizer state to host memory; training may go on then."""
+        self._snapshot.take(self._pieces())
 
-        The files are pickle: training state is trusted, never exchanged.
+    def write_snapshot(self, folder: Path) -> dict[str, dict[str, Any]]:
+        """Write what `snapshot` took; it may run in a thread. Name, size and SHA-256 of the file."""
+        name = f"rank-{self.rank:04d}-of-{self.world_size:04d}.safetensors"
+        return {name: self._snapshot.write(folder / name)}
+
+    def load_optimizer(self, state: SavedState) -> None:
+        """This rank's share of the optimizer state, saved by any engine on any number of processes.
+
+        Weights are loaded before `prepare`, from which the engine takes them.
         """
-        if self.is_deepspeed:
-            try:
-                self._model.save_checkpoint(str(folder), tag=_ENGINE_TAG)
-            except (OSError, RuntimeError) as error:  # torch.save says RuntimeError on a full disk
-                dist.barrier()  # the others wait in the barrier that ends save_checkpoint
-                raise OSError(str(error)) from error
-            written = [path for path in (folder / _ENGINE_TAG).iterdir() if _writer(path.name) == self.rank]
-            return written + ([folder / "latest"] if self.rank == 0 else [])
-        if self.rank > 0:
-            return []
-        path = folder / "state.pt"
-        try:
-            torch.save({"model": self._module.state_dict(), "optimizer": self._optimizer.state_dict()}, path)
-        except RuntimeError as error:
-            raise OSError(str(error)) from error
-        return [path]
+        known = self._base_optimizer().state
+        for held in self._holdings():
+            for key in state.keys(held.parameter) - {WEIGHT}:
+                target = known[held.tensor]
+                if state.is_number(held.parameter, key):
+                    number = state.number(held.parameter, key)
+                    if key in target and not torch.equal(torch.as_tensor(target[key]).cpu(), number):
+                        raise CheckpointError(f"{key} differs between parameters that {self.kind} holds as one")
+                    target[key] = number.to(held.tensor.device) if number.is_floating_point() else int(number)
+                    continue
+                if key not in target:
+                    target[key] = torch.zeros_like(held.tensor)
+                part = target[key].view(-1)[held.offset : held.offset + held.count]
+                part.copy_(state.read(held.parameter, key, held.start, held.start + held.count))
 
-    def load(self, folder: Path) -> None:
-        """Read what `save` wrote, with the same engine and number of processes."""
-        if self.is_deepspeed:
-            loaded, _ = self._model.load_checkpoint(str(folder), tag=_ENGINE_TAG)
-            if loaded is None:
-                raise CheckpointError(f"DeepSpeed found nothing to load in {folder}")
-            return
-        state = torch.load(folder / "state.pt", map_location="cpu", weights_only=True)
-        self._module.load_state_dict(state["model"])
-        self._optimizer.load_state_dict(state["optimizer"])
+    def _pieces(self) -> Iterator[Piece]:
+        known = self._base_optimizer().state
+        for held in self._holdings():
+            start, stop = held.start, held.start + held.count
+            if held.everywhere:  # all ranks hold the same, so each saves an equal part
+                start, stop = (held.count * (self.rank + i) // self.world_size for i in (0, 1))
+            first = held.offset + start - held.start
+            for key, value in {WEIGHT: held.tensor, **known.get(held.tensor, {})}.items():
+                if torch.is_tensor(value) and value.shape == held.tensor.shape:
+                    if start < stop:
+                        yield Piece(held.parameter, key, start, value.detach().view(-1)[first : first + stop - start])
+                elif start == 0 and (stop > 0 or held.count == 0):
+                    yield Piece(held.parameter, key, 0, torch.as_tensor(value).detach())
+
+    def _base_optimizer(self) -> torch.optim.Optimizer:
+        return self._model.optimizer.optimizer if self.is_deepspeed else self._optimizer.optimizer
+
+    def _holdings(self) -> Iterator["_Holding"]:
+        """Where this rank has which part of every parameter. ZeRO's addresses are those of DeepSpeed 0.19."""
+        zero = self._model.optimizer if self.is_deepspeed else None
+        for name, parameter in self._module.named_parameters():
+            if self.kind == "zero3":
+                partition = parameter.ds_tensor
+                tensor, offset, size = partition, 0, partition.numel()
+                if parameter.requires_grad:
+                    group, offset, size = zero.grad_position[zero.get_param_id(parameter)]
+                    tensor = zero.fp32_partitioned_groups_flat[group]
+                start = self.rank * size
+                count = max(0, min(size, parameter.ds_numel - start))  # the rest is padding
+                if count:
+                    yield _Holding(name, tensor, offset, start, count)
+            elif self.is_deepspeed and parameter.requires_grad:
+                part = parameter._hp_mapping
+                if part is not None:
+                    tensor = zero.single_partition_of_fp32_groups[part.param_group_index]
+                    count = part.lp_fragment_address.numel
+                    yield _Holding(name, tensor, part.hp_fragment_address.start, part.lp_fragment_address.start, count)
+            else:
+                yield _Holding(name, parameter, 0, 0, parameter.numel(), everywhere=True)
 
     def weights(self) -> dict[str, Tensor]:
         """The module's whole state on the CPU in float32; complete on rank 0 only."""
         state = self._accelerator.get_state_dict(self._model)
         return {name: tensor.detach().float().cpu() for name, tensor in state.items()} if self.rank == 0 else {}
 
+    @contextmanager
+    def naming_the_lost(self) -> Iterator[None]:
+        """RankLostError in place of an error of communication, where another rank is the cause."""
+        try:
+            yield
+        except RuntimeError as error:  # gloo, NCCL and the store have no class of their own
+            lost = self._watch.lost() if self._watch else None
+            if lost is None:
+                raise
+            raise lost from error
+
     def close(self) -> None:
+        if self._watch:
+            self.gather(None)  # nobody is silent before all have come here
+            self._watch.stop()
+        # DDP must go before the process group: where it drops the last reference, torch 2.13 joins gloo's threads with
+        # the interpreter's lock held, and such a thread may wait for it.
+        self._model = self._optimizer = None
+        self._accelerator.free_memory()
         self._accelerator.end_training()
 
 
-def _writer(name: str) -> int:
-    """Rank that writes a file of a DeepSpeed checkpoint: its data-parallel number where the name has one, else 0."""
-    marker = "zero_pp_rank_"
-    if marker not in name:
-        return 0
-    return int(name.split(marker, 1)[1].split("_", 1)[0])
+def open_trackers(names: Sequence[str], folder: Path, label: str, run_id: str, first_step: int) -> list[Any]:
+    """Trackers of a run, started; rank 0 only.
+
+    What they write on this machine lies in the run's folder, unless their own environment variables say otherwise.
+    Continued runs go on under the same name in TensorBoard, wandb and trackio; MLflow shows each launch.
+    """
+    os.environ.setdefault("TRACKIO_DIR", str(folder / "trackio"))
+    os.environ.setdefault("MLFLOW_TRACKING_URI", f"sqlite:///{folder / 'mlflow.db'}")
+    makers = {
+        "tensorboard": lambda: TensorBoardTracker("tensorboard", folder, purge_step=first_step + 1),
+        "wandb": lambda: WandBTracker(PROJECT, name=label, id=run_id, resume="allow", dir=str(folder)),
+        "mlflow": lambda: MLflowTracker(PROJECT, run_name=label, tags={"run": run_id}),
+        "trackio": lambda: TrackioTracker(PROJECT, name=label, resume="allow"),
+    }
+    started = [makers[name]() for name in names]
+    for tracker in started:
+        tracker.start()
+    return started
+
+
+def _join_anew(backend: str) -> None:
+    """After a restart by torchrun, open the process group under keys of its own.
+
+    torchrun's static rendezvous, accelerate's default, keeps its store, and in it the addresses of those that are gone.
+    """
+    attempt = os.environ.get("TORCHELASTIC_RESTART_COUNT", "0")
+    if attempt != "0":
+        store = dist.TCPStore(os.environ["MASTER_ADDR"], int(os.environ["MASTER_PORT"]), is_master=False)
+        rank, world_size = int(os.environ["RANK"]), int(os.environ["WORLD_SIZE"])
+        store = dist.PrefixStore(f"attempt-{attempt}", store)
+        dist.init_process_group(backend, store=store, rank=rank, world_size=world_size)
+
+
+@dataclass(frozen=True)
+class _Holding:
+    """A part of a parameter, inside the tensor that the optimizer knows."""
+
+    parameter: str
+    tensor: Tensor
+    offset: int
+    """Where the part begins in `tensor`."""
+    start: int
+    """Where it begins in the flattened parameter."""
+    count: int
+    everywhere: bool = False

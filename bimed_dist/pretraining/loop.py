@@ -5,28 +5,34 @@ Nothing here is state but weights and optimizer: rows, masks, dropout and learni
 
 import logging
 import math
+import os
 import signal
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
-from bimed_dist.config import PretrainingSettings
 from bimed_dist.errors import ConfigError, NonFiniteError, Stopped
 from bimed_dist.model.packed import PackedPretraining, micro_batch
 from bimed_dist.pretraining import checkpoints
 from bimed_dist.pretraining.distributed import Engine
+from bimed_dist.pretraining.duration import Clock
+from bimed_dist.pretraining.profiling import profiled
 from bimed_dist.pretraining.records import RunRecord
 from bimed_dist.pretraining.schedule import learning_rate
-from bimed_dist.shards.batches import PackedBatch, RowStream, locate_step
+from bimed_dist.pretraining.validation import averages, validate
+from bimed_dist.pretraining_settings import PretrainingSettings
+from bimed_dist.shards.batches import PackedBatch, TrainingRows, Upcoming
 
 _log = logging.getLogger(__name__)
 _ROWS_NAMED = 20
+_SECONDS_OF_ONE_REQUEST = 3.0
 
 
 class Trainer:
@@ -39,77 +45,120 @@ class Trainer:
         settings: PretrainingSettings,
         *,
         seed: int,
-        stream: RowStream,
+        rows: TrainingRows,
         validation: Sequence[PackedBatch],
         languages: Sequence[str],
+        sources: Sequence[str],
+        characters: NDArray[np.int64],
         folder: Path,
         run_digest: str,
         record: RunRecord | None,
+        clock: Clock,
         skipped: int = 0,
+        stop_at: float = math.inf,
     ) -> None:
         self.engine, self.module, self.settings, self.seed = engine, module, settings, seed
-        self.stream, self.validation, self.languages = stream, validation, languages
-        self.checkpoints = folder / "checkpoints"
+        self.rows, self.validation = rows, validation
+        self.upcoming = Upcoming(rows, rank=engine.rank, world_size=engine.world_size, end=settings.steps)
+        self.languages, self.sources, self.characters = languages, sources, characters
+        self.folder = folder
+        self.saver = checkpoints.Saver(folder / "checkpoints", engine, settings.keep_checkpoints)
         self.run_digest, self.record = run_digest, record
         self.skipped = skipped
         """Updates left out so far, before a resume too."""
+        self.clock = clock
+        self.stop_at = stop_at
+        """`time.monotonic()` at which the time budget ends."""
+        self.at = 0
+        """The update that runs, counted from 0."""
+        self._held_out = (-1, math.inf)
+        """Of the last validation: its step and the sum of its losses."""
 
     def train(self, first_step: int) -> None:
-        """Updates first_step to settings.steps."""
+        """Updates first_step to the end."""
         settings = self.settings
         if first_step == 0:
             self.validate(0)
         self.module.train()
-        with _stop_requests() as stop:
-            for step in range(first_step, settings.steps):
-                metrics, stop_now = self.step(step, stop)
-                done = step + 1
-                if metrics and (done % settings.log_every == 0 or done == settings.steps):
+        profile = profiled(settings.profile_steps, self.folder / "profile", self.engine.rank)
+        with _stop_requests() as stop, profile as profile_step, self._last_save_committed():
+            done = first_step
+            while done < self.clock.end:
+                metrics, stop_now, written = self.step(done, stop)
+                profile_step()
+                done += 1
+                last = done == self.clock.end
+                if written:
+                    self.finish_save()
+                if metrics and (done % settings.log_every == 0 or last):
                     self._log(done, metrics)
-                if done % settings.validate_every == 0 or done == settings.steps:
+                if done % settings.validate_every == 0 or last:
                     self.validate(done)
-                if done % settings.checkpoint_every == 0 or done == settings.steps or stop_now:
+                if done % settings.checkpoint_every == 0 or last or stop_now:
                     self.save(done)
-                if stop_now and done < settings.steps:
-                    raise Stopped(f"stopped on request after step {done}; continue with --resume auto")
+                if stop_now and not last:
+                    self.finish_save()
+                    why = "at the end of time_budget" if time.monotonic() >= self.stop_at else "on request"
+                    raise Stopped(f"stopped {why} after step {done}; continue with --resume auto")
 
-    def step(self, step: int, stop: list[bool]) -> tuple[dict[str, float] | None, bool]:
-        """One update; its metrics over the global batch, none if it was skipped; whether any rank was asked to stop."""
+    @contextmanager
+    def _last_save_committed(self) -> Iterator[None]:
+        """What is being written is committed also where a loss that is not a number, known to every rank, ends it."""
+        try:
+            yield
+        except NonFiniteError:
+            self.finish_save()
+            raise
+        self.finish_save()
+
+    def step(self, step: int, stop: list[bool]) -> tuple[dict[str, float] | None, bool, bool]:
+        """One update; its metrics over the global batch, none if it was skipped.
+
+        Then what all ranks agree on: whether any was asked to stop, and whether all have written the last checkpoint.
+        """
         start = time.monotonic()
+        self.at = step
         engine, settings = self.engine, self.settings
-        batches = self.stream.step_batches(step, rank=engine.rank, world_size=engine.world_size)
-        masked = int(engine.sums(torch.tensor([sum(len(b.mlm_labels) for b in batches)]))[0])
+        global_batch = settings.phase_at(step).global_batch
+        batches = self.upcoming.batches(step)
+        masked = engine.sums(torch.tensor(sum(len(b.mlm_labels) for b in batches)))
         sums: list[Tensor] = []
-        """Of each micro-batch: MLM loss, NSP loss, right MLM guesses, right NSP guesses."""
+        """Of each micro-batch: MLM loss, loss of pairs, right MLM guesses, right guesses of pairs."""
 
         def loss(index: int, batch: PackedBatch) -> Tensor:
             seed_dropout(self.seed, step, engine.rank * len(batches) + index)
-            mlm, nsp, *right = (values.sum() for values in engine.forward(micro_batch(batch, engine.device)))
-            sums.append(torch.stack([mlm, nsp, *right]).detach().double())
-            value = mlm / max(masked, 1) + nsp / settings.global_batch
+            mlm, pair, *right = (values.sum() for values in engine.forward(micro_batch(batch, engine.device)))
+            sums.append(torch.stack([mlm, pair, *right]).detach().double())
+            value = mlm / masked.clamp(min=1).to(mlm.dtype) + pair / global_batch
             # An infinite loss may have a finite gradient; this way the gradient's norm alone tells, on every rank.
             return value * torch.where(value.detach().isfinite(), 1.0, math.nan)
 
         engine.accumulate(lambda i=i, b=b: loss(i, b) for i, b in enumerate(batches))
         tokens = sum(len(b.input_ids) for b in batches)
         totals = torch.stack(sums).sum(0)
-        more = totals.new_tensor([tokens, stop[0]])
-        mlm, nsp, mlm_right, nsp_right, tokens, stops = engine.sums(torch.cat([totals, more])).tolist()
-        rate = learning_rate(step, settings)
+        stop_here = stop[0] or time.monotonic() >= self.stop_at
+        late = engine.rank == 0 and self.clock.is_time_to_decay(step)
+        more = totals.new_tensor([tokens, stop_here, self.saver.written(), late])
+        sums_of_all = torch.cat([engine.sums(torch.cat([totals, more])), masked[None]])
+        *totals, tokens, stops, wrote, late, masked = sums_of_all.tolist()
+        agreed = stops > 0, wrote == engine.world_size
+        if late:
+            self.clock.decay_from(step)
+            if self.record:
+                _log.info("the hours end: decay from step %d to the end at step %d", step + 1, self.clock.end)
+                self.record.ends_at(self.clock.end)
+        rate = learning_rate(step, settings, self.clock.end)
         norm = engine.update(rate)
         if not math.isfinite(norm):
             self._skip(step, batches, [bool(parts.isfinite().all()) for parts in sums])
-            return None, stops > 0
+            return None, *agreed
         metrics = {
-            "mlm_loss": mlm / max(masked, 1),
-            "nsp_loss": nsp / settings.global_batch,
-            "mlm_accuracy": mlm_right / max(masked, 1),
-            "nsp_accuracy": nsp_right / settings.global_batch,
+            **averages(totals, masked, global_batch, settings.sentence_objective),
             "learning_rate": rate,
             "grad_norm": norm,
             "tokens_per_second": tokens / (time.monotonic() - start),
         }
-        return metrics, stops > 0
+        return metrics, *agreed
 
     def _skip(self, step: int, batches: Sequence[PackedBatch], finite: Sequence[bool]) -> None:
         """Count an update that was not made and name its rows; NonFiniteError on every rank where it is one too many.
@@ -121,7 +170,7 @@ class Trainer:
         concerned = sorted(row for ok, row in rows if not ok)
         what = "loss" if concerned else "gradient"
         concerned = concerned or sorted(row for _, row in rows)
-        epoch, _ = locate_step(step, self.stream.num_rows, self.settings.global_batch)
+        epoch = self.rows.epoch_at(step)
         named = ", ".join(map(str, concerned[:_ROWS_NAMED]))
         more = f" and {len(concerned) - _ROWS_NAMED} more" if len(concerned) > _ROWS_NAMED else ""
         problem = f"step {step + 1}: the {what} is not a number (epoch {epoch}, rows {named}{more}); no update was made"
@@ -135,87 +184,90 @@ class Trainer:
             _log.warning("%s (%d of %d allowed)", problem, self.skipped, self.settings.skipped_steps)
             self.record.write({"kind": "skipped", "step": step + 1, "epoch": epoch, "rows": concerned})
 
-    @torch.no_grad()
     def validate(self, step: int) -> None:
-        """MLM and NSP on the held-out rows, the same rows and masks every time; by language of segment A too."""
-        self.module.eval()
-        sums = torch.zeros(len(self.languages), 6, dtype=torch.float64)
-        for batch in self.validation:
-            values = [v.cpu().double() for v in self.engine.forward(micro_batch(batch, self.engine.device))]
-            pair_language = torch.from_numpy(batch.languages).long()
-            pair = np.searchsorted(batch.row_starts, batch.masked_positions, side="right") - 1
-            token_language = pair_language[torch.from_numpy(pair)]
-            for column, (value, language) in enumerate(zip(values, [token_language, pair_language] * 2, strict=True)):
-                sums[:, column].index_add_(0, language, value)
-            for column, language in ((4, token_language), (5, pair_language)):
-                sums[:, column] += torch.bincount(language, minlength=len(self.languages))
-        sums = self.engine.sums(sums.to(self.engine.device))
-        self.module.train()
-        metrics: dict[str, Any] = {"kind": "validation", "step": step, **_averages(sums.sum(0))}
-        metrics["by_language"] = {
-            language: _averages(sums[code]) for code, language in enumerate(self.languages) if sums[code, 5] > 0
-        }
+        """The held-out rows, the same rows and masks every time."""
+        found = validate(
+            self.engine,
+            self.module,
+            self.validation,
+            languages=self.languages,
+            sources=self.sources,
+            objective=self.settings.sentence_objective,
+            characters=self.characters,
+        )
+        self._held_out = step, _sum_of_losses(found)
         if self.record:
-            self.record.write(metrics)
-            _log.info(
-                "step %d held out: MLM loss %.4f accuracy %.4f, NSP loss %.4f accuracy %.4f",
-                step, *(metrics[k] for k in ("mlm_loss", "mlm_accuracy", "nsp_loss", "nsp_accuracy")),
-            )  # fmt: skip
+            self.record.write({"kind": "validation", "step": step, **found})
+            shown = ", ".join(f"{name} {value:.4f}" for name, value in found.items() if isinstance(value, float))
+            _log.info("step %d held out: %s", step, shown)
 
     def save(self, step: int) -> None:
+        """Copy what is to be saved and let a thread write it; `finish_save` commits it some steps later."""
         start = time.monotonic()
+        self.finish_save()
         record = {
-            "step": step,
-            "rows_seen": step * self.settings.global_batch,
+            "rows_seen": self.settings.rows_before(step),
             "engine": self.engine.kind,
             "run": self.run_digest,
             "skipped": self.skipped,
+            **self.clock.state(),
         }
-        folder = checkpoints.commit(
-            self.checkpoints, step, self.engine, self.engine.save, record, keep=self.settings.keep_checkpoints
-        )
-        if self.record:
-            _log.info("checkpoint %s in %.1f s", folder.name, time.monotonic() - start)
+        validated, loss = self._held_out
+        if validated == step:
+            record["held_out_loss"] = loss
+        self.engine.snapshot()
+        self.saver.start(step, self.engine.write_snapshot, record)
+        self._blocked = time.monotonic() - start
+
+    def finish_save(self) -> None:
+        """Commit what was written, if there is something; every rank calls this at the same step."""
+        start = time.monotonic()
+        if self.record and self.saver.pending:
+            self.record.sync()  # a checkpoint never outlives the lines up to its step
+        committed = self.saver.finish()
+        if committed is None or self.record is None:
+            return
+        blocked = self._blocked + time.monotonic() - start
+        times = {"seconds": committed.seconds, "blocked_seconds": blocked, "bytes": committed.bytes}
+        self.record.write({"kind": "checkpoint", "step": committed.step, **times})
+        _log.info(
+            "checkpoint %s: %.1f MB in %.2f s, training waited %.3f s",
+            committed.folder.name, committed.bytes / 1e6, committed.seconds, blocked,
+        )  # fmt: skip
 
     def _log(self, step: int, metrics: dict[str, float]) -> None:
         if self.record:
-            rows = step * self.settings.global_batch
-            loss = metrics["mlm_loss"] + metrics["nsp_loss"]
+            rows = self.settings.rows_before(step)
+            loss = _sum_of_losses(metrics)
             self.record.write({"kind": "train", "step": step, "rows_seen": rows, "loss": loss, **metrics})
             self.record.advance(step, loss, metrics["tokens_per_second"])
 
 
 @contextmanager
-def out_of_memory_advice(settings: PretrainingSettings) -> Iterator[None]:
-    """ConfigError that names the setting to halve, in place of torch's error, where memory runs out."""
+def out_of_memory_advice(settings: PretrainingSettings, step: Callable[[], int] = lambda: 0) -> Iterator[None]:
+    """ConfigError that names the setting to halve, in place of torch's error, where memory runs out at `step()`."""
     try:
         yield
     except RuntimeError as error:
         # CPUs have no error class of their own.
         if not isinstance(error, torch.OutOfMemoryError) and "can't allocate memory" not in str(error):
             raise
-        advice = []
-        if settings.micro_batch > 1:
-            advice.append(f"halve micro_batch to {settings.micro_batch // 2} (global_batch stays: more accumulation)")
+        advice, phase = [], settings.phase_at(step())
+        if phase.micro_batch > 1:
+            half = f"halve {phase.place}micro_batch to {phase.micro_batch // 2}"
+            advice.append(f"{half} (global_batch stays: more accumulation)")
         else:
-            advice.append(f"halve max_length to {settings.max_length // 2}")
+            advice.append(f"halve {phase.place}max_length to {phase.max_length // 2}")
         if not settings.activation_checkpointing:
             advice.append("set activation_checkpointing=true")
         raise ConfigError(
-            f"out of memory with micro_batch={settings.micro_batch} and max_length={settings.max_length}: "
+            f"out of memory with micro_batch={phase.micro_batch} and max_length={phase.max_length}: "
             f"{', or '.join(advice)}; a run already begun needs another --work, or its folder removed"
         ) from error
 
 
-def _averages(sums: Tensor) -> dict[str, float]:
-    mlm, nsp, mlm_right, nsp_right, masked, rows = sums.tolist()
-    masked, rows = max(masked, 1.0), max(rows, 1.0)
-    return {
-        "mlm_loss": mlm / masked,
-        "mlm_accuracy": mlm_right / masked,
-        "nsp_loss": nsp / rows,
-        "nsp_accuracy": nsp_right / rows,
-    }
+def _sum_of_losses(metrics: Mapping[str, Any]) -> float:
+    return sum(value for name, value in metrics.items() if name.endswith("_loss"))
 
 
 def seed_dropout(seed: int, step: int, micro: int) -> None:
@@ -225,16 +277,21 @@ def seed_dropout(seed: int, step: int, micro: int) -> None:
 
 @contextmanager
 def _stop_requests() -> Iterator[list[bool]]:
-    """A flag that SIGTERM and SIGINT raise once; a second signal acts as usual."""
-    requested = [False]
-    before = {}
+    """A flag that SIGTERM, SIGINT and SIGUSR1 raise; a second signal ends the process at once.
+
+    A scheduler signals every process of a job and the launcher passes its own signal on, so what follows within
+    seconds is the same request.
+    """
+    requested, first = [False], [0.0]
 
     def request(number: int, _: object) -> None:
-        requested[0] = True
-        signal.signal(number, before[number])
+        if requested[0] and time.monotonic() - first[0] > _SECONDS_OF_ONE_REQUEST:
+            signal.signal(number, signal.SIG_DFL)
+            os.kill(os.getpid(), number)
+        elif not requested[0]:
+            requested[0], first[0] = True, time.monotonic()
 
-    for number in (signal.SIGTERM, signal.SIGINT):
-        before[number] = signal.signal(number, request)
+    before = {number: signal.signal(number, request) for number in (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1)}
     try:
         yield requested
     finally:

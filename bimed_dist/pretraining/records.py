@@ -1,12 +1,13 @@
-"""What a run writes while it trains: metrics.jsonl, TensorBoard, a progress bar. Rank 0 only."""
+"""What a run writes while it trains: metrics.jsonl, trackers, a progress bar. Rank 0 only."""
 
 import json
 import logging
+import os
 import time
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
-from torch.utils.tensorboard import SummaryWriter
 from tqdm import tqdm
 
 _log = logging.getLogger(__name__)
@@ -14,10 +15,18 @@ METRICS_NAME = "metrics.jsonl"
 _SECONDS_BETWEEN_LINES = 30
 
 
+class Tracker(Protocol):
+    """What accelerate's trackers have in common."""
+
+    def log(self, values: dict[str, float], step: int) -> None: ...
+
+    def finish(self) -> None: ...
+
+
 class RunRecord:
     """Appends metrics; after a resume the lines beyond the checkpoint are taken back first."""
 
-    def __init__(self, folder: Path, *, first_step: int, steps: int, label: str) -> None:
+    def __init__(self, folder: Path, trackers: Sequence[Tracker], *, first_step: int, steps: int, label: str) -> None:
         self._path = folder / METRICS_NAME
         keep = [m for m in read_metrics(self._path) if m["step"] <= first_step]
         if first_step == 0:
@@ -25,17 +34,25 @@ class RunRecord:
         rewritten = self._path.with_name(METRICS_NAME + ".partial")
         rewritten.write_text("".join(json.dumps(m) + "\n" for m in keep), encoding="utf-8")
         rewritten.replace(self._path)
-        self._board = SummaryWriter(str(folder / "tensorboard"), purge_step=first_step + 1)
+        self._trackers = trackers
         self._label, self._steps, self._first_step = label, steps, first_step
+        self._shown = first_step
         self._start = self._logged = time.monotonic()
         self._bar = tqdm(total=steps, initial=first_step, unit="step", desc=label, disable=None, dynamic_ncols=True)
 
     def write(self, metrics: dict[str, Any]) -> None:
         with self._path.open("a", encoding="utf-8") as file:
             file.write(json.dumps(metrics) + "\n")
-        for name, value in metrics.items():
-            if isinstance(value, float):
-                self._board.add_scalar(f"{metrics['kind']}/{name}", value, metrics["step"])
+        values = {f"{metrics['kind']}/{name}": value for name, value in metrics.items() if isinstance(value, float)}
+        # A checkpoint is committed some steps later, and wandb leaves out what comes with a step before its last.
+        self._shown = max(self._shown, metrics["step"])
+        for tracker in self._trackers if values else ():
+            tracker.log(values, step=self._shown)
+
+    def sync(self) -> None:
+        """Flush what was written to the disk."""
+        with self._path.open("a", encoding="utf-8") as file:
+            os.fsync(file.fileno())
 
     def advance(self, step: int, loss: float, tokens_per_second: float) -> None:
         """Move the bar; where there is no terminal, log a line at most every half minute."""
@@ -50,8 +67,13 @@ class RunRecord:
                 self._label, step, self._steps, loss, f"{tokens_per_second:,.0f}", left / 60,
             )  # fmt: skip
 
+    def ends_at(self, steps: int) -> None:
+        """The run ends at another step than was known when it began."""
+        self._steps = self._bar.total = steps
+
     def close(self) -> None:
-        self._board.close()
+        for tracker in self._trackers:
+            tracker.finish()
         self._bar.close()
 
 

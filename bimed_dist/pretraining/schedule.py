@@ -5,19 +5,21 @@ import math
 import torch
 from torch import nn
 
-from bimed_dist.config import PretrainingSettings
 from bimed_dist.pretraining.lamb import Lamb
+from bimed_dist.pretraining_settings import PretrainingSettings
 
 
-def learning_rate(step: int, settings: PretrainingSettings) -> float:
-    """Rate of update `step`, counted from 0: linear warm-up, then what `schedule` says.
+def learning_rate(step: int, settings: PretrainingSettings, end: int | None = None) -> float:
+    """Rate of update `step`, counted from 0: linear warm-up, then what `schedule` says of a run of `end` steps.
 
+    Without `end` it has `settings.steps`. In a run of two phases one schedule goes over both.
     `wsd` is warm-up, stable, decay (Hu et al. 2024, MiniCPM): linear to 0 over the last `decay_steps`.
     """
     if step < settings.warmup_steps:
         return settings.learning_rate * (step + 1) / settings.warmup_steps
-    left = settings.steps - step
-    falling = settings.decay_steps or settings.steps - settings.warmup_steps
+    end = settings.steps if end is None else end
+    left = end - step
+    falling = settings.decay_steps or end - settings.warmup_steps
     if settings.schedule == "constant" or left >= falling:
         return settings.learning_rate
     if settings.schedule == "cosine":

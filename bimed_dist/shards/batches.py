@@ -2,32 +2,36 @@
 
 step -> (epoch, step in it) -> rows of the global batch -> this rank's rows -> micro-batches -> packed and masked.
 
-    stream = RowStream(ShardSet.open(folder, "train"), settings, seed=recipe.seed)
+    rows = TrainingRows(ShardSet.open(folder, "train"), settings, seed=recipe.seed)
     for step in range(first_step, settings.steps):                 # steps count from 0
-        for batch in stream.step_batches(step, rank=rank, world_size=world_size): ...
+        for batch in rows.step_batches(step, rank=rank, world_size=world_size): ...
 
     held_out = ShardSet.open(folder, "held_out")
     batches = validation_batches(held_out, settings, seed=recipe.seed, rank=rank, world_size=world_size)
 """
 
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from math import ceil
 
 import numpy as np
 from numpy.typing import NDArray
 
-from bimed_dist.config import PretrainingSettings
 from bimed_dist.errors import ConfigError
+from bimed_dist.pretraining_settings import Phase, PretrainingSettings
 from bimed_dist.shards.masking import MaskRule, mask_tokens
-from bimed_dist.shards.plan import SPECIALS_PER_ROW, EpochPlan, load_plan
+from bimed_dist.shards.mixture import load_training_plan
+from bimed_dist.shards.plan import EpochPlan, load_plan
 from bimed_dist.shards.reading import ShardSet
-
-_SPECIALS_PER_PIECE = np.array([2, 1])
 
 
 @dataclass(frozen=True)
 class PackedBatch:
-    """B rows as one flat sequence of T real tokens, each row [CLS] A [SEP] B [SEP]; M tokens are to be predicted."""
+    """B rows as one flat sequence of T real tokens; M tokens are to be predicted.
+
+    Each row is [CLS] A [SEP] B [SEP], or [CLS] A [SEP] where there is no sentence objective.
+    """
 
     input_ids: NDArray[np.int64]
     """(T,) after masking."""
@@ -42,11 +46,13 @@ class PackedBatch:
     mlm_labels: NDArray[np.int64]
     """(M,) the ids that stood there."""
     nsp_labels: NDArray[np.int64]
-    """(B,) 0 = B follows A, 1 = B is from another document, as in Hugging Face's BertForPreTraining."""
+    """(B,) 0 = B follows A, 1 = it does not, as in Hugging Face's BertForPreTraining and AlbertForPreTraining."""
     rows: NDArray[np.int64]
     """(B,) row numbers in the epoch plan."""
     languages: NDArray[np.int8]
     """(B,) language of segment A, index into ShardSet.languages."""
+    sources: NDArray[np.int16]
+    """(B,) source of segment A, index into ShardSet.sources."""
 
 
 def steps_per_epoch(num_rows: int, global_batch: int) -> int:
@@ -104,7 +110,7 @@ def pack_rows(shards: ShardSet, plan: EpochPlan, rows: NDArray[np.int64], *, see
     a_length, b_length = plan.a_length[rows], plan.b_length[rows]
     num_rows = len(rows)
     row_starts = np.zeros(num_rows + 1, dtype=np.int64)
-    np.cumsum(a_length + b_length + SPECIALS_PER_ROW, out=row_starts[1:])
+    np.cumsum(plan.lengths(rows), out=row_starts[1:])
     starts = row_starts[:-1]
 
     # A and B of every row alternate, as read from the shards; the special tokens stand between them.
@@ -123,7 +129,7 @@ def pack_rows(shards: ShardSet, plan: EpochPlan, rows: NDArray[np.int64], *, see
     )
     return PackedBatch(
         input_ids=masked.input_ids,
-        token_type_ids=np.repeat(np.tile([0, 1], num_rows), (lengths + _SPECIALS_PER_PIECE).ravel()),
+        token_type_ids=(position_ids >= np.repeat(a_length + 2, np.diff(row_starts))).astype(np.int64),
         position_ids=position_ids,
         row_starts=row_starts.astype(np.int32),
         masked_positions=masked.positions,
@@ -131,22 +137,34 @@ def pack_rows(shards: ShardSet, plan: EpochPlan, rows: NDArray[np.int64], *, see
         nsp_labels=(~plan.is_next[rows]).astype(np.int64),
         rows=rows,
         languages=plan.language[rows],
+        sources=plan.source[rows],
     )
 
 
 class RowStream:
-    """The training rows: any step of any rank, in any order, at the same cost."""
+    """The rows of one phase: any step of any rank, in any order, at the same cost."""
 
-    def __init__(self, shards: ShardSet, settings: PretrainingSettings, *, seed: int) -> None:
-        self.shards = shards
+    def __init__(
+        self,
+        shards: ShardSet,
+        settings: PretrainingSettings,
+        *,
+        seed: int,
+        phase: Phase | None = None,
+        general: ShardSet | None = None,
+    ) -> None:
+        """Without `phase` the settings' first one; `general` are the shards of `settings.replay`."""
+        self.phase = phase or settings.phases[0]
+        self.shards = shards if general is None else shards.joined(general)
+        self._own, self._general = shards, general
         self.settings = settings
         self.seed = seed
         self.rule = mask_rule(shards, settings)
         self._plan = self._load(epoch=0)
         self.num_rows = self._plan.num_rows
         """Rows of every epoch."""
-        self.steps_per_epoch = steps_per_epoch(self.num_rows, settings.global_batch)
-        self.dropped_rows = self.num_rows % settings.global_batch
+        self.steps_per_epoch = steps_per_epoch(self.num_rows, self.phase.global_batch)
+        self.dropped_rows = self.num_rows % self.phase.global_batch
         """Rows of every epoch that don't fill a last global batch; other ones in each epoch."""
 
     def plan(self, epoch: int) -> EpochPlan:
@@ -156,19 +174,73 @@ class RowStream:
         return self._plan
 
     def step_batches(self, step: int, *, rank: int, world_size: int) -> list[PackedBatch]:
-        """This rank's micro-batches of update `step` (from 0): as many on every rank, with as many rows in all."""
-        batch = self.settings.global_batch
+        """This rank's micro-batches of the phase's update `step` (from 0): on every rank as many, with as many rows."""
+        batch = self.phase.global_batch
         epoch, step_in_epoch = locate_step(step, self.num_rows, batch)
         plan = self.plan(epoch)
         rows = step_rows(plan.order, step_in_epoch, batch)
         rows = rank_rows(rows, plan.lengths(rows), rank=rank, world_size=world_size)
         return [
             pack_rows(self.shards, plan, part, seed=self.seed, rule=self.rule)
-            for part in micro_batches(rows, plan.lengths(rows), self.settings.micro_batch)
+            for part in micro_batches(rows, plan.lengths(rows), self.phase.micro_batch)
         ]
 
     def _load(self, epoch: int) -> EpochPlan:
-        return _load_plan(self.shards, self.settings, seed=self.seed, epoch=epoch)
+        settings = self.settings
+        return load_training_plan(
+            self._own,
+            seed=self.seed,
+            epoch=epoch,
+            max_length=self.phase.max_length,
+            pairing=settings.pairing,
+            objective=settings.sentence_objective,
+            mixture=settings.mixture,
+            replay=settings.replay,
+            general=self._general,
+        )
+
+
+class TrainingRows:
+    """The rows of all phases; each phase begins with an epoch of its own."""
+
+    def __init__(
+        self, shards: ShardSet, settings: PretrainingSettings, *, seed: int, general: ShardSet | None = None
+    ) -> None:
+        self.streams = [
+            RowStream(shards, settings, seed=seed, phase=phase, general=general) for phase in settings.phases
+        ]
+
+    def stream_at(self, step: int) -> RowStream:
+        """The stream of the phase of update `step`, counted from 0 over all phases."""
+        return next((stream for stream in self.streams if step < stream.phase.end), self.streams[-1])
+
+    def step_batches(self, step: int, *, rank: int, world_size: int) -> list[PackedBatch]:
+        stream = self.stream_at(step)
+        return stream.step_batches(step - stream.phase.first_step, rank=rank, world_size=world_size)
+
+    def epoch_at(self, step: int) -> int:
+        """The epoch, counted in its phase, that update `step` is in."""
+        stream = self.stream_at(step)
+        return (step - stream.phase.first_step) // stream.steps_per_epoch
+
+
+class Upcoming:
+    """One rank's micro-batches; those of the next update are made by a thread while this one is trained."""
+
+    def __init__(self, rows: TrainingRows, *, rank: int, world_size: int, end: int) -> None:
+        """`end`: the update that is never made."""
+        self._make = partial(rows.step_batches, rank=rank, world_size=world_size)
+        self._end = end
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="rows")
+        self._next: tuple[int, Future[list[PackedBatch]]] | None = None
+
+    def batches(self, step: int) -> list[PackedBatch]:
+        """Those of update `step`, whichever was asked for before; raises what making them raised."""
+        if self._next is None or self._next[0] != step:
+            self._next = step, self._thread.submit(self._make, step)
+        found = self._next[1].result()
+        self._next = (step + 1, self._thread.submit(self._make, step + 1)) if step + 1 < self._end else None
+        return found
 
 
 def validation_batches(
@@ -176,10 +248,18 @@ def validation_batches(
 ) -> list[PackedBatch]:
     """This rank's share of the first `settings.validation_rows` rows of the held-out plan; no row is repeated.
 
-    The same rows and masks at every validation and for every world size. As many micro-batches on every rank, because
-    ZeRO-3 gathers weights in every forward pass. Raises ConfigError where there are fewer rows than ranks.
+    The same rows and masks at every validation, in every phase and for every world size; never mixed or replayed. As
+    many micro-batches on every rank, because ZeRO-3 gathers weights in every forward pass. Raises ConfigError where
+    there are fewer rows than ranks.
     """
-    plan = _load_plan(shards, settings, seed=seed, epoch=0)
+    plan = load_plan(
+        shards,
+        seed=seed,
+        epoch=0,
+        max_length=settings.max_length,
+        pairing=settings.pairing,
+        objective=settings.sentence_objective,
+    )
     rows = plan.order[: settings.validation_rows]
     if len(rows) < world_size:
         raise ConfigError(
@@ -203,7 +283,3 @@ def mask_rule(shards: ShardSet, settings: PretrainingSettings) -> MaskRule:
         mask_token_share=settings.mask_token_share,
         random_token_share=settings.random_token_share,
     )
-
-
-def _load_plan(shards: ShardSet, settings: PretrainingSettings, *, seed: int, epoch: int) -> EpochPlan:
-    return load_plan(shards, seed=seed, epoch=epoch, max_length=settings.max_length, pairing=settings.pairing)

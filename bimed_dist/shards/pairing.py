@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
+from bimed_dist.pretraining_settings import Pairing, SentenceObjective
 from bimed_dist.shards import chance
 
 logger = logging.getLogger(__name__)
@@ -17,7 +18,7 @@ _SHORT_EVERY = 10
 
 @dataclass(frozen=True)
 class Pairs:
-    """R rows as ranges of sentence numbers, before truncation."""
+    """R rows as ranges of sentence numbers, before truncation; an empty range is no B."""
 
     a_first: Int64Array
     a_end: Int64Array
@@ -25,6 +26,57 @@ class Pairs:
     b_end: Int64Array
     is_next: NDArray[np.bool_]
     unused_sentences: int
+
+
+def make_pairs(
+    lengths: NDArray[np.int32],
+    documents: Int64Array,
+    languages: NDArray[np.int8],
+    *,
+    pairing: Pairing,
+    objective: SentenceObjective,
+    seed: int,
+    epoch: int,
+    budget: int,
+) -> Pairs:
+    """The rows of one epoch from the (S,) length, document and language of every sentence."""
+    if objective == "next_sentence":
+        make = segment_pairs if pairing == "segments" else sentence_pairs
+        return make(lengths, documents, languages, seed=seed, epoch=epoch, budget=budget)
+    if pairing == "segments":
+        # The same in every epoch, so that the number of rows is.
+        borders = chunk_borders(lengths, documents, budget, chance.key("short", seed=seed, epoch=0))
+        first, end = borders[:-1], borders[1:]
+    elif objective == "sentence_order":
+        first = np.flatnonzero(documents[1:] == documents[:-1])
+        end = first + 2
+    else:
+        first = np.arange(len(lengths))
+        end = first + 1
+    if objective == "sentence_order":
+        return order_pairs(first, end, seed=seed, epoch=epoch)
+    return Pairs(first, end, first, first, np.ones(len(first), dtype=bool), unused_sentences=0)
+
+
+def order_pairs(first: Int64Array, end: Int64Array, *, seed: int, epoch: int) -> Pairs:
+    """Ranges of sentences cut in two at a random border, the halves exchanged in half of the rows (Lan et al. 2020).
+
+    A range of one sentence can't be cut and is left out.
+    """
+    several = end - first > 1
+    unused = int((~several).sum())
+    first, end = first[several], end[several]
+    cut = first + 1 + chance.below(chance.draws(chance.key("cut", seed=seed, epoch=epoch), first), end - first - 1)
+    in_order = np.ones(len(first), dtype=bool)
+    in_order[chance.permutation(chance.key("label", seed=seed, epoch=epoch), len(first))[: len(first) // 2]] = False
+    return Pairs(
+        a_first=np.where(in_order, first, cut),
+        a_end=np.where(in_order, cut, end),
+        b_first=np.where(in_order, cut, first),
+        b_end=np.where(in_order, end, cut),
+        is_next=in_order,
+        unused_sentences=unused,
+    )
 
 
 def sentence_pairs(

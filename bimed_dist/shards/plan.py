@@ -1,32 +1,34 @@
 """Epoch plan: which tokens form segment A and B of each row, the next-sentence label, and the order of rows.
 
-A plan is a function of (seed, epoch, shards, max_length, pairing) alone, and the number of rows is the same in every
-epoch, so that step -> (epoch, step in the epoch) is a division. Plans are cached below the shards folder.
+A plan is a function of (seed, epoch, shards, max_length, pairing, objective) alone, and the number of rows is the same
+in every epoch, so that step -> (epoch, step in the epoch) is a division. Plans are cached below the shards folder.
 """
 
+import fcntl
 import json
 import logging
 import os
 import shutil
 import tempfile
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Literal
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from bimed_dist.errors import ConfigError, DataError
 from bimed_dist.manifest import digest_of
+from bimed_dist.pretraining_settings import Pairing, SentenceObjective
 from bimed_dist.shards import chance
-from bimed_dist.shards.pairing import Pairs, segment_pairs, sentence_pairs
+from bimed_dist.shards.pairing import Pairs, make_pairs
 from bimed_dist.shards.reading import ShardSet
 
 logger = logging.getLogger(__name__)
 
-Pairing = Literal["segments", "sentences"]
-SPECIALS_PER_ROW = 3
-_VERSION = 3
+_VERSION = 4
 """Raised whenever the same arguments give another plan, so that old cached plans are not used."""
 _COLUMNS = ("a_start", "a_length", "b_start", "b_length", "is_next", "language", "source", "order")
 _COUNTS = ("unused_sentences", "truncated_tokens")
@@ -39,11 +41,13 @@ class EpochPlan:
     a_start: NDArray[np.int64]
     """(R,) Global token position of segment A."""
     a_length: NDArray[np.int32]
-    """(R,) Tokens of A after truncation: a_length + b_length + 3 <= max_length."""
+    """(R,) Tokens of A after truncation; with B and the special tokens a row has max_length at most."""
     b_start: NDArray[np.int64]
     b_length: NDArray[np.int32]
+    """(R,) 0 where rows have one segment."""
     is_next: NDArray[np.bool_]
-    """(R,) Whether B follows A in the same document; otherwise B is from another document."""
+    """(R,) Whether B follows A in the same document; otherwise B is from another document (next_sentence), or A follows
+    B (sentence_order)."""
     language: NDArray[np.int8]
     """(R,) Language of A's first sentence, index into ShardSet.languages."""
     source: NDArray[np.int16]
@@ -52,7 +56,7 @@ class EpochPlan:
     """(R,) Row numbers in the order in which they are trained on."""
     epoch: int
     unused_sentences: int
-    """Sentences without a partner in another document, in this epoch."""
+    """Sentences that no pair could be made with, in this epoch."""
     truncated_tokens: int
     """Tokens of used sentences that found no room in their row."""
 
@@ -61,45 +65,56 @@ class EpochPlan:
         return len(self.order)
 
     def lengths(self, rows: NDArray[np.int64]) -> NDArray[np.int64]:
-        """Tokens of `rows`, special tokens included."""
-        return self.a_length[rows].astype(np.int64) + self.b_length[rows] + SPECIALS_PER_ROW
+        """Tokens of `rows`: [CLS] A [SEP] B [SEP], or [CLS] A [SEP] where there is no B."""
+        b_length = self.b_length[rows].astype(np.int64)
+        return self.a_length[rows] + b_length + 2 + (b_length > 0)
 
 
-def epoch_plan(shards: ShardSet, *, seed: int, epoch: int, max_length: int, pairing: Pairing) -> EpochPlan:
+def epoch_plan(
+    shards: ShardSet,
+    *,
+    seed: int,
+    epoch: int,
+    max_length: int,
+    pairing: Pairing,
+    objective: SentenceObjective = "next_sentence",
+) -> EpochPlan:
     """Compute the plan of one epoch.
 
     `segments` (BERT, Devlin et al. 2019): documents are cut into runs of whole sentences that fill a row; each run is
     cut in two at a random sentence border, and half of the rows exchange their B among each other. Every sentence is
     in exactly one row of an epoch. `sentences` (KM-BERT, Kim et al. 2022): A is every sentence that has a successor, B
-    is the successor or a random sentence of another document.
+    is the successor or a random sentence of another document. With `sentence_order` all pairs are of one document, and
+    half of them exchange A and B; with `none` a run of sentences, or one sentence, is a row by itself.
 
     Raises ConfigError for a max_length without room, DataError where no two documents can be paired.
     """
-    budget = max_length - SPECIALS_PER_ROW
+    specials = 2 if objective == "none" else 3
+    budget = max_length - specials
     if budget < 2:
-        raise ConfigError(f"max_length={max_length} has no room for two tokens and {SPECIALS_PER_ROW} special ones")
+        raise ConfigError(f"max_length={max_length} has no room for two tokens and {specials} special ones")
     documents = shards.num_documents
-    if documents < 2:
+    if documents < 2 and objective == "next_sentence":
         raise DataError(
             f"the {shards.split} split of {shards.folder} has {documents} document; next-sentence rows need "
             "two or more: add documents, or cut the text into several (for .txt sources see `document`)"
         )
-    make = segment_pairs if pairing == "segments" else sentence_pairs
     sentences = shards.sentence_length, shards.sentence_document, shards.sentence_language
-    pairs = make(*sentences, seed=seed, epoch=epoch, budget=budget)
+    pairs = make_pairs(*sentences, pairing=pairing, objective=objective, seed=seed, epoch=epoch, budget=budget)
     if not len(pairs.a_first):
         raise DataError(
-            f"the {shards.split} split of {shards.folder} makes no row with pairing={pairing}: no document has two "
-            "sentences; use pairing=segments or other text"
+            f"the {shards.split} split of {shards.folder} makes no row with pairing={pairing} and "
+            f"sentence_objective={objective}: no document has two sentences; choose others of these, or other text"
         )
-    if pairs.is_next.all():
+    if objective == "next_sentence" and pairs.is_next.all():
         raise DataError(
             f"the {shards.split} split of {shards.folder} has no two documents whose parts could be paired: "
             "add documents, or cut the text into several (for .txt sources see `document`)"
         )
     plan = _plan(shards, pairs, seed=seed, epoch=epoch, budget=budget)
     logger.info(
-        "%s, epoch %d: %d rows, %.1f %% next sentences, %d of %d tokens truncated, %d sentences without a partner",
+        "%s, epoch %d: %d rows, %.1f %% in the order of the text, %d of %d tokens truncated, %d sentences without a "
+        "partner",
         *(shards.split, epoch, plan.num_rows, 100 * plan.is_next.mean()),
         *(plan.truncated_tokens, int(plan.a_length.sum() + plan.b_length.sum()) + plan.truncated_tokens),
         plan.unused_sentences,
@@ -120,7 +135,7 @@ def _plan(shards: ShardSet, pairs: Pairs, *, seed: int, epoch: int, budget: int)
         is_next=pairs.is_next,
         language=shards.sentence_language[pairs.a_first],
         source=shards.sentence_source[pairs.a_first],
-        order=chance.permutation(chance.key("order", seed=seed, epoch=epoch), len(a_start)),
+        order=_order(len(a_start), seed=seed, epoch=epoch),
         epoch=epoch,
         unused_sentences=pairs.unused_sentences,
         truncated_tokens=int((a_all + b_all).sum() - (a_length + b_length).sum()),
@@ -133,26 +148,87 @@ def truncated(a: NDArray[np.int64], b: NDArray[np.int64], budget: int) -> tuple[
     return np.minimum(a, budget - b_kept), b_kept
 
 
-def load_plan(shards: ShardSet, *, seed: int, epoch: int, max_length: int, pairing: Pairing) -> EpochPlan:
+def load_plan(
+    shards: ShardSet,
+    *,
+    seed: int,
+    epoch: int,
+    max_length: int,
+    pairing: Pairing,
+    objective: SentenceObjective = "next_sentence",
+) -> EpochPlan:
     """The plan of `epoch_plan`, memory-mapped from `plans/DIGEST` in the shards folder; written there first if needed.
 
-    Several processes may do so at once: each writes its own temporary folder, the first rename wins.
+    Of several processes that need it at once one makes it and the others wait for that.
     """
-    arguments = {"seed": seed, "epoch": epoch, "max_length": max_length, "pairing": pairing}
-    named = {"version": _VERSION, "shards": shards.digest, "split": shards.split, **arguments}
-    folder = shards.folder / "plans" / digest_of(named)[:16]
-    if not folder.is_dir():
-        plan = epoch_plan(shards, seed=seed, epoch=epoch, max_length=max_length, pairing=pairing)
-        try:
-            _write(plan, folder)
-        except OSError as error:
-            logger.warning("the plan of epoch %d stays in memory: can't write %s (%s)", epoch, folder, error.strerror)
-            return plan
+    made_by = {"seed": seed, "epoch": epoch, "max_length": max_length, "pairing": pairing, "objective": objective}
+    return cached_plan(shards, made_by, lambda: epoch_plan(shards, **made_by))
+
+
+def cached_plan(shards: ShardSet, made_by: Mapping[str, Any], make: Callable[[], EpochPlan]) -> EpochPlan:
+    """The plan that was once made by these arguments; made and written now where there is none."""
+    named = {"version": _VERSION, "shards": shards.digest, "split": shards.split, **made_by}
+    folder, epoch = shards.folder / "plans" / digest_of(named)[:16], made_by["epoch"]
+    if folder.is_dir():
+        return _read(folder, epoch)
+    try:
+        with _alone(folder.parent):
+            if not folder.is_dir():
+                _write(make(), folder)
+    except OSError as error:
+        logger.warning("the plan of epoch %d stays in memory: can't write %s (%s)", epoch, folder, error.strerror)
+        return make()
     return _read(folder, epoch)
 
 
+@contextmanager
+def _alone(folder: Path) -> Iterator[None]:
+    """One process at a time; a plan of 100 million sentences takes minutes and gigabytes."""
+    folder.mkdir(exist_ok=True)
+    with (folder / "lock").open("a") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
+def taken(plan: EpochPlan, rows: NDArray[np.int64], *, seed: int) -> EpochPlan:
+    """A plan of these rows of `plan`, which may come several times, each as a row of its own."""
+    columns = {name: getattr(plan, name)[rows] for name in _COLUMNS if name != "order"}
+    return replace(plan, **columns, order=_order(len(rows), seed=seed, epoch=plan.epoch))
+
+
+def joined(first: EpochPlan, second: EpochPlan, shards: ShardSet, more: ShardSet, *, seed: int) -> EpochPlan:
+    """Rows of two plans in one order, for `shards.joined(more)`; `first` is of `shards`, `second` of `more`."""
+    both = shards.joined(more)
+
+    def codes(name: str, names: str) -> NDArray[np.integer]:
+        """A column of languages or sources in the numbers that `both` gives them."""
+        parts = []
+        for plan, own in ((first, shards), (second, more)):
+            new = np.array([getattr(both, names).index(value) for value in getattr(own, names)])
+            parts.append(new[getattr(plan, name)].astype(getattr(plan, name).dtype))
+        return np.concatenate(parts)
+
+    return EpochPlan(
+        a_start=np.concatenate([first.a_start, second.a_start + shards.num_tokens]),
+        b_start=np.concatenate([first.b_start, second.b_start + shards.num_tokens]),
+        **{
+            name: np.concatenate([getattr(first, name), getattr(second, name)])
+            for name in ("a_length", "b_length", "is_next")
+        },
+        language=codes("language", "languages"),
+        source=codes("source", "sources"),
+        order=_order(first.num_rows + second.num_rows, seed=seed, epoch=first.epoch),
+        epoch=first.epoch,
+        unused_sentences=first.unused_sentences + second.unused_sentences,
+        truncated_tokens=first.truncated_tokens + second.truncated_tokens,
+    )
+
+
+def _order(rows: int, *, seed: int, epoch: int) -> NDArray[np.int64]:
+    return chance.permutation(chance.key("order", seed=seed, epoch=epoch), rows)
+
+
 def _write(plan: EpochPlan, folder: Path) -> None:
-    folder.parent.mkdir(exist_ok=True)
     temporary = Path(tempfile.mkdtemp(prefix=f"{folder.name}.", suffix=".partial", dir=folder.parent))
     try:
         for name in _COLUMNS:
@@ -163,12 +239,7 @@ def _write(plan: EpochPlan, folder: Path) -> None:
         counts = {name: getattr(plan, name) for name in _COUNTS}
         (temporary / "counts.json").write_text(json.dumps(counts), encoding="utf-8")
         temporary.chmod(0o755)
-        try:
-            temporary.rename(folder)
-        except OSError:
-            # Another process was first, with the same content.
-            if not folder.is_dir():
-                raise
+        temporary.rename(folder)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
 

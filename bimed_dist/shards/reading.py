@@ -15,8 +15,8 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from bimed_dist.errors import DataError
-from bimed_dist.manifest import read_manifest, write_json
+from bimed_dist.errors import ConfigError, DataError
+from bimed_dist.manifest import digest_of, read_manifest, write_json
 
 Split = Literal["train", "held_out"]
 TOKENS_NAME = "tokens.json"
@@ -117,6 +117,19 @@ class ShardSet:
             if shard.batch.schema.field("input_ids").type != first:
                 raise DataError(f"{shard.path} has another token type than {shards[0].path}; build the shards again")
         return cls(folder, split, manifest.digest, tokens, shards)
+
+    def joined(self, more: "ShardSet") -> "ShardSet":
+        """The texts of both for reading rows: positions in `more` begin at this set's num_tokens.
+
+        Plans are made of each by itself: documents of both are numbered from 0.
+        """
+        if more.tokens != self.tokens:
+            raise ConfigError(
+                f"{self.folder.name} and {more.folder.name} are shards of different vocabularies; name the same "
+                "tokenizer in both"
+            )
+        digest = digest_of([self.digest, more.digest])
+        return ShardSet(self.folder, self.split, digest, self.tokens, [*self._shards, *more._shards])
 
     @cached_property
     def sentence_start(self) -> NDArray[np.int64]:

@@ -43,6 +43,7 @@ def random_rows(lengths: list[int], seed: int = 0) -> PackedBatch:
         nsp_labels=rng.integers(0, 2, len(lengths)),
         rows=np.arange(len(lengths)),
         languages=np.zeros(len(lengths), np.int8),
+        sources=np.zeros(len(lengths), np.int16),
     )
 
 
@@ -141,6 +142,7 @@ def rows_of(batch: PackedBatch, first: int, end: int) -> PackedBatch:
         nsp_labels=batch.nsp_labels[first:end],
         rows=batch.rows[first:end],
         languages=batch.languages[first:end],
+        sources=batch.sources[first:end],
     )
 
 

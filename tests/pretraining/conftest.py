@@ -1,10 +1,12 @@
 """A small finished work folder (corpus to model) from real text files, and real launches of the training program."""
 
+import importlib.util
+import json
 import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -15,6 +17,7 @@ import yaml
 from bimed_dist.config import load_recipe
 from bimed_dist.corpus import stage as corpus
 from bimed_dist.model import stage as model
+from bimed_dist.pretraining import stage as pretraining
 from bimed_dist.shards import stage as shards
 from bimed_dist.vocabulary import stage as vocabulary
 from bimed_dist.workspace import stage_order
@@ -88,9 +91,22 @@ class Job:
             cwd=self.root, env=environment(), stderr=subprocess.PIPE, text=True,
         )  # fmt: skip
 
+    def arguments(self, *more: str) -> list[str]:
+        """Of the training program."""
+        return [str(self.recipe), "--work", str(self.work), *more]
+
     def copy(self, work: Path) -> "Job":
         shutil.copytree(self.work, work)
         return replace(self, work=work)
+
+    def run_here(self, *changes: str, resume: str = "never") -> dict[str, Any]:
+        """Train in this process, for what needs no process of its own; the counts of the manifest."""
+        overrides = [f"pretraining.run.{change}" for change in changes]
+        return pretraining.run(load_recipe(self.recipe, overrides), "run", self.work, resume).manifest.counts
+
+    def metrics(self, kind: str) -> list[dict[str, Any]]:
+        lines = map(json.loads, (self.folder() / "metrics.jsonl").read_text(encoding="utf-8").splitlines())
+        return [line for line in lines if line["kind"] == kind]
 
     def folder(self) -> Path:
         return self.work / "pretraining" / "run"
@@ -98,6 +114,25 @@ class Job:
 
 def environment() -> dict[str, str]:
     return {**os.environ, "OMP_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1"}
+
+
+@pytest.fixture(scope="session")
+def forks(root, tmp_path_factory) -> Iterator[Any]:
+    """Starts ranks in a second (tests/faults/forks.py)."""
+    spec = importlib.util.spec_from_file_location("forks", root / "tests" / "faults" / "forks.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    with module.Forks(tmp_path_factory.mktemp("forks")) as started:
+        yield started
+
+
+@pytest.fixture(scope="session")
+def patches(root) -> Any:
+    """Texts that a rank runs before the program (tests/faults/patches.py)."""
+    spec = importlib.util.spec_from_file_location("patches", root / "tests" / "faults" / "patches.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
 
 
 @pytest.fixture(scope="session")

@@ -1,6 +1,8 @@
 """The commit protocol and the loader's distrust."""
 
+import hashlib
 import json
+import threading
 from pathlib import Path
 
 import pytest
@@ -25,16 +27,19 @@ class FailedPeer(OneRank):
         return [value, value if value is None else (None, "rank 1: [Errno 28] No space left on device")]
 
 
-def write(folder: Path) -> list[Path]:
-    (folder / "engine").mkdir()
-    paths = [folder / "engine" / "a.bin", folder / "b.bin"]
-    for path in paths:
-        path.write_bytes(path.name.encode() * 100)
-    return paths
+def write(folder: Path) -> checkpoints.Files:
+    files = {}
+    for name in ("a.bin", "b.bin"):
+        content = name.encode() * 100
+        (folder / name).write_bytes(content)
+        files[name] = {"bytes": len(content), "sha256": hashlib.sha256(content).hexdigest()}
+    return files
 
 
-def commit(parent: Path, step: int, keep: int = 2, ranks=None) -> Path:
-    return checkpoints.commit(parent, step, ranks or OneRank(), write, {"step": step}, keep)
+def commit(parent: Path, step: int, keep: int = 2, ranks=None, **record) -> Path:
+    saver = checkpoints.Saver(parent, ranks or OneRank(), keep)
+    saver.start(step, write, record)
+    return saver.finish().folder
 
 
 def test_the_newest_checkpoints_are_kept_and_the_newest_is_found(tmp_path):
@@ -43,10 +48,10 @@ def test_the_newest_checkpoints_are_kept_and_the_newest_is_found(tmp_path):
     assert sorted(p.name for p in tmp_path.iterdir()) == ["step-00000010", "step-00000015"]
     folder, record = checkpoints.newest(tmp_path)
     assert (folder.name, record["step"], record["world_size"]) == ("step-00000015", 15, 1)
-    assert set(record["files"]) == {"engine/a.bin", "b.bin"}
+    assert set(record["files"]) == {"a.bin", "b.bin"}
 
 
-@pytest.mark.parametrize("damage", ["flip", "cut", "remove", "manifest", "no manifest"])
+@pytest.mark.parametrize("damage", ["flip", "cut", "remove", "manifest", "number", "no manifest"])
 def test_a_damaged_checkpoint_is_named_and_passed_over(tmp_path, caplog, damage):
     for step in (5, 10):
         commit(tmp_path, step)
@@ -61,7 +66,10 @@ def test_a_damaged_checkpoint_is_named_and_passed_over(tmp_path, caplog, damage)
     elif damage == "remove":
         target.unlink()
     elif damage == "manifest":
-        manifest.write_text(json.dumps({"step": 10})[:-3])
+        manifest.write_text(manifest.read_text()[:-3])
+    elif damage == "number":
+        record = json.loads(manifest.read_text())
+        manifest.write_text(json.dumps({**record, "world_size": 2}))
     else:
         manifest.unlink()
     folder, _ = checkpoints.newest(tmp_path)
@@ -71,18 +79,54 @@ def test_a_damaged_checkpoint_is_named_and_passed_over(tmp_path, caplog, damage)
 
 def test_an_unfinished_save_is_never_loaded(tmp_path):
     commit(tmp_path, 5)
-    (tmp_path / "step-00000010.partial").mkdir()
-    write(tmp_path / "step-00000010.partial")
+    saver = checkpoints.Saver(tmp_path, OneRank(), 2)
+    saver.start(10, write, {})
+    saver._thread.join()
+    assert (tmp_path / "step-00000010.partial" / "b.bin").is_file()
     assert checkpoints.newest(tmp_path)[0].name == "step-00000005"
-    commit(tmp_path, 10)
-    assert not list(tmp_path.glob("*.partial"))
+    checkpoints.remove_unfinished(tmp_path)
+    assert [path.name for path in tmp_path.iterdir()] == ["step-00000005"]
 
 
 def test_a_rank_that_cannot_write_stops_all_and_older_checkpoints_stay(tmp_path):
     commit(tmp_path, 5, keep=1)
     with pytest.raises(CheckpointError, match=r"rank 1.*No space left"):
         commit(tmp_path, 10, keep=1, ranks=FailedPeer())
-    assert checkpoints.newest(tmp_path)[0].name == "step-00000005"
+    assert [path.name for path in tmp_path.iterdir()] == ["step-00000005"]
+    assert checkpoints.newest(tmp_path)[1]["step"] == 5
+
+
+def test_training_goes_on_while_a_thread_writes_and_nothing_is_committed_before_it_is_asked_for(tmp_path):
+    go_on = threading.Event()
+
+    def slowly(folder: Path) -> checkpoints.Files:
+        go_on.wait(60)
+        return write(folder)
+
+    saver = checkpoints.Saver(tmp_path, OneRank(), 2)
+    saver.start(5, slowly, {})
+    assert saver.pending and not saver.written()
+    go_on.set()
+    saver._thread.join()
+    assert saver.written() and checkpoints.newest(tmp_path) is None
+    assert saver.finish().folder.name == "step-00000005"
+    assert not saver.pending and checkpoints.newest(tmp_path)[1]["step"] == 5
+
+
+def test_the_checkpoint_with_the_lowest_held_out_loss_is_kept_beside_the_newest(tmp_path):
+    for step, loss in ((5, 3.0), (10, 1.0), (15, 2.0), (20, None), (25, 1.5)):
+        commit(tmp_path, step, **({} if loss is None else {"held_out_loss": loss}))
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["step-00000010", "step-00000020", "step-00000025"]
+    commit(tmp_path, 30, held_out_loss=0.5)
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["step-00000025", "step-00000030"]
+
+
+def test_a_checkpoint_of_another_program_is_refused_with_the_reason(tmp_path, caplog):
+    folder = commit(tmp_path, 5)
+    (folder / checkpoints.MANIFEST).write_text(json.dumps({"step": 5, "files": {}}))
+    with pytest.raises(CheckpointError, match="none of the 1"):
+        checkpoints.newest(tmp_path)
+    assert "or is not of this program" in caplog.text
 
 
 def test_checkpoints_after_the_one_continued_from_go_and_the_new_one_stays(tmp_path):

@@ -1,6 +1,5 @@
 """LAMB against its formulas, and in training: the same with one process, two, and after a resume."""
 
-import json
 import shutil
 
 import numpy as np
@@ -8,10 +7,10 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from bimed_dist.config import PretrainingSettings
 from bimed_dist.errors import ConfigError
 from bimed_dist.pretraining import deepspeed_config
 from bimed_dist.pretraining.lamb import Lamb
+from bimed_dist.pretraining_settings import PretrainingSettings
 
 LAMB = (
     "--set", "pretraining.run.optimizer=lamb", "--set", "pretraining.run.learning_rate=0.02",
@@ -69,8 +68,8 @@ def test_lamb_trains_alike_with_one_process_and_two_and_after_a_resume(job, tmp_
     weights, others = (load_file(run.folder() / exported) for run in (job, two))
     for name in weights:  # the tolerance of test_engines.py, by the ratio of the learning rates
         torch.testing.assert_close(weights[name], others[name], rtol=0, atol=1e-4)
-    losses = [json.loads(line) for line in (job.folder() / "metrics.jsonl").read_text().splitlines()]
-    assert losses[-1]["mlm_loss"] < losses[0]["mlm_loss"]
+    losses = [line["mlm_loss"] for line in job.metrics("validation")]
+    assert losses[-1] < losses[0]
 
     whole = (job.folder() / exported).read_bytes()
     for unwanted in ("export", "checkpoints/step-00000012"):

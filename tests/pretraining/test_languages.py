@@ -1,7 +1,5 @@
 """The language that a source names for its Latin script goes through every stage under that name."""
 
-import json
-
 from bimed_dist.corpus import synthetic
 from bimed_dist.shards.reading import ShardSet
 
@@ -20,6 +18,6 @@ def test_validation_and_model_card_know_the_language_that_a_source_names(prepare
 
     result = job.run("--set", "pretraining.run.steps=3")
     assert result.returncode == 0, result.stderr
-    last = json.loads((job.folder() / "metrics.jsonl").read_text(encoding="utf-8").splitlines()[-1])
+    last = job.metrics("validation")[-1]
     assert {"ko", "nl"} <= last["by_language"].keys() <= {"ko", "nl", "mixed"}
     assert "\nlanguage: [ko, nl]\n" in (job.folder() / "export" / "README.md").read_text(encoding="utf-8")

@@ -3,9 +3,9 @@
 import pytest
 import torch
 
-from bimed_dist.config import PretrainingSettings
 from bimed_dist.errors import ConfigError
 from bimed_dist.pretraining.loop import out_of_memory_advice
+from bimed_dist.pretraining_settings import PretrainingSettings
 
 
 def settings(**changes: object) -> PretrainingSettings:

@@ -71,11 +71,8 @@ def metrics(job, kind: str) -> list[dict]:
 
 
 def state(job, step: int) -> dict[str, torch.Tensor]:
-    """Weights and optimizer state of a checkpoint."""
-    path = job.folder() / "checkpoints" / f"step-{step:08d}" / "state.pt"
-    saved = torch.load(path, weights_only=True)
-    optimizer = {(i, k): v for i, values in saved["optimizer"]["state"].items() for k, v in values.items()}
-    return {**saved["model"], **optimizer}
+    """Weights and optimizer state of a checkpoint of one process."""
+    return load_file(job.folder() / "checkpoints" / f"step-{step:08d}" / "rank-0000-of-0001.safetensors")
 
 
 @pytest.fixture(scope="module")

@@ -7,6 +7,8 @@ import time
 
 import psutil
 import pytest
+import torch
+from safetensors.torch import load_file
 
 from bimed_dist.pretraining import checkpoints
 
@@ -14,12 +16,18 @@ LONG = (
     "--set", "pretraining.run.steps=150", "--set", "pretraining.run.checkpoint_every=5",
     "--set", "pretraining.run.log_every=3",
 )  # fmt: skip
+TIMEOUT = 240
+"""Seconds for what takes ten on a quiet machine."""
 TIMED = "tokens_per_second"
+SHORT = ("--set", "pretraining.run.global_batch=12", "--set", "pretraining.run.checkpoint_every=2")
+# Sums over ranks and micro-batches run in another order, in float32, over twelve updates: as in test_engines.py.
+ANYWHERE = {"rtol": 0.0, "atol": 5e-6}
 
 
 def outcome(job) -> tuple[bytes, list[dict]]:
     lines = (job.folder() / "metrics.jsonl").read_text(encoding="utf-8").splitlines()
     metrics = [{k: v for k, v in json.loads(line).items() if k != TIMED} for line in lines]
+    metrics = [line for line in metrics if line["kind"] != "checkpoint"]  # all times
     return (job.folder() / "export" / "model.safetensors").read_bytes(), metrics
 
 
@@ -28,7 +36,7 @@ def start_and_interrupt(job, launcher: str | None, checkpoint: str, number: int,
     process = job.start(*LONG, "--resume", resume, launcher=launcher)
     folder = job.folder() / "checkpoints" / checkpoint
     launched, members = psutil.Process(process.pid), []
-    deadline, listed = time.monotonic() + 120, 0.0
+    deadline, listed = time.monotonic() + TIMEOUT, 0.0
     while not folder.exists() and process.poll() is None and time.monotonic() < deadline:
         if time.monotonic() - listed > 0.2:  # not when it counts: listing takes longer than a step
             members, listed = [*launched.children(recursive=True), launched], time.monotonic()
@@ -42,20 +50,78 @@ def start_and_interrupt(job, launcher: str | None, checkpoint: str, number: int,
 
 
 def wait_for(condition, process) -> None:
-    deadline = time.monotonic() + 120
+    deadline = time.monotonic() + TIMEOUT
     while not condition() and process.poll() is None and time.monotonic() < deadline:
         time.sleep(0.01)
 
 
-@pytest.mark.parametrize(
-    "launcher",
-    [
-        pytest.param(None, id="single", marks=pytest.mark.slow),
-        pytest.param("cpu_ddp.yaml", id="ddp", marks=pytest.mark.slow),
-        pytest.param("cpu.yaml", id="zero2"),
-    ],
-)
-def test_a_run_killed_twice_and_resumed_is_bit_identical_to_one_never_stopped(job, tmp_path, launcher):
+@pytest.mark.parametrize("engine", ["single", "ddp", "zero1", "zero2", "zero3"])
+def test_a_run_killed_three_times_and_resumed_is_bit_identical_to_one_never_stopped(
+    job, tmp_path, forks, patches, engine
+):
+    """Dropout on; killed on a commit's step, one after it, and while a save may be under way."""
+    processes = 1 if engine == "single" else 2
+    whole = job.copy(tmp_path / "whole")
+    assert forks.start(whole.arguments(*SHORT), processes, engine).wait(TIMEOUT) == [0] * processes
+
+    for killed_at in (3, 6, 9, None):
+        patch = patches.KILL_AT.format(step=killed_at) if killed_at else ""
+        running = forks.start(job.arguments(*SHORT, "--resume", "auto"), processes, engine, patch)
+        codes = running.wait(TIMEOUT)
+        assert codes == ([-signal.SIGKILL] if killed_at else [0]) * processes, running.output()
+        if killed_at != 3:
+            assert "continuing from" in running.output()
+    weights, metrics = outcome(job)
+    expected_weights, expected_metrics = outcome(whole)
+    assert metrics == expected_metrics
+    assert weights == expected_weights
+
+
+def test_a_run_that_moves_to_other_numbers_of_processes_and_other_stages_trains_the_same_rows_to_the_same_weights(
+    job, tmp_path, forks, patches
+):
+    options = (*SHORT, "--set", "pretraining.run.dropout=0.0", "--set", "pretraining.run.micro_batch=3")
+    whole = job.copy(tmp_path / "whole")
+    assert forks.start(whole.arguments(*options), patch=ledger(patches, tmp_path / "whole-rows")).wait(TIMEOUT) == [0]
+
+    places = [(1, "single"), (2, "zero2"), (3, "zero3"), (4, "zero1"), (2, "ddp"), (2, "zero3"), (1, "single")]
+    for number, (processes, engine) in enumerate(places):
+        killed_at = 2 * number + 1 if number < len(places) - 1 else None  # after the commit of step 2 * number
+        patch = ledger(patches, tmp_path / "rows")
+        patch += patches.KILL_AT.format(step=killed_at) if killed_at else ""
+        running = forks.start(job.arguments(*options, "--resume", "auto"), processes, engine, patch)
+        codes = running.wait(TIMEOUT)
+        assert all(code < 0 for code in codes) if killed_at else codes == [0], running.output()
+        if number > 1:
+            before = places[number - 1]
+            said = f"it was saved by {before[0]} process(es) with {before[1]} and goes on with {processes} and {engine}"
+            assert said in running.output()
+    assert rows_of_each_step(tmp_path, "rows") == rows_of_each_step(tmp_path, "whole-rows")
+    weights, expected = (load_file(j.folder() / "export" / "model.safetensors") for j in (job, whole))
+    for name in expected:
+        torch.testing.assert_close(weights[name], expected[name], **ANYWHERE)
+
+
+def ledger(patches, path) -> str:
+    return patches.LEDGER.format(path=path)
+
+
+def rows_of_each_step(folder, name: str) -> dict[int, list[int]]:
+    """Step -> rows of all ranks, sorted, of the last run that made this step."""
+    shares = {}
+    for path in folder.glob(f"{name}.*"):
+        for line in map(json.loads, path.read_text(encoding="utf-8").splitlines()):
+            shares.setdefault((line["step"], line["world_size"]), {})[line["rank"]] = line["rows"]
+    whole = {}
+    for (step, world_size), ranks in shares.items():
+        if len(ranks) == world_size:  # else a rank was killed before it had made this step
+            rows = sorted(row for part in ranks.values() for row in part)
+            assert whole.setdefault(step, rows) == rows
+    return whole
+
+
+@pytest.mark.parametrize("launcher", ["cpu.yaml"], ids=["zero2"])
+def test_a_launched_run_killed_twice_and_resumed_is_bit_identical_to_one_never_stopped(job, tmp_path, launcher):
     whole = job.copy(tmp_path / "whole")
     assert whole.run(*LONG, launcher=launcher).returncode == 0
 

@@ -2,8 +2,8 @@
 
 import pytest
 
-from bimed_dist.config import PretrainingSettings
 from bimed_dist.pretraining.schedule import learning_rate
+from bimed_dist.pretraining_settings import PretrainingSettings
 
 # Ten steps, two of warm-up, peak 8.
 RATES = {

@@ -6,7 +6,7 @@ import pytest
 
 from bimed_dist.errors import ConfigError
 from bimed_dist.shards import batches
-from bimed_dist.shards.batches import PackedBatch, RowStream, validation_batches
+from bimed_dist.shards.batches import PackedBatch, RowStream, Upcoming, validation_batches
 from bimed_dist.shards.reading import ShardSet
 
 WORLD_SIZES = (1, 2, 3, 4, 6)
@@ -67,7 +67,7 @@ def test_arrays_have_the_types_that_kernels_and_losses_take(stream: RowStream):
     (part, *_) = stream.step_batches(0, rank=0, world_size=1)
     kinds = {name: str(array.dtype) for name, array in part.__dict__.items()}
     int64 = ("input_ids", "token_type_ids", "position_ids", "masked_positions", "mlm_labels", "nsp_labels", "rows")
-    assert kinds == {**dict.fromkeys(int64, "int64"), "row_starts": "int32", "languages": "int8"}
+    assert kinds == {**dict.fromkeys(int64, "int64"), "row_starts": "int32", "languages": "int8", "sources": "int16"}
 
 
 def test_every_world_size_trains_on_the_same_rows_and_masks(stream: RowStream):
@@ -193,3 +193,36 @@ def test_whole_words_of_the_toy_text_are_masked_together(toy, settings: Callable
             sentence = next(s for s in toy.documents[toy.document_of[label]] if label in s)
             word = sentence.index(label) // 3
             assert {toy.place_of[token] for token in sentence[3 * word : 3 * word + 3]} <= place
+
+
+def test_batches_made_ahead_are_those_of_the_step_that_is_asked_for(stream: RowStream):
+    upcoming = Upcoming(stream, rank=1, world_size=2, end=4)
+    for step in (0, 1, 3, 2, 2, 3):  # also out of order, as where a run begins in the middle
+        assert_same_batches(upcoming.batches(step), stream.step_batches(step, rank=1, world_size=2))
+
+
+def test_nothing_is_made_behind_the_last_update(stream: RowStream):
+    asked = []
+
+    class Watched:
+        def step_batches(self, step: int, *, rank: int, world_size: int) -> list[PackedBatch]:
+            asked.append(step)
+            return stream.step_batches(step, rank=rank, world_size=world_size)
+
+    upcoming = Upcoming(Watched(), rank=0, world_size=1, end=2)
+    for step in (0, 1):
+        upcoming.batches(step)
+    assert asked == [0, 1]
+
+
+def test_what_fails_ahead_is_raised_at_its_own_update(stream: RowStream):
+    class Broken:
+        def step_batches(self, step: int, *, rank: int, world_size: int) -> list[PackedBatch]:
+            if step == 1:
+                raise ConfigError("damaged")
+            return stream.step_batches(step, rank=rank, world_size=world_size)
+
+    upcoming = Upcoming(Broken(), rank=0, world_size=1, end=3)
+    upcoming.batches(0)
+    with pytest.raises(ConfigError, match="damaged"):
+        upcoming.batches(1)

@@ -1,6 +1,7 @@
 import dataclasses
 import logging
 import multiprocessing
+import time
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
@@ -326,19 +327,38 @@ def test_other_arguments_have_other_cached_plans(tmp_path: Path, build_toy: Call
     for change in ({}, {"seed": 2}, {"epoch": 1}, {"max_length": 33}, {"pairing": "sentences"}):
         load_plan(toy.open(), **{**base, **change})
     load_plan(ShardSet.open(toy.folder, "held_out"), **base)
-    assert len(list((toy.folder / "plans").iterdir())) == 6
+    assert len(list((toy.folder / "plans").glob("*/"))) == 6
 
 
 def _load(folder: Path) -> int:
     return load_plan(ShardSet.open(folder, "train"), seed=1, epoch=0, max_length=32, pairing="segments").num_rows
 
 
-def test_several_processes_may_write_one_plan(tmp_path: Path, build_toy: Callable):
+def _load_and_tell(folder: Path, started, made) -> None:
+    def make(*args, **kwargs):
+        made.put(1)
+        time.sleep(0.2)  # so that the others come meanwhile
+        return epoch_plan(*args, **kwargs)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(plan_module, "epoch_plan", make)
+        started.wait()
+        _load(folder)
+
+
+def test_of_several_processes_that_need_a_plan_one_makes_it(tmp_path: Path, build_toy: Callable):
     toy = build_toy(tmp_path, [SIX] * 200)
-    with multiprocessing.get_context("fork").Pool(4) as pool:
-        rows = pool.map(_load, [toy.folder] * 8, chunksize=1)
-    assert len(set(rows)) == 1
-    assert len(list((toy.folder / "plans").iterdir())) == 1
+    fork = multiprocessing.get_context("fork")
+    started, made = fork.Barrier(4), fork.Queue()
+    processes = [fork.Process(target=_load_and_tell, args=(toy.folder, started, made)) for _ in range(4)]
+    for process in processes:
+        process.start()
+    for process in processes:
+        process.join()
+    assert [process.exitcode for process in processes] == [0] * 4
+    made.get(timeout=5)
+    assert made.empty()
+    assert len(list((toy.folder / "plans").glob("*/"))) == 1
 
 
 def test_a_plan_that_can_not_be_written_is_used_from_memory(

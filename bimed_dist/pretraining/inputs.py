@@ -1,0 +1,80 @@
+"""What a run is made from: the prepared model and the rows, checked before any process is started, then opened."""
+
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from transformers import BertForPreTraining
+
+from bimed_dist import manifest
+from bimed_dist.config import Recipe
+from bimed_dist.errors import ConfigError
+from bimed_dist.model.export import pad_vocabulary
+from bimed_dist.model.packed import PackedPretraining
+from bimed_dist.pretraining import deepspeed_config
+from bimed_dist.pretraining.trackers import require_trackers
+from bimed_dist.pretraining_settings import PretrainingSettings
+from bimed_dist.shards.batches import TrainingRows, validation_batches
+from bimed_dist.shards.reading import ShardSet
+from bimed_dist.tokenizer import load_tokenizer
+
+
+def check_inputs(recipe: Recipe, settings: PretrainingSettings, work: Path, processes: int) -> None:
+    """Whether these settings can run on these inputs.
+
+    Also makes the plans of the first epoch, so that ranks only map their files. Raises ConfigError or DataError.
+    """
+    require_trackers(settings.trackers)
+    model_folder, shard_folder = work / "model" / settings.model, work / "shards" / settings.shards
+    pieces = load_tokenizer(str(model_folder)).get_vocab()
+    for shards in [settings.shards, *([settings.replay.shards] if settings.replay else [])]:
+        shard_pieces = load_tokenizer(str(work / "shards" / shards / "tokenizer")).get_vocab()
+        if pieces != shard_pieces:
+            raise ConfigError(
+                f"shards/{shards} ({len(shard_pieces)} pieces) and model/{settings.model} ({len(pieces)} pieces) "
+                "have different vocabularies; name the same tokenizer in both sections"
+            )
+    positions = BertForPreTraining.config_class.from_pretrained(model_folder).max_position_embeddings
+    for phase in settings.phases:
+        if phase.max_length > positions:
+            raise ConfigError(
+                f"{phase.place}max_length={phase.max_length} is above the {positions} positions of "
+                f"model/{settings.model}"
+            )
+        deepspeed_config.rows_per_rank(phase, processes)
+    training_rows(recipe, settings, work)
+    held_out = ShardSet.open(shard_folder, "held_out")
+    validation_batches(held_out, settings, seed=recipe.seed, rank=0, world_size=processes)
+    manifest.read_manifest(work / "corpus" / recipe.shards[settings.shards].corpus)  # the model card will need it
+
+
+def training_rows(recipe: Recipe, settings: PretrainingSettings, work: Path) -> TrainingRows:
+    shards = ShardSet.open(work / "shards" / settings.shards, "train")
+    general = ShardSet.open(work / "shards" / settings.replay.shards, "train") if settings.replay else None
+    return TrainingRows(shards, settings, seed=recipe.seed, general=general)
+
+
+def characters_of_pieces(model_folder: Path) -> NDArray[np.int64]:
+    """(V,) how many characters of text each piece stands for."""
+    pieces = load_tokenizer(str(model_folder)).get_vocab()
+    characters = np.zeros(1 + max(pieces.values()), np.int64)
+    for piece, number in pieces.items():
+        characters[number] = len(piece.removeprefix("##"))
+    return characters
+
+
+def packed_module(model: BertForPreTraining, settings: PretrainingSettings) -> PackedPretraining:
+    """A prepared model as it is trained; its rows of the vocabulary are padded in place."""
+    if settings.dropout is not None:
+        for part in model.modules():
+            if isinstance(part, torch.nn.Dropout):
+                part.p = settings.dropout
+    if settings.attention_dropout is not None:
+        for layer in model.bert.encoder.layer:
+            layer.attention.self.dropout.p = settings.attention_dropout
+    pad_vocabulary(model)
+    module = PackedPretraining(model, pairs=settings.sentence_objective != "none")
+    if settings.activation_checkpointing:
+        module.recompute_activations()
+    return module

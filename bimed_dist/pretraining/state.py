@@ -1,0 +1,149 @@
+"""Weights and optimizer state as pieces of parameters: copied to host memory, written as safetensors, read anywhere.
+
+A piece is a range of one flattened tensor. Whatever cut ZeRO made, a rank writes the pieces it holds without asking the
+others, and any number of processes under any stage reads the ranges it needs: no conversion, and no pickle.
+"""
+
+import hashlib
+import json
+import math
+import os
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError, safe_open
+from torch import Tensor
+
+from bimed_dist.errors import CheckpointError
+
+WEIGHT = "weight"
+_DTYPES = {torch.float32: "F32", torch.float64: "F64", torch.bfloat16: "BF16", torch.int64: "I64"}
+_BLOCK = 1 << 24
+
+
+@dataclass(frozen=True)
+class Piece:
+    parameter: str
+    key: str
+    """`weight`, or the optimizer's own name: `exp_avg`, `exp_avg_sq`, `step`."""
+    start: int
+    """First element in the flattened tensor; 0 for a number that belongs to the whole parameter."""
+    values: Tensor
+    """One-dimensional; no dimension for a number."""
+
+    @property
+    def name(self) -> str:
+        return f"{self.key}:{self.start}:{self.parameter}"
+
+
+class Snapshot:
+    """One rank's pieces in host memory, laid out as in the file; every save uses the same memory."""
+
+    def __init__(self) -> None:
+        self._memory = torch.empty(0, dtype=torch.uint8)
+        self._header = b""
+
+    def take(self, pieces: Iterable[Piece]) -> None:
+        """Copy; training may go on when this returns."""
+        pieces = sorted(pieces, key=lambda piece: -piece.values.element_size())  # so that every piece is aligned
+        sizes = [piece.values.numel() * piece.values.element_size() for piece in pieces]
+        on_gpu = any(piece.values.is_cuda for piece in pieces)
+        if self._memory.numel() < sum(sizes):
+            self._memory = torch.empty(sum(sizes), dtype=torch.uint8, pin_memory=on_gpu)
+        header, end = {}, 0
+        for piece, size in zip(pieces, sizes, strict=True):
+            start, end = end, end + size
+            self._memory[start:end].view(piece.values.dtype).copy_(piece.values.reshape(-1), non_blocking=True)
+            shape, dtype = list(piece.values.shape), _DTYPES[piece.values.dtype]
+            header[piece.name] = {"dtype": dtype, "shape": shape, "data_offsets": [start, end]}
+        if on_gpu:
+            torch.cuda.current_stream().synchronize()
+        text = json.dumps(header).encode()
+        text += b" " * (-len(text) % 8)
+        self._header, self._size = len(text).to_bytes(8, "little") + text, end
+
+    def write(self, path: Path) -> dict[str, Any]:
+        """Write a safetensors file and sync it; its size and SHA-256.
+
+        The library's own writer needs all tensors as one more copy in memory and can't hash on the way.
+        """
+        digest = hashlib.sha256(self._header)
+        content = memoryview(self._memory.numpy())[: self._size]
+        with path.open("wb", buffering=0) as file:
+            _write_all(file, memoryview(self._header))
+            for start in range(0, self._size, _BLOCK):
+                block = content[start : start + _BLOCK]
+                _write_all(file, block)
+                digest.update(block)
+            os.fsync(file.fileno())
+        return {"bytes": len(self._header) + self._size, "sha256": digest.hexdigest()}
+
+
+def _write_all(file: Any, block: memoryview) -> None:
+    while block:
+        block = block[file.write(block) :]  # a disk that fills up takes a part first
+
+
+class SavedState:
+    """The pieces of all ranks of a checkpoint; files are mapped, so a rank reads only what it asks for."""
+
+    def __init__(self, files: Iterable[Path]) -> None:
+        self._pieces: dict[tuple[str, str], list[tuple[int, int, Any, str]]] = {}
+        self._keys: dict[str, set[str]] = {}
+        for path in files:
+            try:
+                file = safe_open(path, framework="pt")
+            except (OSError, SafetensorError) as error:
+                raise CheckpointError(f"{path} can't be read: {error}") from None
+            for name in file.keys():  # noqa: SIM118 (not a dictionary)
+                key, start, parameter = name.split(":", 2)
+                shape = file.get_slice(name).get_shape()
+                length = shape[0] if shape else -1
+                self._pieces.setdefault((parameter, key), []).append((int(start), length, file, name))
+                self._keys.setdefault(parameter, set()).add(key)
+        for pieces in self._pieces.values():
+            pieces.sort(key=lambda piece: piece[0])
+
+    def keys(self, parameter: str) -> set[str]:
+        """What was saved of a parameter."""
+        return self._keys.get(parameter, set())
+
+    def is_number(self, parameter: str, key: str) -> bool:
+        return self._pieces[parameter, key][0][1] < 0
+
+    def number(self, parameter: str, key: str) -> Tensor:
+        _, _, file, name = self._pieces[parameter, key][0]
+        return file.get_tensor(name)
+
+    def read(self, parameter: str, key: str, start: int, stop: int) -> Tensor:
+        """Elements start to stop of a flattened tensor, whoever saved them."""
+        parts, reached = [], start
+        for begin, length, file, name in self._pieces.get((parameter, key), []):
+            if begin <= reached < min(begin + length, stop):
+                end = min(begin + length, stop)
+                parts.append(file.get_slice(name)[reached - begin : end - begin])
+                reached = end
+        if reached < stop:
+            raise CheckpointError(f"the checkpoint has no element {reached} of {key} of {parameter}")
+        return torch.cat(parts) if parts else torch.empty(0)
+
+    def load_weights(self, module: torch.nn.Module) -> None:
+        """Into a module that no engine has cut yet; CheckpointError where names or sizes differ."""
+        parameters = dict(module.named_parameters())
+        if parameters.keys() != self._keys.keys():
+            other = sorted(parameters.keys() ^ self._keys.keys())
+            raise CheckpointError(f"it is of another model: {len(other)} parameters differ, {other[0]} first")
+        with torch.no_grad():
+            for name, parameter in parameters.items():
+                last = max(begin + length for begin, length, _, _ in self._pieces[name, WEIGHT])
+                if last != parameter.numel():
+                    raise CheckpointError(f"{name} has {parameter.numel()} elements, {last} in the checkpoint")
+                parameter.copy_(self.read(name, WEIGHT, 0, last).view_as(parameter))
+
+
+def bytes_of_a_checkpoint(module: torch.nn.Module, moments: int = 2) -> int:
+    """Of weights and as many optimizer values, all float32, over all ranks."""
+    return sum(math.prod(p.shape) for p in module.parameters()) * 4 * (1 + moments)

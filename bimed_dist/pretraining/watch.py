@@ -1,0 +1,128 @@
+"""Signs of life: a process that is dead, stopped or cut off is named, and ends the job on every machine.
+
+Collective operations wait for a process that does not come, for up to half an hour, and don't say which one it was. So
+every rank counts up in the job's store, from a thread, and looks at the others' counters. A second thread judges, since
+the first may hang in the store when the network is gone.
+"""
+
+import ctypes
+import datetime
+import logging
+import os
+import platform
+import signal
+import sys
+import threading
+import time
+from collections.abc import Callable
+from typing import Any
+
+import torch.distributed as dist
+
+from bimed_dist.errors import RankLostError
+
+_log = logging.getLogger(__name__)
+_PR_SET_PDEATHSIG = 1
+_SECONDS_TO_NAME = 5.0
+"""After an error of communication; torchrun leaves 30 between its signal and its end."""
+
+
+def end_with_parent() -> None:
+    """Ask the kernel to kill this process when its launcher is gone: nothing may be left on a machine."""
+    ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+
+
+class Watch:
+    """From its making to `stop`; every rank makes one at the same time."""
+
+    def __init__(self, rank: int, world_size: int, seconds: int, gather: Callable[[Any], list[Any]]) -> None:
+        self._rank, self._limit = rank, seconds
+        self._period = max(1.0, world_size / 64)
+        attempt = os.environ.get("TORCHELASTIC_RESTART_COUNT", "0")
+        self._keys = [f"alive/{attempt}/{other}" for other in range(world_size)]
+        address = os.environ["MASTER_ADDR"], int(os.environ["MASTER_PORT"])
+        self._store_name = f"{address[0]}:{address[1]}"
+        timeout = datetime.timedelta(seconds=seconds)
+        self._store = dist.TCPStore(*address, is_master=False, wait_for_workers=False, timeout=timeout)
+        self._store.set(self._keys[rank], "0")
+        self._who = gather((platform.node(), os.getpid(), os.getppid()))
+        now = time.monotonic()
+        self._answered = now
+        self._seen: dict[int, tuple[bytes, float]] = {other: (b"", now) for other in range(world_size) if other != rank}
+        self._stopped = threading.Event()
+        for target in (self._beat, self._judge):
+            threading.Thread(target=target, name="watch", daemon=True).start()
+
+    def stop(self) -> None:
+        self._stopped.set()
+
+    def lost(self) -> RankLostError | None:
+        """After an error of communication: who has been silent for some beats; None where nobody has."""
+        deadline = time.monotonic() + _SECONDS_TO_NAME * self._period
+        while time.monotonic() < deadline:
+            silent = self._silent(2.5 * self._period)
+            if silent:
+                return RankLostError(f"{self._names(silent)} has gone; what it wrote itself says why, if it could")
+            if time.monotonic() - self._answered > 2.5 * self._period:
+                return RankLostError(f"the job's store at {self._store_name} has gone, with the launcher or rank 0")
+            time.sleep(0.1)
+        return None
+
+    def _beat(self) -> None:
+        count = 0
+        while not self._stopped.wait(self._period):
+            count += 1
+            try:
+                self._store.set(self._keys[self._rank], str(count))
+                values = self._store.multi_get(self._keys)
+            except RuntimeError:  # the judge says so, if it stays like this
+                continue
+            now = time.monotonic()
+            self._answered = now
+            for other, (value, _) in list(self._seen.items()):
+                if values[other] != value:
+                    self._seen[other] = (values[other], now)
+
+    def _judge(self) -> None:
+        last = time.monotonic()
+        while not self._stopped.wait(0.5):
+            now = time.monotonic()
+            if now - last > 5:  # this process itself was stopped: the others get all the time anew
+                self._answered = now
+                self._seen = {other: (value, now) for other, (value, _) in self._seen.items()}
+            last = now
+            silent = self._silent(self._limit)
+            if silent:
+                self._end(f"{self._names(silent)} has given no sign of life for {self._limit} s", silent)
+            if now - self._answered > self._limit:
+                self._end(
+                    f"the job's store at {self._store_name} has not answered rank {self._rank} on {platform.node()} "
+                    f"for {self._limit} s: that machine, its launcher or the network is gone",
+                    [],
+                )
+
+    def _silent(self, seconds: float) -> list[int]:
+        if time.monotonic() - self._answered > seconds:
+            return []  # nothing is known of anybody
+        now = time.monotonic()
+        return [other for other, (_, since) in self._seen.items() if now - since > seconds]
+
+    def _names(self, ranks: list[int]) -> str:
+        return ", ".join(f"rank {rank} (process {self._who[rank][1]} on {self._who[rank][0]})" for rank in ranks)
+
+    def _end(self, problem: str, silent: list[int]) -> None:
+        """End this process at once: its main thread waits where no exception reaches it."""
+        print(f"error: {problem}. The job ends; continue with --resume auto", file=sys.stderr, flush=True)
+        for rank in silent:  # the launcher would wait for a stopped one
+            host, pid, parent = self._who[rank]
+            if host == platform.node() and parent == os.getppid() == _parent_of(pid):
+                os.kill(pid, signal.SIGKILL)
+        os._exit(RankLostError.exit_code)
+
+
+def _parent_of(pid: int) -> int | None:
+    try:
+        with open(f"/proc/{pid}/stat", encoding="utf-8") as file:
+            return int(file.read().rpartition(")")[2].split()[1])
+    except (OSError, ValueError, IndexError):
+        return None

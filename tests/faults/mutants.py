@@ -1,0 +1,40 @@
+"""Safeguards taken out, one at a time: with each of them the campaign must fail."""
+
+MUTANTS = {
+    "no fsync": ("commit", "import os; os.fsync = lambda descriptor: None"),
+    "no rename": (
+        "commit",
+        "def publish(partial, final, record):\n"
+        "    record = {**record, 'digest': checkpoints.digest_of(record)}\n"
+        "    checkpoints.write_json(final / checkpoints.MANIFEST, record)\n"
+        "checkpoints._partial, checkpoints._publish = lambda folder: folder, publish",
+    ),
+    "no manifest check": ("check", "checkpoints.verify = lambda folder: {'step': int(folder.name[5:])}"),
+    "no agreement between ranks": (
+        "commit",
+        "def together(self, action, only_first=False):\n"
+        "    try:\n"
+        "        return [action() if self._ranks.rank == 0 or not only_first else None]\n"
+        "    except OSError:\n"
+        "        return [{}]\n"
+        "checkpoints.Saver._together = together",
+    ),
+    "no seed of dropout": (
+        "training",
+        "from bimed_dist.pretraining import loop; loop.seed_dropout = lambda *numbers: None\n",
+    ),
+    "no step in the cursor": (
+        "training",
+        "from bimed_dist.pretraining import stage; before = stage._resume\n"
+        "def resume(*given):\n"
+        "    saved = before(*given)\n"
+        "    return {**saved, 'step': max(0, saved.get('step', 0) - 1)}\n"
+        "stage._resume = resume\n",
+    ),
+    "no optimizer state": (
+        "training",
+        "from bimed_dist.pretraining import distributed\n"
+        "distributed.Engine.load_optimizer = lambda self, state: None\n",
+    ),
+}
+"""Name -> (which faults find it, Python that a process runs first)."""

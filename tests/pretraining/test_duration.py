@@ -1,0 +1,138 @@
+"""Runs that end by the clock, and runs that go on for longer than they were begun for."""
+
+import json
+import logging
+
+import pytest
+
+from bimed_dist.errors import ConfigError
+from bimed_dist.pretraining import duration
+from bimed_dist.pretraining.duration import Clock
+from bimed_dist.pretraining.schedule import learning_rate
+from bimed_dist.pretraining_settings import PretrainingSettings
+
+SECOND = 1 / 3600
+WSD = ("schedule=wsd", "decay_steps=3", "warmup_steps=2")
+
+
+def settings(**changes: object) -> PretrainingSettings:
+    values = {"model": "m", "shards": "s", "steps": 1000, "global_batch": 8, "micro_batch": 4, "warmup_steps": 5}
+    return PretrainingSettings(**{**values, "schedule": "wsd", "decay_steps": 20, **changes})
+
+
+class Time:
+    """A clock that the test moves."""
+
+    def __init__(self) -> None:
+        self.now = 1000.0
+
+    def monotonic(self) -> float:
+        return self.now
+
+
+@pytest.fixture
+def time(monkeypatch: pytest.MonkeyPatch) -> Time:
+    moved = Time()
+    monkeypatch.setattr(duration, "time", moved)
+    return moved
+
+
+def run(clock: Clock, time: Time, first_step: int, seconds_a_step: float, last: int = 10_000) -> int:
+    """Steps to the end or to `last`, each so many seconds; returns the step it ends before."""
+    step = first_step
+    while step < min(clock.end, last):
+        if clock.is_time_to_decay(step):
+            clock.decay_from(step)
+        time.now += seconds_a_step
+        step += 1
+    return step
+
+
+def test_the_decay_begins_so_that_the_run_ends_with_its_hours(time: Time):
+    clock = Clock(settings(hours=100 * SECOND))
+    assert run(clock, time, 0, seconds_a_step=1) == 100
+    rates = [learning_rate(step, settings(), clock.end) for step in (79, 80, 90, 99)]
+    assert rates == pytest.approx([1e-4, 1e-4, 0.5e-4, 0.05e-4])
+
+
+def test_hours_count_over_all_launches_and_the_speed_of_the_present_one(time: Time):
+    first = Clock(settings(hours=100 * SECOND))
+    assert run(first, time, 0, seconds_a_step=1, last=50) == 50
+    record = first.state()
+    time.now += 5000  # between the launches
+    second = Clock(settings(hours=100 * SECOND), 50, record)
+    # 50 seconds are left, and 25 steps of 2 seconds.
+    assert run(second, time, 50, seconds_a_step=2) == 75
+    # Once decided the end stands, also after another launch.
+    assert Clock(settings(hours=100 * SECOND), 70, second.state()).end == 75
+    # Unless the run was made longer.
+    assert Clock(settings(hours=200 * SECOND), 70, second.state()).end == 1000
+
+
+def test_a_run_with_time_enough_ends_at_its_last_step(time: Time):
+    clock = Clock(settings(hours=5000 * SECOND))
+    assert run(clock, time, 0, seconds_a_step=1) == 1000
+
+
+def test_the_decay_never_begins_before_the_warm_up_is_over(time: Time):
+    clock = Clock(settings(hours=SECOND))
+    assert run(clock, time, 0, seconds_a_step=1) == 25
+
+
+def test_hours_need_a_schedule_whose_decay_can_begin_at_any_time():
+    with pytest.raises(ValueError, match="hours needs schedule=wsd"):
+        settings(hours=1.0, schedule="linear", decay_steps=None)
+
+
+def test_two_processes_end_at_the_same_step_when_the_hours_are_over(job):
+    changes = (*WSD, "steps=100000", f"hours={SECOND}", "checkpoint_every=100000", "validate_every=100000")
+    result = job.run(*(w for c in changes for w in ("--set", f"pretraining.run.{c}")), launcher="cpu_ddp.yaml")
+    assert result.returncode == 0, result.stderr
+    steps = json.loads((job.folder() / "manifest.json").read_text(encoding="utf-8"))["counts"]["steps"]
+    assert 5 <= steps < 100000
+    rates = {line["step"]: line["learning_rate"] for line in job.metrics("train")}
+    assert [rates[steps - left] for left in (3, 2, 1, 0)] == pytest.approx([1e-3, 1e-3, 2e-3 / 3, 1e-3 / 3])
+    assert f"decay from step {steps - 2} to the end at step {steps}" in result.stderr
+
+
+@pytest.mark.parametrize("changes", [("schedule=constant",), WSD], ids=["constant", "wsd"])
+def test_a_run_made_longer_before_its_decay_ends_with_the_bytes_of_one_that_was_as_long_from_the_start(
+    job, tmp_path, caplog, changes
+):
+    whole = job.copy(tmp_path / "whole")
+    whole.run_here(*changes, "steps=10")
+    stop = 6 if changes == ("schedule=constant",) else 7
+    job.run_here(*changes, f"steps={stop}", "checkpoint_every=4", "keep_checkpoints=9")
+    if changes == WSD:  # as if killed before its decay
+        for name in ("manifest.json", f"checkpoints/step-{stop:08d}/MANIFEST.json"):
+            (job.folder() / name).unlink()
+    with caplog.at_level(logging.INFO):
+        job.run_here(*changes, "steps=10", "checkpoint_every=4", "keep_checkpoints=9", resume="auto")
+    assert f"from {stop} to 10 steps; every rate so far is that of the longer run" in caplog.text
+    name = "export/model.safetensors"
+    assert (job.folder() / name).read_bytes() == (whole.folder() / name).read_bytes()
+
+
+def test_a_decaying_run_made_longer_goes_on_with_the_rates_of_the_new_length_and_says_so(job, caplog):
+    job.run_here("steps=6")
+    with caplog.at_level(logging.INFO):
+        counts = job.run_here("steps=10", resume="auto")
+    assert counts["steps"] == 10
+    rates = [line["learning_rate"] for line in job.metrics("train")]
+    old, new = settings(schedule="linear", decay_steps=None, steps=6, warmup_steps=2, learning_rate=1e-3), None
+    new = old.model_copy(update={"steps": 10})
+    assert rates == [learning_rate(s, old if s < 6 else new) for s in range(10)]
+    assert "0.00025 at step 6, goes on as that of the new length, 0.0005; from step 4 on" in caplog.text
+
+
+def test_a_run_can_not_be_made_shorter_than_what_is_done_nor_longer_in_its_long_phase(job):
+    phase = f"long_phase={json.dumps({'steps': 2, 'max_length': 64, 'global_batch': 4, 'micro_batch': 4})}"
+    job.run_here("steps=4", phase)
+    before = sorted(path.name for path in job.folder().rglob("*"))
+    with pytest.raises(ConfigError, match="has done 4 steps already; steps=3 leaves nothing"):
+        job.run_here("steps=3", phase, resume="auto")
+    with pytest.raises(ConfigError, match="in its long phase since step 2"):
+        job.run_here("steps=8", phase, resume="auto")
+    with pytest.raises(ConfigError, match="steps: was 4, now 8"):
+        job.run_here("steps=8", phase)
+    assert sorted(path.name for path in job.folder().rglob("*")) == before

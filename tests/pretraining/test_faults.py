@@ -1,0 +1,271 @@
+"""What happens to a running job from outside: signals, lost processes, full disks. Real processes, real files."""
+
+import contextlib
+import json
+import os
+import shutil
+import signal
+import subprocess
+import time
+from pathlib import Path
+
+import psutil
+import pytest
+
+from bimed_dist.pretraining import checkpoints
+
+TIMEOUT = 240
+"""Seconds for what takes ten on a quiet machine."""
+LONG = (
+    "--set", "pretraining.run.steps=5000", "--set", "pretraining.run.checkpoint_every=20",
+    "--set", "pretraining.run.validate_every=5000",
+)  # fmt: skip
+LOST_AFTER = 15
+needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="mounts a small file system")
+
+
+def wait_for(condition, job, seconds: float = TIMEOUT) -> None:
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert job.running(), job.output()
+        assert time.monotonic() < deadline, job.output()
+        time.sleep(0.01)
+
+
+def saved(job) -> list[Path]:
+    return sorted(p for p in (job.folder() / "checkpoints").glob("step-*") if p.suffix != ".partial")
+
+
+def newest_step(job) -> int:
+    return checkpoints.newest(job.folder() / "checkpoints")[1]["step"]
+
+
+@pytest.mark.parametrize(
+    ("number", "engine", "rank"),
+    [(signal.SIGTERM, "zero2", 1), (signal.SIGUSR1, "ddp", 0), (signal.SIGINT, "single", 0)],
+    ids=["SIGTERM", "SIGUSR1", "SIGINT"],
+)
+def test_a_signal_to_one_rank_ends_all_with_a_committed_checkpoint_and_exit_code_75(job, forks, number, engine, rank):
+    running = forks.start(job.arguments(*LONG), 1 if engine == "single" else 2, engine)
+    wait_for(lambda: saved(job), running)
+    running.kill(number, [rank])
+    start = time.monotonic()
+    assert set(running.wait(TIMEOUT)) == {75}
+    assert time.monotonic() - start < 25
+    step = newest_step(job)
+    assert f"stopped on request after step {step}; continue with --resume auto" in running.output()
+    assert f"after step {step}" in json.loads((job.folder() / "stopped.json").read_text(encoding="utf-8"))["why"]
+
+
+def test_a_second_signal_seconds_later_ends_the_process_at_once(job, forks):
+    never_ending = """
+import time
+from bimed_dist.pretraining import loop
+def step(self, number, stop, before=loop.Trainer.step):
+    while stop[0]:
+        time.sleep(1)
+    return before(self, number, stop)
+loop.Trainer.step = step
+"""
+    running = forks.start(job.arguments(*LONG), patch=never_ending)
+    wait_for(lambda: saved(job), running)
+    running.kill(signal.SIGTERM)
+    time.sleep(1)
+    running.kill(signal.SIGTERM)  # as when the launcher passes the scheduler's signal on
+    time.sleep(3)
+    assert running.running()
+    running.kill(signal.SIGTERM)
+    assert running.wait(5) == [-signal.SIGTERM]
+
+
+def test_a_used_up_time_budget_ends_like_a_signal_and_the_next_launch_goes_on(job, forks):
+    running = forks.start(job.arguments(*LONG, "--set", "pretraining.run.time_budget=0.001"), 2, "ddp")
+    assert running.wait(TIMEOUT) == [75, 75], running.output()
+    step = newest_step(job)
+    assert f"stopped at the end of time_budget after step {step}" in running.output()
+    more = forks.start(job.arguments(*LONG, "--resume", "auto"))
+    wait_for(lambda: "continuing from" in more.output(), more)
+    assert not (job.folder() / "stopped.json").exists()
+    more.kill(signal.SIGKILL)
+    more.wait(5)
+
+
+def test_a_stopped_rank_is_named_and_ends_the_job_within_the_timeout_and_ten_seconds(job, forks):
+    shared_memory = set(os.listdir("/dev/shm"))
+    options = ("--set", f"pretraining.run.lost_after={LOST_AFTER}", "--set", "pretraining.run.global_batch=12")
+    running = forks.start(job.arguments(*LONG, *options), 3, "ddp")
+    wait_for(lambda: saved(job), running)
+    running.kill(signal.SIGSTOP, [1])
+    start = time.monotonic()
+    assert running.wait(TIMEOUT) == [4, -signal.SIGKILL, 4]
+    assert time.monotonic() - start < LOST_AFTER + 10
+    named = f"rank 1 (process {running.pids[1]} on {os.uname().nodename}) has given no sign of life for {LOST_AFTER} s"
+    assert running.output().count(named) >= 1
+    assert set(os.listdir("/dev/shm")) <= shared_memory
+
+
+@pytest.mark.parametrize("engine", ["ddp", "zero3"])
+def test_a_killed_rank_is_named_by_the_others(job, forks, engine):
+    running = forks.start(job.arguments(*LONG), 2, engine)
+    wait_for(lambda: saved(job), running)
+    running.kill(signal.SIGKILL, [1])
+    start = time.monotonic()
+    assert running.wait(TIMEOUT) == [4, -signal.SIGKILL], running.output()
+    assert time.monotonic() - start < 20
+    assert f"error: rank 1 (process {running.pids[1]} on {os.uname().nodename}) has gone" in running.output()
+
+
+# ------------------------------------------------------------------------------------------------------------- the disk
+
+
+@contextlib.contextmanager
+def small_disk(job, base: Path, size: str):
+    """The job's work folder on a file system of its own."""
+    mount = base / "small"
+    mount.mkdir()
+    subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={size}", "tmpfs", mount], check=True)
+    try:
+        yield job.copy(mount / "work"), mount
+    finally:
+        subprocess.run(["umount", "-l", mount], check=True)
+
+
+@needs_root
+def test_a_disk_without_room_for_the_checkpoints_is_refused_before_the_first_step(job, tmp_path, forks):
+    with small_disk(job, tmp_path, "5m") as (small, _):
+        running = forks.start(small.arguments(*LONG, "--set", "pretraining.run.keep_checkpoints=9"), 2, "zero1")
+        assert running.wait(TIMEOUT) == [2, 2]
+        assert running.output().count("GB are needed for 11 checkpoints of 0.001 GB") == 2
+        assert not (small.folder() / "metrics.jsonl").exists()
+
+
+@needs_root
+def test_a_disk_that_fills_up_is_told_by_all_ranks_and_the_run_goes_on_after_room_was_made(job, tmp_path, forks):
+    with small_disk(job, tmp_path, "40m") as (small, mount):
+        running = forks.start(small.arguments(*LONG), 2, "zero2")
+        wait_for(lambda: saved(small), running)
+        with (mount / "filler").open("wb", buffering=0) as file, contextlib.suppress(OSError):
+            while True:
+                file.write(b"\0" * 65536)
+        codes = running.wait(TIMEOUT)
+        assert set(codes) <= {2, 4}, running.output()  # 4: the other rank could not even write its metrics
+        assert "No space left on device" in running.output()
+        assert running.output().count("error: ") == 2
+        before = newest_step(small)
+        (mount / "filler").unlink()
+        more = forks.start(small.arguments(*LONG, "--resume", "auto"), 2, "zero2")
+        wait_for(lambda: newest_step(small) > before, more)
+        more.kill(signal.SIGTERM)
+        assert more.wait(TIMEOUT) == [75, 75]
+
+
+@needs_root
+def test_a_read_only_work_folder_is_told_before_the_first_step(job, tmp_path, forks):
+    with small_disk(job, tmp_path, "40m") as (small, mount):
+        subprocess.run(["mount", "-o", "remount,ro", mount], check=True)
+        running = forks.start(small.arguments(*LONG), 2, "ddp")
+        assert running.wait(TIMEOUT) == [2, 2]
+        assert running.output().count("error: [Errno 30] Read-only file system") == 2
+
+
+# --------------------------------------------------------------------------------------------------------- the launcher
+
+
+class Launched:
+    """A job under `accelerate launch`, with the interface of a forked one."""
+
+    def __init__(self, job, *arguments: str, launcher: str, log: Path, more: dict[str, str] | None = None) -> None:
+        self._log = log
+        command = job.command(*arguments, launcher=launcher)
+        with log.open("w") as file:
+            environment = {**os.environ, "OMP_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1", **(more or {})}
+            self.process = subprocess.Popen(
+                command, cwd=job.root, env=environment, stdout=file, stderr=subprocess.STDOUT
+            )
+
+    def running(self) -> bool:
+        return self.process.poll() is None
+
+    def output(self) -> str:
+        return self._log.read_text(encoding="utf-8", errors="replace")
+
+    def ranks(self) -> list[psutil.Process]:
+        return [p for p in psutil.Process(self.process.pid).children() if "pretrain.py" in " ".join(p.cmdline())]
+
+
+@pytest.mark.slow
+def test_the_launcher_passes_a_stop_on_and_leaves_a_file_for_scripts_and_no_secret_anywhere(job, tmp_path):
+    token = "canary-3f1c9d2e7b"
+    secrets = {"WANDB_API_KEY": token, "HF_TOKEN": token}
+    running = Launched(job, *LONG, launcher="cpu.yaml", log=tmp_path / "log", more=secrets)
+    try:
+        wait_for(lambda: saved(job), running)
+        running.process.send_signal(signal.SIGTERM)
+        start = time.monotonic()
+        code = running.process.wait(TIMEOUT)
+        assert time.monotonic() - start < 25
+    finally:
+        running.process.kill()
+    assert code != 0 and (job.folder() / "stopped.json").is_file(), running.output()
+    assert f"after step {newest_step(job)}" in running.output()
+    written = [running._log, *(p for p in job.work.rglob("*") if p.is_file())]
+    assert not [path for path in written if token.encode() in path.read_bytes()]
+    assert not (job.root / ".deepspeed_env").exists()
+
+
+@pytest.mark.slow
+def test_a_killed_launcher_leaves_no_process_and_no_shared_memory(job, tmp_path):
+    shared_memory = set(os.listdir("/dev/shm"))
+    running = Launched(job, *LONG, launcher="cpu.yaml", log=tmp_path / "log")
+    wait_for(lambda: saved(job), running)
+    ranks = running.ranks()
+    assert len(ranks) == 2
+    running.process.kill()
+    running.process.wait(5)
+    _, alive = psutil.wait_procs(ranks, timeout=5)
+    assert not alive
+    assert set(os.listdir("/dev/shm")) <= shared_memory
+
+
+@pytest.mark.slow
+def test_the_launchers_restarts_continue_from_the_last_commit_by_themselves(job, tmp_path):
+    options = ("--set", "pretraining.run.steps=300", "--set", "pretraining.run.checkpoint_every=20")
+    whole = job.copy(tmp_path / "whole")
+    assert whole.run(*options, launcher="cpu_ddp.yaml").returncode == 0
+    command = job.command(*options, launcher="cpu_ddp.yaml")
+    at = command.index("launch/pretrain.py")
+    job_with_restarts = Launched.__new__(Launched)
+    job_with_restarts._log = tmp_path / "log"
+    with job_with_restarts._log.open("w") as file:
+        job_with_restarts.process = subprocess.Popen(
+            [*command[:at], "--max_restarts", "2", *command[at:]],
+            cwd=job.root, stdout=file, stderr=subprocess.STDOUT, env={**os.environ, "OMP_NUM_THREADS": "1"},
+        )  # fmt: skip
+    wait_for(lambda: saved(job), job_with_restarts)
+    job_with_restarts.ranks()[1].kill()
+    assert job_with_restarts.process.wait(TIMEOUT) == 0, job_with_restarts.output()
+    assert "continuing from" in job_with_restarts.output()
+    files = [j.folder() / "export" / "model.safetensors" for j in (job, whole)]
+    assert files[0].read_bytes() == files[1].read_bytes()
+
+
+def test_processes_of_another_launcher_are_refused_with_the_reason(job, forks):
+    running = forks.start(job.arguments(), 2, "zero2", patch="import os; del os.environ['TORCHELASTIC_RUN_ID']")
+    assert running.wait(TIMEOUT) == [2, 2]
+    assert "append the whole environment, secrets included, to a file .deepspeed_env" in running.output()
+
+
+def test_a_recipe_that_names_another_launcher_is_refused_before_anything_starts(prepared, tmp_path):
+    root = tmp_path / "repository"
+    shutil.copytree(prepared.root / "launch", root / "launch")
+    folder = root / "ds_configs" / "accelerate"
+    folder.mkdir(parents=True)
+    (folder / "pdsh.yaml").write_text(
+        "num_processes: 2\ndeepspeed_config: {deepspeed_multinode_launcher: pdsh}\n", encoding="utf-8"
+    )
+    job = prepared.copy(tmp_path / "work")
+    command = [*job.command()[:1], str(root / "launch" / "pipeline.py"), str(job.recipe), "--work", str(job.work)]
+    command += ["--set", "pretraining.run.accelerate_config=pdsh.yaml"]
+    result = subprocess.run(command, capture_output=True, text=True, timeout=TIMEOUT)
+    assert result.returncode == 2
+    assert "deepspeed_multinode_launcher must be standard" in result.stderr

@@ -1,0 +1,57 @@
+"""Trackers, the profiler, and the check that a model learns at all."""
+
+import importlib.util
+import json
+
+import pytest
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+from bimed_dist.config import load_recipe
+from bimed_dist.errors import BimedError, ConfigError
+from bimed_dist.pretraining import trackers
+from bimed_dist.pretraining.sanity import overfit
+
+SHORT = ("steps=6", "warmup_steps=0", "validate_every=3")
+
+
+def test_tensorboard_and_the_profiler_see_a_run_and_another_observer_may_continue_it(job):
+    job.run_here(*SHORT, "profile_steps=2")
+    board = EventAccumulator(str(job.folder() / "tensorboard")).Reload()
+    for kind, name in (("train", "mlm_loss"), ("train", "learning_rate"), ("validation", "nsp_accuracy")):
+        found = [(event.step, pytest.approx(event.value)) for event in board.Scalars(f"{kind}/{name}")]
+        assert found == [(line["step"], line[name]) for line in job.metrics(kind)]
+
+    events = json.loads((job.folder() / "profile" / "rank0.json").read_text(encoding="utf-8"))["traceEvents"]
+    assert sum(event.get("name") == "Optimizer.step#AdamW.step" for event in events) == 2
+    assert "aten::addmm" in (job.folder() / "profile" / "rank0.txt").read_text(encoding="utf-8")
+
+    before = (job.folder() / "metrics.jsonl").read_bytes()
+    (job.folder() / "manifest.json").unlink()
+    job.run_here(*SHORT, "trackers=[]", resume="auto")
+    assert (job.folder() / "metrics.jsonl").read_bytes() == before
+
+
+def test_a_tracker_that_is_not_installed_is_refused_before_training(job, monkeypatch):
+    monkeypatch.setattr(trackers.importlib.util, "find_spec", lambda name: None)
+    with pytest.raises(ConfigError, match="wandb is not installed: pip install"):
+        job.run_here(*SHORT, "trackers=[wandb]")
+    assert not job.folder().exists()
+
+
+@pytest.mark.skipif(importlib.util.find_spec("trackio") is None, reason="needs the extra `trackers`")
+def test_trackio_gets_the_numbers_of_metrics_jsonl_in_the_folder_of_the_run(job, monkeypatch):
+    monkeypatch.delenv("TRACKIO_DIR", raising=False)
+    result = job.run(*(word for c in (*SHORT, "trackers=[trackio]") for word in ("--set", f"pretraining.run.{c}")))
+    assert result.returncode == 0, result.stderr
+    assert list((job.folder() / "trackio").glob("*.db"))
+    assert len(job.metrics("train")) == 6
+
+
+def test_overfitting_passes_where_the_model_learns_and_fails_where_it_does_not(job):
+    recipe = load_recipe(job.recipe, ["pretraining.run.learning_rate=3e-3", "pretraining.run.micro_batch=4"])
+    found = overfit(recipe, "run", job.work)
+    assert (found.rows, found.last < 0.7 * found.first) == (4, True)
+    lame = load_recipe(job.recipe, ["pretraining.run.learning_rate=1e-9"])
+    with pytest.raises(BimedError, match=r"100 updates on the same 2 rows .* look at learning_rate=1e-09"):
+        overfit(lame, "run", job.work)
+    assert not job.folder().exists()
