@@ -29,7 +29,11 @@ class NonFiniteError(BimedError):
     exit_code = 3
 
 
+class RankError(BimedError):
+    """Another process of the job failed in the middle of common work."""
+
+
 class Stopped(BimedError):
-    """A signal asked the run to stop; its checkpoint is committed and the run can be continued."""
+    """A signal or a lost process ended the run; what was finished is kept and the run can be continued."""
 
     exit_code = 75  # EX_TEMPFAIL of sysexits.h: try again
