@@ -35,7 +35,11 @@ class RankLostError(BimedError):
     exit_code = 4
 
 
+class RankError(BimedError):
+    """Another process of the job failed in the middle of common work."""
+
+
 class Stopped(BimedError):
-    """A signal, or the time budget, ended the run; its checkpoint is committed and the run can be continued."""
+    """A signal, a lost process or the time budget ended the run; what was finished is kept and it can be continued."""
 
     exit_code = 75  # EX_TEMPFAIL of sysexits.h: try again

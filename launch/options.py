@@ -5,7 +5,8 @@ import importlib
 import logging
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -37,7 +38,8 @@ def stage_command(function: Callable[..., None]) -> Callable[..., None]:
         logging.getLogger("httpx").setLevel(logging.WARNING)
         logging.getLogger("DeepSpeed").addFilter(lambda record: "Setting accelerator to CPU" not in record.getMessage())
         try:
-            recipe = load_recipe(recipe_path, overrides)
+            with told_once():
+                recipe = load_recipe(recipe_path, overrides)
             if options["dry_run"] and rank == "0":
                 click.echo(yaml.safe_dump(recipe.model_dump(mode="json"), allow_unicode=True, sort_keys=False))
             function(recipe=recipe, work=work.absolute(), **options)
@@ -49,6 +51,20 @@ def stage_command(function: Callable[..., None]) -> Callable[..., None]:
             sys.exit(BimedError.exit_code)
 
     return click.command(help=function.__doc__)(command)
+
+
+@contextmanager
+def told_once() -> Iterator[None]:
+    """For mistakes that all processes of a launch find alike: the first one on each machine tells them.
+
+    The others end with 0, since a launcher ends all processes as soon as one has failed, before it has spoken.
+    """
+    try:
+        yield
+    except BimedError:
+        if os.environ.get("LOCAL_RANK", "0") != "0":
+            sys.exit(0)
+        raise
 
 
 def names_to_run(recipe: Recipe, stage: str, only: str | None) -> list[str]:

@@ -12,6 +12,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_model, save_model
 from torch import nn
 
+from bimed_dist.evaluation import ranks
 from bimed_dist.manifest import digest_of, versions, write_json
 
 SCHEMA = 1
@@ -36,8 +37,10 @@ def read_record(path: Path, key: Key) -> dict[str, Any] | None:
 
 
 def write_record(path: Path, key: Key, status: str, **values: Any) -> dict[str, Any]:
-    """Write `done`, `failed` or NOT_APPLICABLE with its values; a reader sees all of it or nothing."""
-    path.parent.mkdir(parents=True, exist_ok=True)
+    """Write `done`, `failed` or NOT_APPLICABLE with its values; a reader sees all of it or nothing.
+
+    Of several processes that compute the cell together, the first one writes.
+    """
     record = {
         "schema": SCHEMA,
         "status": status,
@@ -46,14 +49,19 @@ def write_record(path: Path, key: Key, status: str, **values: Any) -> dict[str, 
         "versions": versions(),
         "machine": machine(),
     }
-    write_json(path, record)
+    if ranks.rank() == 0:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_json(path, record)
     return record
 
 
 def machine() -> dict[str, Any]:
-    """Processor or GPU, and the threads of torch: with other ones a score may differ in its last digits."""
+    """Processor or GPU, the threads of torch, and how many processes computed it together.
+
+    With other ones a score may differ in its last digits.
+    """
     processor = torch.cuda.get_device_name() if torch.cuda.is_available() else platform.machine()
-    return {"processor": processor, "threads": torch.get_num_threads()}
+    return {"processor": processor, "threads": torch.get_num_threads(), "processes": ranks.world_size()}
 
 
 def packed(predicted: Sequence[np.ndarray]) -> list[str]:
@@ -73,6 +81,9 @@ def weights_path(folder: Path, key: Key) -> Path:
 
 
 def save_weights(model: nn.Module, path: Path) -> None:
+    """Of several processes with the same weights, the first one writes them."""
+    if ranks.rank() > 0:
+        return
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_suffix(".partial")
     save_model(model, str(temporary))

@@ -3,13 +3,16 @@
 AdamW (weight decay 0.01 but for biases and normalisation), linear warm-up over 10 % of the updates and linear decay,
 gradient norm clipped at 1. Everything random (head, dropout, order) follows from the seed; on CPU two runs agree bit
 for bit with the same number of threads.
+
+An update's rows are cut into passes, whose gradients are summed; so are those of the processes where several of them
+share the passes (`ranks`). Dropout is drawn anew for each pass from (seed, update, pass), whoever computes it.
 """
 
 import math
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import torch
@@ -17,16 +20,27 @@ from torch import nn
 from torch.nn import functional
 
 from bimed_dist.errors import NonFiniteError
+from bimed_dist.evaluation import ranks
 from bimed_dist.evaluation.encoding import IGNORED, Row, tags_of_units
 from bimed_dist.evaluation.models import load_classifier
 from bimed_dist.evaluation.task import Kind
 
-PROTOCOL = {"optimizer": "adamw", "weight_decay": 0.01, "warmup_share": 0.1, "schedule": "linear", "clip_norm": 1.0}
+PROTOCOL = {
+    "optimizer": "adamw",
+    "weight_decay": 0.01,
+    "warmup_share": 0.1,
+    "schedule": "linear",
+    "clip_norm": 1.0,
+    "dropout": "drawn by pass",
+}
 BUCKET_BATCHES = 50
 """Batches whose rows are sorted by length together: large enough for little padding, small enough to stay shuffled."""
 CPU_PIECES = 1_024
 """Padded pieces per forward pass on a CPU: activations of more fall out of its caches and take twice the time."""
 GPU_PIECES = 65_536
+SHARED_PIECES = 16_384
+"""Of a GPU's pass where several share an update, divided by their number: of 32 rows of 512 each gets as many."""
+T = TypeVar("T")
 
 
 def device() -> torch.device:
@@ -35,7 +49,11 @@ def device() -> torch.device:
 
 def pass_pieces() -> int:
     """Padded pieces per forward pass. Part of the arithmetic: it decides the order in which gradients are summed."""
-    return GPU_PIECES if torch.cuda.is_available() else CPU_PIECES
+    return pieces_on_gpu(ranks.world_size()) if torch.cuda.is_available() else CPU_PIECES
+
+
+def pieces_on_gpu(processes: int) -> int:
+    return GPU_PIECES if processes == 1 else SHARED_PIECES // processes
 
 
 def autocast() -> AbstractContextManager:
@@ -154,7 +172,7 @@ def fine_tune(
     batches = [numbers for _ in range(epochs) for numbers in epoch_batches(lengths, batch, rng)]
     for step, numbers in enumerate(batches):
         optimizer.zero_grad(set_to_none=True)
-        loss = _backward(model, kind, [rows[i] for i in numbers], pad_id, pass_pieces())
+        loss = _backward(model, kind, [rows[i] for i in numbers], pad_id, pass_pieces(), (seed, step))
         if not math.isfinite(loss):
             raise NonFiniteError(f"the loss is not finite at update {step + 1}; try a smaller learning rate")
         # Clipping by an infinite norm would make every gradient 0, and the head would be scored as it was drawn.
@@ -166,22 +184,26 @@ def fine_tune(
     return model.eval()
 
 
-def _backward(model: nn.Module, kind: Kind, rows: Sequence[Row], pad_id: int, pieces: int) -> float:
-    """Gradients of the mean loss of a batch, in passes of `pieces`; returns that loss."""
+def _backward(
+    model: nn.Module, kind: Kind, rows: Sequence[Row], pad_id: int, pieces: int, update: tuple[int, int]
+) -> float:
+    """Gradients of the mean loss of a batch, in passes of `pieces`; returns that loss. `update` is (seed, step)."""
     terms = max(1, loss_terms(kind, rows))
     total = 0.0
-    for numbers in passes(row_lengths(rows), pieces):
-        part = [rows[i] for i in numbers]
+    parts = passes(row_lengths(rows), pieces)
+    for number in ranks.mine(len(parts)):
+        torch.manual_seed(int(np.random.SeedSequence((*update, number)).generate_state(1, np.uint64)[0]))
+        part = [rows[i] for i in parts[number]]
         with autocast():
             logits = model(**padded(part, pad_id)).logits
         loss = summed_loss(kind, logits, part) / terms
         loss.backward()
         total += loss.item()
-    return total
+    return ranks.add_up(model, total)
 
 
 def seed_torch(seed: int) -> None:
-    """Head and dropout follow `seed`; on a GPU torch's deterministic kernels are taken where there are any."""
+    """The head follows `seed`; on a GPU torch's deterministic kernels are taken where there are any."""
     torch.manual_seed(seed)
     if torch.cuda.is_available():
         os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
@@ -206,19 +228,29 @@ def answers(kind: Kind, logits: torch.Tensor) -> torch.Tensor:
     return logits * 5 if kind == "sts" else logits.sigmoid()
 
 
+def in_passes(rows: Sequence[Row], pieces: int, values_of: Callable[[np.ndarray], Sequence[T]]) -> list[T]:
+    """A value for each row, in the rows' order; `values_of` gives those of the rows with some numbers."""
+    parts = passes(row_lengths(rows), pieces)
+    mine = {i: value for n in ranks.mine(len(parts)) for i, value in zip(parts[n], values_of(parts[n]), strict=True)}
+    found = {i: value for share in ranks.gather(mine) for i, value in share.items()}
+    return [found[i] for i in range(len(rows))]
+
+
 @torch.inference_mode()
 def predict(model: nn.Module, kind: Kind, rows: Sequence[Row], units: Sequence[int], pad_id: int) -> list[np.ndarray]:
     """One array of numbers per row, in the rows' order, as `metrics` takes it. `units` are the items' lengths (ner).
 
     Raises NonFiniteError for outputs that are not finite.
     """
-    predicted: list[np.ndarray] = [np.empty(0)] * len(rows)
-    for numbers in passes(row_lengths(rows), pass_pieces()):
+
+    def predicted(numbers: np.ndarray) -> list[np.ndarray]:
+        part = [rows[i] for i in numbers]
         with autocast():
-            logits = model(**padded([rows[i] for i in numbers], pad_id)).logits
-        logits = finite(logits.float().cpu())
-        values = answers(kind, logits).numpy()
-        for i, value in zip(numbers, values, strict=True):
-            row = rows[i]
-            predicted[i] = value if row.covers is None else tags_of_units(value[: len(row.ids)], row.covers, units[i])
-    return predicted
+            logits = model(**padded(part, pad_id)).logits
+        values = answers(kind, finite(logits.float().cpu())).numpy()
+        return [
+            value if row.covers is None else tags_of_units(value[: len(row.ids)], row.covers, units[i])
+            for i, row, value in zip(numbers, part, values, strict=True)
+        ]
+
+    return in_passes(rows, pass_pieces(), predicted)

@@ -11,7 +11,7 @@ computed, nor on the process that computes them.
 import functools
 import json
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,8 +20,8 @@ import numpy as np
 from torch import nn
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
-from bimed_dist.errors import BimedError, DataError
-from bimed_dist.evaluation import cells, finetuning, intrinsic, metrics, retrieval
+from bimed_dist.errors import BimedError, DataError, Stopped
+from bimed_dist.evaluation import cells, finetuning, intrinsic, metrics, ranks, retrieval
 from bimed_dist.evaluation.encoding import Encoded, encode, of_items, tokenizer_key
 from bimed_dist.evaluation.models import load_classifier, load_head_model, one_line
 from bimed_dist.evaluation.preparation import Prepared
@@ -192,13 +192,28 @@ def write_choice(pair: Pair, dev_scores: Mapping[Candidate, list[float]], chosen
     )
 
 
+def computed(pairs: Sequence[Pair], at: int, cell: Cell) -> dict[str, Any]:
+    """The record of a cell of pair number `at`; only the rows of its task are kept."""
+    for pair in pairs:
+        if pair.prepared.name != pairs[at].prepared.name:
+            pair.encoded.clear()
+    return compute(pairs[at], cell)
+
+
 def compute(pair: Pair, cell: Cell) -> dict[str, Any]:
-    """Compute a cell and write its record, `failed` where the model's code or its scores do not allow it."""
+    """Compute a cell and write its record, `failed` where the model's code or its scores do not allow it.
+
+    Where several processes do this together, none has a result before all have one.
+    """
     start = time.monotonic()
     rule = _intrinsic_values if cell.candidate is None else _test_values if cell.test else _dev_values
     try:
         values = rule(pair, cell)
+        ranks.gather(None)
+    except Stopped:
+        raise
     except CELL_ERRORS as error:
+        ranks.tell(error)
         return pair.write(cell, "failed", error=one_line(error))
     seconds = round(time.monotonic() - start, 2)
     return pair.write(cell, cells.NOT_APPLICABLE if values is None else "done", **(values or {}), seconds=seconds)
@@ -259,7 +274,8 @@ def trained_model(pair: Pair, cell: Cell) -> nn.Module:
     prepared = pair.prepared
     model = load_classifier(pair.location, prepared.task.kind, prepared.labels, prepared.settings.pooling)
     model = model.to(finetuning.device()).eval()
-    return model if cells.load_weights(model, weights_path(pair, cell)) else _trained(pair, cell)
+    found = ranks.gather(cells.load_weights(model, weights_path(pair, cell)))
+    return model if all(found) else _trained(pair, cell)
 
 
 def _predicted(pair: Pair, model: nn.Module, encoded: Encoded) -> list[np.ndarray]:

@@ -19,7 +19,7 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from bimed_dist.errors import DataError
 from bimed_dist.evaluation.encoding import Row
-from bimed_dist.evaluation.finetuning import autocast, finite, padded, pass_pieces, passes, row_lengths
+from bimed_dist.evaluation.finetuning import autocast, finite, in_passes, padded, pass_pieces
 from bimed_dist.evaluation.task import Example
 
 MASK_RATE = 0.15
@@ -63,12 +63,15 @@ def masked_word_sums(
     if tokenizer.mask_token_id is None:
         raise DataError("the tokenizer has no mask token")
     masked = [_mask(tokenizer, window, seed, limit) for window in windows]
-    sums: list[np.ndarray] = [np.zeros(0)] * len(masked)
-    for numbers in passes(row_lengths([m.row for m in masked]), min(MLM_PIECES, pass_pieces())):
+
+    def sums(numbers: np.ndarray) -> list[np.ndarray]:
         batch = [masked[i] for i in numbers]
-        for i, item, (nats, right) in zip(numbers, batch, _piece_scores(model, tokenizer, batch), strict=True):
-            sums[i] = _window_sums(item, nats, right, tokenizer.unk_token_id)
-    return sums
+        return [
+            _window_sums(item, nats, right, tokenizer.unk_token_id)
+            for item, (nats, right) in zip(batch, _piece_scores(model, tokenizer, batch), strict=True)
+        ]
+
+    return in_passes([item.row for item in masked], min(MLM_PIECES, pass_pieces()), sums)
 
 
 def _mask(tokenizer: PreTrainedTokenizerBase, window: Example, seed: int, limit: int) -> _Masked:
@@ -163,9 +166,10 @@ def next_probabilities(
         Row(np.asarray(ids), None if segment is None else np.asarray(segment), np.empty(0))
         for ids, segment in zip(found["input_ids"], types, strict=True)
     ]
-    probabilities = np.zeros(len(rows))
-    for numbers in passes(row_lengths(rows), pass_pieces()):
+
+    def probabilities(numbers: np.ndarray) -> np.ndarray:
         with autocast():
             logits = model(**padded([rows[i] for i in numbers], tokenizer.pad_token_id)).logits
-        probabilities[numbers] = finite(logits.float().cpu()).softmax(-1)[:, 0].numpy()
-    return probabilities
+        return finite(logits.float().cpu()).softmax(-1)[:, 0].numpy()
+
+    return np.array(in_passes(rows, pass_pieces(), probabilities), dtype=np.float64)

@@ -11,7 +11,7 @@ import torch
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from bimed_dist.evaluation.encoding import Row
-from bimed_dist.evaluation.finetuning import autocast, finite, padded, pass_pieces, passes, row_lengths
+from bimed_dist.evaluation.finetuning import autocast, finite, in_passes, padded, pass_pieces
 from bimed_dist.evaluation.models import mean_of_pieces
 from bimed_dist.evaluation.task import Example
 
@@ -41,9 +41,11 @@ def embeddings(
         Row(np.asarray(ids), None if segment is None else np.asarray(segment), np.empty(0))
         for ids, segment in zip(found["input_ids"], types, strict=True)
     ]
-    vectors = np.zeros((len(rows), model.config.hidden_size))
-    for numbers in passes(row_lengths(rows), pass_pieces()):
+
+    def means_of(numbers: np.ndarray) -> np.ndarray:
         with autocast():
             means = mean_of_pieces(model, padded([rows[i] for i in numbers], tokenizer.pad_token_id))
-        vectors[numbers] = finite(means.float().cpu()).numpy()
+        return finite(means.float().cpu()).numpy()
+
+    vectors = np.array(in_passes(rows, pass_pieces(), means_of), dtype=np.float64)
     return vectors / np.linalg.norm(vectors, axis=1, keepdims=True)

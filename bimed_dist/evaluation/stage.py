@@ -18,7 +18,7 @@ from transformers import PreTrainedTokenizerBase
 
 from bimed_dist.config import Recipe
 from bimed_dist.errors import ConfigError, DataError, Stopped
-from bimed_dist.evaluation import models, workers
+from bimed_dist.evaluation import launched, models, ranks, workers
 from bimed_dist.evaluation.grid import Candidate, Pair
 from bimed_dist.evaluation.measured import Measured, collected, pooled
 from bimed_dist.evaluation.preparation import Prepared, prepare_tasks, task_grid, task_seeds
@@ -59,11 +59,16 @@ class Subject:
 
 
 def run(recipe: Recipe, work: Path) -> Outcome:
-    """Evaluate every model of the recipe on every task.
+    """Evaluate every model of the recipe on every task; of several launched processes the others call `follow`.
 
     Raises ConfigError or DataError, before anything is trained or written, for wrong settings and for all wrong data
     at once. A cell that fails is recorded and does not stop the others.
     """
+    with launched.first():
+        return _run(recipe, work)
+
+
+def _run(recipe: Recipe, work: Path) -> Outcome:
     settings = recipe.evaluation
     if settings is None:
         raise ConfigError(f"recipe {recipe.name} has no `evaluation` section")
@@ -160,7 +165,7 @@ def _candidates(settings: EvaluationSettings, prepared: Prepared) -> tuple[Candi
 def _measure(
     settings: EvaluationSettings, tasks: Mapping[str, Prepared], subjects: Mapping[str, Subject], folder: Path
 ) -> dict[tuple[str, str], Measured]:
-    """Every model on every task, computed by workers and read from their records."""
+    """Every model on every task, computed by workers or by all processes of a launch, and read from the records."""
     measured: dict[tuple[str, str], Measured] = {}
     pairs = []
     for name, prepared in tasks.items():
@@ -177,7 +182,10 @@ def _measure(
     progress = Progress(schedule)
     largest = max((subject.parameters or 0 for subject in subjects.values()), default=0)
     with stoppable(folder), progress.bar:
-        workers.fill(schedule, settings.workers or workers.default_count(largest), progress.tell)
+        if ranks.world_size() > 1:
+            launched.fill(schedule, progress.tell)
+        else:
+            workers.fill(schedule, settings.workers or workers.default_count(largest), progress.tell)
     turns: dict[tuple[str, str], list[tuple[Pair, Measured]]] = {}
     for number, pair in enumerate(pairs):
         found = collected(pair, schedule.records[number], schedule.chosen[number])
@@ -206,13 +214,19 @@ def write_folds(prepared: Prepared, folder: Path) -> None:
 
 @contextmanager
 def stoppable(folder: Path) -> Iterator[None]:
-    """SIGTERM and SIGINT end the stage with Stopped; what was computed is on disk."""
+    """SIGTERM and SIGINT end the stage with Stopped; what was computed is on disk.
+
+    At once where workers compute, and at the next update where this process does.
+    """
 
     def stop(number: int, _: object) -> None:
-        raise Stopped(
+        reason = (
             f"stopped by {signal.Signals(number).name}; the cells that were finished are in {folder}, run the same "
             "command again to go on"
         )
+        if ranks.world_size() == 1:
+            raise Stopped(reason)
+        ranks.stop(reason)
 
     before = {number: signal.signal(number, stop) for number in (signal.SIGTERM, signal.SIGINT)}
     try:

@@ -20,7 +20,7 @@ from typing import Any
 
 import torch
 
-from bimed_dist.evaluation.grid import Pair, compute
+from bimed_dist.evaluation.grid import Pair, computed
 from bimed_dist.evaluation.schedule import Job, Schedule
 
 logger = logging.getLogger(__name__)
@@ -141,10 +141,7 @@ def _serve(connection: Connection, number: int, threads: int, pairs: Sequence[Pa
             at, cell = connection.recv()
         except (EOFError, ConnectionResetError):  # the second where the parent died with an answer unread
             return
-        for pair in pairs:
-            if pair.prepared.name != pairs[at].prepared.name:
-                pair.encoded.clear()
-        connection.send(compute(pairs[at], cell))
+        connection.send(computed(pairs, at, cell))
 
 
 def _end_with_parent() -> None:

@@ -143,7 +143,7 @@ def test_gradients_do_not_depend_on_how_a_batch_is_cut_into_passes(kind, tiny_mo
     for pieces in (1, 16, 10_000):
         torch.manual_seed(0)
         model = load_classifier(str(folder), kind, labels).eval()
-        loss = finetuning._backward(model, kind, rows, 0, pieces)
+        loss = finetuning._backward(model, kind, rows, 0, pieces, (0, 0))
         with torch.inference_mode():
             whole = finetuning.summed_loss(kind, model(**finetuning.padded(rows, 0)).logits, rows).item()
         assert loss == pytest.approx(whole / {"sts": 3, "multilabel": 10, "ner": 11}[kind], rel=1e-5)
@@ -152,6 +152,34 @@ def test_gradients_do_not_depend_on_how_a_batch_is_cut_into_passes(kind, tiny_mo
         assert loss == pytest.approx(found[0][0], rel=1e-5)
         # Sums in another order: fp32 rounding.
         torch.testing.assert_close(gradient, found[0][1], atol=1e-6, rtol=1e-4)
+
+
+def test_dropout_follows_from_seed_update_and_pass_whatever_was_drawn_before(tiny_model):
+    folder = tiny_model("m")
+    rows, gradients = rows_of(folder)[:8], {}
+    for name, update in {"first": (1, 5), "again": (1, 5), "next update": (1, 6), "other seed": (2, 5)}.items():
+        finetuning.seed_torch(0)
+        model = load_classifier(str(folder), "multilabel", ("a", "b")).train()
+        torch.rand(len(gradients))
+        finetuning._backward(model, "multilabel", rows, 0, 64, update)
+        gradients[name] = model.classifier.weight.grad
+    assert torch.equal(gradients["first"], gradients["again"])
+    assert not torch.equal(gradients["first"], gradients["next update"])
+    assert not torch.equal(gradients["first"], gradients["other seed"])
+
+
+def test_passes_of_one_update_have_dropout_of_their_own(tiny_model):
+    folder = tiny_model("m")
+    row = rows_of(folder)[14]
+    finetuning.seed_torch(0)
+    model = load_classifier(str(folder), "multilabel", ("a", "b")).train()
+    losses = [finetuning._backward(model, "multilabel", [row] * count, 0, 1, (1, 0)) for count in (1, 2)]
+    assert losses[0] != pytest.approx(losses[1], rel=1e-4)
+
+
+def test_an_update_of_32_long_rows_has_a_pass_for_each_of_several_gpus():
+    lengths = np.full(32, 512)
+    assert {n: len(finetuning.passes(lengths, finetuning.pieces_on_gpu(n))) for n in (1, 2, 8)} == {1: 1, 2: 2, 8: 8}
 
 
 def test_a_checkpoint_without_its_encoder_is_refused_instead_of_scored_with_random_weights(tiny_model):

@@ -1,0 +1,281 @@
+"""One cell by all processes of an `accelerate launch`: the scores of one process, and no process left behind."""
+
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import psutil
+import pytest
+import yaml
+
+from bimed_dist.config import Recipe
+from bimed_dist.evaluation import finetuning, stage
+from bimed_dist.evaluation_settings import EvaluatedModel, TaskSettings
+from bimed_dist.manifest import write_manifest
+from bimed_dist.tokenizer import load_tokenizer
+
+# Sums of up to three passes run in another order in two processes, in fp32, over nine updates. Of predictions in 0 to 5
+# the largest difference found is 1e-7; gradients that are not summed change them by 0.1, other dropout by 0.01.
+SCORES = 1e-5
+WORDS = ("폐", "결절", "소견", "관찰됨", "mass", "lung", "nodule", "without", "effusion", "today")
+
+
+def sentence(rng: random.Random, length: int) -> str:
+    return " ".join(rng.choices(WORDS, k=length))
+
+
+@dataclass(frozen=True)
+class Launch:
+    """`launch/evaluation.py` on a recipe, started by accelerate with two processes."""
+
+    root: Path
+    recipe: Path
+    work: Path
+    config: str = "cpu_ddp.yaml"
+    program: str = "launch/evaluation.py"
+
+    def start(self, *arguments: str) -> subprocess.Popen[str]:
+        config = self.root / "ds_configs" / "accelerate" / self.config
+        command = [sys.executable, "-m", "accelerate.commands.launch", "--config_file", str(config)]
+        command += ["--main_process_port", "0", self.program, str(self.recipe), "--work", str(self.work), *arguments]
+        environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(self.root), "CUDA_VISIBLE_DEVICES": ""}
+        pipe = subprocess.PIPE
+        return subprocess.Popen(command, cwd=self.root, env=environment, stdout=pipe, stderr=pipe, text=True)
+
+    def run(self, *arguments: str) -> tuple[int, str, str]:
+        process = self.start(*arguments)
+        out, told = process.communicate(timeout=500)
+        return process.returncode, out, told
+
+
+@pytest.fixture
+def launch(root: Path, tmp_path: Path) -> Callable[..., Launch]:
+    def make(recipe: Recipe, work: Path, **options: str) -> Launch:
+        path = tmp_path / "recipe.yaml"
+        path.write_text(yaml.safe_dump(recipe.model_dump(mode="json", exclude_none=True)), encoding="utf-8")
+        return Launch(root, path, work, **options)
+
+    return make
+
+
+@pytest.fixture
+def pairs(tmp_path: Path) -> str:
+    """Pairs in KorSTS' format, so long that the updates of an epoch are one, two and three passes."""
+    rng = random.Random(1)
+    (tmp_path / "pairs").mkdir()
+    for split, rows in (("train", 90), ("dev", 45), ("test", 50)):
+        lines = ["genre\tfilename\tyear\tid\tscore\tsentence1\tsentence2"]
+        for i in range(rows):
+            first, second = sentence(rng, rng.randint(16, 40)), sentence(rng, 24)
+            score = min(5, first.split().count("mass"))
+            lines.append(f"main\tf\t2012\t{i}\t{score}.000\t{first}\t{second}")
+        (tmp_path / "pairs" / f"sts-{split}.tsv").write_text("\n".join(lines) + "\n", encoding="utf-8")
+    return "pairs"
+
+
+@pytest.fixture
+def recipe(pairs, tiny_model, make_recipe) -> Recipe:
+    models = {"base": EvaluatedModel(folder=str(tiny_model("base")))}
+    return make_recipe(models, {"sts": TaskSettings(task="korsts", path=pairs, epochs=(1, 3))}, batch=40)
+
+
+def records(work: Path) -> dict[str, dict]:
+    """What every cell holds but for how long it took."""
+    cells = work / "evaluation" / "cells"
+    found = {
+        str(p.relative_to(cells)): json.loads(p.read_text(encoding="utf-8")) for p in sorted(cells.rglob("*.json"))
+    }
+    for record in found.values():
+        record.pop("seconds", None)
+    return found
+
+
+def results_of(work: Path) -> dict:
+    return json.loads((work / "evaluation" / "results.json").read_text(encoding="utf-8"))
+
+
+def write_corpus(work: Path) -> None:
+    """A finished corpus folder with 30 held-out documents."""
+    folder, rng = work / "corpus" / "c", random.Random(3)
+    folder.mkdir(parents=True)
+    lines = [
+        json.dumps({"id": str(i), "language": "en", "paragraphs": [[sentence(rng, 14) + "." for _ in range(3)]]})
+        for i in range(30)
+    ]
+    (folder / "held_out.jsonl").write_text("\n".join(lines) + "\n", encoding="utf-8")
+    write_manifest(
+        folder,
+        stage="corpus",
+        name="c",
+        settings={},
+        inputs={},
+        counts={},
+        files=[folder / "held_out.jsonl"],
+        seconds=0,
+    )
+
+
+def numbers(record: dict) -> dict[str, list[float]]:
+    parts = record.get("splits", {"": record})
+    found = {split: " ".join(part["predictions"]).split() for split, part in parts.items() if "predictions" in part}
+    return {split: [float(value) for value in values] for split, values in found.items()}
+
+
+def passes_of_updates(folder: Path, model: str, batch: int) -> list[int]:
+    """How many passes the updates of an epoch have, in ascending order."""
+    lines = (folder / "pairs" / "sts-train.tsv").read_text(encoding="utf-8").splitlines()[1:]
+    texts = [tuple(line.split("\t")[-2:]) for line in lines]
+    lengths = np.array([len(ids) for ids in load_tokenizer(model)(texts, truncation=True, max_length=64)["input_ids"]])
+    updates = finetuning.epoch_batches(lengths, batch, np.random.default_rng(1))
+    return sorted(len(finetuning.passes(lengths[rows], finetuning.CPU_PIECES)) for rows in updates)
+
+
+def make_smaller(recipe: Recipe) -> Recipe:
+    return recipe.model_copy(update={"evaluation": recipe.evaluation.model_copy(update={"batch": 20})})
+
+
+def test_two_processes_score_what_one_process_scores(recipe, bc5cdr, make_recipe, launch, tmp_path):
+    tasks = {
+        **recipe.evaluation.tasks,
+        "entities": TaskSettings(task="bc5cdr", path="bc5cdr"),
+        "mlm": TaskSettings(task="mlm", corpus="c"),
+        "nsp": TaskSettings(task="nsp", corpus="c"),
+    }
+    recipe = make_recipe(recipe.evaluation.models, tasks, batch=40)
+    for name in ("one", "two"):
+        write_corpus(tmp_path / name)
+    stage.run(recipe, tmp_path / "one")
+    assert passes_of_updates(tmp_path, recipe.evaluation.models["base"].folder, batch=40) == [1, 2, 3]
+    code, out, told = launch(recipe, tmp_path / "two").run()
+    assert code == 0, told
+    assert out.count("evaluation: ") == 1
+
+    expected, found = records(tmp_path / "one"), records(tmp_path / "two")
+    assert found.keys() == expected.keys()
+    for name, record in expected.items():
+        assert found[name]["key"] == record["key"]
+        if name.endswith("choice.json"):
+            assert found[name]["chosen"] == record["chosen"]
+            continue
+        assert (record["machine"]["processes"], found[name]["machine"]["processes"]) == (1, 2)
+        for split, values in numbers(record).items():
+            np.testing.assert_allclose(numbers(found[name])[split], values, rtol=0, atol=SCORES)
+
+
+def of_rank(launcher: subprocess.Popen[str], rank: int) -> psutil.Process:
+    (found,) = [p for p in psutil.Process(launcher.pid).children() if p.environ().get("RANK") == str(rank)]
+    return found
+
+
+def wait_for_a_cell(process: subprocess.Popen[str], work: Path) -> None:
+    while not list((work / "evaluation").rglob("lr=*.json")):
+        assert process.poll() is None, process.stderr.read()
+        time.sleep(0.002)
+
+
+@pytest.mark.parametrize("rank", [pytest.param(0, marks=pytest.mark.slow), 1])
+def test_whichever_process_is_killed_all_end_and_the_grid_continues_to_the_same_results(rank, recipe, launch, tmp_path):
+    # Two passes an update at most: their sum is the same, bit for bit, in any order.
+    recipe = make_smaller(recipe)
+    stage.run(recipe, tmp_path / "one")
+    work = tmp_path / "two"
+    process = launch(recipe, work).start()
+    wait_for_a_cell(process, work)
+    family = psutil.Process(process.pid).children(recursive=True)
+    of_rank(process, rank).kill()
+    _, told = process.communicate(timeout=500)
+    assert process.returncode != 0
+    assert psutil.wait_procs(family, timeout=60)[1] == []
+    assert told.count("error: another process of this job has ended") == rank
+    before = records(work)
+    assert {record.get("status", "done") for record in before.values()} == {"done"}
+    assert not (work / "evaluation" / "results.json").exists()
+    code, _, told = launch(recipe, work).run()
+    assert code == 0, told
+    assert {name: record for name, record in records(work).items() if name in before} == before
+    assert results_of(work) == results_of(tmp_path / "one")
+
+
+def test_a_launch_that_is_asked_to_stop_says_so_once_and_leaves_whole_cells(recipe, launch, tmp_path):
+    process = launch(recipe, tmp_path / "work").start()
+    wait_for_a_cell(process, tmp_path / "work")
+    family = psutil.Process(process.pid).children(recursive=True)
+    process.send_signal(signal.SIGTERM)
+    _, told = process.communicate(timeout=500)
+    assert process.returncode != 0
+    assert psutil.wait_procs(family, timeout=60)[1] == []
+    assert told.count("error: ") == told.count("error: stopped by SIGTERM; the cells that were finished are in") == 1
+    assert {record.get("status", "done") for record in records(tmp_path / "work").values()} == {"done"}
+
+
+@pytest.mark.parametrize(
+    "override, words",
+    [
+        ("evaluation.batch=none", "evaluation.batch"),
+        ("evaluation.tasks.sts.path=nowhere", "nowhere does not exist"),
+    ],
+)
+def test_a_mistake_in_the_recipe_is_told_once_before_anything_is_computed(override, words, recipe, launch, tmp_path):
+    code, _, told = launch(recipe, tmp_path / "work").run("--set", override)
+    assert code != 0
+    assert told.count("error: ") == 1 and words in told
+    assert "exitcode  : 2" in told
+    assert not (tmp_path / "work" / "evaluation").exists()
+
+
+def test_a_launch_with_deepspeed_is_refused_once(recipe, launch, tmp_path):
+    code, _, told = launch(recipe, tmp_path / "work", config="cpu.yaml").run()
+    assert code != 0
+    assert told.count("error: ") == told.count("error: fine-tuning needs no DeepSpeed") == 1
+    assert "exitcode  : 2" in told
+
+
+# The first cell has updates of one, two and three passes: the first process has four of them, the second two.
+FAILING = """
+import os, runpy, sys
+from bimed_dist.evaluation import finetuning
+
+calls = 0
+whole = finetuning.summed_loss
+
+
+def summed_loss(*arguments):
+    global calls
+    calls += 1
+    if (int(os.environ["RANK"]), calls) == {failing}:
+        raise MemoryError("no room here")
+    return whole(*arguments)
+
+
+finetuning.summed_loss = summed_loss
+sys.path.insert(0, "launch")
+runpy.run_path("launch/evaluation.py", run_name="__main__")
+"""
+
+
+@pytest.mark.parametrize(
+    "failing, error",
+    [
+        pytest.param((0, 6), "MemoryError: no room here", marks=pytest.mark.slow),
+        ((1, 3), "RankError: process 1 failed: MemoryError: no room here"),
+    ],
+)
+def test_a_cell_that_fails_in_one_process_is_told_as_failed_and_the_others_are_computed(
+    failing, error, recipe, launch, tmp_path
+):
+    (tmp_path / "failing.py").write_text(FAILING.format(failing=failing), encoding="utf-8")
+    code, _, told = launch(recipe, tmp_path / "work", program=str(tmp_path / "failing.py")).run()
+    assert code == 0, told
+    results = results_of(tmp_path / "work")
+    failure = {"task": "sts", "model": "base", "cell": "lr=0.001,epochs=1,seed=2", "error": error}
+    assert results["failures"] == [failure]
+    (score,) = [row for row in results["scores"] if row["main"]]
+    assert score["chosen"]["epochs"] == 3 and len(score["values"]) == 2
