@@ -4,9 +4,11 @@ Three engines behind one object: one process, DDP, and DeepSpeed ZeRO. Gradients
 loss is scaled by the world size to make them sums over the global batch.
 """
 
+import datetime
 import math
 import os
 import sys
+import time
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
@@ -22,16 +24,18 @@ from accelerate.utils import DistributedDataParallelKwargs
 from torch import Tensor, nn
 from transformers.integrations.deepspeed import unset_hf_deepspeed_config
 
-from bimed_dist.errors import BimedError, CheckpointError, ConfigError
+from bimed_dist.errors import BimedError, CheckpointError, ConfigError, RankLostError
 from bimed_dist.pretraining import deepspeed_config
 from bimed_dist.pretraining.state import WEIGHT, Piece, SavedState, Snapshot
 from bimed_dist.pretraining.trackers import PROJECT
-from bimed_dist.pretraining.watch import Watch, end_with_parent
+from bimed_dist.pretraining.watch import Watch, attempt, end_with_parent
 from bimed_dist.pretraining_settings import PretrainingSettings
 
 # DeepSpeed 0.19 calls what torch 2.13 has renamed; users can do nothing about it.
 warnings.filterwarnings("ignore", message=".*(all_gather_into_tensor|reduce_scatter_tensor).*", category=FutureWarning)
 Result = TypeVar("Result")
+_SECONDS_TO_RETURN = 600
+"""For the processes of all machines after a restart: to miss a lost one, to end, to start and import."""
 
 
 class Engine:
@@ -281,16 +285,35 @@ def open_trackers(names: Sequence[str], folder: Path, label: str, run_id: str, f
 
 
 def _join_anew(backend: str) -> None:
-    """After a restart by torchrun, open the process group under keys of its own.
+    """Where torchrun may restart processes: open the process group once all are of the same attempt.
 
-    torchrun's static rendezvous, accelerate's default, keeps its store, and in it the addresses of those that are gone.
+    Its static rendezvous, accelerate's default, keeps its store, and in it the addresses of those that are gone, so
+    every attempt has keys of its own. Each machine's launcher counts its own restarts; processes of one that is behind
+    end, to be restarted.
     """
-    attempt = os.environ.get("TORCHELASTIC_RESTART_COUNT", "0")
-    if attempt != "0":
-        store = dist.TCPStore(os.environ["MASTER_ADDR"], int(os.environ["MASTER_PORT"]), is_master=False)
-        rank, world_size = int(os.environ["RANK"]), int(os.environ["WORLD_SIZE"])
-        store = dist.PrefixStore(f"attempt-{attempt}", store)
-        dist.init_process_group(backend, store=store, rank=rank, world_size=world_size)
+    if os.environ.get("TORCHELASTIC_USE_AGENT_STORE") != "True" or os.environ["TORCHELASTIC_MAX_RESTARTS"] == "0":
+        return
+    store = dist.TCPStore(
+        os.environ["MASTER_ADDR"],
+        int(os.environ["MASTER_PORT"]),
+        is_master=False,
+        wait_for_workers=False,
+        timeout=datetime.timedelta(seconds=_SECONDS_TO_RETURN),
+    )
+    rank, world_size = int(os.environ["RANK"]), int(os.environ["WORLD_SIZE"])
+    keys = [f"attempt/{other}" for other in range(world_size)]
+    store.set(keys[rank], str(attempt()))
+    deadline = time.monotonic() + _SECONDS_TO_RETURN
+    while (attempts := [int(value) for value in store.multi_get(keys)]) != [attempt()] * world_size:
+        if max(attempts) > attempt():
+            raise RankLostError("processes of another machine were restarted once more")
+        if time.monotonic() > deadline:
+            missing = [other for other, number in enumerate(attempts) if number < attempt()]
+            raise RankLostError(f"rank(s) {missing} did not come back after a restart in {_SECONDS_TO_RETURN} s")
+        time.sleep(0.2)
+    if attempt():
+        prefixed = dist.PrefixStore(f"attempt-{attempt()}", store)
+        dist.init_process_group(backend, store=prefixed, rank=rank, world_size=world_size)
 
 
 @dataclass(frozen=True)

@@ -32,14 +32,22 @@ def end_with_parent() -> None:
     ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
+def attempt() -> int:
+    """How often torchrun has restarted us over one store, in which the keys of earlier attempts are not ours.
+
+    0 also where every start has a store of its own (torchrun's TORCH_DISABLE_SHARE_RDZV_TCP_STORE).
+    """
+    lent = os.environ.get("TORCHELASTIC_USE_AGENT_STORE") == "True"
+    return int(os.environ.get("TORCHELASTIC_RESTART_COUNT", "0")) if lent else 0
+
+
 class Watch:
     """From its making to `stop`; every rank makes one at the same time."""
 
     def __init__(self, rank: int, world_size: int, seconds: int, gather: Callable[[Any], list[Any]]) -> None:
         self._rank, self._limit = rank, seconds
         self._period = max(1.0, world_size / 64)
-        attempt = os.environ.get("TORCHELASTIC_RESTART_COUNT", "0")
-        self._keys = [f"alive/{attempt}/{other}" for other in range(world_size)]
+        self._keys = [f"alive/{attempt()}/{other}" for other in range(world_size)]
         address = os.environ["MASTER_ADDR"], int(os.environ["MASTER_PORT"])
         self._store_name = f"{address[0]}:{address[1]}"
         timeout = datetime.timedelta(seconds=seconds)
