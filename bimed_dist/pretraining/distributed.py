@@ -26,9 +26,10 @@ from transformers.integrations.deepspeed import unset_hf_deepspeed_config
 
 from bimed_dist.errors import BimedError, CheckpointError, ConfigError, RankLostError
 from bimed_dist.pretraining import deepspeed_config
+from bimed_dist.pretraining.parent import end_with_launcher
 from bimed_dist.pretraining.state import WEIGHT, Piece, SavedState, Snapshot
 from bimed_dist.pretraining.trackers import PROJECT
-from bimed_dist.pretraining.watch import Watch, attempt, end_with_parent
+from bimed_dist.pretraining.watch import Watch, attempt
 from bimed_dist.pretraining_settings import PretrainingSettings
 
 # DeepSpeed 0.19 calls what torch 2.13 has renamed; users can do nothing about it.
@@ -50,8 +51,8 @@ class Engine:
         self._clip_norm = settings.clip_norm
         zero_file = deepspeed_config.requested_file()
         launched = "RANK" in os.environ
+        end_with_launcher()
         if launched:
-            end_with_parent()
             _join_anew("nccl" if torch.cuda.is_available() else "gloo")
         cuda = torch.cuda.is_available()
         local = int(os.environ.get("LOCAL_WORLD_SIZE", "1"))

@@ -5,7 +5,6 @@ every rank counts up in the job's store, from a thread, and looks at the others'
 the first may hang in the store when the network is gone.
 """
 
-import ctypes
 import datetime
 import logging
 import os
@@ -22,14 +21,8 @@ import torch.distributed as dist
 from bimed_dist.errors import RankLostError
 
 _log = logging.getLogger(__name__)
-_PR_SET_PDEATHSIG = 1
 _SECONDS_TO_NAME = 5.0
 """After an error of communication; torchrun leaves 30 between its signal and its end."""
-
-
-def end_with_parent() -> None:
-    """Ask the kernel to kill this process when its launcher is gone: nothing may be left on a machine."""
-    ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
 def attempt() -> int:

@@ -227,6 +227,33 @@ def test_a_killed_launcher_leaves_no_process_and_no_shared_memory(job, tmp_path)
     assert set(os.listdir("/dev/shm")) <= shared_memory
 
 
+def test_a_stop_of_the_launcher_of_one_process_ends_training_with_a_checkpoint(job, tmp_path):
+    running = Launched(job, *LONG, launcher="one_gpu.yaml", log=tmp_path / "log", more={"CUDA_VISIBLE_DEVICES": ""})
+    wait_for(lambda: saved(job), running)
+    ranks = running.ranks()
+    running.process.terminate()
+    running.process.wait(5)
+    _, alive = psutil.wait_procs(ranks, timeout=25)
+    for process in alive:
+        process.kill()
+    assert len(ranks) == 1 and not alive
+    assert f"after step {newest_step(job)}" in (job.folder() / "stopped.json").read_text(encoding="utf-8")
+
+
+def test_a_stop_of_the_pipeline_with_one_process_ends_it_with_a_checkpoint_and_exit_code_75(job, tmp_path):
+    command = [*job.command()[:1], "launch/pipeline.py", *job.arguments(*LONG)]
+    command += ["--set", "pretraining.run.accelerate_config=one_gpu.yaml"]
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1", "CUDA_VISIBLE_DEVICES": ""}
+    with (tmp_path / "log").open("w") as log:
+        pipeline = subprocess.Popen(command, cwd=job.root, env=environment, stdout=log, stderr=log)
+    deadline = time.monotonic() + TIMEOUT
+    while not saved(job):
+        assert pipeline.poll() is None and time.monotonic() < deadline, (tmp_path / "log").read_text()
+        time.sleep(0.05)
+    pipeline.terminate()
+    assert pipeline.wait(25) == 75, (tmp_path / "log").read_text()
+
+
 @pytest.mark.slow
 def test_the_launchers_restarts_continue_from_the_last_commit_by_themselves(job, tmp_path):
     options = ("--set", "pretraining.run.steps=300", "--set", "pretraining.run.checkpoint_every=20")
