@@ -56,8 +56,9 @@ def pretrain(recipe, name, work, params):
         environment.setdefault("OMP_NUM_THREADS", str(max(1, (os.cpu_count() or 1) // processes)))
     if config is not None and config.name.startswith("cpu"):
         environment["CUDA_VISIBLE_DEVICES"] = ""
-    code = run_and_wait([*launcher, *program], environment)
     folder = pretraining.folder_of(name, work)
+    (folder / pretraining.STOPPED_NAME).unlink(missing_ok=True)  # of a launch before: this one may fail early
+    code = run_and_wait([*launcher, *program], environment)
     if code and (folder / pretraining.STOPPED_NAME).is_file():
         raise Stopped(f"pre-training {name} was stopped with a checkpoint; run the same command to continue")
     if code:

@@ -12,6 +12,7 @@ from pathlib import Path
 import psutil
 import pytest
 
+from bimed_dist import manifest
 from bimed_dist.pretraining import checkpoints
 
 TIMEOUT = 240
@@ -38,6 +39,10 @@ def saved(job) -> list[Path]:
 
 def newest_step(job) -> int:
     return checkpoints.newest(job.folder() / "checkpoints")[1]["step"]
+
+
+def environment() -> dict[str, str]:
+    return {**os.environ, "OMP_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1", "CUDA_VISIBLE_DEVICES": ""}
 
 
 @pytest.mark.parametrize(
@@ -178,9 +183,8 @@ class Launched:
         self._log = log
         command = job.command(*arguments, launcher=launcher)
         with log.open("w") as file:
-            environment = {**os.environ, "OMP_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1", **(more or {})}
             self.process = subprocess.Popen(
-                command, cwd=job.root, env=environment, stdout=file, stderr=subprocess.STDOUT
+                command, cwd=job.root, env={**environment(), **(more or {})}, stdout=file, stderr=subprocess.STDOUT
             )
 
     def running(self) -> bool:
@@ -228,7 +232,7 @@ def test_a_killed_launcher_leaves_no_process_and_no_shared_memory(job, tmp_path)
 
 
 def test_a_stop_of_the_launcher_of_one_process_ends_training_with_a_checkpoint(job, tmp_path):
-    running = Launched(job, *LONG, launcher="one_gpu.yaml", log=tmp_path / "log", more={"CUDA_VISIBLE_DEVICES": ""})
+    running = Launched(job, *LONG, launcher="one_gpu.yaml", log=tmp_path / "log")
     wait_for(lambda: saved(job), running)
     ranks = running.ranks()
     running.process.terminate()
@@ -243,15 +247,24 @@ def test_a_stop_of_the_launcher_of_one_process_ends_training_with_a_checkpoint(j
 def test_a_stop_of_the_pipeline_with_one_process_ends_it_with_a_checkpoint_and_exit_code_75(job, tmp_path):
     command = [*job.command()[:1], "launch/pipeline.py", *job.arguments(*LONG)]
     command += ["--set", "pretraining.run.accelerate_config=one_gpu.yaml"]
-    environment = {**os.environ, "OMP_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1", "CUDA_VISIBLE_DEVICES": ""}
     with (tmp_path / "log").open("w") as log:
-        pipeline = subprocess.Popen(command, cwd=job.root, env=environment, stdout=log, stderr=log)
+        pipeline = subprocess.Popen(command, cwd=job.root, env=environment(), stdout=log, stderr=log)
     deadline = time.monotonic() + TIMEOUT
     while not saved(job):
         assert pipeline.poll() is None and time.monotonic() < deadline, (tmp_path / "log").read_text()
         time.sleep(0.05)
     pipeline.terminate()
     assert pipeline.wait(25) == 75, (tmp_path / "log").read_text()
+
+
+def test_a_launch_that_fails_early_is_not_said_to_be_stopped_because_the_one_before_was(job):
+    job.folder().mkdir(parents=True)
+    (job.folder() / "stopped.json").write_text("{}", encoding="utf-8")
+    command = [*job.command()[:1], "launch/pipeline.py", *job.arguments(*LONG)]
+    with manifest.locked(job.folder()):
+        result = subprocess.run(command, cwd=job.root, env=environment(), capture_output=True, text=True)
+    assert result.returncode == 2, result.stderr
+    assert "is being filled by process" in result.stderr
 
 
 @pytest.mark.slow
