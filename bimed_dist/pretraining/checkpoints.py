@@ -65,8 +65,8 @@ class Saver:
         """`write(folder)` writes and syncs this rank's files; it runs in a thread and must not communicate."""
         assert self._thread is None, "one save at a time"
         self._step, self._record, self._started = step, record, time.monotonic()
-        self._files: Files = {}
-        self._error: OSError | None = None
+        self._files: Files | None = None
+        self._error = OSError("the writing thread failed; its traceback is in the output")
         self._thread = threading.Thread(target=self._write, args=(write,), name="checkpoint", daemon=True)
         self._thread.start()
 
@@ -102,7 +102,7 @@ class Saver:
             self._error = error
 
     def _result(self) -> Files:
-        if self._error is not None:
+        if self._files is None:  # also where the thread ended in a way that nobody thought of
             raise self._error
         return self._files
 

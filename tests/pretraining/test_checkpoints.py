@@ -96,6 +96,20 @@ def test_a_rank_that_cannot_write_stops_all_and_older_checkpoints_stay(tmp_path)
     assert checkpoints.newest(tmp_path)[1]["step"] == 5
 
 
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
+@pytest.mark.parametrize("error", [OSError("no room"), MemoryError(), RuntimeError("a mistake")])
+def test_a_thread_that_fails_in_whatever_way_commits_nothing(tmp_path, error):
+    def failing(folder: Path) -> checkpoints.Files:
+        raise error
+
+    commit(tmp_path, 5, keep=1)
+    saver = checkpoints.Saver(tmp_path, OneRank(), 1)
+    saver.start(10, failing, {})
+    with pytest.raises(CheckpointError, match="rank 0: (no room|the writing thread failed)"):
+        saver.finish()
+    assert [path.name for path in tmp_path.iterdir()] == ["step-00000005"]
+
+
 def test_training_goes_on_while_a_thread_writes_and_nothing_is_committed_before_it_is_asked_for(tmp_path):
     go_on = threading.Event()
 
