@@ -105,7 +105,7 @@ def test_a_thread_that_fails_in_whatever_way_commits_nothing(tmp_path, error):
     commit(tmp_path, 5, keep=1)
     saver = checkpoints.Saver(tmp_path, OneRank(), 1)
     saver.start(10, failing, {})
-    with pytest.raises(CheckpointError, match="rank 0: (no room|the writing thread failed)"):
+    with pytest.raises(CheckpointError, match=r"rank 0: (no room|the writing thread failed)"):
         saver.finish()
     assert [path.name for path in tmp_path.iterdir()] == ["step-00000005"]
 

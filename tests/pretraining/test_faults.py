@@ -11,6 +11,7 @@ from pathlib import Path
 
 import psutil
 import pytest
+import torch.distributed as dist
 
 from bimed_dist import manifest
 from bimed_dist.pretraining import checkpoints
@@ -257,9 +258,10 @@ def test_a_stop_of_the_pipeline_with_one_process_ends_it_with_a_checkpoint_and_e
     assert pipeline.wait(25) == 75, (tmp_path / "log").read_text()
 
 
-def test_a_launch_that_fails_early_is_not_said_to_be_stopped_because_the_one_before_was(job):
-    job.folder().mkdir(parents=True)
-    (job.folder() / "stopped.json").write_text("{}", encoding="utf-8")
+def test_a_launch_that_fails_early_is_not_said_to_be_stopped_because_the_one_before_was(job, forks):
+    before = forks.start(job.arguments(*LONG, "--set", "pretraining.run.time_budget=0.001"))
+    assert before.wait(TIMEOUT) == [75], before.output()
+    assert (job.folder() / "stopped.json").is_file()
     command = [*job.command()[:1], "launch/pipeline.py", *job.arguments(*LONG)]
     with manifest.locked(job.folder()):
         result = subprocess.run(command, cwd=job.root, env=environment(), capture_output=True, text=True)
@@ -287,6 +289,19 @@ def test_the_launchers_restarts_continue_from_the_last_commit_by_themselves(job,
     assert "continuing from" in job_with_restarts.output()
     files = [j.folder() / "export" / "model.safetensors" for j in (job, whole)]
     assert files[0].read_bytes() == files[1].read_bytes()
+
+
+def test_a_process_that_was_restarted_less_often_than_others_ends_to_be_restarted(job, forks):
+    """As where two machines' launchers count: rank 1 was restarted, and rank 0 would wait for it in vain."""
+    store = dist.TCPStore("127.0.0.1", 0, is_master=True, wait_for_workers=False)
+    launched = {"MASTER_PORT": str(store.port), "TORCHELASTIC_MAX_RESTARTS": "2"}
+    launched["TORCHELASTIC_USE_AGENT_STORE"] = "True"
+    count = "import os; os.environ['TORCHELASTIC_RESTART_COUNT'] = os.environ['RANK']\n"
+    running = forks.start(job.arguments(), 2, "ddp", patch=count, more=launched)
+    wait_for(lambda: running.running() == [1], running, 60)
+    assert "processes of another machine were restarted once more" in running.output()
+    running.kill(signal.SIGKILL)
+    assert running.wait(10) == [4, -signal.SIGKILL]
 
 
 def test_processes_of_another_launcher_are_refused_with_the_reason(job, forks):
