@@ -85,8 +85,16 @@ loop.Trainer.step = step
 
 
 def test_a_used_up_time_budget_ends_like_a_signal_and_the_next_launch_goes_on(job, forks):
-    running = forks.start(job.arguments(*LONG, "--set", "pretraining.run.time_budget=0.001"), 2, "ddp")
+    closing = """
+from bimed_dist.pretraining import distributed
+def close(self, before=distributed.Engine.close):
+    before(self)
+    print("engine closed")
+distributed.Engine.close = close
+"""
+    running = forks.start(job.arguments(*LONG, "--set", "pretraining.run.time_budget=0.001"), 2, "ddp", closing)
     assert running.wait(TIMEOUT) == [75, 75], running.output()
+    assert running.output().count("engine closed") == 2  # torch's own end may hang where DDP is still there
     step = newest_step(job)
     assert f"stopped at the end of time_budget after step {step}" in running.output()
     more = forks.start(job.arguments(*LONG, "--resume", "auto"))
