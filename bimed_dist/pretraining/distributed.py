@@ -208,7 +208,9 @@ class Engine:
             for key, value in {WEIGHT: held.tensor, **known.get(held.tensor, {})}.items():
                 if torch.is_tensor(value) and value.shape == held.tensor.shape:
                     if start < stop:
-                        yield Piece(held.parameter, key, start, value.detach().view(-1)[first : first + stop - start])
+                        part = value.detach().view(-1)[first : first + stop - start]
+                        assert part.numel() == stop - start, f"{held.parameter} is not where it was expected"
+                        yield Piece(held.parameter, key, start, part)
                 elif start == 0 and (stop > 0 or held.count == 0):
                     yield Piece(held.parameter, key, 0, torch.as_tensor(value).detach())
 
