@@ -26,7 +26,6 @@ from transformers.integrations.deepspeed import unset_hf_deepspeed_config
 
 from bimed_dist.errors import BimedError, CheckpointError, ConfigError, RankLostError
 from bimed_dist.pretraining import deepspeed_config
-from bimed_dist.pretraining.parent import end_with_launcher
 from bimed_dist.pretraining.state import WEIGHT, Piece, SavedState, Snapshot
 from bimed_dist.pretraining.trackers import PROJECT
 from bimed_dist.pretraining.watch import Watch, attempt
@@ -51,7 +50,6 @@ class Engine:
         self._clip_norm = settings.clip_norm
         zero_file = deepspeed_config.requested_file()
         launched = "RANK" in os.environ
-        end_with_launcher()
         if launched:
             _join_anew("nccl" if torch.cuda.is_available() else "gloo")
         cuda = torch.cuda.is_available()

@@ -226,6 +226,26 @@ def test_the_launcher_passes_a_stop_on_and_leaves_a_file_for_scripts_and_no_secr
     assert not (job.root / ".deepspeed_env").exists()
 
 
+def test_a_process_whose_launcher_is_killed_while_it_imports_torch_ends_too(job, tmp_path):
+    """A shell in place of the launcher: what starts is the program with a rank's environment."""
+    read, write = os.pipe()
+    program = " ".join(job.command())
+    more = {"RANK": "0", "PYTHONVERBOSE": "1"}
+    with (tmp_path / "log").open("w") as log:
+        shell = subprocess.Popen(
+            ["sh", "-c", f"{program} & echo $! >&{write}; wait"],
+            cwd=job.root, env={**environment(), **more}, pass_fds=[write], stdout=log, stderr=log,
+        )  # fmt: skip
+    program = psutil.Process(int(os.read(read, 20)))
+    deadline = time.monotonic() + TIMEOUT
+    while "import 'torch._C'" not in (tmp_path / "log").read_text():
+        assert time.monotonic() < deadline and program.is_running()
+        time.sleep(0.01)
+    shell.kill()
+    shell.wait(5)
+    assert not psutil.wait_procs([program], timeout=5)[1]
+
+
 @pytest.mark.slow
 def test_a_killed_launcher_leaves_no_process_and_no_shared_memory(job, tmp_path):
     shared_memory = set(os.listdir("/dev/shm"))
