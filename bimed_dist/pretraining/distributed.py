@@ -11,7 +11,7 @@ import sys
 import time
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager, nullcontext
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
@@ -116,10 +116,14 @@ class Engine:
             if self.is_deepspeed:
                 self._model.set_gradient_accumulation_boundary(is_boundary=last)
                 # The engine divides by its accumulation steps and averages over ranks; ours are sums.
-                self._model.backward(loss() * (self.accumulation * self.world_size))
+                value = loss() * (self.accumulation * self.world_size)
+                self._reached()
+                self._model.backward(value)
             else:
                 with nullcontext() if last else self._accelerator.no_sync(self._model):
-                    self._accelerator.backward(loss() * self.world_size)
+                    value = loss() * self.world_size
+                    self._reached()
+                    self._accelerator.backward(value)
 
     def update(self, learning_rate: float) -> float:
         """Clip, step and clear; returns the gradient norm before clipping, the same on every rank.
@@ -142,6 +146,7 @@ class Engine:
     def sums(self, values: Tensor) -> Tensor:
         """Element-wise sum over ranks, float64 on the host."""
         total = values.to(self.device, torch.float64)
+        self._reached()
         if self.world_size > 1:
             dist.all_reduce(total)
         return total.cpu()
@@ -150,6 +155,7 @@ class Engine:
         """Every rank's value, in rank order, on every rank."""
         if self.world_size == 1:
             return [value]
+        self._reached()
         values: list[Any] = [None] * self.world_size
         dist.all_gather_object(values, value)
         return values
@@ -211,6 +217,14 @@ class Engine:
                         yield Piece(held.parameter, key, start, part)
                 elif start == 0 and (stop > 0 or held.count == 0):
                     yield Piece(held.parameter, key, 0, torch.as_tensor(value).detach())
+
+    def in_step(self, may_hang: bool) -> AbstractContextManager[None]:
+        """Around a training step; `may_hang` where a rank that stays far behind the others in it is to be ended."""
+        return self._watch.step(may_hang) if self._watch else nullcontext()
+
+    def _reached(self) -> None:
+        if self._watch:
+            self._watch.reached()
 
     def _base_optimizer(self) -> torch.optim.Optimizer:
         return self._model.optimizer.optimizer if self.is_deepspeed else self._optimizer.optimizer

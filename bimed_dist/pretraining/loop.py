@@ -81,7 +81,8 @@ class Trainer:
         with _stop_requests() as stop, profile as profile_step, self._last_save_committed():
             done = first_step
             while done < self.clock.end:
-                metrics, stop_now, written = self.step(done, stop)
+                with self.engine.in_step(may_hang=done > first_step):  # not while kernels are compiled
+                    metrics, stop_now, written = self.step(done, stop)
                 profile_step()
                 done += 1
                 last = done == self.clock.end

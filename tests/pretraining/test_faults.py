@@ -118,6 +118,32 @@ def test_a_stopped_rank_is_named_and_ends_the_job_within_the_timeout_and_ten_sec
     assert set(os.listdir("/dev/shm")) <= shared_memory
 
 
+def test_a_hung_rank_is_named_and_says_where_and_one_that_is_long_at_other_work_is_left_alone(job, forks):
+    patch = """
+import os, time
+from bimed_dist.pretraining import loop, watch
+watch._HUNG_AFTER = 4.0
+def slowly(seconds, ranks, before):
+    def call(*given):
+        time.sleep(seconds * (os.environ["RANK"] in ranks))
+        return before(*given)
+    return call
+loop.Trainer.validate = slowly(12, "1", loop.Trainer.validate)
+loop.Trainer.finish_save = slowly(12, "0", loop.Trainer.finish_save)
+def step(self, number, stop, before=loop.Trainer.step):
+    time.sleep(12 * (number == 0 and os.environ["RANK"] == "0"))
+    while number == 7 and os.environ["RANK"] == "1":
+        time.sleep(1)
+    return before(self, number, stop)
+loop.Trainer.step = step
+"""
+    options = ("--set", "pretraining.run.checkpoint_every=3", "--set", "pretraining.run.validate_every=6")
+    running = forks.start(job.arguments(*options), 2, "ddp", patch)
+    assert running.wait(TIMEOUT) == [4, -signal.SIGABRT], running.output()
+    assert f"rank 1 (process {running.pids[1]} on {os.uname().nodename}) hangs: 4 s behind" in running.output()
+    assert 'File "<patch>", line 15 in step' in running.output()  # of faulthandler
+
+
 @pytest.mark.parametrize("engine", ["ddp", "zero3"])
 def test_a_killed_rank_is_named_by_the_others(job, forks, engine):
     running = forks.start(job.arguments(*LONG), 2, engine)
