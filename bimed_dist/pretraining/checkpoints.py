@@ -7,6 +7,7 @@ older ones removed. The loader believes manifests only, not names.
 
 import json
 import logging
+import math
 import os
 import re
 import shutil
@@ -165,7 +166,7 @@ def rotate(parent: Path, step: int, keep: int) -> None:
     upto = folders[len(later) :]
     losses = {folder: _held_out_loss(folder) for folder in upto}
     best = min(upto, key=lambda folder: losses[folder])  # of equal losses the newest
-    for folder in later + [folder for folder in upto[keep:] if folder != best or losses[best] == float("inf")]:
+    for folder in later + [folder for folder in upto[keep:] if folder != best or losses[best] == math.inf]:
         # Out of the loader's sight at once: a kill in the middle must not leave a checkpoint that looks damaged.
         removed = _partial(folder)
         shutil.rmtree(removed, ignore_errors=True)
@@ -175,9 +176,10 @@ def rotate(parent: Path, step: int, keep: int) -> None:
 
 def _held_out_loss(folder: Path) -> float:
     try:
-        return float(json.loads((folder / MANIFEST).read_text(encoding="utf-8"))["held_out_loss"])
+        loss = float(json.loads((folder / MANIFEST).read_text(encoding="utf-8"))["held_out_loss"])
     except (OSError, ValueError, KeyError, TypeError):
-        return float("inf")  # not validated at this step, or not readable
+        loss = math.inf  # not validated at this step, or not readable
+    return loss if math.isfinite(loss) else math.inf
 
 
 def newest(parent: Path) -> tuple[Path, dict[str, Any]] | None:

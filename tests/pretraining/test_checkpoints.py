@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import math
 import threading
 from pathlib import Path
 
@@ -133,6 +134,9 @@ def test_the_checkpoint_with_the_lowest_held_out_loss_is_kept_beside_the_newest(
     assert sorted(p.name for p in tmp_path.iterdir()) == ["step-00000010", "step-00000020", "step-00000025"]
     commit(tmp_path, 30, held_out_loss=0.5)
     assert sorted(p.name for p in tmp_path.iterdir()) == ["step-00000025", "step-00000030"]
+    for step in (35, 40, 45):  # a loss that is not a number is no better than any
+        commit(tmp_path, step, held_out_loss=math.nan)
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["step-00000030", "step-00000040", "step-00000045"]
 
 
 def test_a_checkpoint_of_another_program_is_refused_with_the_reason(tmp_path, caplog):
