@@ -168,7 +168,7 @@ def rotate(parent: Path, step: int, keep: int) -> None:
     best = min(upto, key=lambda folder: losses[folder])  # of equal losses the newest
     for folder in later + [folder for folder in upto[keep:] if folder != best or losses[best] == math.inf]:
         # Out of the loader's sight at once: a kill in the middle must not leave a checkpoint that looks damaged.
-        removed = _partial(folder)
+        removed = folder.with_name(f"{folder.name}.old.partial")  # another rank may write this very step already
         shutil.rmtree(removed, ignore_errors=True)
         folder.rename(removed)
         shutil.rmtree(removed)

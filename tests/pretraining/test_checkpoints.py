@@ -157,6 +157,25 @@ def test_checkpoints_after_the_one_continued_from_go_and_the_new_one_stays(tmp_p
     assert sorted(p.name for p in tmp_path.iterdir()) == ["step-00000005", "step-00000008"]
 
 
+def test_removing_a_later_checkpoint_leaves_what_another_rank_writes_of_that_step_already(tmp_path):
+    commit(tmp_path, 5)
+    commit(tmp_path, 15)
+    (tmp_path / "step-00000015" / "b.bin").unlink()
+    begun = tmp_path / "step-00000015.partial" / "b.bin"
+
+    class FastPeer(OneRank):
+        world_size = 2
+
+        def gather(self, value):
+            begun.parent.mkdir(exist_ok=True)  # the other rank is on its way to step 15
+            begun.touch()
+            return [value]
+
+    commit(tmp_path, 10, ranks=FastPeer())
+    assert begun.exists()
+    assert sorted(p.name for p in tmp_path.iterdir() if p != begun.parent) == ["step-00000005", "step-00000010"]
+
+
 def test_a_run_whose_checkpoints_are_all_damaged_is_not_started_anew(tmp_path):
     commit(tmp_path, 5)
     (tmp_path / "step-00000005" / "b.bin").unlink()
