@@ -58,10 +58,6 @@ class Saver:
         self._parent, self._ranks, self._keep = parent, ranks, keep
         self._thread: threading.Thread | None = None
 
-    @property
-    def pending(self) -> bool:
-        return self._thread is not None
-
     def start(self, step: int, write: Callable[[Path], Files], record: Mapping[str, Any]) -> None:
         """`write(folder)` writes and syncs this rank's files; it runs in a thread and must not communicate."""
         assert self._thread is None, "one save at a time"
@@ -75,8 +71,11 @@ class Saver:
         """Whether this rank's part is written, or failed."""
         return self._thread is not None and not self._thread.is_alive()
 
-    def finish(self) -> Committed | None:
-        """Wait for the writing and commit; CheckpointError on every rank where one failed, older ones untouched."""
+    def finish(self, before: Callable[[], None] = lambda: None) -> Committed | None:
+        """Wait for the writing and commit; CheckpointError on every rank where one failed, older ones untouched.
+
+        Rank 0 calls `before` between the two; an OSError of it is one of all ranks too.
+        """
         if self._thread is None:
             return None
         self._thread.join()
@@ -85,7 +84,8 @@ class Saver:
         shares = self._together(self._result)
         files = {name: entry for share in shares for name, entry in share.items()}
         record = {"format": FORMAT, **self._record, "step": self._step, "world_size": self._ranks.world_size}
-        self._together(lambda: _publish(_partial(final), final, {**record, "files": files}), only_first=True)
+        whole = {**record, "files": files}
+        self._together(lambda: (before(), _publish(_partial(final), final, whole)), only_first=True)
         if self._ranks.rank == 0:
             try:
                 rotate(self._parent, self._step, self._keep)

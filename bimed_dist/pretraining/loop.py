@@ -218,9 +218,8 @@ class Trainer:
     def finish_save(self) -> None:
         """Commit what was written, if there is something; every rank calls this at the same step."""
         start = time.monotonic()
-        if self.record and self.saver.pending:
-            self.record.sync()  # a checkpoint never outlives the lines up to its step
-        committed = self.saver.finish()
+        # A checkpoint never outlives the lines up to its step.
+        committed = self.saver.finish(before=self.record.sync) if self.record else self.saver.finish()
         if committed is None or self.record is None:
             return
         blocked = self._blocked + time.monotonic() - start

@@ -97,6 +97,25 @@ def test_a_rank_that_cannot_write_stops_all_and_older_checkpoints_stay(tmp_path)
     assert checkpoints.newest(tmp_path)[1]["step"] == 5
 
 
+def test_metrics_that_cannot_be_synced_are_an_error_of_all_ranks(tmp_path):
+    def fail() -> None:
+        raise OSError("[Errno 5] Input/output error")
+
+    told = []
+
+    class Told(OneRank):
+        def gather(self, value):
+            told.append(value[1])
+            return [value]
+
+    saver = checkpoints.Saver(tmp_path, Told(), 2)
+    saver.start(5, write, {})
+    with pytest.raises(CheckpointError, match="Input/output error"):
+        saver.finish(before=fail)
+    assert told == [None, "rank 0: [Errno 5] Input/output error"]
+    assert checkpoints.newest(tmp_path) is None
+
+
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
 @pytest.mark.parametrize("error", [OSError("no room"), MemoryError(), RuntimeError("a mistake")])
 def test_a_thread_that_fails_in_whatever_way_commits_nothing(tmp_path, error):
@@ -120,12 +139,12 @@ def test_training_goes_on_while_a_thread_writes_and_nothing_is_committed_before_
 
     saver = checkpoints.Saver(tmp_path, OneRank(), 2)
     saver.start(5, slowly, {})
-    assert saver.pending and not saver.written()
+    assert not saver.written()
     go_on.set()
     saver._thread.join()
     assert saver.written() and checkpoints.newest(tmp_path) is None
     assert saver.finish().folder.name == "step-00000005"
-    assert not saver.pending and checkpoints.newest(tmp_path)[1]["step"] == 5
+    assert saver.finish() is None and checkpoints.newest(tmp_path)[1]["step"] == 5
 
 
 def test_the_checkpoint_with_the_lowest_held_out_loss_is_kept_beside_the_newest(tmp_path):
