@@ -18,7 +18,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any
 
 import torch.distributed as dist
@@ -59,7 +59,7 @@ class Watch:
         self._answered = now
         self._seen: dict[int, tuple[bytes, float]] = {other: (b"", now) for other in range(world_size) if other != rank}
         self._places: dict[int, tuple[int, float]] = dict.fromkeys(self._seen, (0, now))
-        faulthandler.enable()  # a hung process that is ended by SIGABRT says where it was
+        faulthandler.register(signal.SIGUSR2)  # a process that hangs says where, before it is killed
         self._stopped = threading.Event()
         for target in (self._beat, self._judge):
             threading.Thread(target=target, name="watch", daemon=True).start()
@@ -124,8 +124,7 @@ class Watch:
                 self._end(f"{self._names(silent)} has given no sign of life for {self._limit} s", silent)
             hung = self._hung()
             if hung:
-                problem = f"{self._names(hung)} hangs: {_HUNG_AFTER:.0f} s behind the others in a training step"
-                self._end(problem, hung, signal.SIGABRT)
+                self._end(f"{self._names(hung)} hangs: {_HUNG_AFTER:.0f} s behind the others in a training step", hung)
             if now - self._answered > self._limit:
                 self._end(
                     f"the job's store at {self._store_name} has not answered rank {self._rank} on {platform.node()} "
@@ -149,13 +148,17 @@ class Watch:
     def _names(self, ranks: list[int]) -> str:
         return ", ".join(f"rank {rank} (process {self._who[rank][1]} on {self._who[rank][0]})" for rank in ranks)
 
-    def _end(self, problem: str, ranks: list[int], number: int = signal.SIGKILL) -> None:
+    def _end(self, problem: str, ranks: list[int]) -> None:
         """End this process at once: its main thread waits where no exception reaches it."""
         print(f"error: {problem}. The job ends; continue with --resume auto", file=sys.stderr, flush=True)
-        for rank in ranks:  # the launcher would wait for it
-            host, pid, parent = self._who[rank]
-            if host == platform.node() and parent == os.getppid() == _parent_of(pid):
-                os.kill(pid, number)
+        own = platform.node(), os.getppid()
+        here = [pid for host, pid, parent in (self._who[rank] for rank in ranks) if (host, parent) == own]
+        for number in (signal.SIGUSR2, signal.SIGKILL):  # the launcher would wait for them
+            for pid in here:
+                if _parent_of(pid) == os.getppid():
+                    with suppress(ProcessLookupError):  # another rank was faster
+                        os.kill(pid, number)
+            time.sleep(1)
         os._exit(RankLostError.exit_code)
 
 
