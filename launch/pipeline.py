@@ -42,21 +42,23 @@ def pretrain(recipe, name, work, params):
     """Check here, so that mistakes are found before processes are started; then train in processes of its own."""
     pretraining = stage_module("pretraining")
     config = accelerate_config(recipe, name)
-    processes = yaml.safe_load(config.read_text(encoding="utf-8"))["num_processes"] if config else 1
+    chosen = yaml.safe_load(config.read_text(encoding="utf-8")) if config else {"num_processes": 1}
+    processes = chosen["num_processes"]
     done = pretraining.check(recipe, name, work, "auto", processes)
     if done is not None:
         return done
     program = [str(REPOSITORY / "launch" / "pretrain.py"), str(params["recipe_path"].absolute()), "--work", str(work)]
     program += ["--name", name, "--resume", "auto", *(part for o in params["overrides"] for part in ("--set", o))]
     launcher, environment = [sys.executable], dict(os.environ)
-    if config is not None:
+    if processes > 1 or "deepspeed_config" in chosen:  # accelerate's launcher of one process passes no signals on
         launcher += ["-m", "accelerate.commands.launch", "--config_file", str(config), "--main_process_port", "0"]
         # torchrun's own choice is one thread a process.
         environment.setdefault("OMP_NUM_THREADS", str(max(1, (os.cpu_count() or 1) // processes)))
-        if config.name.startswith("cpu"):
-            environment["CUDA_VISIBLE_DEVICES"] = ""
-    code = run_and_wait([*launcher, *program], environment)
+    if config is not None and config.name.startswith("cpu"):
+        environment["CUDA_VISIBLE_DEVICES"] = ""
     folder = pretraining.folder_of(name, work)
+    (folder / pretraining.STOPPED_NAME).unlink(missing_ok=True)  # of a launch before: this one may fail early
+    code = run_and_wait([*launcher, *program], environment)
     if code and (folder / pretraining.STOPPED_NAME).is_file():
         raise Stopped(f"pre-training {name} was stopped with a checkpoint; run the same command to continue")
     if code:

@@ -7,6 +7,7 @@ from options import names_to_run, stage_command, stage_module, state_line, summa
 
 from bimed_dist.errors import ConfigError
 from bimed_dist.pretraining import deepspeed_config
+from bimed_dist.pretraining.parent import end_with_launcher
 
 
 @stage_command
@@ -45,4 +46,5 @@ def show(settings, work, name):
 
 
 if __name__ == "__main__":
+    end_with_launcher()  # before torch is imported, which takes many seconds
     main()

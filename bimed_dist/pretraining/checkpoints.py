@@ -7,6 +7,7 @@ older ones removed. The loader believes manifests only, not names.
 
 import json
 import logging
+import math
 import os
 import re
 import shutil
@@ -57,16 +58,12 @@ class Saver:
         self._parent, self._ranks, self._keep = parent, ranks, keep
         self._thread: threading.Thread | None = None
 
-    @property
-    def pending(self) -> bool:
-        return self._thread is not None
-
     def start(self, step: int, write: Callable[[Path], Files], record: Mapping[str, Any]) -> None:
         """`write(folder)` writes and syncs this rank's files; it runs in a thread and must not communicate."""
         assert self._thread is None, "one save at a time"
         self._step, self._record, self._started = step, record, time.monotonic()
-        self._files: Files = {}
-        self._error: OSError | None = None
+        self._files: Files | None = None
+        self._error = OSError("the writing thread failed; its traceback is in the output")
         self._thread = threading.Thread(target=self._write, args=(write,), name="checkpoint", daemon=True)
         self._thread.start()
 
@@ -74,8 +71,11 @@ class Saver:
         """Whether this rank's part is written, or failed."""
         return self._thread is not None and not self._thread.is_alive()
 
-    def finish(self) -> Committed | None:
-        """Wait for the writing and commit; CheckpointError on every rank where one failed, older ones untouched."""
+    def finish(self, before: Callable[[], None] = lambda: None) -> Committed | None:
+        """Wait for the writing and commit; CheckpointError on every rank where one failed, older ones untouched.
+
+        Rank 0 calls `before` between the two; an OSError of it is one of all ranks too.
+        """
         if self._thread is None:
             return None
         self._thread.join()
@@ -84,7 +84,8 @@ class Saver:
         shares = self._together(self._result)
         files = {name: entry for share in shares for name, entry in share.items()}
         record = {"format": FORMAT, **self._record, "step": self._step, "world_size": self._ranks.world_size}
-        self._together(lambda: _publish(_partial(final), final, {**record, "files": files}), only_first=True)
+        whole = {**record, "files": files}
+        self._together(lambda: (before(), _publish(_partial(final), final, whole)), only_first=True)
         if self._ranks.rank == 0:
             try:
                 rotate(self._parent, self._step, self._keep)
@@ -102,7 +103,7 @@ class Saver:
             self._error = error
 
     def _result(self) -> Files:
-        if self._error is not None:
+        if self._files is None:  # also where the thread ended in a way that nobody thought of
             raise self._error
         return self._files
 
@@ -165,9 +166,9 @@ def rotate(parent: Path, step: int, keep: int) -> None:
     upto = folders[len(later) :]
     losses = {folder: _held_out_loss(folder) for folder in upto}
     best = min(upto, key=lambda folder: losses[folder])  # of equal losses the newest
-    for folder in later + [folder for folder in upto[keep:] if folder != best or losses[best] == float("inf")]:
+    for folder in later + [folder for folder in upto[keep:] if folder != best or losses[best] == math.inf]:
         # Out of the loader's sight at once: a kill in the middle must not leave a checkpoint that looks damaged.
-        removed = _partial(folder)
+        removed = folder.with_name(f"{folder.name}.old.partial")  # another rank may write this very step already
         shutil.rmtree(removed, ignore_errors=True)
         folder.rename(removed)
         shutil.rmtree(removed)
@@ -175,9 +176,10 @@ def rotate(parent: Path, step: int, keep: int) -> None:
 
 def _held_out_loss(folder: Path) -> float:
     try:
-        return float(json.loads((folder / MANIFEST).read_text(encoding="utf-8"))["held_out_loss"])
+        loss = float(json.loads((folder / MANIFEST).read_text(encoding="utf-8"))["held_out_loss"])
     except (OSError, ValueError, KeyError, TypeError):
-        return float("inf")  # not validated at this step, or not readable
+        loss = math.inf  # not validated at this step, or not readable
+    return loss if math.isfinite(loss) else math.inf
 
 
 def newest(parent: Path) -> tuple[Path, dict[str, Any]] | None:

@@ -51,6 +51,10 @@ def read_zero_file(path: Path) -> dict[str, Any]:
     automatic = sorted(key for key, value in zero.items() if value == "auto")
     if automatic:
         raise ConfigError(f"{path}: {', '.join(automatic)} can't be auto; give numbers")
+    for key in ("offload_optimizer", "offload_param"):
+        if (zero.get(key) or {}).get("device") == "nvme":
+            # DeepSpeed keeps no weights where a checkpoint takes them from.
+            raise ConfigError(f"{path}: {key}.device can't be nvme, which checkpoints don't know; use cpu")
     for key in ("contiguous_gradients", "reduce_scatter"):
         # With both false ZeRO-1/2 leaves out gradient buckets on CPU (DeepSpeed pull request 8382).
         if zero.get(key) is False:

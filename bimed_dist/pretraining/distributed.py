@@ -4,12 +4,14 @@ Three engines behind one object: one process, DDP, and DeepSpeed ZeRO. Gradients
 loss is scaled by the world size to make them sums over the global batch.
 """
 
+import datetime
 import math
 import os
 import sys
+import time
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager, nullcontext
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
@@ -22,16 +24,18 @@ from accelerate.utils import DistributedDataParallelKwargs
 from torch import Tensor, nn
 from transformers.integrations.deepspeed import unset_hf_deepspeed_config
 
-from bimed_dist.errors import BimedError, CheckpointError, ConfigError
+from bimed_dist.errors import BimedError, CheckpointError, ConfigError, RankLostError
 from bimed_dist.pretraining import deepspeed_config
 from bimed_dist.pretraining.state import WEIGHT, Piece, SavedState, Snapshot
 from bimed_dist.pretraining.trackers import PROJECT
-from bimed_dist.pretraining.watch import Watch, end_with_parent
+from bimed_dist.pretraining.watch import Watch, attempt
 from bimed_dist.pretraining_settings import PretrainingSettings
 
 # DeepSpeed 0.19 calls what torch 2.13 has renamed; users can do nothing about it.
 warnings.filterwarnings("ignore", message=".*(all_gather_into_tensor|reduce_scatter_tensor).*", category=FutureWarning)
 Result = TypeVar("Result")
+_SECONDS_TO_RETURN = 600
+"""For the processes of all machines after a restart: to miss a lost one, to end, to start and import."""
 
 
 class Engine:
@@ -47,7 +51,6 @@ class Engine:
         zero_file = deepspeed_config.requested_file()
         launched = "RANK" in os.environ
         if launched:
-            end_with_parent()
             _join_anew("nccl" if torch.cuda.is_available() else "gloo")
         cuda = torch.cuda.is_available()
         local = int(os.environ.get("LOCAL_WORLD_SIZE", "1"))
@@ -113,10 +116,14 @@ class Engine:
             if self.is_deepspeed:
                 self._model.set_gradient_accumulation_boundary(is_boundary=last)
                 # The engine divides by its accumulation steps and averages over ranks; ours are sums.
-                self._model.backward(loss() * (self.accumulation * self.world_size))
+                value = loss() * (self.accumulation * self.world_size)
+                self._reached()
+                self._model.backward(value)
             else:
                 with nullcontext() if last else self._accelerator.no_sync(self._model):
-                    self._accelerator.backward(loss() * self.world_size)
+                    value = loss() * self.world_size
+                    self._reached()
+                    self._accelerator.backward(value)
 
     def update(self, learning_rate: float) -> float:
         """Clip, step and clear; returns the gradient norm before clipping, the same on every rank.
@@ -139,6 +146,7 @@ class Engine:
     def sums(self, values: Tensor) -> Tensor:
         """Element-wise sum over ranks, float64 on this rank's device; a GPU makes the host wait only who reads it."""
         total = values.to(self.device, torch.float64, non_blocking=True)
+        self._reached()
         if self.world_size > 1:
             dist.all_reduce(total)
         return total
@@ -147,6 +155,7 @@ class Engine:
         """Every rank's value, in rank order, on every rank."""
         if self.world_size == 1:
             return [value]
+        self._reached()
         values: list[Any] = [None] * self.world_size
         dist.all_gather_object(values, value)
         return values
@@ -203,9 +212,19 @@ class Engine:
             for key, value in {WEIGHT: held.tensor, **known.get(held.tensor, {})}.items():
                 if torch.is_tensor(value) and value.shape == held.tensor.shape:
                     if start < stop:
-                        yield Piece(held.parameter, key, start, value.detach().view(-1)[first : first + stop - start])
+                        part = value.detach().view(-1)[first : first + stop - start]
+                        assert part.numel() == stop - start, f"{held.parameter} is not where it was expected"
+                        yield Piece(held.parameter, key, start, part)
                 elif start == 0 and (stop > 0 or held.count == 0):
                     yield Piece(held.parameter, key, 0, torch.as_tensor(value).detach())
+
+    def in_step(self, may_hang: bool) -> AbstractContextManager[None]:
+        """Around a training step; `may_hang` where a rank that stays far behind the others in it is to be ended."""
+        return self._watch.step(may_hang) if self._watch else nullcontext()
+
+    def _reached(self) -> None:
+        if self._watch:
+            self._watch.reached()
 
     def _base_optimizer(self) -> torch.optim.Optimizer:
         return self._model.optimizer.optimizer if self.is_deepspeed else self._optimizer.optimizer
@@ -281,16 +300,35 @@ def open_trackers(names: Sequence[str], folder: Path, label: str, run_id: str, f
 
 
 def _join_anew(backend: str) -> None:
-    """After a restart by torchrun, open the process group under keys of its own.
+    """Where torchrun may restart processes: open the process group once all are of the same attempt.
 
-    torchrun's static rendezvous, accelerate's default, keeps its store, and in it the addresses of those that are gone.
+    Its static rendezvous, accelerate's default, keeps its store, and in it the addresses of those that are gone, so
+    every attempt has keys of its own. Each machine's launcher counts its own restarts; processes of one that is behind
+    end, to be restarted.
     """
-    attempt = os.environ.get("TORCHELASTIC_RESTART_COUNT", "0")
-    if attempt != "0":
-        store = dist.TCPStore(os.environ["MASTER_ADDR"], int(os.environ["MASTER_PORT"]), is_master=False)
-        rank, world_size = int(os.environ["RANK"]), int(os.environ["WORLD_SIZE"])
-        store = dist.PrefixStore(f"attempt-{attempt}", store)
-        dist.init_process_group(backend, store=store, rank=rank, world_size=world_size)
+    if os.environ.get("TORCHELASTIC_USE_AGENT_STORE") != "True" or os.environ["TORCHELASTIC_MAX_RESTARTS"] == "0":
+        return
+    store = dist.TCPStore(
+        os.environ["MASTER_ADDR"],
+        int(os.environ["MASTER_PORT"]),
+        is_master=False,
+        wait_for_workers=False,
+        timeout=datetime.timedelta(seconds=_SECONDS_TO_RETURN),
+    )
+    rank, world_size = int(os.environ["RANK"]), int(os.environ["WORLD_SIZE"])
+    keys = [f"attempt/{other}" for other in range(world_size)]
+    store.set(keys[rank], str(attempt()))
+    deadline = time.monotonic() + _SECONDS_TO_RETURN
+    while (attempts := [int(value) for value in store.multi_get(keys)]) != [attempt()] * world_size:
+        if max(attempts) > attempt():
+            raise RankLostError("processes of another machine were restarted once more")
+        if time.monotonic() > deadline:
+            missing = [other for other, number in enumerate(attempts) if number < attempt()]
+            raise RankLostError(f"rank(s) {missing} did not come back after a restart in {_SECONDS_TO_RETURN} s")
+        time.sleep(0.2)
+    if attempt():
+        prefixed = dist.PrefixStore(f"attempt-{attempt()}", store)
+        dist.init_process_group(backend, store=prefixed, rank=rank, world_size=world_size)
 
 
 @dataclass(frozen=True)

@@ -84,7 +84,8 @@ class Trainer:
         with _stop_requests() as stop, profile as profile_step, self._last_save_committed():
             done = first_step
             while done < self.clock.end:
-                metrics, stop_now, written = self.step(done, stop)
+                with self.engine.in_step(may_hang=done > first_step):  # not while kernels are compiled
+                    metrics, stop_now, written = self.step(done, stop)
                 profile_step()
                 done += 1
                 last = done == self.clock.end
@@ -222,9 +223,8 @@ class Trainer:
     def finish_save(self) -> None:
         """Commit what was written, if there is something; every rank calls this at the same step."""
         start = time.monotonic()
-        if self.record and self.saver.pending:
-            self.record.sync()  # a checkpoint never outlives the lines up to its step
-        committed = self.saver.finish()
+        # A checkpoint never outlives the lines up to its step.
+        committed = self.saver.finish(before=self.record.sync) if self.record else self.saver.finish()
         if committed is None or self.record is None:
             return
         blocked = self._blocked + time.monotonic() - start

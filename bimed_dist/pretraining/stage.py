@@ -18,7 +18,7 @@ from transformers import BertForPreTraining
 
 from bimed_dist import manifest
 from bimed_dist.config import Recipe
-from bimed_dist.errors import CheckpointError, ConfigError, Stopped
+from bimed_dist.errors import CheckpointError, ConfigError, NonFiniteError, Stopped
 from bimed_dist.manifest import Manifest, Outcome
 from bimed_dist.model import attention
 from bimed_dist.model.export import export, pad_vocabulary
@@ -76,12 +76,16 @@ def run(recipe: Recipe, name: str, work: Path, resume: str = "never") -> Outcome
     restarted = int(os.environ.get("TORCHELASTIC_RESTART_COUNT", "0")) > 0  # by the launcher, with the same arguments
     with engine.naming_the_lost():
         outcome = engine.on_main(lambda: check(recipe, name, work, "auto" if restarted else resume, engine.world_size))
-        if outcome is None:
-            with ExitStack() as held:
-                # Whatever another job did between check and lock, this one continues from what it finds from here on.
-                engine.on_main(lambda: held.enter_context(manifest.locked(folder_of(name, work))))
-                engine.on_main(lambda: _forget_stop(folder_of(name, work), restarted))
-                outcome = _train(engine, recipe, name, work, start)
+        try:
+            if outcome is None:
+                with ExitStack() as held:
+                    # Whatever another job did between check and lock, this one continues from what it finds now.
+                    engine.on_main(lambda: held.enter_context(manifest.locked(folder_of(name, work))))
+                    engine.on_main(lambda: _forget_stop(folder_of(name, work), restarted))
+                    outcome = _train(engine, recipe, name, work, start)
+        except (Stopped, NonFiniteError):  # all ranks come to the same end, which is no accident
+            engine.close()
+            raise
         engine.close()
     return outcome
 

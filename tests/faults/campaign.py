@@ -497,6 +497,7 @@ def resume_everywhere(campaign: Campaign, patch: str = "", engines: tuple[str, .
         whole = campaign.fresh(f"f13-{engine}-whole")
         codes = whole.start(options, processes, engine, patch).wait(TIMEOUT)
         result.check(not any(codes), f"the whole run ended with {codes}")
+        whole.ledger(result, options)
         steps = range(1, 10) if campaign.scale >= 1 else campaign.random.sample(range(1, 10), campaign.times(9))
         for step in steps:
             work = campaign.fresh(f"f13-{engine}")

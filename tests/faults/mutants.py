@@ -31,6 +31,13 @@ MUTANTS = {
         "    return {**saved, 'step': max(0, saved.get('step', 0) - 1)}\n"
         "stage._resume = resume\n",
     ),
+    "a micro-batch left out": (
+        "training",
+        "from bimed_dist.pretraining import distributed\n"
+        "def accumulate(self, losses, before=distributed.Engine.accumulate):\n"
+        "    before(self, list(losses)[:-1])\n"
+        "distributed.Engine.accumulate = accumulate\n",
+    ),
     "no optimizer state": (
         "training",
         "from bimed_dist.pretraining import distributed\n"

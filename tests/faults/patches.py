@@ -12,16 +12,19 @@ loop.Trainer.step = step
 """The process is gone before update `step`, counted from 0."""
 
 LEDGER = """
-import json, os
+import json
 from bimed_dist.pretraining import loop
+trained = []
+def micro_batch(batch, *rest, before=loop.micro_batch):
+    trained.extend(int(row) for row in batch.rows)
+    return before(batch, *rest)
 def step(self, number, *rest, before=loop.Trainer.step):
-    batches = self.rows.step_batches(number, rank=self.engine.rank, world_size=self.engine.world_size)
+    trained.clear()
     result = before(self, number, *rest)
-    line = {{"step": number, "rank": self.engine.rank, "world_size": self.engine.world_size,
-             "rows": [int(row) for batch in batches for row in batch.rows]}}
+    line = {{"step": number, "rank": self.engine.rank, "world_size": self.engine.world_size, "rows": trained}}
     with open("{path}." + str(self.engine.rank), "a") as file:
         file.write(json.dumps(line) + "\\n")
     return result
-loop.Trainer.step = step
+loop.micro_batch, loop.Trainer.step = micro_batch, step
 """
-"""Every rank appends the rows of each update that it has made to PATH.RANK."""
+"""Every rank appends the rows that went through the model in each update that it has made to PATH.RANK."""

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import math
 import threading
 from pathlib import Path
 
@@ -96,6 +97,39 @@ def test_a_rank_that_cannot_write_stops_all_and_older_checkpoints_stay(tmp_path)
     assert checkpoints.newest(tmp_path)[1]["step"] == 5
 
 
+def test_metrics_that_cannot_be_synced_are_an_error_of_all_ranks(tmp_path):
+    def fail() -> None:
+        raise OSError("[Errno 5] Input/output error")
+
+    told = []
+
+    class Told(OneRank):
+        def gather(self, value):
+            told.append(value[1])
+            return [value]
+
+    saver = checkpoints.Saver(tmp_path, Told(), 2)
+    saver.start(5, write, {})
+    with pytest.raises(CheckpointError, match="Input/output error"):
+        saver.finish(before=fail)
+    assert told == [None, "rank 0: [Errno 5] Input/output error"]
+    assert checkpoints.newest(tmp_path) is None
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
+@pytest.mark.parametrize("error", [OSError("no room"), MemoryError(), RuntimeError("a mistake")])
+def test_a_thread_that_fails_in_whatever_way_commits_nothing(tmp_path, error):
+    def failing(folder: Path) -> checkpoints.Files:
+        raise error
+
+    commit(tmp_path, 5, keep=1)
+    saver = checkpoints.Saver(tmp_path, OneRank(), 1)
+    saver.start(10, failing, {})
+    with pytest.raises(CheckpointError, match=r"rank 0: (no room|the writing thread failed)"):
+        saver.finish()
+    assert [path.name for path in tmp_path.iterdir()] == ["step-00000005"]
+
+
 def test_training_goes_on_while_a_thread_writes_and_nothing_is_committed_before_it_is_asked_for(tmp_path):
     go_on = threading.Event()
 
@@ -105,12 +139,12 @@ def test_training_goes_on_while_a_thread_writes_and_nothing_is_committed_before_
 
     saver = checkpoints.Saver(tmp_path, OneRank(), 2)
     saver.start(5, slowly, {})
-    assert saver.pending and not saver.written()
+    assert not saver.written()
     go_on.set()
     saver._thread.join()
     assert saver.written() and checkpoints.newest(tmp_path) is None
     assert saver.finish().folder.name == "step-00000005"
-    assert not saver.pending and checkpoints.newest(tmp_path)[1]["step"] == 5
+    assert saver.finish() is None and checkpoints.newest(tmp_path)[1]["step"] == 5
 
 
 def test_the_checkpoint_with_the_lowest_held_out_loss_is_kept_beside_the_newest(tmp_path):
@@ -119,6 +153,9 @@ def test_the_checkpoint_with_the_lowest_held_out_loss_is_kept_beside_the_newest(
     assert sorted(p.name for p in tmp_path.iterdir()) == ["step-00000010", "step-00000020", "step-00000025"]
     commit(tmp_path, 30, held_out_loss=0.5)
     assert sorted(p.name for p in tmp_path.iterdir()) == ["step-00000025", "step-00000030"]
+    for step in (35, 40, 45):  # a loss that is not a number is no better than any
+        commit(tmp_path, step, held_out_loss=math.nan)
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["step-00000030", "step-00000040", "step-00000045"]
 
 
 def test_a_checkpoint_of_another_program_is_refused_with_the_reason(tmp_path, caplog):
@@ -137,6 +174,25 @@ def test_checkpoints_after_the_one_continued_from_go_and_the_new_one_stays(tmp_p
     assert checkpoints.newest(tmp_path)[0].name == "step-00000005"
     commit(tmp_path, 8, keep=2)
     assert sorted(p.name for p in tmp_path.iterdir()) == ["step-00000005", "step-00000008"]
+
+
+def test_removing_a_later_checkpoint_leaves_what_another_rank_writes_of_that_step_already(tmp_path):
+    commit(tmp_path, 5)
+    commit(tmp_path, 15)
+    (tmp_path / "step-00000015" / "b.bin").unlink()
+    begun = tmp_path / "step-00000015.partial" / "b.bin"
+
+    class FastPeer(OneRank):
+        world_size = 2
+
+        def gather(self, value):
+            begun.parent.mkdir(exist_ok=True)  # the other rank is on its way to step 15
+            begun.touch()
+            return [value]
+
+    commit(tmp_path, 10, ranks=FastPeer())
+    assert begun.exists()
+    assert sorted(p.name for p in tmp_path.iterdir() if p != begun.parent) == ["step-00000005", "step-00000010"]
 
 
 def test_a_run_whose_checkpoints_are_all_damaged_is_not_started_anew(tmp_path):

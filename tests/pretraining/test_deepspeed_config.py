@@ -35,6 +35,8 @@ def test_every_file_and_a_recipe_give_numbers_and_never_auto(root, name: str):
         ({"zero_optimization": {"stage": 2, "reduce_scatter": False}}, "reduce_scatter must stay true"),
         ({"zero_optimization": {"stage": 2, "contiguous_gradients": False}}, "contiguous_gradients must stay true"),
         ({"zero_optimization": {"stage": 2, "reduce_bucket_size": "auto"}}, "reduce_bucket_size can't be auto"),
+        ({"zero_optimization": {"stage": 3, "offload_optimizer": {"device": "nvme"}}}, "device can't be nvme"),
+        ({"zero_optimization": {"stage": 3, "offload_param": {"device": "nvme"}}}, "device can't be nvme"),
         ({"zero_optimization": {"stage": 2}, "bf16": {"enabled": True}}, "sets bf16; the recipe owns these"),
     ],
 )

@@ -11,7 +11,9 @@ from pathlib import Path
 
 import psutil
 import pytest
+import torch.distributed as dist
 
+from bimed_dist import manifest
 from bimed_dist.pretraining import checkpoints
 
 TIMEOUT = 240
@@ -38,6 +40,10 @@ def saved(job) -> list[Path]:
 
 def newest_step(job) -> int:
     return checkpoints.newest(job.folder() / "checkpoints")[1]["step"]
+
+
+def environment() -> dict[str, str]:
+    return {**os.environ, "OMP_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1", "CUDA_VISIBLE_DEVICES": ""}
 
 
 @pytest.mark.parametrize(
@@ -79,8 +85,16 @@ loop.Trainer.step = step
 
 
 def test_a_used_up_time_budget_ends_like_a_signal_and_the_next_launch_goes_on(job, forks):
-    running = forks.start(job.arguments(*LONG, "--set", "pretraining.run.time_budget=0.001"), 2, "ddp")
+    closing = """
+from bimed_dist.pretraining import distributed
+def close(self, before=distributed.Engine.close):
+    before(self)
+    print("engine closed")
+distributed.Engine.close = close
+"""
+    running = forks.start(job.arguments(*LONG, "--set", "pretraining.run.time_budget=0.001"), 2, "ddp", closing)
     assert running.wait(TIMEOUT) == [75, 75], running.output()
+    assert running.output().count("engine closed") == 2  # torch's own end may hang where DDP is still there
     step = newest_step(job)
     assert f"stopped at the end of time_budget after step {step}" in running.output()
     more = forks.start(job.arguments(*LONG, "--resume", "auto"))
@@ -102,6 +116,32 @@ def test_a_stopped_rank_is_named_and_ends_the_job_within_the_timeout_and_ten_sec
     named = f"rank 1 (process {running.pids[1]} on {os.uname().nodename}) has given no sign of life for {LOST_AFTER} s"
     assert running.output().count(named) >= 1
     assert set(os.listdir("/dev/shm")) <= shared_memory
+
+
+def test_a_hung_rank_is_named_and_says_where_and_one_that_is_long_at_other_work_is_left_alone(job, forks):
+    patch = """
+import os, time
+from bimed_dist.pretraining import loop, watch
+watch._HUNG_AFTER = 4.0
+def slowly(seconds, ranks, before):
+    def call(*given):
+        time.sleep(seconds * (os.environ["RANK"] in ranks))
+        return before(*given)
+    return call
+loop.Trainer.validate = slowly(12, "1", loop.Trainer.validate)
+loop.Trainer.finish_save = slowly(12, "0", loop.Trainer.finish_save)
+def step(self, number, stop, before=loop.Trainer.step):
+    time.sleep(12 * (number == 0 and os.environ["RANK"] == "0"))
+    while number == 7 and os.environ["RANK"] == "1":
+        time.sleep(1)
+    return before(self, number, stop)
+loop.Trainer.step = step
+"""
+    options = ("--set", "pretraining.run.checkpoint_every=3", "--set", "pretraining.run.validate_every=6")
+    running = forks.start(job.arguments(*options), 2, "ddp", patch)
+    assert running.wait(TIMEOUT) == [4, -signal.SIGKILL], running.output()
+    assert f"rank 1 (process {running.pids[1]} on {os.uname().nodename}) hangs: 4 s behind" in running.output()
+    assert 'File "<patch>", line 15 in step' in running.output()  # of faulthandler
 
 
 @pytest.mark.parametrize("engine", ["ddp", "zero3"])
@@ -178,9 +218,8 @@ class Launched:
         self._log = log
         command = job.command(*arguments, launcher=launcher)
         with log.open("w") as file:
-            environment = {**os.environ, "OMP_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1", **(more or {})}
             self.process = subprocess.Popen(
-                command, cwd=job.root, env=environment, stdout=file, stderr=subprocess.STDOUT
+                command, cwd=job.root, env={**environment(), **(more or {})}, stdout=file, stderr=subprocess.STDOUT
             )
 
     def running(self) -> bool:
@@ -213,6 +252,26 @@ def test_the_launcher_passes_a_stop_on_and_leaves_a_file_for_scripts_and_no_secr
     assert not (job.root / ".deepspeed_env").exists()
 
 
+def test_a_process_whose_launcher_is_killed_while_it_imports_torch_ends_too(job, tmp_path):
+    """A shell in place of the launcher: what starts is the program with a rank's environment."""
+    read, write = os.pipe()
+    program = " ".join(job.command())
+    more = {"RANK": "0", "PYTHONVERBOSE": "1"}
+    with (tmp_path / "log").open("w") as log:
+        shell = subprocess.Popen(
+            ["sh", "-c", f"{program} & echo $! >&{write}; wait"],
+            cwd=job.root, env={**environment(), **more}, pass_fds=[write], stdout=log, stderr=log,
+        )  # fmt: skip
+    program = psutil.Process(int(os.read(read, 20)))
+    deadline = time.monotonic() + TIMEOUT
+    while "import 'torch._C'" not in (tmp_path / "log").read_text():
+        assert time.monotonic() < deadline and program.is_running()
+        time.sleep(0.01)
+    shell.kill()
+    shell.wait(5)
+    assert not psutil.wait_procs([program], timeout=5)[1]
+
+
 @pytest.mark.slow
 def test_a_killed_launcher_leaves_no_process_and_no_shared_memory(job, tmp_path):
     shared_memory = set(os.listdir("/dev/shm"))
@@ -225,6 +284,43 @@ def test_a_killed_launcher_leaves_no_process_and_no_shared_memory(job, tmp_path)
     _, alive = psutil.wait_procs(ranks, timeout=5)
     assert not alive
     assert set(os.listdir("/dev/shm")) <= shared_memory
+
+
+def test_a_stop_of_the_launcher_of_one_process_ends_training_with_a_checkpoint(job, tmp_path):
+    running = Launched(job, *LONG, launcher="one_gpu.yaml", log=tmp_path / "log")
+    wait_for(lambda: saved(job), running)
+    ranks = running.ranks()
+    running.process.terminate()
+    running.process.wait(5)
+    _, alive = psutil.wait_procs(ranks, timeout=25)
+    for process in alive:
+        process.kill()
+    assert len(ranks) == 1 and not alive
+    assert f"after step {newest_step(job)}" in (job.folder() / "stopped.json").read_text(encoding="utf-8")
+
+
+def test_a_stop_of_the_pipeline_with_one_process_ends_it_with_a_checkpoint_and_exit_code_75(job, tmp_path):
+    command = [*job.command()[:1], "launch/pipeline.py", *job.arguments(*LONG)]
+    command += ["--set", "pretraining.run.accelerate_config=one_gpu.yaml"]
+    with (tmp_path / "log").open("w") as log:
+        pipeline = subprocess.Popen(command, cwd=job.root, env=environment(), stdout=log, stderr=log)
+    deadline = time.monotonic() + TIMEOUT
+    while not saved(job):
+        assert pipeline.poll() is None and time.monotonic() < deadline, (tmp_path / "log").read_text()
+        time.sleep(0.05)
+    pipeline.terminate()
+    assert pipeline.wait(25) == 75, (tmp_path / "log").read_text()
+
+
+def test_a_launch_that_fails_early_is_not_said_to_be_stopped_because_the_one_before_was(job, forks):
+    before = forks.start(job.arguments(*LONG, "--set", "pretraining.run.time_budget=0.001"))
+    assert before.wait(TIMEOUT) == [75], before.output()
+    assert (job.folder() / "stopped.json").is_file()
+    command = [*job.command()[:1], "launch/pipeline.py", *job.arguments(*LONG)]
+    with manifest.locked(job.folder()):
+        result = subprocess.run(command, cwd=job.root, env=environment(), capture_output=True, text=True)
+    assert result.returncode == 2, result.stderr
+    assert "is being filled by process" in result.stderr
 
 
 @pytest.mark.slow
@@ -247,6 +343,19 @@ def test_the_launchers_restarts_continue_from_the_last_commit_by_themselves(job,
     assert "continuing from" in job_with_restarts.output()
     files = [j.folder() / "export" / "model.safetensors" for j in (job, whole)]
     assert files[0].read_bytes() == files[1].read_bytes()
+
+
+def test_a_process_that_was_restarted_less_often_than_others_ends_to_be_restarted(job, forks):
+    """As where two machines' launchers count: rank 1 was restarted, and rank 0 would wait for it in vain."""
+    store = dist.TCPStore("127.0.0.1", 0, is_master=True, wait_for_workers=False)
+    launched = {"MASTER_PORT": str(store.port), "TORCHELASTIC_MAX_RESTARTS": "2"}
+    launched["TORCHELASTIC_USE_AGENT_STORE"] = "True"
+    count = "import os; os.environ['TORCHELASTIC_RESTART_COUNT'] = os.environ['RANK']\n"
+    running = forks.start(job.arguments(), 2, "ddp", patch=count, more=launched)
+    wait_for(lambda: running.running() == [1], running, 60)
+    assert "processes of another machine were restarted once more" in running.output()
+    running.kill(signal.SIGKILL)
+    assert running.wait(10) == [4, -signal.SIGKILL]
 
 
 def test_processes_of_another_launcher_are_refused_with_the_reason(job, forks):

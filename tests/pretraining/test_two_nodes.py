@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 
+import psutil
 import pytest
 
 from bimed_dist.pretraining import checkpoints
@@ -42,7 +43,7 @@ def two_machines():
         ip("netns", "del", name)
 
 
-def launch(job, options, log_folder) -> list[subprocess.Popen]:
+def launch(job, options, log_folder, *of_launcher: str) -> list[subprocess.Popen]:
     config = job.root / "ds_configs" / "accelerate" / "multi_node.yaml"
     started = []
     for number, name in enumerate(NAMES):
@@ -51,7 +52,7 @@ def launch(job, options, log_folder) -> list[subprocess.Popen]:
         command += ["--main_process_ip", ADDRESSES[0], "--main_process_port", "29511"]
         environment = {**os.environ, "OMP_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1", "GLOO_SOCKET_IFNAME": "wire"}
         with (log_folder / f"{name}.log").open("a") as log:
-            command += ["launch/pretrain.py", *job.arguments("--resume", "auto", *options)]
+            command += [*of_launcher, "launch/pretrain.py", *job.arguments("--resume", "auto", *options)]
             process = subprocess.Popen(command, cwd=job.root, env=environment, stdout=log, stderr=subprocess.STDOUT)
             started.append(process)
     return started
@@ -92,6 +93,34 @@ def test_a_cut_link_ends_the_job_on_both_machines_and_the_next_launch_continues(
             process.terminate()
         assert all(process.wait(60) for process in started)
         assert (job.folder() / "stopped.json").is_file(), logs(tmp_path)
+    finally:
+        for process in started:
+            process.kill()
+
+
+def test_a_killed_process_makes_the_launchers_of_both_machines_start_again_and_the_run_goes_on(
+    job, tmp_path, two_machines
+):
+    options = ["--set", "pretraining.run.steps=100000", "--set", "pretraining.run.checkpoint_every=20"]
+    started = launch(job, options, tmp_path, "--max_restarts", "2")
+
+    def newest() -> int:
+        found = checkpoints.newest(job.folder() / "checkpoints")
+        return found[1]["step"] if found else 0
+
+    def wait_for(condition) -> None:
+        deadline = time.monotonic() + TIMEOUT
+        while not condition():
+            assert time.monotonic() < deadline and all(p.poll() is None for p in started), logs(tmp_path)
+            time.sleep(0.05)
+
+    try:
+        wait_for(lambda: newest() > 0)
+        launcher = psutil.Process(started[1].pid)
+        next(p for p in launcher.children(recursive=True) if "pretrain.py" in " ".join(p.cmdline())).kill()
+        wait_for(lambda: "continuing from" in logs(tmp_path))
+        before = newest()
+        wait_for(lambda: newest() > before)
     finally:
         for process in started:
             process.kill()
