@@ -3,6 +3,7 @@
 import contextlib
 import json
 import os
+import shlex
 import shutil
 import signal
 import subprocess
@@ -254,17 +255,14 @@ def test_the_launcher_passes_a_stop_on_and_leaves_a_file_for_scripts_and_no_secr
 
 def test_a_process_whose_launcher_is_killed_while_it_imports_torch_ends_too(job, tmp_path):
     """A shell in place of the launcher: what starts is the program with a rank's environment."""
-    read, write = os.pipe()
-    program = " ".join(job.command())
-    more = {"RANK": "0", "PYTHONVERBOSE": "1"}
-    with (tmp_path / "log").open("w") as log:
-        shell = subprocess.Popen(
-            ["sh", "-c", f"{program} & echo $! >&{write}; wait"],
-            cwd=job.root, env={**environment(), **more}, pass_fds=[write], stdout=log, stderr=log,
-        )  # fmt: skip
-    program = psutil.Process(int(os.read(read, 20)))
+    log = tmp_path / "log"
+    shell = subprocess.Popen(
+        ["sh", "-c", f"{shlex.join(job.command())} > {shlex.quote(str(log))} 2>&1 & echo $!; wait"],
+        cwd=job.root, env={**environment(), "RANK": "0", "PYTHONVERBOSE": "1"}, stdout=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    program = psutil.Process(int(shell.stdout.readline()))
     deadline = time.monotonic() + TIMEOUT
-    while "import 'torch._C'" not in (tmp_path / "log").read_text():
+    while "import 'torch._C'" not in log.read_text():
         assert time.monotonic() < deadline and program.is_running()
         time.sleep(0.01)
     shell.kill()
