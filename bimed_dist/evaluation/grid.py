@@ -269,13 +269,18 @@ def _predicted(pair: Pair, model: nn.Module, encoded: Encoded) -> list[np.ndarra
     return of_items(kind, of_rows, encoded.item)
 
 
+def cell_predictions(pair: Pair, cell: Cell, model: nn.Module, rows: Encoded) -> list[np.ndarray]:
+    """What the model of a cell says of test rows, as its record holds it."""
+    return _decided(_predicted(pair, model, rows), _tuned_before(pair, cell))
+
+
 def _test_values(pair: Pair, cell: Cell) -> dict[str, Any]:
     encoded = {split: pair.rows(split) for split in pair.opened()}
-    thresholds = _tuned_before(pair, cell)
+    _tuned_before(pair, cell)  # Before anything is trained: it may be gone.
     model = trained_model(pair, cell)
     scored = {}
     for split, rows in encoded.items():
-        predicted = _decided(_predicted(pair, model, rows), thresholds)
+        predicted = cell_predictions(pair, cell, model, rows)
         scored[split] = {"scores": pair.scores(rows.gold, predicted), "predictions": cells.packed(predicted)}
     return {"splits": scored}
 
