@@ -10,12 +10,11 @@ ner: [tag number of each unit], 0 = O, then B-, I- of each type;
 mlm: the sums in MLM_SUMS; retrieval: [rank of the second text, rank of the first];
 nsp: [probability of IsNext], gold [1 or 0].
 
-Main metrics are functions of sums over items. `item_sums` and `main_of_sums` expose that, so that a bootstrap over
-thousands of resamples is one matrix product.
+`metric_sums` has the same metrics for thousands of samples of the items at once.
 """
 
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 from scipy import stats
@@ -235,68 +234,6 @@ def _nsp(gold: np.ndarray, predicted: np.ndarray) -> dict[str, float]:
         "mean_next_probability": float(predicted[gold == 1].mean()),
         "mean_random_probability": float(predicted[gold == 0].mean()),
     }
-
-
-def item_sums(kind: Kind, gold: Arrays, predicted: Arrays) -> np.ndarray:
-    """(N items, K) numbers whose sums over any sample of items give the main metric of that sample."""
-    if kind in PAIRS:
-        x, y = np.concatenate(gold).astype(float), np.concatenate(predicted).astype(float)
-        # Correlation does not change by shifting, and centred sums keep their digits.
-        x, y = x - x.mean(), y - y.mean()
-        return np.stack([np.ones_like(x), x, y, x * x, y * y, x * y], axis=1)
-    if kind == "multilabel":
-        positive, decided = np.stack(gold) == 1, np.stack(predicted) >= THRESHOLD
-        return np.concatenate([positive & decided, decided, positive], axis=1).astype(float)
-    if kind == "classification":
-        probabilities = np.stack(predicted)
-        of_class = np.eye(probabilities.shape[1], dtype=bool)
-        positive, decided = of_class[np.concatenate(gold).astype(int)], of_class[probabilities.argmax(axis=1)]
-        return np.concatenate([positive & decided, decided, positive], axis=1).astype(float)
-    if kind == "ner":
-        counts = []
-        for expected, found in zip(map(entities, gold), map(entities, predicted), strict=True):
-            counts.append((len(expected & found), len(expected) + len(found)))
-        return np.array(counts, dtype=float)
-    if kind == "mlm":
-        return np.stack(predicted)[:, :2].astype(float)
-    if kind == "retrieval":
-        hits = (np.stack(predicted) == 1).sum(axis=1)
-        return np.stack([hits, np.full(len(hits), 2)], axis=1).astype(float)
-    right = (np.concatenate(predicted) >= THRESHOLD) == (np.concatenate(gold) == 1)
-    return np.stack([right, np.ones_like(right)], axis=1).astype(float)
-
-
-def main_of_sums(kind: Kind, sums: np.ndarray) -> np.ndarray:
-    """Main metric of B samples from their (B, K) sums; NaN where a sample leaves it undefined."""
-    rules: dict[Kind, Callable[[np.ndarray], np.ndarray]] = {
-        "sts": _pearson_of_sums,
-        "sts_classes": _pearson_of_sums,
-        "multilabel": _macro_f1_of_sums,
-        "classification": _macro_f1_of_sums,
-        "ner": _f1_of_sums,
-    }
-    with np.errstate(divide="ignore", invalid="ignore"):
-        return rules.get(kind, _ratio_of_sums)(sums)
-
-
-def _pearson_of_sums(sums: np.ndarray) -> np.ndarray:
-    n, x, y, xx, yy, xy = sums.T
-    return (n * xy - x * y) / np.sqrt((n * xx - x * x) * (n * yy - y * y))
-
-
-def _macro_f1_of_sums(sums: np.ndarray) -> np.ndarray:
-    both, decided, positive = np.split(sums, 3, axis=1)
-    there = positive > 0
-    return np.where(there, 2 * both / (decided + positive), 0.0).sum(axis=1) / there.sum(axis=1)
-
-
-def _f1_of_sums(sums: np.ndarray) -> np.ndarray:
-    """0 where there is no entity and none was found, as seqeval has it."""
-    return np.where(sums[:, 1] > 0, 2 * sums[:, 0] / sums[:, 1], 0.0)
-
-
-def _ratio_of_sums(sums: np.ndarray) -> np.ndarray:
-    return sums[:, 0] / sums[:, 1]
 
 
 def entities(tags: np.ndarray) -> set[tuple[int, int, int]]:

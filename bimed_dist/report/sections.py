@@ -45,7 +45,8 @@ def report_sections(records: Records, recipe: Recipe, rows: Sequence[MainRow]) -
     """Every section that these records have something for, in the order of the page."""
     sections = [_main(rows)] if records.results is not None else []
     if records.results is not None:
-        sections.append(_tasks(records, recipe))
+        found = {task: found_in_corpora(records, recipe, task) for task in records.results["tasks"]}
+        sections.append(_tasks(records.results, found))
     if records.compositions:
         sections.append(_vocabulary(records))
     if models := records.of("model"):
@@ -131,14 +132,13 @@ def _main(rows: Sequence[MainRow]) -> Section:
     )
 
 
-def _tasks(records: Records, recipe: Recipe) -> Section:
-    results = records.results
+def _tasks(results: Mapping[str, Any], in_corpora: Mapping[str, Sequence[tuple[str, str]]]) -> Section:
     grid = results["grid"]
     paragraph = (
         f"Seeds {', '.join(map(str, grid['seeds']))}; batch {grid['batch']}. Where a task has several candidates, "
         "learning rate and epochs are chosen on the development split; the test split is read once."
     )
-    parts = tuple(_task(results, name, found_in_corpora(records, recipe, name)) for name in results["tasks"])
+    parts = tuple(_task(results, name, in_corpora.get(name, ())) for name in results["tasks"])
     return Section(title="Tasks in detail", anchor="tasks", paragraphs=(paragraph,), parts=parts)
 
 

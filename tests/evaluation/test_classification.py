@@ -60,15 +60,6 @@ def test_a_split_of_one_class_has_no_ranking_metrics():
     assert "auroc" not in found and found["macro_f1"] == 1.0
 
 
-def test_sums_over_items_give_macro_f1_of_any_sample():
-    gold, predicted = random_answers(3, 60, seed=3)
-    sums = metrics.item_sums("classification", list(gold[:, None]), list(predicted))
-    sample = np.random.default_rng(4).integers(0, 60, 60)
-    found = metrics.main_of_sums("classification", sums[sample].sum(axis=0, keepdims=True))[0]
-    whole = metrics.scores("classification", list(gold[sample, None]), list(predicted[sample]), tuple("abc"))
-    assert found == pytest.approx(whole["macro_f1"])
-
-
 def write_screening(folder, rows=120):
     folder.mkdir()
     lines = [

@@ -9,12 +9,14 @@ import time
 from collections import deque
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import torch
 import yaml
 from safetensors.torch import load_file, save_file
+from scipy import stats
 
 from bimed_dist.config import load_recipe
 from bimed_dist.errors import ConfigError, DataError
@@ -24,6 +26,7 @@ from bimed_dist.evaluation.measured import Measured, SplitResult, collected
 from bimed_dist.evaluation.preparation import SealedSplits, prepare_tasks
 from bimed_dist.evaluation.schedule import Schedule
 from bimed_dist.evaluation.task import Example
+from bimed_dist.evaluation.tasks import TASKS
 from bimed_dist.evaluation_settings import EvaluatedModel, TaskSettings
 from bimed_dist.manifest import locked, versions, write_manifest
 from bimed_dist.tokenizer import load_tokenizer
@@ -83,6 +86,7 @@ def test_results_have_every_score_with_spread_interval_and_comparison(
     assert results["failures"] == []
     assert results["models"]["adapted"]["adapted_from"] == "base"
     assert results["models"]["base"]["vocabulary"] < results["models"]["adapted"]["vocabulary"]
+    assert all(row["interval"] is not None for row in results["scores"])
     main = [row for row in results["scores"] if row["main"]]
     assert {(row["task"], row["model"], row["metric"]) for row in main} == {
         ("sts", "base", "pearson"),
@@ -427,9 +431,21 @@ def test_windows_and_pairs_of_one_document_are_resampled_together(corpus, two_mo
     right = np.array([[float(example.document == items[0].document)] for example in items])
     split = SplitResult(gold={1: list(np.ones_like(right))}, predicted={1: list(right)}, scores={1: {"accuracy": 0}})
     split.examples = items
-    found = results._resampled(prepared, "test", {"base": Measured(splits={"test": split})}, 5)["base"]
+    found = results._resampled(prepared, "test", {"base": Measured(splits={"test": split})}, 5)["base"]["accuracy"]
     # Four documents of four items each, one of them all right.
     assert set(found) == {0.0, 0.25, 0.5, 0.75, 1.0}
+
+
+def test_metrics_of_the_order_of_rows_resample_whole_patients_too():
+    examples = tuple(Example(str(i), ("a", "b"), 1.0, document=f"patient {i % 3}") for i in range(9))
+    rng = np.random.default_rng(0)
+    gold, predicted = list(rng.random((9, 1))), list(rng.random((9, 1)))
+    run = results._run(SimpleNamespace(task=TASKS["table_sts"], labels=()), examples, gold, predicted)
+    assert run.sums.shape == (3, 6)
+    # The first patient twice, the second not at all.
+    rows = [0, 3, 6, 0, 3, 6, 2, 5, 8]
+    expected = stats.spearmanr(*(np.concatenate([values[i] for i in rows]) for values in (gold, predicted))).statistic
+    assert run.of_counts(np.array([[2.0], [0.0], [1.0]]))["spearman"] == pytest.approx(expected)
 
 
 def test_cells_tell_device_precision_pass_size_versions_and_processor(korsts, corpus, two_models, make_recipe):
