@@ -171,7 +171,9 @@ def _off_stored(pair: Pair, cell: Cell, model: nn.Module, examples: tuple[Exampl
     stored = dict(zip(pair.opened()["test"], record["splits"]["test"]["predictions"], strict=True))
     before = np.stack(cells.unpacked([stored[example] for example in examples], np.float32))
     now = np.stack(grid.cell_predictions(pair, cell, model, pair.encode(examples)))
-    return float(np.abs(now - before).max())
+    # Behind the answers may stand what is found at thresholds.
+    answers = max(1, len(pair.prepared.labels))
+    return float(np.abs(now - before)[:, :answers].max())
 
 
 def others_than_evaluated(off: Mapping[str, float | None]) -> list[str]:

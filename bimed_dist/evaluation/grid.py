@@ -76,6 +76,10 @@ class Pair:
     """Rows of this task by (tokenizer, split), shared by the models of the task."""
 
     @property
+    def is_screening(self) -> bool:
+        return self.prepared.task.kind == "classification" and len(self.prepared.labels) == 2
+
+    @property
     def title(self) -> str:
         """For messages."""
         return ", ".join(filter(None, (self.prepared.name, self.prepared.fold, self.label)))
@@ -97,6 +101,8 @@ class Pair:
         }
         if self.candidates:
             base |= {"batch": self.batch, "protocol": finetuning.PROTOCOL}
+        if self.is_screening:
+            base["screening"] = list(metrics.SPECIFICITIES)
         return base | self.prepared.variant() | more
 
     def cell_key(self, cell: Cell) -> dict[str, Any]:
@@ -208,29 +214,34 @@ def _dev_values(pair: Pair, cell: Cell) -> dict[str, Any]:
     model = _trained(pair, cell)
     dev = pair.rows("dev")
     predicted = _predicted(pair, model, dev)
-    tuned = {}
+    tuned: dict[str, Any] = {}
     if pair.prepared.settings.threshold == "dev":
         tuned["thresholds"] = metrics.best_thresholds(np.stack(dev.gold), np.stack(predicted))
-    scores = pair.scores(dev.gold, _decided(predicted, tuned.get("thresholds")))
+        predicted = _decided(predicted, tuned)
+    if pair.is_screening:
+        tuned["screening"] = metrics.screening_thresholds(np.concatenate(dev.gold) == 1, np.stack(predicted)[:, 1])
+    scores = pair.scores(dev.gold, predicted)
     cells.save_weights(model, weights_path(pair, cell))
     return {"dev": scores, **tuned}
 
 
-def _decided(predicted: list[np.ndarray], thresholds: list[float] | None) -> list[np.ndarray]:
-    """The same predictions, on a scale where 0.5 decides."""
-    if thresholds is None:
-        return predicted
-    return [metrics.moved_to_half(item, thresholds).astype(np.float32) for item in predicted]
+def _decided(predicted: list[np.ndarray], tuned: Mapping[str, Any]) -> list[np.ndarray]:
+    """The same predictions on a scale where 0.5 decides; of screening, with what is found at each threshold."""
+    if "thresholds" in tuned:
+        predicted = [metrics.moved_to_half(item, tuned["thresholds"]).astype(np.float32) for item in predicted]
+    if "screening" in tuned:
+        predicted = [metrics.with_screening(item, tuned["screening"]).astype(np.float32) for item in predicted]
+    return predicted
 
 
-def _tuned_before(pair: Pair, cell: Cell) -> list[float] | None:
-    """Thresholds by label that the development split gave this cell; none where the task does not tune them."""
-    if pair.prepared.settings.threshold == "fixed":
-        return None
+def _tuned_before(pair: Pair, cell: Cell) -> dict[str, Any]:
+    """What the development split gave this cell beside its scores; nothing for tasks that tune nothing."""
+    if pair.prepared.settings.threshold == "fixed" and not pair.is_screening:
+        return {}
     record = pair.record(Cell(cell.candidate, cell.seed))
     if record is None:
         raise DataError("the development record with the thresholds is gone; run the evaluation again")
-    return record["thresholds"]
+    return {name: record[name] for name in ("thresholds", "screening") if name in record}
 
 
 def weights_path(pair: Pair, cell: Cell) -> Path:

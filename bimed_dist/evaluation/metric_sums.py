@@ -11,7 +11,7 @@ from collections.abc import Sequence
 import numpy as np
 from scipy import sparse
 
-from bimed_dist.evaluation.metrics import MLM_SUMS, THRESHOLD, Arrays, entities
+from bimed_dist.evaluation.metrics import MLM_SUMS, SPECIFICITIES, THRESHOLD, Arrays, entities
 from bimed_dist.evaluation.task import PAIRS, Kind
 
 OfSamples = dict[str, np.ndarray]
@@ -30,11 +30,13 @@ def item_sums(kind: Kind, gold: Arrays, predicted: Arrays, labels: Sequence[str]
         exact = (positive == decided).all(axis=1)
         return np.column_stack([np.ones(len(exact)), exact, positive & decided, decided, positive]).astype(float)
     if kind == "classification":
-        probabilities = np.stack(predicted).astype(float)
-        of_class = np.eye(probabilities.shape[1], dtype=bool)
+        every = np.stack(predicted).astype(float)
+        probabilities, found = every[:, : len(labels)], every[:, len(labels) :]
+        of_class = np.eye(len(labels), dtype=bool)
         positive, decided = of_class[np.concatenate(gold).astype(int)], of_class[probabilities.argmax(axis=1)]
         squares = ((probabilities - positive) ** 2).sum(axis=1)
-        return np.column_stack([np.ones(len(squares)), squares, positive & decided, decided, positive]).astype(float)
+        sides = [found * positive[:, [-1]], (1 - found) * ~positive[:, [-1]]]
+        return np.column_stack([np.ones(len(squares)), squares, positive & decided, decided, positive, *sides])
     if kind == "ner":
         return np.array([_entity_sums(*item, len(labels)) for item in zip(gold, predicted, strict=True)], dtype=float)
     if kind == "mlm":
@@ -95,8 +97,14 @@ def _of_labels(sums: np.ndarray, labels: Sequence[str]) -> OfSamples:
 
 def _of_classes(sums: np.ndarray, labels: Sequence[str]) -> OfSamples:
     n, squares = sums.T[:2]
-    right, decided, positive = np.split(sums[:, 2:], 3, axis=1)
+    right, decided, positive, found = np.split(sums[:, 2:], np.arange(1, 4) * len(labels), axis=1)
+    left_out = found.shape[1] // 2
+    shares = {}
+    for i, specificity in enumerate(SPECIFICITIES[:left_out]):
+        shares[f"sensitivity_at_dev_specificity_{specificity}"] = found[:, i] / positive[:, 1]
+        shares[f"specificity_at_dev_specificity_{specificity}"] = found[:, left_out + i] / positive[:, 0]
     return {
+        **shares,
         "macro_f1": _macro(right, decided, positive),
         "accuracy": right.sum(axis=1) / n,
         "brier_score": squares / n / (2 if right.shape[1] == 2 else 1),
