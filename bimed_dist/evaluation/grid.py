@@ -101,6 +101,8 @@ class Pair:
         }
         if self.candidates:
             base |= {"batch": self.batch, "protocol": finetuning.PROTOCOL}
+        if self.prepared.settings.long_texts == "windows":
+            base["windows"] = "trained together"
         if self.is_screening:
             base["screening"] = list(metrics.SPECIFICITIES)
         return base | self.prepared.variant() | more
@@ -255,7 +257,7 @@ def _trained(pair: Pair, cell: Cell) -> nn.Module:
         pair.location,
         pair.prepared.task.kind,
         pair.prepared.labels,
-        pair.rows("train").rows,
+        pair.rows("train").texts(),
         pad_id=pair.tokenizer.pad_token_id,
         peak=cell.candidate.learning_rate,
         epochs=cell.candidate.epochs,
