@@ -1,7 +1,7 @@
 """Tasks as the grid uses them: read, freed of leaks, limited, checked, and with the test splits sealed."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -304,6 +304,8 @@ def _split_notes(task: Task, parts: Mapping[str, tuple[Example, ...]], labels: t
         documents = len({example.document for example in parts["test"]})
         few = "" if documents >= FEW_DOCUMENTS else ": so few that the intervals are too narrow"
         return (f"intervals and p resample whole documents, of which there are {documents}{few}",)
+    if task.kind == "ner" and task.source == "path":
+        return tuple(_document_notes(parts))
     if task.kind == "classification" and len(labels) == 2:
         counts = {split: sum(example.target == labels[1] for example in part) for split, part in parts.items()}
         found = ", ".join(f"{count} of {len(parts[split])} in {split}" for split, count in counts.items())
@@ -317,3 +319,19 @@ def _split_notes(task: Task, parts: Mapping[str, tuple[Example, ...]], labels: t
     return tuple(
         f"{split}: no row has {', '.join(names)}; left out of macro F1" for split, names in absent.items() if names
     )
+
+
+def _document_notes(parts: Mapping[str, tuple[Example, ...]]) -> Iterator[str]:
+    """Sentences of one document are dependent, known or not."""
+    rows = [example for part in parts.values() for example in part]
+    documents = {example.document for example in rows} - {""}
+    if not documents:
+        yield (
+            "the files don't say which sentences are of one document: they are resampled one by one, so that intervals "
+            "are too narrow and p too small as far as sentences of a document are alike"
+        )
+        return
+    alone = sum(not example.document for example in rows)
+    told = f", and {alone:,} sentences of none" if alone else ""
+    few = "" if len(documents) >= FEW_DOCUMENTS else ": so few that the intervals are too narrow"
+    yield f"intervals and p resample whole documents, of which there are {len(documents):,}{told}{few}"
