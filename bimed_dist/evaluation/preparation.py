@@ -10,7 +10,7 @@ import numpy as np
 
 from bimed_dist.config import Recipe
 from bimed_dist.errors import ConfigError, DataError
-from bimed_dist.evaluation.folds import dealt, every_row, turn
+from bimed_dist.evaluation.folds import dealt, every_row, turn, without_lone_types
 from bimed_dist.evaluation.held_out import with_partners
 from bimed_dist.evaluation.rules import rule_answers
 from bimed_dist.evaluation.splitting import content_key, limited, without_leaks
@@ -23,6 +23,12 @@ from bimed_dist.manifest import digest_of, input_digest, verified
 
 FEW_DOCUMENTS = 20
 """A bootstrap over fewer clusters understates their spread."""
+LOST_IN_FOLDS: dict[Kind, str] = {
+    "ner": "; take fewer folds, or leave rare types out (entities.types)",
+    "multilabel": "; take fewer folds, or leave rare labels out (table.targets)",
+    "classification": "; take fewer folds, or leave rare classes out",
+}
+"""What to do about labels that are too rare for every fold."""
 VARIANTS = ("threshold", "long_texts", "pooling")
 
 
@@ -113,7 +119,7 @@ def prepare_tasks(recipe: Recipe, work: Path) -> dict[str, Prepared]:
     for name, settings in tasks.items():
         try:
             prepared[name] = _prepare(name, settings, recipe, work, problems[name])
-        except DataError as error:
+        except (ConfigError, DataError) as error:
             problems[name].append(f"{name}: {error}")
     for name, settings in tasks.items():
         if settings.also_test and name in prepared:
@@ -188,13 +194,16 @@ def _prepare(name: str, settings: TaskSettings, recipe: Recipe, work: Path, prob
     prepared, parts = _cleaned(name, task, settings, splits)
     turns = {"": parts}
     if settings.folds is not None:
+        if task.kind == "ner":
+            parts, lost = without_lone_types(parts)
+            prepared = replace(prepared, notes=(*prepared.notes, *lost))
         rows = dealt(task.kind, parts, settings.folds)
         turns = {f"fold={i + 1}": turn(rows, i) for i in range(settings.folds)}
         prepared = _with_folds(prepared, turns, "external" in parts)
     if not own:
         for fold, of_turn in turns.items():
             found = split_problems(task, of_turn, splits.labels)
-            own += [f"{fold}: {problem}" if fold else problem for problem in found]
+            own += [f"{fold}: {problem}{LOST_IN_FOLDS.get(task.kind, '')}" if fold else problem for problem in found]
     problems += [f"{name}: {problem}" for problem in own]
     return prepared
 
@@ -244,6 +253,11 @@ def _cleaned(
     cleaned = without_leaks(task.kind, splits.parts)
     parts = {split: limited(task.kind, part, settings.rows.get(split)) for split, part in cleaned.parts.items()}
     notes = splits.notes
+    if cleaned.contradictory:
+        notes += (
+            f"{cleaned.contradictory:,} of the {cleaned.duplicates:,} duplicates that were dropped contradict the row "
+            "that was kept: the same text with another label",
+        )
     if task.kind == "nsp":
         parts["test"], left_out = with_partners(parts["test"])
         notes += left_out

@@ -237,7 +237,7 @@ def comparison_table(results: Mapping[str, Any], task: str) -> Table | None:
         )
         for c in found
     ]
-    tests = ("p (Holm)", *(("Williams' test",) if williams else ()))
+    tests = ("p (Holm)", *(("Williams' test (p uncorrected)",) if williams else ()))
     columns = ("Adapted model", "Split", "Difference", *tests, *effects.values())
     return make_table(f"comparisons-{task}", "Tests and effect sizes", columns, rows) if rows else None
 

@@ -107,8 +107,17 @@ def test_a_table_that_does_not_suit_its_task_is_refused(tmp_path, make_recipe):
     with pytest.raises(ConfigError, match="task table_multilabel needs table"):
         prepared(settings.model_copy(update={"table": None}), tmp_path, make_recipe)
     two = table.model_copy(update={"texts": ("text", "other")})
-    with pytest.raises(ConfigError, match="2 columns given, this kind of task needs 1"):
+    with pytest.raises(DataError, match=r"  t: table\.texts: 2 columns given, this kind of task needs 1"):
         prepared(settings.model_copy(update={"table": two}), tmp_path, make_recipe)
+    # With the problems of the other tasks, each by its name.
+    both = {"all": "a.csv", "train": "a.csv"}
+    tasks = {
+        "columns": settings.model_copy(update={"table": two}),
+        "splits": settings.model_copy(update={"table": table.model_copy(update={"files": both, "targets": ("text",)})}),
+        "file": settings.model_copy(update={"path": "nowhere"}),
+    }
+    with pytest.raises(DataError, match=r"(?s)columns: table\.texts.*splits: files: `all` can't.*file: .*not exist"):
+        prepare_tasks(make_recipe(MODELS, tasks), tmp_path)
     unknown = settings.model_copy(update={"rules": {"no such label": ("x",)}})
     write_csv(tmp_path / "d" / "a.csv", ["text", "label"], [[f"x {i}", i % 2] for i in range(90)])
     table = {"all": "a.csv"}

@@ -58,6 +58,16 @@ def test_rows_are_limited_after_leaks_were_dropped_and_both_are_told(korsts, tmp
     assert prepared.rows["train"] == len(prepared.train) == 10
 
 
+def test_contradictory_duplicates_are_told_in_the_notes_of_the_task(korsts, tmp_path, make_recipe):
+    path = korsts / "sts-test.tsv"
+    row = path.read_text(encoding="utf-8").split("\n")[1].split("\t")
+    twin = ["m", "f", "2012", "99", "5.000" if row[4] != "5.000" else "0.000", row[6], row[5]]
+    path.write_text(path.read_text(encoding="utf-8") + "\t".join(twin) + "\n", encoding="utf-8")
+    prepared = prepare_tasks(make_recipe(MODELS, {"s": TaskSettings(task="korsts", path="korsts")}), tmp_path)["s"]
+    assert prepared.dropped["duplicates"] == 1
+    assert any(note.startswith("1 of the 1 duplicates that were dropped contradict the row") for note in prepared.notes)
+
+
 def test_ctclip_counts_duplicates_and_leaks_and_takes_dev_out_of_train(tmp_path, make_recipe):
     on, off = (1,) * 18, (0,) * 18
     train = [(f"finding {i}, seen", on if i % 2 else off) for i in range(60)]
