@@ -15,7 +15,7 @@ from bimed_dist.evaluation.held_out import with_partners
 from bimed_dist.evaluation.rules import rule_answers
 from bimed_dist.evaluation.splitting import content_key, limited, without_leaks
 from bimed_dist.evaluation.task import FINE_TUNED, Example, Kind, Splits, Task
-from bimed_dist.evaluation.task_settings import check_settings, origin_of, task_folder
+from bimed_dist.evaluation.task_settings import check_settings, origin_of, task_folder, unlike_published
 from bimed_dist.evaluation.tasks import TASKS
 from bimed_dist.evaluation.validation import raise_all, row_problems, split_problems
 from bimed_dist.evaluation_settings import EvaluationSettings, TaskSettings
@@ -187,6 +187,7 @@ def _prepare(name: str, settings: TaskSettings, recipe: Recipe, work: Path, prob
         raise DataError(f"the files in {folder} have the digest {found[:16]}, the recipe wants {settings.digest}")
     origin = origin_of(settings, recipe, folder)
     splits = task.load(origin)
+    splits = replace(splits, notes=(*unlike_published(task, folder), *splits.notes))
     own = origin.problems + row_problems(task, splits)
     own += [f"rules: there is no label {label}" for label in settings.rules if label not in splits.labels]
     absent = sorted(set(settings.rows) - set(splits.parts))

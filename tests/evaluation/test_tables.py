@@ -134,6 +134,23 @@ def test_other_files_than_the_pinned_ones_are_refused(korsts, tmp_path, make_rec
     assert prepared(settings.model_copy(update={"digest": found}), tmp_path, make_recipe).rows["test"] == 24
 
 
+def test_files_that_are_not_the_published_ones_are_told_and_read(korsts, tmp_path, make_recipe):
+    found = prepared(TaskSettings(task="korsts", path="korsts"), tmp_path, make_recipe)
+    told = [note for note in found.notes if "not the published files" in note]
+    assert [note.partition(":")[0] for note in told] == ["sts-train.tsv", "sts-dev.tsv", "sts-test.tsv"]
+    assert re.search(r"\(digest [0-9a-f]{16}, expected 13f83a3440d9db52\)", told[2])
+
+
+@pytest.mark.data
+@pytest.mark.parametrize(
+    ("name", "folder"),
+    [("korsts", "sts/korsts"), ("meddocan", "phi/meddocan_es"), ("nubes_sections", "documents/nubes_es")],
+)
+def test_the_published_files_are_known_as_such(name, folder, open_data, make_recipe):
+    found = prepared(TaskSettings(task=name, path=str(open_data / folder)), open_data, make_recipe)
+    assert not [note for note in found.notes if "not the published files" in note]
+
+
 def test_settings_that_a_kind_has_no_use_for_are_refused(korsts, tmp_path, make_recipe):
     settings = TaskSettings(task="korsts", path="korsts", threshold="dev", long_texts="windows", rules={"a": ("b",)})
     with pytest.raises(ConfigError) as raised:
