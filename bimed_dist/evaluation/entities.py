@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Literal
 
 from bimed_dist.errors import DataError
-from bimed_dist.evaluation.reading import entity_types, file_text, text_lines
+from bimed_dist.evaluation.reading import bio_sentences, entity_types, file_text, text_lines
 from bimed_dist.evaluation.tables import deal_missing
 from bimed_dist.evaluation.task import Example, Origin, Splits
 from bimed_dist.evaluation_settings import EntitySettings
@@ -65,7 +65,43 @@ def sentences(path: Path, unit: Unit, problems: list[str], counts: Counts) -> It
     if path.is_dir():
         return brat_lines(path, unit, problems, counts)
     is_json = path.suffix.lower() in (".json", ".jsonl")
+    if unit == "character":
+        return joined_characters(
+            json_sentences(path, problems) if is_json else character_sentences(path, problems), problems
+        )
     return json_sentences(path, problems) if is_json else column_sentences(path, problems)
+
+
+def character_sentences(path: Path, problems: list[str]) -> Iterator[Example]:
+    """A character and its tag a line, as KLUE has it: blanks are characters too, and lines that begin with ## notes."""
+    for place, characters, tags in bio_sentences(path, problems, comment="##"):
+        yield Example(place, tuple(characters), tuple(tags))
+
+
+def joined_characters(examples: Iterator[Example], problems: list[str]) -> Iterator[Example]:
+    """Sentences whose texts are characters as sentences of eojeols."""
+    for example in examples:
+        if any(len(character) != 1 for character in example.texts):
+            problems.append(
+                f"{example.id}: tokens of several characters, needed one a tag; is it a file for `files_ner`?"
+            )
+            continue
+        words, tags = eojeols(example.texts, example.target)
+        yield replace(example, texts=words, target=tags)
+
+
+def eojeols(characters: Sequence[str], tags: Sequence[str]) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """(words, tag of every character of the words): blanks end words and carry no tag."""
+    words = "".join(characters).split()
+    kept: list[str] = []
+    begins = ""  # Two entities that KLUE published begin with a blank, whose B- belongs to the next character.
+    for character, tag in zip(characters, tags, strict=True):
+        if not character.strip():
+            begins = tag if tag.startswith("B-") else ""
+            continue
+        kept.append("B-" + tag[2:] if begins and tag == "I-" + begins[2:] else tag)
+        begins = ""
+    return tuple(words), tuple(kept)
 
 
 def column_sentences(path: Path, problems: list[str]) -> Iterator[Example]:
