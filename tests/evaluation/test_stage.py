@@ -1,6 +1,7 @@
 import json
 import logging
 import os
+import random
 import re
 import signal
 import subprocess
@@ -151,14 +152,45 @@ def _settings_and_inputs(recipe, work):
     return settings, stage._inputs(recipe.evaluation, recipe, work, located)
 
 
-def test_a_killed_grid_continues_to_the_same_results(korsts, two_models, tmp_path, root):
+KILLED = {
+    "similarity": {"task": "korsts", "path": "korsts"},
+    "folds": {"task": "korsts", "path": "korsts", "folds": 3},
+    "thresholds": {
+        "task": "synthetic_ct",
+        "rows": {"train": 48, "dev": 24, "test": 24, "external": 24},
+        "threshold": "dev",
+        "max_length": 32,
+    },
+}
+
+
+def finished_cells(work):
+    """Development and test cells with the time they were written at."""
+    return {path: time_ns for path, time_ns in cell_times(work).items() if path.name.startswith(("lr=", "test,"))}
+
+
+def cells_of(task, models):
+    turns = task.get("folds", 1)
+    return models * turns * (4 * 2 + 2)
+
+
+@pytest.mark.parametrize(
+    ("what", "seed"),
+    [
+        ("folds", 1),
+        *(pytest.param(what, seed, marks=pytest.mark.slow) for what in KILLED for seed in (2, 3)),
+    ],
+)
+def test_a_grid_that_is_killed_again_and_again_at_random_continues_to_the_same_results(
+    what, seed, korsts, two_models, tmp_path, root
+):
     tree = {
         "name": "kill",
         "seed": 5,
         "data": str(tmp_path),
         "evaluation": {
             "models": {label: model.model_dump() for label, model in two_models.items()},
-            "tasks": {"sts": {"task": "korsts", "path": "korsts"}},
+            "tasks": {"t": KILLED[what]},
             "learning_rates": [1e-4, 1e-3],
             "epochs": [1, 4],
             "seeds": [1, 2],
@@ -173,23 +205,30 @@ def test_a_killed_grid_continues_to_the_same_results(korsts, two_models, tmp_pat
         f"stage.run(load_recipe(Path({str(path)!r})), Path(sys.argv[1]))"
     )
     work = tmp_path / "killed"
-    process = subprocess.Popen([sys.executable, "-c", code, str(work)], env={**os.environ, "PYTHONPATH": str(root)})
-    deadline = time.monotonic() + 600
-    while len(list(work.rglob("lr=*.json"))) < 5:
-        assert process.poll() is None, "the grid ended before it was killed"
-        assert time.monotonic() < deadline
-        time.sleep(0.002)
-    os.kill(process.pid, signal.SIGKILL)
-    process.wait()
-    assert not (work / "evaluation" / "manifest.json").exists()
-    kept = cell_times(work)
+    total = cells_of(KILLED[what], len(two_models))
+    # Three moments of the whole grid, the last one late, when test cells are there.
+    rng = random.Random(seed)
+    half = total // 2
+    moments = sorted(rng.randrange(*span) for span in ((1, half), (half, total - 8), (total - 10, total - 5)))
+    for moment in moments:
+        environment = {**os.environ, "PYTHONPATH": str(root)}
+        process = subprocess.Popen([sys.executable, "-c", code, str(work)], env=environment)
+        deadline = time.monotonic() + 600
+        while not (work / "evaluation" / "cells").is_dir() or len(finished_cells(work)) < moment:
+            assert process.poll() is None, "the grid ended before it was killed"
+            assert time.monotonic() < deadline
+            time.sleep(0.002)
+        os.kill(process.pid, signal.SIGKILL)
+        process.wait()
+        assert not (work / "evaluation" / "manifest.json").exists()
+    kept = finished_cells(work)
     recipe = load_recipe(path)
     stage.run(recipe, work)
     stage.run(recipe, tmp_path / "whole")
-    after = cell_times(work)
-    finished = {p for p in kept if p.name.startswith("lr=")}
-    assert len(finished) >= 5
-    assert all(after[p] == kept[p] for p in finished)
+    after = finished_cells(work)
+    assert len(kept) >= moments[-1] and len(after) == total
+    assert any(path.name.startswith("test,") for path in kept)
+    assert {path: after[path] for path in kept} == kept
     assert results_of(work) == results_of(tmp_path / "whole")
 
 
