@@ -26,7 +26,9 @@ def html(
     examples: Sequence[Example],
     found: Sequence["Explanation"],
     summary: Mapping[str, Any],
+    others: Sequence[str],
 ) -> str:
+    """others: models that are not the ones which the evaluation scored."""
     environment = jinja2.Environment(
         loader=jinja2.PackageLoader("bimed_dist.attribution", "."),
         autoescape=True,
@@ -42,6 +44,7 @@ def html(
         subtitle=f"Recipe {recipe.name}, task {settings.task}, {len(examples)} test rows{_which_part(prepared)}",
         rows=[_row(prepared, i, example, [e for e in found if e.row == i]) for i, example in enumerate(examples)],
         summary=summary,
+        others=others,
         foundations={label: model.adapted_from for label, model in recipe.evaluation.models.items()},
         methods=METHOD_NAMES,
         languages=LANGUAGE_NAMES,

@@ -4,12 +4,14 @@ The page holds text of the test split and is never made by the pipeline. `summar
 """
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 from torch import nn
 
 from bimed_dist.attribution import faithfulness, page
@@ -19,10 +21,11 @@ from bimed_dist.attribution.words import Words, sums_of_words, words_of_pieces
 from bimed_dist.config import AttributionSettings, Recipe
 from bimed_dist.corpus.language import count_letters, language_of
 from bimed_dist.errors import ConfigError
+from bimed_dist.evaluation import cells, grid
 from bimed_dist.evaluation import stage as evaluation
-from bimed_dist.evaluation.encoding import encode
+from bimed_dist.evaluation.encoding import Row, encode
 from bimed_dist.evaluation.finetuning import predict
-from bimed_dist.evaluation.grid import Cell, Pair, trained_model
+from bimed_dist.evaluation.grid import Cell, Pair
 from bimed_dist.evaluation.preparation import prepare_tasks
 from bimed_dist.evaluation.splitting import limited
 from bimed_dist.evaluation.task import Example
@@ -35,6 +38,21 @@ EXPLAINED = ("sts", "multilabel", "classification")
 LABELS_SHOWN = 3
 LANGUAGES = ("ko", "en", "mixed", "other")
 RANDOM_SEED = 0
+SAME = 0.01
+"""Difference of answers up to which a model counts as the one that was evaluated: bf16 has three digits."""
+
+
+@dataclass(frozen=True)
+class Trained:
+    """The chosen cell of a pair, trained again."""
+
+    pair: Pair
+    model: nn.Module
+    rows: list[Row]
+    predicted: list[np.ndarray]
+    """Of each row that is explained."""
+    off: float | None
+    """Largest difference to the predictions that the evaluation stored; none where it stored none."""
 
 
 @dataclass(frozen=True)
@@ -85,13 +103,17 @@ def _make(recipe: Recipe, settings: AttributionSettings, work: Path, folder: Pat
             f"{', '.join(EXPLAINED)}"
         )
     examples = limited(task.kind, pairs[0].opened()["test"], settings.rows)
-    found: list[Explanation] = []
-    for pair in pairs:
-        logger.info("%s: the chosen cell is trained again, then %d rows are explained", pair.label, len(examples))
-        found += _explained(pair, examples)
+    trained = [_trained(pair, examples) for pair in pairs]
+    labels = pairs[0].prepared.labels
+    shown = [
+        outputs_to_show(task.kind, answers_of(task.kind, labels, example), [one.predicted[i] for one in trained])
+        for i, example in enumerate(examples)
+    ]
+    found = [explanation for one in trained for explanation in _explained(one, examples, shown)]
     summary = {pair.label: summary_of([e for e in found if e.model == pair.label]) for pair in pairs}
-    write_json(folder / "summary.json", {"schema": 1, "task": settings.task, "models": summary})
-    html = page.html(recipe, settings, pairs[0].prepared, examples, found, summary)
+    off = {one.pair.label: one.off for one in trained}
+    write_json(folder / "summary.json", {"schema": 1, "task": settings.task, "models": summary, "off_stored": off})
+    html = page.html(recipe, settings, pairs[0].prepared, examples, found, summary, others_than_evaluated(off))
     (folder / "index.html").write_text(html, encoding="utf-8")
     return {"rows": len(examples), "models": len(pairs), "explanations": len(found), "summary": summary}
 
@@ -113,21 +135,64 @@ def _pairs(recipe: Recipe, settings: AttributionSettings, work: Path) -> list[Pa
     return pairs
 
 
-def _explained(pair: Pair, examples: tuple[Example, ...]) -> list[Explanation]:
-    model = trained_model(pair, Cell(pair.chosen(), pair.seeds[0]))
-    drawn_anew = faithfulness.with_random_weights(model, RANDOM_SEED)
-    task, labels = pair.prepared.task, pair.prepared.labels
-    kind, pad_id = task.kind, pair.tokenizer.pad_token_id
+def _trained(pair: Pair, examples: tuple[Example, ...]) -> Trained:
+    """The model of the chosen cell with the first seed, by as many threads as the evaluation trained it with."""
+    cell = Cell(pair.chosen(), pair.seeds[0], test=True)
+    logger.info("%s: the chosen cell is trained again, then %d rows are explained", pair.label, len(examples))
+    with _threads_of(pair.record(Cell(cell.candidate, cell.seed))):
+        model = grid.trained_model(pair, cell)
+    kind, pad_id = pair.prepared.task.kind, pair.tokenizer.pad_token_id
     # The head of a long text, whatever the task does with the rest: its pieces and words must be those of one row.
-    rows = encode(pair.tokenizer, kind, task.unit, labels, examples, pair.limit).rows
+    rows = encode(pair.tokenizer, kind, pair.prepared.task.unit, pair.prepared.labels, examples, pair.limit).rows
     predicted = predict(model, kind, rows, [1] * len(rows), pad_id)
+    off = _off_stored(pair, cell, model, examples)
+    if off is not None and off > SAME:
+        logger.warning(
+            "%s, trained again, is not the model that was evaluated: answers are off by %.3f", pair.label, off
+        )
+    return Trained(pair, model, rows, predicted, off)
+
+
+@contextmanager
+def _threads_of(record: Mapping[str, Any] | None) -> Iterator[None]:
+    """Sums over other threads are other sums, so that training ends at other weights."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(before if record is None else record["machine"]["threads"])
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
+def _off_stored(pair: Pair, cell: Cell, model: nn.Module, examples: tuple[Example, ...]) -> float | None:
+    record = pair.record(cell)
+    if record is None:
+        return None
+    stored = dict(zip(pair.opened()["test"], record["splits"]["test"]["predictions"], strict=True))
+    before = np.stack(cells.unpacked([stored[example] for example in examples], np.float32))
+    now = np.stack(grid.cell_predictions(pair, cell, model, pair.encode(examples)))
+    # Behind the answers may stand what is found at thresholds.
+    answers = max(1, len(pair.prepared.labels))
+    return float(np.abs(now - before)[:, :answers].max())
+
+
+def others_than_evaluated(off: Mapping[str, float | None]) -> list[str]:
+    """Models that are not, as far as their answers tell, those which the evaluation scored."""
+    return [label for label, difference in off.items() if difference is not None and difference > SAME]
+
+
+def _explained(trained: Trained, examples: tuple[Example, ...], shown: Sequence[Sequence[int]]) -> list[Explanation]:
+    """shown: outputs to explain of each example."""
+    pair, model = trained.pair, trained.model
+    drawn_anew = faithfulness.with_random_weights(model, RANDOM_SEED)
     found = []
-    for number, (example, row, values) in enumerate(zip(examples, rows, predicted, strict=True)):
+    for number, example in enumerate(examples):
         texts = example.texts if len(example.texts) == 2 else example.texts[0]
         encoding = pair.tokenizer([texts], truncation=True, max_length=pair.limit).encodings[0]
         words = words_of_pieces(example.texts, encoding.sequence_ids, encoding.offsets)
-        for output in outputs_to_show(kind, answers_of(kind, labels, example), values):
-            found.append(_explanation(pair, model, drawn_anew, number, row, words, output, float(values[output])))
+        row, predicted = trained.rows[number], trained.predicted[number]
+        for output in shown[number]:
+            found.append(_explanation(pair, model, drawn_anew, number, row, words, output, float(predicted[output])))
     return found
 
 
@@ -138,17 +203,19 @@ def answers_of(kind: str, labels: Sequence[str], example: Example) -> tuple[floa
     return tuple(int(label == example.target) for label in labels) if kind == "classification" else example.target
 
 
-def outputs_to_show(kind: str, gold: Sequence[float], predicted: np.ndarray) -> list[int]:
-    """The score; the row's class and the likeliest where it is another; or the row's labels, LABELS_SHOWN at most.
+def outputs_to_show(kind: str, gold: Sequence[float], predicted: Sequence[np.ndarray]) -> list[int]:
+    """The same for every model: the score; the row's class and what any model takes it for; or the row's labels, the
+    first LABELS_SHOWN of them, and of a row without labels what each model finds likeliest.
 
-    Of a row without labels it is the likeliest one.
+    predicted: of each model.
     """
     if kind == "sts":
         return [0]
-    by_weight = sorted(range(len(predicted)), key=lambda i: (-gold[i], -predicted[i]))
+    true = [i for i, value in enumerate(gold) if value]
+    likeliest = [int(np.argmax(values)) for values in predicted]
     if kind == "classification":
-        return list(dict.fromkeys((by_weight[0], int(np.argmax(predicted)))))
-    return by_weight[: min(LABELS_SHOWN, max(1, sum(gold)))]
+        return list(dict.fromkeys([*true, *likeliest]))
+    return true[:LABELS_SHOWN] or sorted(set(likeliest))
 
 
 def _explanation(

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import bimed_dist
 from bimed_dist.config import Recipe
 from bimed_dist.corpus.contamination import TaskText, TaskTexts
-from bimed_dist.errors import DataError
+from bimed_dist.errors import ConfigError, DataError
 from bimed_dist.evaluation.task import Example, Kind
 from bimed_dist.evaluation.task_settings import check_settings, origin_of
 from bimed_dist.evaluation.tasks import TASKS
@@ -78,7 +78,7 @@ class _Texts:
             problems[name] = []
             try:
                 parts[name] = TASKS[settings.task].load(origin).parts
-            except DataError as error:
+            except (ConfigError, DataError) as error:
                 problems[name].append(f"{name}: {error}")
             problems[name] += [f"{name}: {problem}" for problem in origin.problems]
         raise_all(problems, "evaluation data, which the corpus is searched for")

@@ -48,6 +48,13 @@ class Encoded:
     unknown: float
     """Share of pieces that are [UNK]."""
 
+    def texts(self) -> list[list[Row]]:
+        """The rows of each item."""
+        found: list[list[Row]] = [[] for _ in self.gold]
+        for row, item in zip(self.rows, self.item, strict=True):
+            found[item].append(row)
+        return found
+
 
 def tokenizer_key(tokenizer: PreTrainedTokenizerBase, limit: int) -> str:
     """Equal keys mean equal encodings, whatever was encoded before."""

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Literal
 
 from bimed_dist.errors import DataError
-from bimed_dist.evaluation.reading import entity_types, file_text, text_lines
+from bimed_dist.evaluation.reading import bio_sentences, entity_types, file_text, text_lines
 from bimed_dist.evaluation.tables import deal_missing
 from bimed_dist.evaluation.task import Example, Origin, Splits
 from bimed_dist.evaluation_settings import EntitySettings
@@ -64,24 +64,64 @@ class Counts:
 def sentences(path: Path, unit: Unit, problems: list[str], counts: Counts) -> Iterator[Example]:
     if path.is_dir():
         return brat_lines(path, unit, problems, counts)
-    if path.suffix.lower() in (".json", ".jsonl"):
-        return json_sentences(path, problems)
-    return column_sentences(path, problems)
+    is_json = path.suffix.lower() in (".json", ".jsonl")
+    if unit == "character":
+        return joined_characters(
+            json_sentences(path, problems) if is_json else character_sentences(path, problems), problems
+        )
+    return json_sentences(path, problems) if is_json else column_sentences(path, problems)
+
+
+def character_sentences(path: Path, problems: list[str]) -> Iterator[Example]:
+    """A character and its tag a line, as KLUE has it: blanks are characters too, and lines that begin with ## notes."""
+    for place, characters, tags in bio_sentences(path, problems, comment="##"):
+        yield Example(place, tuple(characters), tuple(tags))
+
+
+def joined_characters(examples: Iterator[Example], problems: list[str]) -> Iterator[Example]:
+    """Sentences whose texts are characters as sentences of eojeols."""
+    for example in examples:
+        if any(len(character) != 1 for character in example.texts):
+            problems.append(
+                f"{example.id}: tokens of several characters, needed one a tag; is it a file for `files_ner`?"
+            )
+            continue
+        words, tags = eojeols(example.texts, example.target)
+        yield replace(example, texts=words, target=tags)
+
+
+def eojeols(characters: Sequence[str], tags: Sequence[str]) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """(words, tag of every character of the words): blanks end words and carry no tag."""
+    words = "".join(characters).split()
+    kept: list[str] = []
+    begins = ""  # Two entities that KLUE published begin with a blank, whose B- belongs to the next character.
+    for character, tag in zip(characters, tags, strict=True):
+        if not character.strip():
+            begins = tag if tag.startswith("B-") else ""
+            continue
+        kept.append("B-" + tag[2:] if begins and tag == "I-" + begins[2:] else tag)
+        begins = ""
+    return tuple(words), tuple(kept)
 
 
 def column_sentences(path: Path, problems: list[str]) -> Iterator[Example]:
-    """Two columns or more, cut by tabs or blanks; empty lines end sentences, and -DOCSTART- lines are passed over."""
+    """Two columns or more, cut by tabs or blanks; empty lines end sentences.
+
+    -DOCSTART- lines begin documents; a single one, as some programs write, is a heading.
+    """
+    lines = text_lines(path)
+    has_documents = sum("-DOCSTART-" in line for line in lines) > 1
     words: list[str] = []
     tags: list[str] = []
-    place = ""
-    for number, line in enumerate([*text_lines(path), ""], start=1):
+    place = document = ""
+    for number, line in enumerate([*lines, ""], start=1):
         cells = line.split("\t") if "\t" in line else line.split()
         if not line.strip():
             if words:
-                yield Example(place, tuple(words), tuple(tags))
+                yield Example(place, tuple(words), tuple(tags), document=document)
             words, tags = [], []
         elif "-DOCSTART-" in line:
-            continue
+            document = f"{path.name} line {number}" if has_documents else ""
         elif len(cells) < 2 or not cells[0].strip():
             problems.append(f"{path.name} line {number}: {len(cells)} cells, needed a token and a tag")
         else:
@@ -91,20 +131,21 @@ def column_sentences(path: Path, problems: list[str]) -> Iterator[Example]:
 
 
 def json_sentences(path: Path, problems: list[str]) -> Iterator[Example]:
-    """One object a line with `tokens` and `ner_tags` (or `tags`) of equal length."""
+    """One object a line with `tokens` and `ner_tags` (or `tags`) of equal length, perhaps with the id of `document`."""
     for number, line in enumerate(text_lines(path), start=1):
         if not line.strip():
             continue
         try:
             found = json.loads(line)
             words, tags = found["tokens"], found.get("ner_tags", found.get("tags"))
+            document = str(found.get("document", ""))
             same = len(words) == len(tags) and all(isinstance(cell, str) for cell in (*words, *tags))
         except (ValueError, KeyError, TypeError, AttributeError):
             same = False
         if not same:
             problems.append(f"{path.name} line {number}: not an object with as many words in tokens as in ner_tags")
             continue
-        yield Example(f"{path.name} line {number}", tuple(words), tuple(tags))
+        yield Example(f"{path.name} line {number}", tuple(words), tuple(tags), document=document)
 
 
 def brat_lines(folder: Path, unit: Unit, problems: list[str], counts: Counts) -> Iterator[Example]:

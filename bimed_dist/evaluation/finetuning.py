@@ -101,6 +101,11 @@ def row_lengths(rows: Sequence[Row]) -> np.ndarray:
     return np.array([len(row.ids) for row in rows])
 
 
+def text_lengths(texts: Sequence[Sequence[Row]]) -> np.ndarray:
+    """Padded pieces of each text: of its windows, all but the last are of one length."""
+    return np.array([len(text) * max(len(row.ids) for row in text) for text in texts])
+
+
 def padded(rows: Sequence[Row], pad_id: int) -> dict[str, torch.Tensor]:
     """Model inputs of a batch, padded to its longest row."""
     length = max(len(row.ids) for row in rows)
@@ -135,6 +140,18 @@ def summed_loss(kind: Kind, logits: torch.Tensor, rows: Sequence[Row]) -> torch.
     return functional.binary_cross_entropy_with_logits(logits, target, reduction="sum")
 
 
+def of_texts(kind: Kind, logits: torch.Tensor, texts: Sequence[Sequence[Row]]) -> torch.Tensor:
+    """One row of logits for each text from those of its windows, as `encoding.of_items` joins their answers: the
+    largest of each label, or logarithms of the mean probability of each class.
+    """
+    if len(logits) == len(texts):
+        return logits
+    parts = torch.split(logits.float(), [len(text) for text in texts])
+    if kind == "multilabel":
+        return torch.stack([part.amax(dim=0) for part in parts])
+    return torch.stack([part.log_softmax(-1).logsumexp(dim=0) - math.log(len(part)) for part in parts])
+
+
 def loss_terms(kind: Kind, rows: Sequence[Row]) -> int:
     """Scores, labels or tagged pieces in a batch: what its mean loss is a mean of."""
     return sum(int((row.target != IGNORED).sum()) if kind == "ner" else len(row.target) for row in rows)
@@ -151,7 +168,7 @@ def fine_tune(
     location: str,
     kind: Kind,
     labels: Sequence[str],
-    rows: Sequence[Row],
+    texts: Sequence[Sequence[Row]],
     *,
     pad_id: int,
     peak: float,
@@ -160,7 +177,7 @@ def fine_tune(
     batch: int,
     pooling: str = "cls",
 ) -> nn.Module:
-    """The encoder in `location` trained on `rows`.
+    """The encoder in `location` trained on texts of one row each; of a long one all windows are in one batch and pass.
 
     Raises NonFiniteError before an update from a loss or gradient that is not finite.
     """
@@ -168,11 +185,11 @@ def fine_tune(
     model = load_classifier(location, kind, labels, pooling).to(device()).train()
     optimizer = _optimizer(model)
     rng = np.random.default_rng(seed)
-    lengths = row_lengths(rows)
+    lengths = text_lengths(texts)
     batches = [numbers for _ in range(epochs) for numbers in epoch_batches(lengths, batch, rng)]
     for step, numbers in enumerate(batches):
         optimizer.zero_grad(set_to_none=True)
-        loss = _backward(model, kind, [rows[i] for i in numbers], pad_id, pass_pieces(), (seed, step))
+        loss = _backward(model, kind, [texts[i] for i in numbers], pad_id, pass_pieces(), (seed, step))
         if not math.isfinite(loss):
             raise NonFiniteError(f"the loss is not finite at update {step + 1}; try a smaller learning rate")
         # Clipping by an infinite norm would make every gradient 0, and the head would be scored as it was drawn.
@@ -185,18 +202,18 @@ def fine_tune(
 
 
 def _backward(
-    model: nn.Module, kind: Kind, rows: Sequence[Row], pad_id: int, pieces: int, update: tuple[int, int]
+    model: nn.Module, kind: Kind, texts: Sequence[Sequence[Row]], pad_id: int, pieces: int, update: tuple[int, int]
 ) -> float:
     """Gradients of the mean loss of a batch, in passes of `pieces`; returns that loss. `update` is (seed, step)."""
-    terms = max(1, loss_terms(kind, rows))
+    terms = max(1, loss_terms(kind, [text[0] for text in texts]))
     total = 0.0
-    parts = passes(row_lengths(rows), pieces)
+    parts = passes(text_lengths(texts), pieces)
     for number in ranks.mine(len(parts)):
         torch.manual_seed(int(np.random.SeedSequence((*update, number)).generate_state(1, np.uint64)[0]))
-        part = [rows[i] for i in parts[number]]
+        part = [texts[i] for i in parts[number]]
         with autocast():
-            logits = model(**padded(part, pad_id)).logits
-        loss = summed_loss(kind, logits, part) / terms
+            logits = model(**padded([row for text in part for row in text], pad_id)).logits
+        loss = summed_loss(kind, of_texts(kind, logits, part), [text[0] for text in part]) / terms
         loss.backward()
         total += loss.item()
     return ranks.add_up(model, total)

@@ -76,6 +76,10 @@ class Pair:
     """Rows of this task by (tokenizer, split), shared by the models of the task."""
 
     @property
+    def is_screening(self) -> bool:
+        return self.prepared.task.kind == "classification" and len(self.prepared.labels) == 2
+
+    @property
     def title(self) -> str:
         """For messages."""
         return ", ".join(filter(None, (self.prepared.name, self.prepared.fold, self.label)))
@@ -97,6 +101,10 @@ class Pair:
         }
         if self.candidates:
             base |= {"batch": self.batch, "protocol": finetuning.PROTOCOL}
+        if self.prepared.settings.long_texts == "windows":
+            base["windows"] = "trained together"
+        if self.is_screening:
+            base["screening"] = list(metrics.SPECIFICITIES)
         return base | self.prepared.variant() | more
 
     def cell_key(self, cell: Cell) -> dict[str, Any]:
@@ -223,29 +231,34 @@ def _dev_values(pair: Pair, cell: Cell) -> dict[str, Any]:
     model = _trained(pair, cell)
     dev = pair.rows("dev")
     predicted = _predicted(pair, model, dev)
-    tuned = {}
+    tuned: dict[str, Any] = {}
     if pair.prepared.settings.threshold == "dev":
         tuned["thresholds"] = metrics.best_thresholds(np.stack(dev.gold), np.stack(predicted))
-    scores = pair.scores(dev.gold, _decided(predicted, tuned.get("thresholds")))
+        predicted = _decided(predicted, tuned)
+    if pair.is_screening:
+        tuned["screening"] = metrics.screening_thresholds(np.concatenate(dev.gold) == 1, np.stack(predicted)[:, 1])
+    scores = pair.scores(dev.gold, predicted)
     cells.save_weights(model, weights_path(pair, cell))
     return {"dev": scores, **tuned}
 
 
-def _decided(predicted: list[np.ndarray], thresholds: list[float] | None) -> list[np.ndarray]:
-    """The same predictions, on a scale where 0.5 decides."""
-    if thresholds is None:
-        return predicted
-    return [metrics.moved_to_half(item, thresholds).astype(np.float32) for item in predicted]
+def _decided(predicted: list[np.ndarray], tuned: Mapping[str, Any]) -> list[np.ndarray]:
+    """The same predictions on a scale where 0.5 decides; of screening, with what is found at each threshold."""
+    if "thresholds" in tuned:
+        predicted = [metrics.moved_to_half(item, tuned["thresholds"]).astype(np.float32) for item in predicted]
+    if "screening" in tuned:
+        predicted = [metrics.with_screening(item, tuned["screening"]).astype(np.float32) for item in predicted]
+    return predicted
 
 
-def _tuned_before(pair: Pair, cell: Cell) -> list[float] | None:
-    """Thresholds by label that the development split gave this cell; none where the task does not tune them."""
-    if pair.prepared.settings.threshold == "fixed":
-        return None
+def _tuned_before(pair: Pair, cell: Cell) -> dict[str, Any]:
+    """What the development split gave this cell beside its scores; nothing for tasks that tune nothing."""
+    if pair.prepared.settings.threshold == "fixed" and not pair.is_screening:
+        return {}
     record = pair.record(Cell(cell.candidate, cell.seed))
     if record is None:
         raise DataError("the development record with the thresholds is gone; run the evaluation again")
-    return record["thresholds"]
+    return {name: record[name] for name in ("thresholds", "screening") if name in record}
 
 
 def weights_path(pair: Pair, cell: Cell) -> Path:
@@ -259,7 +272,7 @@ def _trained(pair: Pair, cell: Cell) -> nn.Module:
         pair.location,
         pair.prepared.task.kind,
         pair.prepared.labels,
-        pair.rows("train").rows,
+        pair.rows("train").texts(),
         pad_id=pair.tokenizer.pad_token_id,
         peak=cell.candidate.learning_rate,
         epochs=cell.candidate.epochs,
@@ -285,13 +298,18 @@ def _predicted(pair: Pair, model: nn.Module, encoded: Encoded) -> list[np.ndarra
     return of_items(kind, of_rows, encoded.item)
 
 
+def cell_predictions(pair: Pair, cell: Cell, model: nn.Module, rows: Encoded) -> list[np.ndarray]:
+    """What the model of a cell says of test rows, as its record holds it."""
+    return _decided(_predicted(pair, model, rows), _tuned_before(pair, cell))
+
+
 def _test_values(pair: Pair, cell: Cell) -> dict[str, Any]:
     encoded = {split: pair.rows(split) for split in pair.opened()}
-    thresholds = _tuned_before(pair, cell)
+    _tuned_before(pair, cell)  # Before anything is trained: it may be gone.
     model = trained_model(pair, cell)
     scored = {}
     for split, rows in encoded.items():
-        predicted = _decided(_predicted(pair, model, rows), thresholds)
+        predicted = cell_predictions(pair, cell, model, rows)
         scored[split] = {"scores": pair.scores(rows.gold, predicted), "predictions": cells.packed(predicted)}
     return {"splits": scored}
 

@@ -5,17 +5,17 @@ in the user's home, where predictions on patient text have no business.
 
 Predictions and gold are one array of numbers per item:
 sts: [score]; sts_classes: gold [score], predicted [class]; multilabel: [probability or 0/1 of each label];
-classification: gold [class number], predicted [probability of each class];
+classification: gold [class number], predicted [probability of each class], and of two classes behind them for each of
+SPECIFICITIES 1 where the second class is found at its threshold, else 0, and NaN where there is no threshold;
 ner: [tag number of each unit], 0 = O, then B-, I- of each type;
 mlm: the sums in MLM_SUMS; retrieval: [rank of the second text, rank of the first];
 nsp: [probability of IsNext], gold [1 or 0].
 
-Main metrics are functions of sums over items. `item_sums` and `main_of_sums` expose that, so that a bootstrap over
-thousands of resamples is one matrix product.
+`metric_sums` has the same metrics for thousands of samples of the items at once.
 """
 
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 from scipy import stats
@@ -27,7 +27,6 @@ from sklearn.metrics import (
     f1_score,
     hamming_loss,
     roc_auc_score,
-    roc_curve,
 )
 
 from bimed_dist.errors import DataError
@@ -35,6 +34,7 @@ from bimed_dist.evaluation.task import PAIRS, Kind
 
 THRESHOLD = 0.5
 SPECIFICITIES = (0.9, 0.95)
+"""Those that screening thresholds are aimed at."""
 CALIBRATION_BINS = 10
 MLM_SUMS = ("bits", "characters", "nats", "pieces", "right_pieces", "words", "right_words")
 Arrays = Sequence[np.ndarray]
@@ -47,7 +47,9 @@ def scores(kind: Kind, gold: Arrays, predicted: Arrays, labels: Sequence[str] = 
     if kind == "multilabel":
         return _multilabel(np.stack(gold), np.stack(predicted), labels)
     if kind == "classification":
-        return _classification(np.concatenate(gold).astype(int), np.stack(predicted).astype(float), labels)
+        every = np.stack(predicted).astype(float)
+        of_gold = np.concatenate(gold).astype(int)
+        return _classification(of_gold, every[:, : len(labels)], every[:, len(labels) :], labels)
     if kind == "ner":
         return _ner(gold, predicted, labels)
     if kind == "mlm":
@@ -126,7 +128,24 @@ def moved_to_half(predicted: np.ndarray, thresholds: Sequence[float]) -> np.ndar
     return np.where(p >= t, 0.5 + 0.5 * (p - t) / (1 - t), np.minimum(0.5 * p / t, np.nextafter(0.5, 0)))
 
 
-def _classification(gold: np.ndarray, predicted: np.ndarray, classes: Sequence[str]) -> dict[str, float]:
+def screening_thresholds(is_gold: np.ndarray, probability: np.ndarray) -> list[float | None]:
+    """For each of SPECIFICITIES the lowest threshold whose excess is found in so few rows of the other class.
+
+    None where there are no such rows.
+    """
+    others = np.sort(probability[~is_gold])[::-1]
+    allowed = [int(np.floor((1 - s) * len(others) + 1e-9)) for s in SPECIFICITIES]
+    return [float(others[n]) if n < len(others) else None for n in allowed]
+
+
+def with_screening(predicted: np.ndarray, thresholds: Sequence[float | None]) -> np.ndarray:
+    """(4,) from the (2,) probabilities of two classes: what is found at each threshold stands behind them."""
+    return np.append(predicted, [np.nan if t is None else float(predicted[1] > t) for t in thresholds])
+
+
+def _classification(
+    gold: np.ndarray, predicted: np.ndarray, found: np.ndarray, classes: Sequence[str]
+) -> dict[str, float]:
     """Decided by the most probable class. Of two classes the last is the one looked for, as in patient screening.
 
     Macro F1 is over the classes that some row has. Ranking metrics of more than two classes are means over each class
@@ -141,7 +160,9 @@ def _classification(gold: np.ndarray, predicted: np.ndarray, classes: Sequence[s
     return {
         "macro_f1": float(f1[there].mean()),
         "accuracy": float(right.mean()),
-        **(_ranking(is_gold, predicted) if len(classes) > 2 else _screening(is_gold[:, 1], predicted[:, 1])),
+        **(
+            _ranking(is_gold, predicted) if len(classes) > 2 else _screening(is_gold[:, 1] == 1, predicted[:, 1], found)
+        ),
         "brier_score": float(squares / (2 if len(classes) == 2 else 1)),
         "ece": calibration_error(right, predicted.max(axis=1)),
         **{f"f1:{name}": float(value) for name, value, known in zip(classes, f1, there, strict=True) if known},
@@ -160,18 +181,19 @@ def _ranking(is_gold: np.ndarray, predicted: np.ndarray) -> dict[str, float]:
     }
 
 
-def _screening(is_gold: np.ndarray, probability: np.ndarray) -> dict[str, float]:
-    """Nothing where all rows are of one class."""
+def _screening(is_gold: np.ndarray, probability: np.ndarray, found: np.ndarray) -> dict[str, float]:
+    """Nothing where all rows are of one class. Both shares are of the rows at hand, at thresholds from elsewhere."""
     if is_gold.all() or not is_gold.any():
         return {}
-    false_positives, true_positives, _ = roc_curve(is_gold, probability, drop_intermediate=False)
+    shares = {}
+    for specificity, at in zip(SPECIFICITIES, found.T, strict=False):
+        if np.isfinite(at).all():
+            shares[f"sensitivity_at_dev_specificity_{specificity}"] = float(at[is_gold].mean())
+            shares[f"specificity_at_dev_specificity_{specificity}"] = float(1 - at[~is_gold].mean())
     return {
         "auroc": float(roc_auc_score(is_gold, probability)),
         "average_precision": float(average_precision_score(is_gold, probability)),
-        **{
-            f"sensitivity_at_specificity_{s}": float(true_positives[false_positives <= 1 - s + 1e-12].max())
-            for s in SPECIFICITIES
-        },
+        **shares,
     }
 
 
@@ -235,68 +257,6 @@ def _nsp(gold: np.ndarray, predicted: np.ndarray) -> dict[str, float]:
         "mean_next_probability": float(predicted[gold == 1].mean()),
         "mean_random_probability": float(predicted[gold == 0].mean()),
     }
-
-
-def item_sums(kind: Kind, gold: Arrays, predicted: Arrays) -> np.ndarray:
-    """(N items, K) numbers whose sums over any sample of items give the main metric of that sample."""
-    if kind in PAIRS:
-        x, y = np.concatenate(gold).astype(float), np.concatenate(predicted).astype(float)
-        # Correlation does not change by shifting, and centred sums keep their digits.
-        x, y = x - x.mean(), y - y.mean()
-        return np.stack([np.ones_like(x), x, y, x * x, y * y, x * y], axis=1)
-    if kind == "multilabel":
-        positive, decided = np.stack(gold) == 1, np.stack(predicted) >= THRESHOLD
-        return np.concatenate([positive & decided, decided, positive], axis=1).astype(float)
-    if kind == "classification":
-        probabilities = np.stack(predicted)
-        of_class = np.eye(probabilities.shape[1], dtype=bool)
-        positive, decided = of_class[np.concatenate(gold).astype(int)], of_class[probabilities.argmax(axis=1)]
-        return np.concatenate([positive & decided, decided, positive], axis=1).astype(float)
-    if kind == "ner":
-        counts = []
-        for expected, found in zip(map(entities, gold), map(entities, predicted), strict=True):
-            counts.append((len(expected & found), len(expected) + len(found)))
-        return np.array(counts, dtype=float)
-    if kind == "mlm":
-        return np.stack(predicted)[:, :2].astype(float)
-    if kind == "retrieval":
-        hits = (np.stack(predicted) == 1).sum(axis=1)
-        return np.stack([hits, np.full(len(hits), 2)], axis=1).astype(float)
-    right = (np.concatenate(predicted) >= THRESHOLD) == (np.concatenate(gold) == 1)
-    return np.stack([right, np.ones_like(right)], axis=1).astype(float)
-
-
-def main_of_sums(kind: Kind, sums: np.ndarray) -> np.ndarray:
-    """Main metric of B samples from their (B, K) sums; NaN where a sample leaves it undefined."""
-    rules: dict[Kind, Callable[[np.ndarray], np.ndarray]] = {
-        "sts": _pearson_of_sums,
-        "sts_classes": _pearson_of_sums,
-        "multilabel": _macro_f1_of_sums,
-        "classification": _macro_f1_of_sums,
-        "ner": _f1_of_sums,
-    }
-    with np.errstate(divide="ignore", invalid="ignore"):
-        return rules.get(kind, _ratio_of_sums)(sums)
-
-
-def _pearson_of_sums(sums: np.ndarray) -> np.ndarray:
-    n, x, y, xx, yy, xy = sums.T
-    return (n * xy - x * y) / np.sqrt((n * xx - x * x) * (n * yy - y * y))
-
-
-def _macro_f1_of_sums(sums: np.ndarray) -> np.ndarray:
-    both, decided, positive = np.split(sums, 3, axis=1)
-    there = positive > 0
-    return np.where(there, 2 * both / (decided + positive), 0.0).sum(axis=1) / there.sum(axis=1)
-
-
-def _f1_of_sums(sums: np.ndarray) -> np.ndarray:
-    """0 where there is no entity and none was found, as seqeval has it."""
-    return np.where(sums[:, 1] > 0, 2 * sums[:, 0] / sums[:, 1], 0.0)
-
-
-def _ratio_of_sums(sums: np.ndarray) -> np.ndarray:
-    return sums[:, 0] / sums[:, 1]
 
 
 def entities(tags: np.ndarray) -> set[tuple[int, int, int]]:

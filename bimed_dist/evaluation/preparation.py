@@ -1,7 +1,7 @@
 """Tasks as the grid uses them: read, freed of leaks, limited, checked, and with the test splits sealed."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -10,12 +10,12 @@ import numpy as np
 
 from bimed_dist.config import Recipe
 from bimed_dist.errors import ConfigError, DataError
-from bimed_dist.evaluation.folds import dealt, every_row, turn
+from bimed_dist.evaluation.folds import dealt, every_row, turn, without_lone_types
 from bimed_dist.evaluation.held_out import with_partners
 from bimed_dist.evaluation.rules import rule_answers
 from bimed_dist.evaluation.splitting import content_key, limited, without_leaks
 from bimed_dist.evaluation.task import FINE_TUNED, Example, Kind, Splits, Task
-from bimed_dist.evaluation.task_settings import check_settings, origin_of, task_folder
+from bimed_dist.evaluation.task_settings import check_settings, origin_of, task_folder, unlike_published
 from bimed_dist.evaluation.tasks import TASKS
 from bimed_dist.evaluation.validation import raise_all, row_problems, split_problems
 from bimed_dist.evaluation_settings import EvaluationSettings, TaskSettings
@@ -23,6 +23,12 @@ from bimed_dist.manifest import digest_of, input_digest, verified
 
 FEW_DOCUMENTS = 20
 """A bootstrap over fewer clusters understates their spread."""
+LOST_IN_FOLDS: dict[Kind, str] = {
+    "ner": "; take fewer folds, or leave rare types out (entities.types)",
+    "multilabel": "; take fewer folds, or leave rare labels out (table.targets)",
+    "classification": "; take fewer folds, or leave rare classes out",
+}
+"""What to do about labels that are too rare for every fold."""
 VARIANTS = ("threshold", "long_texts", "pooling")
 
 
@@ -113,7 +119,7 @@ def prepare_tasks(recipe: Recipe, work: Path) -> dict[str, Prepared]:
     for name, settings in tasks.items():
         try:
             prepared[name] = _prepare(name, settings, recipe, work, problems[name])
-        except DataError as error:
+        except (ConfigError, DataError) as error:
             problems[name].append(f"{name}: {error}")
     for name, settings in tasks.items():
         if settings.also_test and name in prepared:
@@ -181,6 +187,7 @@ def _prepare(name: str, settings: TaskSettings, recipe: Recipe, work: Path, prob
         raise DataError(f"the files in {folder} have the digest {found[:16]}, the recipe wants {settings.digest}")
     origin = origin_of(settings, recipe, folder)
     splits = task.load(origin)
+    splits = replace(splits, notes=(*unlike_published(task, folder), *splits.notes))
     own = origin.problems + row_problems(task, splits)
     own += [f"rules: there is no label {label}" for label in settings.rules if label not in splits.labels]
     absent = sorted(set(settings.rows) - set(splits.parts))
@@ -188,13 +195,16 @@ def _prepare(name: str, settings: TaskSettings, recipe: Recipe, work: Path, prob
     prepared, parts = _cleaned(name, task, settings, splits)
     turns = {"": parts}
     if settings.folds is not None:
+        if task.kind == "ner":
+            parts, lost = without_lone_types(parts)
+            prepared = replace(prepared, notes=(*prepared.notes, *lost))
         rows = dealt(task.kind, parts, settings.folds)
         turns = {f"fold={i + 1}": turn(rows, i) for i in range(settings.folds)}
         prepared = _with_folds(prepared, turns, "external" in parts)
     if not own:
         for fold, of_turn in turns.items():
             found = split_problems(task, of_turn, splits.labels)
-            own += [f"{fold}: {problem}" if fold else problem for problem in found]
+            own += [f"{fold}: {problem}{LOST_IN_FOLDS.get(task.kind, '')}" if fold else problem for problem in found]
     problems += [f"{name}: {problem}" for problem in own]
     return prepared
 
@@ -244,6 +254,11 @@ def _cleaned(
     cleaned = without_leaks(task.kind, splits.parts)
     parts = {split: limited(task.kind, part, settings.rows.get(split)) for split, part in cleaned.parts.items()}
     notes = splits.notes
+    if cleaned.contradictory:
+        notes += (
+            f"{cleaned.contradictory:,} of the {cleaned.duplicates:,} duplicates that were dropped contradict the row "
+            "that was kept: the same text with another label",
+        )
     if task.kind == "nsp":
         parts["test"], left_out = with_partners(parts["test"])
         notes += left_out
@@ -304,6 +319,8 @@ def _split_notes(task: Task, parts: Mapping[str, tuple[Example, ...]], labels: t
         documents = len({example.document for example in parts["test"]})
         few = "" if documents >= FEW_DOCUMENTS else ": so few that the intervals are too narrow"
         return (f"intervals and p resample whole documents, of which there are {documents}{few}",)
+    if task.kind == "ner" and task.source == "path":
+        return tuple(_document_notes(parts))
     if task.kind == "classification" and len(labels) == 2:
         counts = {split: sum(example.target == labels[1] for example in part) for split, part in parts.items()}
         found = ", ".join(f"{count} of {len(parts[split])} in {split}" for split, count in counts.items())
@@ -317,3 +334,19 @@ def _split_notes(task: Task, parts: Mapping[str, tuple[Example, ...]], labels: t
     return tuple(
         f"{split}: no row has {', '.join(names)}; left out of macro F1" for split, names in absent.items() if names
     )
+
+
+def _document_notes(parts: Mapping[str, tuple[Example, ...]]) -> Iterator[str]:
+    """Sentences of one document are dependent, known or not."""
+    rows = [example for part in parts.values() for example in part]
+    documents = {example.document for example in rows} - {""}
+    if not documents:
+        yield (
+            "the files don't say which sentences are of one document: they are resampled one by one, so that intervals "
+            "are too narrow and p too small as far as sentences of a document are alike"
+        )
+        return
+    alone = sum(not example.document for example in rows)
+    told = f", and {alone:,} sentences of none" if alone else ""
+    few = "" if len(documents) >= FEW_DOCUMENTS else ": so few that the intervals are too narrow"
+    yield f"intervals and p resample whole documents, of which there are {len(documents):,}{told}{few}"

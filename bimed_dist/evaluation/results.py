@@ -9,7 +9,8 @@ import numpy as np
 
 from bimed_dist.evaluation import metrics, statistics
 from bimed_dist.evaluation.measured import Measured, SplitResult
-from bimed_dist.evaluation.metrics import item_sums
+from bimed_dist.evaluation.metric_sums import item_sums, of_counts, of_sums
+from bimed_dist.evaluation.metrics import Arrays
 from bimed_dist.evaluation.preparation import Prepared, task_grid
 from bimed_dist.evaluation.task import SOURCE, Example
 from bimed_dist.evaluation_settings import EvaluationSettings
@@ -49,7 +50,11 @@ def summarise(
             "seeds": list(settings.seeds),
             "batch": settings.batch,
         },
-        "statistics": {"resamples": statistics.RESAMPLES, "confidence": statistics.CONFIDENCE},
+        "statistics": {
+            "resamples": statistics.RESAMPLES,
+            "ranked_resamples": statistics.RANKED,
+            "confidence": statistics.CONFIDENCE,
+        },
         "scores": scores,
         "baselines": baselines,
         "comparisons": comparisons,
@@ -57,20 +62,41 @@ def summarise(
     }
 
 
-def _resampled(
-    prepared: Prepared, split: str, measured: Mapping[str, Measured], seed: int
-) -> dict[str, np.ndarray | None]:
-    """Main metric of every model on the same resamples of a split's units; none where there is a single unit."""
-    kind = prepared.task.kind
+OfModel = Mapping[str, np.ndarray]
+"""Metrics of one model on the resamples; empty where there is a single unit to draw."""
+
+
+def _resampled(prepared: Prepared, split: str, measured: Mapping[str, Measured], seed: int) -> dict[str, OfModel]:
+    """Every model on the same resamples of a split's units."""
     parts = {model: result.splits[split] for model, result in measured.items() if split in result.splits}
-    sums = {
-        model: [_unit_sums(part.examples, item_sums(kind, part.gold[s], part.predicted[s])) for s in part.scores]
+    runs = {
+        model: [_run(prepared, part.examples, part.gold[s], part.predicted[s]) for s in part.scores]
         for model, part in parts.items()
         if part.scores
     }
-    if any(len(of_seed) < 2 for per_seed in sums.values() for of_seed in per_seed):
-        return dict.fromkeys(sums)
-    return statistics.resampled(kind, sums, _resample_seed(prepared, split, seed)) if sums else {}
+    return _on_resamples(prepared, split, runs, seed)
+
+
+def _on_resamples(
+    prepared: Prepared, split: str, runs: Mapping[str, list[statistics.Run]], seed: int
+) -> dict[str, OfModel]:
+    if any(len(run.sums) < 2 for per_seed in runs.values() for run in per_seed):
+        return {model: {} for model in runs}
+    return statistics.resampled(runs, _resample_seed(prepared, split, seed)) if runs else {}
+
+
+def _run(prepared: Prepared, examples: tuple[Example, ...], gold: Arrays, predicted: Arrays) -> statistics.Run:
+    """Rows of one document or patient are dependent, so that it is the unit; else the row."""
+    kind, labels = prepared.task.kind, prepared.labels
+    sums = item_sums(kind, gold, predicted, labels)
+    unit = np.arange(len(sums))
+    if any(example.document for example in examples):
+        sums, unit = statistics.sums_of_units(sums, [example.document or example.id for example in examples])
+    return statistics.Run(
+        sums,
+        lambda of_samples: of_sums(kind, of_samples, labels),
+        lambda counts: of_counts(kind, gold, predicted, labels, counts[unit]),
+    )
 
 
 def _resample_seed(prepared: Prepared, split: str, seed: int) -> tuple[int, int]:
@@ -81,24 +107,15 @@ def _rule_rows(prepared: Prepared, seed: int) -> Iterator[dict[str, Any]]:
     """Scores of the rule baseline, in the form of a model's, on the resamples that models are scored on."""
     kind = prepared.task.kind
     for split, result in prepared.rules.items():
-        sums = _unit_sums(result.examples, item_sums(kind, result.gold, result.predicted))
-        resampled = None
-        if len(sums) > 1:
-            resampled = statistics.resampled(kind, {RULES: [sums]}, _resample_seed(prepared, split, seed))[RULES]
+        runs = {RULES: [_run(prepared, result.examples, result.gold, result.predicted)]}
+        resampled = _on_resamples(prepared, split, runs, seed)[RULES]
         scores = metrics.scores(kind, result.gold, result.predicted, prepared.labels)
         part = SplitResult({0: result.gold}, {0: result.predicted}, {0: scores})
         yield from _score_rows(prepared, split, RULES, Measured(splits={split: part}), resampled)
 
 
-def _unit_sums(examples: tuple[Example, ...], sums: np.ndarray) -> np.ndarray:
-    """Rows of one document or patient are dependent, so that it is the unit; else the row."""
-    if not any(example.document for example in examples):
-        return sums
-    return statistics.sums_of_units(sums, [example.document or example.id for example in examples])
-
-
 def _score_rows(
-    prepared: Prepared, split: str, model: str, measured: Measured, resampled: np.ndarray | None
+    prepared: Prepared, split: str, model: str, measured: Measured, resampled: OfModel
 ) -> Iterator[dict[str, Any]]:
     part: SplitResult = measured.splits[split]
     chosen = measured.chosen
@@ -106,7 +123,7 @@ def _score_rows(
     for metric in next(iter(part.scores.values())):
         values = [scores[metric] for scores in part.scores.values()]
         mean, sd = statistics.mean_and_sd(values)
-        bounds = statistics.interval(resampled) if metric == main and resampled is not None else None
+        bounds = statistics.interval(resampled[metric]) if metric in resampled else None
         yield {
             "task": prepared.name,
             "model": model,
@@ -127,7 +144,7 @@ def _comparison_rows(
     prepared: Prepared,
     split: str,
     measured: Mapping[str, Measured],
-    resampled: Mapping[str, np.ndarray | None],
+    resampled: Mapping[str, OfModel],
 ) -> Iterator[dict[str, Any]]:
     metric = prepared.task.metric
     for model, evaluated in settings.models.items():
@@ -135,10 +152,10 @@ def _comparison_rows(
         if split.startswith(SOURCE):
             # Told with their spread: tests on every source would only make Holm's family larger.
             continue
-        if foundation is None or resampled.get(model) is None or resampled.get(foundation) is None:
+        if foundation is None or not resampled.get(model) or not resampled.get(foundation):
             continue
         means = [float(np.mean(_values(measured[label], split, metric))) for label in (model, foundation)]
-        compared = statistics.compare(means[0] - means[1], resampled[model], resampled[foundation])
+        compared = statistics.compare(means[0] - means[1], resampled[model][metric], resampled[foundation][metric])
         yield {
             "task": prepared.name,
             "split": split,

@@ -2,7 +2,8 @@
 
 Rules, the same for every task:
 1. A row whose input text equals that of an earlier row of its split is dropped (`duplicates`), in test too: a row that
-   counts twice is not two observations, and the bootstrap takes rows as independent.
+   counts twice is not two observations, and the bootstrap takes rows as independent. Where their labels contradict each
+   other (`contradictory`), the first one's stay.
 2. A row whose input text is also in a more protected split is dropped (`leaked`); test is the most protected, then
 external, dev, train. So test keeps every distinct published row. Text is compared after NFC and folding of white
 space; a pair equals its reverse. Single sentences that two pairs share do not count.
@@ -55,22 +56,25 @@ class Cleaned:
     parts: dict[str, tuple[Example, ...]]
     duplicates: int
     leaked: int
+    contradictory: int
+    """Duplicates whose label, class, score or tags are others than those of the row that is kept."""
 
 
 def without_leaks(kind: Kind, parts: Mapping[str, Sequence[Example]]) -> Cleaned:
     """Drop duplicates inside splits, then rows that a more protected split holds."""
     kept: dict[str, tuple[Example, ...]] = {}
     protected: set[str] = set()
-    duplicates = leaked = 0
+    duplicates = leaked = contradictory = 0
     for name in sorted(parts, key=PROTECTION.index):
         distinct: dict[str, Example] = {}
         for example in parts[name]:
-            distinct.setdefault(content_key(kind, example), example)
+            kept_before = distinct.setdefault(content_key(kind, example), example)
+            contradictory += example.target != kept_before.target
         duplicates += len(parts[name]) - len(distinct)
         kept[name] = tuple(example for key, example in distinct.items() if key not in protected)
         leaked += len(distinct) - len(kept[name])
         protected |= distinct.keys()
-    return Cleaned({name: kept[name] for name in parts}, duplicates, leaked)
+    return Cleaned({name: kept[name] for name in parts}, duplicates, leaked, contradictory)
 
 
 def limited(kind: Kind, examples: Sequence[Example], rows: int | None) -> tuple[Example, ...]:

@@ -5,16 +5,15 @@ model's score on a resample is the mean over its seeds of the metric on the same
 or whole documents where rows of one document are dependent (cluster bootstrap).
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from scipy import stats
 
-from bimed_dist.evaluation.metrics import main_of_sums
-from bimed_dist.evaluation.task import Kind
-
 RESAMPLES = 10_000
+RANKED = 1_000
+"""Resamples, the first of them, for metrics of the order of items, which are dear."""
 CONFIDENCE = 0.95
 BLOCK = 1_000_000
 """Counts (resamples x units) in memory at a time; a few copies of 8 MB."""
@@ -26,12 +25,12 @@ def mean_and_sd(values: Sequence[float]) -> tuple[float, float | None]:
     return float(array.mean()), float(array.std(ddof=1)) if len(array) > 1 else None
 
 
-def sums_of_units(sums: np.ndarray, unit_of_item: Sequence[str]) -> np.ndarray:
-    """(U, K) sums over the items of each unit, from (N, K) sums of items."""
+def sums_of_units(sums: np.ndarray, unit_of_item: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
+    """((U, K) sums over the items of each unit, (N,) number of each item's unit), from (N, K) sums of items."""
     _, unit = np.unique(np.asarray(unit_of_item), return_inverse=True)
     total = np.zeros((unit.max() + 1, sums.shape[1]))
     np.add.at(total, unit, sums)
-    return total
+    return total, unit
 
 
 def resample_counts(units: int, seed: Sequence[int]) -> Iterator[np.ndarray]:
@@ -44,19 +43,44 @@ def resample_counts(units: int, seed: Sequence[int]) -> Iterator[np.ndarray]:
         yield np.bincount(drawn.ravel(), minlength=size * units).reshape(size, units).astype(np.float64)
 
 
-def resampled(kind: Kind, sums: Mapping[str, Sequence[np.ndarray]], seed: Sequence[int]) -> dict[str, np.ndarray]:
-    """(RESAMPLES,) main metric of each model on the same resamples, mean over its seeds.
+@dataclass(frozen=True)
+class Run:
+    """What one model with one seed said, as far as resampling needs it."""
 
-    sums: by model, (U, K) for each of its seeds.
+    sums: np.ndarray
+    """(U, K) sums over the items of each unit."""
+    of_sums: Callable[[np.ndarray], dict[str, np.ndarray]]
+    """(B, K) -> metrics of B samples."""
+    of_counts: Callable[[np.ndarray], dict[str, np.ndarray]] = lambda counts: {}
+    """(U, B), how often each unit is drawn -> more metrics of B samples."""
+
+
+def resampled(runs: Mapping[str, Sequence[Run]], seed: Sequence[int]) -> dict[str, dict[str, np.ndarray]]:
+    """Every metric of each model on the same resamples, mean over its seeds: (RESAMPLES,), or (RANKED,) of `of_counts`.
+
+    runs: by model, one for each of its seeds.
     """
-    runs = [of_seed for per_seed in sums.values() for of_seed in per_seed]
-    (units,) = {len(run) for run in runs}
-    side_by_side = np.hstack(runs)
-    blocks = []
+    every = [run for per_seed in runs.values() for run in per_seed]
+    (units,) = {len(run.sums) for run in every}
+    side_by_side = np.hstack([run.sums for run in every])
+    ends = np.cumsum([run.sums.shape[1] for run in every])[:-1]
+    blocks: list[list[dict[str, np.ndarray]]] = [[] for _ in every]
+    drawn = 0
     for counts in resample_counts(units, seed):
-        blocks.append([main_of_sums(kind, part) for part in np.hsplit(counts @ side_by_side, len(runs))])
-    values = iter(np.concatenate(blocks, axis=1))
-    return {model: np.mean([next(values) for _ in per_seed], axis=0) for model, per_seed in sums.items()}
+        ranked = np.ascontiguousarray(counts[: max(0, RANKED - drawn)].T)
+        drawn += len(counts)
+        for run, found, sums in zip(every, blocks, np.hsplit(counts @ side_by_side, ends), strict=True):
+            found.append(run.of_sums(sums) | (run.of_counts(ranked) if ranked.size else {}))
+    values = iter([_joined(found) for found in blocks])
+    return {model: _mean_of([next(values) for _ in per_seed]) for model, per_seed in runs.items()}
+
+
+def _joined(blocks: Sequence[Mapping[str, np.ndarray]]) -> dict[str, np.ndarray]:
+    return {metric: np.concatenate([block[metric] for block in blocks if metric in block]) for metric in blocks[0]}
+
+
+def _mean_of(per_seed: Sequence[Mapping[str, np.ndarray]]) -> dict[str, np.ndarray]:
+    return {metric: np.mean([of_seed[metric] for of_seed in per_seed], axis=0) for metric in per_seed[0]}
 
 
 def interval(resampled_values: np.ndarray) -> tuple[float, float] | None:

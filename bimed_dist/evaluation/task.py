@@ -96,6 +96,9 @@ class Task:
     needs: Literal["table", "entities", "terms"] | None = None
     """The setting in which the recipe must say which files, and which columns."""
 
+    published: Mapping[str, str] = field(default_factory=dict)
+    """File or folder below the task's path -> how the SHA-256 (`manifest.input_digest`) of the published one begins."""
+
     parallel: str | None = None
     """The task whose rows are these in another language, split by split and row by row. Text of one leaks both."""
 

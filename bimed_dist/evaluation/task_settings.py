@@ -6,10 +6,11 @@ from pathlib import Path
 from bimed_dist.config import Recipe
 from bimed_dist.errors import ConfigError
 from bimed_dist.evaluation.reading import named_rows
-from bimed_dist.evaluation.task import FINE_TUNED, Kind, Origin
+from bimed_dist.evaluation.task import FINE_TUNED, Kind, Origin, Task
 from bimed_dist.evaluation.tasks import TASKS
 from bimed_dist.evaluation.validation import raise_all
 from bimed_dist.evaluation_settings import TaskSettings, TermSettings
+from bimed_dist.manifest import input_digest
 from bimed_dist.workspace import data_path
 
 KINDS_OF_SETTING: dict[str, tuple[Kind, ...]] = {
@@ -71,6 +72,16 @@ def task_folder(settings: TaskSettings, recipe: Recipe, work: Path) -> Path | No
     if settings.corpus is not None:
         return work / "corpus" / settings.corpus
     return None if settings.path is None else data_path(recipe, settings.path)
+
+
+def unlike_published(task: Task, folder: Path | None) -> tuple[str, ...]:
+    """Notes on files that are not those which the task's scores in the literature are on, where these are known."""
+    notes = []
+    for name, expected in task.published.items():
+        path = folder / name
+        if path.exists() and not (found := input_digest(path)).startswith(expected):
+            notes.append(f"{name}: not the published files (digest {found[: len(expected)]}, expected {expected})")
+    return tuple(notes)
 
 
 def origin_of(settings: TaskSettings, recipe: Recipe, folder: Path | None) -> Origin:

@@ -96,7 +96,9 @@ def duration(seconds: float) -> str:
 
 def metric_name(metric: str) -> str:
     words = [METRICS.get(word, word) for word in metric.split("_")]
-    return capitalised(" ".join(words))
+    # Of results before thresholds came from the development split.
+    of_test = " (test ROC)" if metric.startswith("sensitivity_at_specificity") else ""
+    return capitalised(" ".join(words)) + of_test
 
 
 def capitalised(words: str) -> str:

@@ -3,7 +3,10 @@
 Nothing is computed here; a folder that is missing, unfinished or damaged is a DataError, all told at once.
 """
 
+import csv
+import io
 import json
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +16,7 @@ from bimed_dist.config import STAGES, Recipe
 from bimed_dist.errors import DataError
 from bimed_dist.manifest import Manifest, verified
 
+OVERLAPS = "contamination.csv"
 RESULTS_SCHEMA = 1
 """Newest schema of results.json that is understood. Older ones, and what has none, are read with what they have."""
 _NAMED_STAGES = STAGES[: STAGES.index("evaluation")]
@@ -30,6 +34,8 @@ class Records:
     """Vocabulary -> composition.json."""
     fertilities: dict[str, dict[str, Any]]
     """Vocabulary -> fertility.json."""
+    overlaps: dict[str, Counter[tuple[str, str]]]
+    """Corpus that was searched for text of the tasks -> rows of each (task, split) that were found."""
 
     def of(self, stage: str) -> dict[str, Manifest]:
         """NAME -> manifest of one stage."""
@@ -59,19 +65,35 @@ def verified_manifests(folders: Mapping[str, Path]) -> dict[str, Manifest]:
 
 
 def read_records(folders: Mapping[str, Path], manifests: Mapping[str, Manifest]) -> Records:
-    results, curves, compositions, fertilities = None, {}, {}, {}
+    results, curves, compositions, fertilities, overlaps = None, {}, {}, {}, {}
     for key, folder in folders.items():
         stage, _, name = key.partition("/")
         if stage == "evaluation":
             results = _read_results(folder / "results.json")
+        elif stage == "corpus" and any(key.startswith("task/") for key in manifests[f"corpus/{name}"].inputs):
+            overlaps[name] = read_overlaps(folder / OVERLAPS)
         elif stage == "pretraining":
             curves[name] = read_metrics(folder / "metrics.jsonl")
         elif stage == "vocabulary":
             compositions[name] = _read_json(folder / "composition.json")
             fertilities[name] = _read_json(folder / "fertility.json")
     return Records(
-        manifests=dict(manifests), results=results, curves=curves, compositions=compositions, fertilities=fertilities
+        manifests=dict(manifests),
+        results=results,
+        curves=curves,
+        compositions=compositions,
+        fertilities=fertilities,
+        overlaps=overlaps,
     )
+
+
+def read_overlaps(path: Path) -> Counter[tuple[str, str]]:
+    """How many rows of each (task, split) a corpus held, in its own documents or through a parallel task."""
+    try:
+        found = {(row["task"], row["split"], row["row"]) for row in csv.DictReader(io.StringIO(_read_text(path)))}
+    except KeyError:
+        raise DataError(f"{path} has not the columns task, split and row; build the corpus again") from None
+    return Counter((task, split) for task, split, _ in found)
 
 
 def read_metrics(path: Path) -> list[dict[str, Any]]:

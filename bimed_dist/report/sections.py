@@ -10,6 +10,7 @@ from bimed_dist.config import Recipe
 from bimed_dist.manifest import Manifest
 from bimed_dist.report import figures, scores, tables, vocabulary
 from bimed_dist.report.cells import Table, decimal, language_name, metric_name, signed
+from bimed_dist.report.contamination import found_in_corpora
 from bimed_dist.report.corpus import corpus_tables
 from bimed_dist.report.records import Records
 from bimed_dist.report.scores import MainRow
@@ -45,7 +46,8 @@ def report_sections(records: Records, recipe: Recipe, rows: Sequence[MainRow]) -
     """Every section that these records have something for, in the order of the page."""
     sections = [_main(rows)] if records.results is not None else []
     if records.results is not None:
-        sections.append(_tasks(records.results))
+        found = {task: found_in_corpora(records, recipe, task) for task in records.results["tasks"]}
+        sections.append(_tasks(records.results, found))
     if records.compositions:
         sections.append(_vocabulary(records))
     if models := records.of("model"):
@@ -131,17 +133,17 @@ def _main(rows: Sequence[MainRow]) -> Section:
     )
 
 
-def _tasks(results: Mapping[str, Any]) -> Section:
+def _tasks(results: Mapping[str, Any], in_corpora: Mapping[str, Sequence[tuple[str, str]]]) -> Section:
     grid = results["grid"]
     paragraph = (
         f"Seeds {', '.join(map(str, grid['seeds']))}; batch {grid['batch']}. Where a task has several candidates, "
         "learning rate and epochs are chosen on the development split; the test split is read once."
     )
-    parts = tuple(_task(results, name) for name in results["tasks"])
+    parts = tuple(_task(results, name, in_corpora.get(name, ())) for name in results["tasks"])
     return Section(title="Tasks in detail", anchor="tasks", paragraphs=(paragraph,), parts=parts)
 
 
-def _task(results: Mapping[str, Any], name: str) -> Section:
+def _task(results: Mapping[str, Any], name: str, in_corpora: Sequence[tuple[str, str]]) -> Section:
     task = results["tasks"][name]
     dropped = ", ".join(f"{number:,} {what}" for what, number in task["dropped"].items() if number)
     kind = f"{tables.KINDS[task['kind']]}, {language_name(task['language'])}"
@@ -149,6 +151,7 @@ def _task(results: Mapping[str, Any], name: str) -> Section:
         ("Kind", f"{kind}; judged by {metric_name(task['metric'])}"),
         ("Rows used", rows_used(task)),
         ("Rows dropped", dropped or "none"),
+        *in_corpora,
         ("Candidates", candidates(task)),
         ("Settings", variant(task)),
         ("Labels from", task["labels_from"]),

@@ -186,14 +186,18 @@ def label_table(results: Mapping[str, Any], task: str) -> Table | None:
         [text(split), text(label), *(_label_cell(results, task, m, split, label, of_label) for m in labels)]
         for (split, label), of_label in found.items()
     ]
-    caption = f"By label: {metric_name(names[0])}" + (f", below it {', '.join(map(metric_name, names[1:]))}")
+    below = ", ".join(["95 % interval", *map(metric_name, names[1:])])
+    caption = f"By label: {metric_name(names[0])}, below it {below}"
     return make_table(f"labels-{task}", caption, ("Split", "Label", *labels), rows, grouped=True)
 
 
 def _label_cell(results: Mapping[str, Any], task: str, model: str, split: str, label: str, names: list[str]) -> Cell:
     measured = {name: scores.score_of(results, task, model, split, f"{name}:{label}") for name in names}
-    first, *others = (Cell(DASH, "", "missing") if s.mean is None else score_cell(s) for s in measured.values())
-    return replace(first, detail=" · ".join(cell.text for cell in others), note="")
+    first, *others = (
+        Cell(DASH, "", "missing") if s.mean is None else score_cell(s, interval=True) for s in measured.values()
+    )
+    told = " · ".join(filter(None, (first.detail, *(cell.text for cell in others))))
+    return replace(first, detail=told, note="")
 
 
 def is_fixed(task: Mapping[str, Any]) -> bool:
@@ -233,7 +237,7 @@ def comparison_table(results: Mapping[str, Any], task: str) -> Table | None:
         )
         for c in found
     ]
-    tests = ("p (Holm)", *(("Williams' test",) if williams else ()))
+    tests = ("p (Holm)", *(("Williams' test (p uncorrected)",) if williams else ()))
     columns = ("Adapted model", "Split", "Difference", *tests, *effects.values())
     return make_table(f"comparisons-{task}", "Tests and effect sizes", columns, rows) if rows else None
 

@@ -3,11 +3,14 @@ import re
 
 import numpy as np
 import pytest
+import torch
 
 from bimed_dist.attribution import stage
 from bimed_dist.config import AttributionSettings, Recipe
 from bimed_dist.errors import ConfigError, DataError
+from bimed_dist.evaluation import finetuning
 from bimed_dist.evaluation import stage as evaluation
+from bimed_dist.evaluation.grid import Cell
 from bimed_dist.evaluation.preparation import prepare_tasks
 from bimed_dist.evaluation.task import Example
 from bimed_dist.evaluation_settings import EvaluatedModel, TaskSettings
@@ -101,9 +104,56 @@ def test_classes_are_explained_with_mean_pooling_on_the_head_of_texts_read_in_wi
     assert 'class="unseen' in html
 
 
-def test_the_class_of_a_row_is_shown_and_the_likeliest_where_it_is_another():
+def test_the_answers_that_are_shown_are_those_of_the_row_and_of_all_models_together():
     row = Example("1", ("text",), "fits")
     gold = stage.answers_of("classification", ("other", "fits", "unsure"), row)
     assert gold == (0, 1, 0)
-    assert stage.outputs_to_show("classification", gold, np.array([0.1, 0.8, 0.1])) == [1]
-    assert stage.outputs_to_show("classification", gold, np.array([0.1, 0.2, 0.7])) == [1, 2]
+    right, unsure, other = np.array([0.1, 0.8, 0.1]), np.array([0.1, 0.2, 0.7]), np.array([0.8, 0.1, 0.1])
+    assert stage.outputs_to_show("classification", gold, [right, right]) == [1]
+    assert stage.outputs_to_show("classification", gold, [unsure, right]) == [1, 2]
+    assert stage.outputs_to_show("classification", gold, [right, unsure, other]) == [1, 2, 0]
+    # Labels in their own order, whatever the models say; of a row without labels what each model says.
+    assert stage.outputs_to_show("multilabel", (1, 0, 1, 1, 1), [np.array([0.1, 0.9, 0.8, 0.2, 0.9])]) == [0, 2, 3]
+    assert stage.outputs_to_show("multilabel", (0, 0, 0), [unsure, other, unsure]) == [0, 2]
+
+
+def test_every_model_is_explained_for_the_same_answers_of_the_same_rows(recipe, tmp_path):
+    work = tmp_path / "work"
+    evaluation.run(recipe, work)
+    wide = with_attribution(recipe, ct={"task": "ct", "rows": 12})
+    stage.run(wide, "ct", work)
+    html = (work / "attribution" / "ct" / "index.html").read_text(encoding="utf-8")
+    answers = html.split("<h3>")[1:]
+    assert len(answers) >= 12
+    assert all(re.findall(r"<h4>(\w+) ", answer) == ["base", "adapted"] for answer in answers)
+    summary = json.loads((work / "attribution" / "ct" / "summary.json").read_text(encoding="utf-8"))
+    assert summary["off_stored"] == {"base": pytest.approx(0, abs=1e-5), "adapted": pytest.approx(0, abs=1e-5)}
+
+
+def test_a_cell_is_trained_again_with_its_own_threads_and_other_answers_than_the_stored_ones_are_told(
+    recipe, tmp_path, monkeypatch, caplog
+):
+    work = tmp_path / "work"
+    evaluation.run(recipe, work)
+    pair = stage._pairs(recipe, recipe.attribution["ct"], work)[0]
+    examples = pair.opened()["test"][:3]
+    assert stage._trained(pair, examples).off == pytest.approx(0, abs=1e-5)
+    assert not caplog.records
+    for path, old, new in (
+        (pair.path(Cell(pair.chosen(), 1)), ("machine", "threads"), 3),
+        (pair.path(Cell(pair.chosen(), 1, test=True)), ("splits", "test", "predictions"), ["0.9 0.9 0.9"] * 20),
+    ):
+        record = json.loads(path.read_text(encoding="utf-8"))
+        place = record
+        for key in old[:-1]:
+            place = place[key]
+        place[old[-1]] = new
+        path.write_text(json.dumps(record), encoding="utf-8")
+    threads, trained = [], finetuning.fine_tune
+    monkeypatch.setattr(
+        finetuning, "fine_tune", lambda *args, **more: threads.append(torch.get_num_threads()) or trained(*args, **more)
+    )
+    found = stage._trained(pair, examples)
+    assert threads == [3] and torch.get_num_threads() == 1
+    assert found.off > 0.1 and stage.others_than_evaluated({"base": found.off, "other": None}) == ["base"]
+    assert "base, trained again, is not the model that was evaluated" in caplog.text

@@ -28,10 +28,28 @@ def test_screening_scores_are_sklearns():
     assert found["average_precision"] == average_precision_score(gold, predicted[:, 1])
     assert found["brier_score"] == pytest.approx(brier_score_loss(gold, predicted[:, 1]))
     assert found["f1:yes"] == pytest.approx(f1_score(gold, predicted.argmax(1)))
-    false_positives, true_positives, _ = roc_curve(gold, predicted[:, 1])
-    for s in (0.9, 0.95):
-        best = max(t for f, t in zip(false_positives, true_positives, strict=True) if 1 - f >= s)
-        assert found[f"sensitivity_at_specificity_{s}"] == best
+
+
+@pytest.mark.parametrize("decimals", [1, 9])  # With equal probabilities and without.
+def test_the_screening_threshold_finds_the_most_that_the_specificity_allows(decimals):
+    gold, predicted = random_answers(2, rows=200)
+    yes, is_gold = predicted[:, 1].round(decimals), gold == 1
+    thresholds = metrics.screening_thresholds(is_gold, yes)
+    false_positives, true_positives, _ = roc_curve(gold, yes, drop_intermediate=False)
+    for s, threshold in zip(metrics.SPECIFICITIES, thresholds, strict=True):
+        best = max(t for f, t in zip(false_positives, true_positives, strict=True) if 1 - f >= s - 1e-12)
+        assert (yes[is_gold] > threshold).mean() == best
+        assert (yes[~is_gold] <= threshold).mean() >= s
+    assert metrics.screening_thresholds(np.array([True, True]), np.array([0.3, 0.4])) == [None, None]
+
+
+def test_screening_tells_sensitivity_and_specificity_of_test_rows_at_thresholds_from_elsewhere():
+    # The second threshold is none; nothing may be said about it.
+    rows = [metrics.with_screening(np.array([1 - p, p]), [0.5, None]) for p in (0.9, 0.4, 0.6, 0.2, 0.5)]
+    found = metrics.scores("classification", [np.array([c]) for c in (1, 1, 0, 0, 0)], rows, ("no", "yes"))
+    assert found["sensitivity_at_dev_specificity_0.9"] == 0.5
+    assert found["specificity_at_dev_specificity_0.9"] == pytest.approx(2 / 3)
+    assert not any("0.95" in name for name in found)
 
 
 def test_scores_of_many_classes_are_means_over_each_against_the_rest():
@@ -58,15 +76,6 @@ def test_calibration_error_is_the_weighted_gap_of_sklearns_calibration_curve():
 def test_a_split_of_one_class_has_no_ranking_metrics():
     found = metrics.scores("classification", [np.array([0])] * 2, [np.array([0.9, 0.1])] * 2, ("no", "yes"))
     assert "auroc" not in found and found["macro_f1"] == 1.0
-
-
-def test_sums_over_items_give_macro_f1_of_any_sample():
-    gold, predicted = random_answers(3, 60, seed=3)
-    sums = metrics.item_sums("classification", list(gold[:, None]), list(predicted))
-    sample = np.random.default_rng(4).integers(0, 60, 60)
-    found = metrics.main_of_sums("classification", sums[sample].sum(axis=0, keepdims=True))[0]
-    whole = metrics.scores("classification", list(gold[sample, None]), list(predicted[sample]), tuple("abc"))
-    assert found == pytest.approx(whole["macro_f1"])
 
 
 def write_screening(folder, rows=120):
@@ -123,7 +132,19 @@ def test_screening_runs_from_file_to_results(tiny_model, tmp_path, make_recipe):
     assert found["failures"] == []
     scores = {row["metric"]: row for row in found["scores"]}
     assert scores["macro_f1"]["main"]
-    assert {"auroc", "average_precision", "sensitivity_at_specificity_0.95", "brier_score", "ece"} <= set(scores)
+    shares = {f"{what}_at_dev_specificity_0.95" for what in ("sensitivity", "specificity")}
+    assert {"auroc", "average_precision", "brier_score", "ece", *shares} <= set(scores)
+    # Of so few rows some resamples have none of the class that is looked for.
+    assert scores["accuracy"]["interval"] is not None and scores["ece"]["interval"] is None
+    folder = tmp_path / "work" / "evaluation" / "cells" / "t" / "m"
+    dev, test = (
+        json.loads((folder / name).read_text(encoding="utf-8"))
+        for name in ("lr=0.001,epochs=1,seed=1.json", "test,seed=1.json")
+    )
+    # Learned on dev alone: the test rows are held against dev's threshold.
+    assert not any("specificity" in metric for metric in dev["dev"])
+    yes, at = np.array([line.split() for line in test["splits"]["test"]["predictions"]], dtype=float)[:, [1, 3]].T
+    assert ((yes > np.float32(dev["screening"][1])) == (at == 1)).all()
     assert 0 <= scores["brier_score"]["mean"] <= 1
 
 

@@ -102,6 +102,16 @@ def test_problems_of_all_tasks_come_together_without_text(tmp_path):
     assert "비밀" not in str(error.value)
 
 
+def test_a_table_that_does_not_suit_its_task_is_told_with_the_name_of_the_task(tmp_path):
+    write_sts(tmp_path)
+    (tmp_path / "korsts" / "sts-dev.tsv").write_text("h\nx\n", encoding="utf-8")
+    table = {"files": {"all": "a.csv"}, "texts": ["a", "b"], "targets": ["class"]}
+    tasks = {"x": {"task": "table_classification", "path": "t", "table": table}, "ko": KORSTS}
+    (tmp_path / "t").mkdir()
+    with pytest.raises(DataError, match=r"(?s)x: table\.texts: 2 columns given.*ko: sts-dev\.tsv line 2"):
+        list(task_texts(recipe(tmp_path, tasks)).texts)
+
+
 def test_an_unknown_task_is_a_mistake_of_the_recipe(tmp_path):
     with pytest.raises(ConfigError, match=r"evaluation\.tasks\.x: there is no task y"):
         task_texts(recipe(tmp_path, {"x": {"task": "y"}}))

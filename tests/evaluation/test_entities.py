@@ -104,9 +104,35 @@ def test_files_and_types_come_from_the_recipe_and_missing_splits_are_dealt(tmp_p
     found = read(tmp_path, make_recipe, t=settings)["t"]
     assert found.labels == ("DS",)
     assert sum(found.rows.values()) == 120 and set(found.rows) == {"train", "dev", "test"}
-    assert found.notes == ("dev 10%, test 10% of the rows without a split, chosen by hash",)
+    assert found.notes[0] == "dev 10%, test 10% of the rows without a split, chosen by hash"
     with pytest.raises(ConfigError, match="task files_ner needs entities"):
         read(tmp_path, make_recipe, t=settings.model_copy(update={"entities": None}))
+
+
+def test_documents_of_columns_and_json_lines_are_resampled_as_wholes_and_stay_in_one_split(tmp_path, make_recipe):
+    (tmp_path / "n").mkdir()
+    columns = "".join(f"-DOCSTART- -X- O\n\n폐렴{i} B-DS\n\n소견{i} O\n흉수{i} B-ST\n\n" for i in range(60))
+    objects = [
+        json.dumps({"tokens": [f"폐렴{i}", f"흉수{i}"], "ner_tags": ["B-DS", "B-ST"], "document": i // 2})
+        for i in range(120)
+    ]
+    for name, written in (("a.bio", columns), ("a.jsonl", "\n".join(objects))):
+        (tmp_path / "n" / name).write_text(written, encoding="utf-8")
+        settings = TaskSettings(task="files_ner", path="n", entities=EntitySettings(files={"all": name}))
+        found = read(tmp_path, make_recipe, t=settings)["t"]
+        splits = [{e.document for e in part} for part in (found.train, found.dev, found.sealed._parts["test"])]
+        assert len(set().union(*splits)) == sum(map(len, splits)) == 60
+        assert found.notes[-1] == "intervals and p resample whole documents, of which there are 60"
+
+
+def test_sentences_of_unknown_documents_are_told_to_have_too_narrow_intervals(bc5cdr, tmp_path, make_recipe):
+    plain = read(tmp_path, make_recipe, t=TaskSettings(task="bc5cdr", path="bc5cdr"))["t"]
+    note = plain.notes[-1]
+    assert "don't say which sentences are of one document" in note and "too narrow" in note
+    # One heading is no document.
+    path = tmp_path / "a.txt"
+    path.write_text("-DOCSTART- O\n\n폐렴 B-DS\n\n소견 O\n", encoding="utf-8")
+    assert {e.document for e in column_sentences(path, [])} == {""}
 
 
 def test_km_berts_word_class_f1_is_sklearns_over_classes_without_borders():

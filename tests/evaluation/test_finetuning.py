@@ -5,7 +5,7 @@ from safetensors.torch import load_file, save_file
 
 from bimed_dist.errors import DataError, NonFiniteError
 from bimed_dist.evaluation import finetuning
-from bimed_dist.evaluation.encoding import encode
+from bimed_dist.evaluation.encoding import encode, of_items
 from bimed_dist.evaluation.models import load_classifier
 from bimed_dist.evaluation.task import Example
 from bimed_dist.tokenizer import load_tokenizer
@@ -24,9 +24,21 @@ def rows_of(folder):
     return encode(load_tokenizer(str(folder)), "multilabel", "word", ("a", "b"), EXAMPLES, 64).rows
 
 
+def alone(rows):
+    return [[row] for row in rows]
+
+
 def tuned(folder, seed=1, epochs=2):
     return finetuning.fine_tune(
-        str(folder), "multilabel", ("a", "b"), rows_of(folder), pad_id=0, peak=1e-3, epochs=epochs, seed=seed, batch=8
+        str(folder),
+        "multilabel",
+        ("a", "b"),
+        alone(rows_of(folder)),
+        pad_id=0,
+        peak=1e-3,
+        epochs=epochs,
+        seed=seed,
+        batch=8,
     )
 
 
@@ -84,9 +96,9 @@ def test_predictions_come_in_the_order_of_rows_and_do_not_depend_on_the_batch(ti
     folder = tiny_model("m")
     model, rows = tuned(folder), rows_of(folder)
     together = finetuning.predict(model, "multilabel", rows, [2] * 40, 0)
-    alone = [finetuning.predict(model, "multilabel", [row], [2], 0)[0] for row in rows]
+    one_by_one = [finetuning.predict(model, "multilabel", [row], [2], 0)[0] for row in rows]
     # Padding changes the order of sums inside the attention kernel.
-    np.testing.assert_allclose(together, alone, atol=1e-5)
+    np.testing.assert_allclose(together, one_by_one, atol=1e-5)
 
 
 @pytest.mark.parametrize("kind", ["sts", "multilabel", "ner"])
@@ -143,7 +155,7 @@ def test_gradients_do_not_depend_on_how_a_batch_is_cut_into_passes(kind, tiny_mo
     for pieces in (1, 16, 10_000):
         torch.manual_seed(0)
         model = load_classifier(str(folder), kind, labels).eval()
-        loss = finetuning._backward(model, kind, rows, 0, pieces, (0, 0))
+        loss = finetuning._backward(model, kind, alone(rows), 0, pieces, (0, 0))
         with torch.inference_mode():
             whole = finetuning.summed_loss(kind, model(**finetuning.padded(rows, 0)).logits, rows).item()
         assert loss == pytest.approx(whole / {"sts": 3, "multilabel": 10, "ner": 11}[kind], rel=1e-5)
@@ -161,7 +173,7 @@ def test_dropout_follows_from_seed_update_and_pass_whatever_was_drawn_before(tin
         finetuning.seed_torch(0)
         model = load_classifier(str(folder), "multilabel", ("a", "b")).train()
         torch.rand(len(gradients))
-        finetuning._backward(model, "multilabel", rows, 0, 64, update)
+        finetuning._backward(model, "multilabel", alone(rows), 0, 64, update)
         gradients[name] = model.classifier.weight.grad
     assert torch.equal(gradients["first"], gradients["again"])
     assert not torch.equal(gradients["first"], gradients["next update"])
@@ -173,13 +185,36 @@ def test_passes_of_one_update_have_dropout_of_their_own(tiny_model):
     row = rows_of(folder)[14]
     finetuning.seed_torch(0)
     model = load_classifier(str(folder), "multilabel", ("a", "b")).train()
-    losses = [finetuning._backward(model, "multilabel", [row] * count, 0, 1, (1, 0)) for count in (1, 2)]
+    losses = [finetuning._backward(model, "multilabel", [[row]] * count, 0, 1, (1, 0)) for count in (1, 2)]
     assert losses[0] != pytest.approx(losses[1], rel=1e-4)
 
 
 def test_an_update_of_32_long_rows_has_a_pass_for_each_of_several_gpus():
     lengths = np.full(32, 512)
     assert {n: len(finetuning.passes(lengths, finetuning.pieces_on_gpu(n))) for n in (1, 2, 8)} == {1: 1, 2: 2, 8: 8}
+
+
+@pytest.mark.parametrize("kind", ["multilabel", "classification"])
+def test_the_windows_of_a_text_are_trained_as_they_are_scored_together(kind, tiny_model):
+    folder, labels = tiny_model("m"), ("a", "b", "c")
+    targets = {"multilabel": [(1, 0, 1), (0, 0, 1), (0, 1, 0)], "classification": ["a", "c", "b"]}[kind]
+    texts = ["mass 폐 " * 15 + "없음 " * 30, "폐 결절", "lung " * 12 + "결절 " * 12]
+    examples = [Example(str(i), (text,), target) for i, (text, target) in enumerate(zip(texts, targets, strict=True))]
+    found = encode(load_tokenizer(str(folder)), kind, "word", labels, examples, 16, "windows")
+    assert [len(text) for text in found.texts()] == np.bincount(found.item).tolist() and len(found.rows) > 5
+    torch.manual_seed(0)
+    model = load_classifier(str(folder), kind, labels).eval()
+    with torch.no_grad():
+        model.classifier.weight.mul_(50)  # So that the windows of a text say different things.
+    losses = [finetuning._backward(model, kind, found.texts(), 0, pieces, (0, 0)) for pieces in (1, 10_000)]
+    # The loss of the very answers that are scored: a label by its largest window, a class by the windows' mean.
+    answers = of_items(kind, finetuning.predict(model, kind, found.rows, [1] * len(found.rows), 0), found.item)
+    gold = np.stack(found.gold)
+    if kind == "multilabel":
+        expected = -np.log(np.where(gold == 1, answers, 1 - np.stack(answers))).mean()
+    else:
+        expected = -np.mean([np.log(item[int(number[0])]) for item, number in zip(answers, gold, strict=True)])
+    assert losses == pytest.approx([expected] * 2, rel=1e-4)
 
 
 def test_a_checkpoint_without_its_encoder_is_refused_instead_of_scored_with_random_weights(tiny_model):

@@ -1,10 +1,11 @@
 import json
 
+import numpy as np
 import pytest
 
 from bimed_dist.errors import ConfigError, DataError
 from bimed_dist.evaluation import stage
-from bimed_dist.evaluation.folds import dealt, fold_of, turn
+from bimed_dist.evaluation.folds import dealt, turn, without_lone_types
 from bimed_dist.evaluation.preparation import prepare_tasks
 from bimed_dist.evaluation.task import Example
 from bimed_dist.evaluation_settings import EvaluatedModel, TaskSettings
@@ -25,8 +26,54 @@ def test_every_row_is_tested_once_and_never_by_a_model_that_it_trained_or_chose(
 
 def test_rows_of_one_document_share_a_fold_and_the_external_split_stays_out():
     visits = tuple(Example(str(i), (f"visit {i}",), (1,), document=f"patient {i % 7}") for i in range(70))
-    assert all(fold_of("multilabel", e, 4) == fold_of("multilabel", visits[i % 7], 4) for i, e in enumerate(visits))
+    folds = dealt("multilabel", {"test": visits}, 4)
+    patients = [{example.document for example in fold} for fold in folds]
+    assert sum(map(len, patients)) == len(set().union(*patients)) == 7
     assert sum(map(len, dealt("multilabel", {"test": visits[:30], "external": visits[30:]}, 4))) == 30
+
+
+def test_labels_are_spread_over_the_folds_whatever_the_order_of_the_rows():
+    rng = np.random.default_rng(0)
+    targets = [tuple(int(value) for value in rng.random(4) < (0.5, 0.2, 0.05, 0.01)) for _ in range(600)]
+    rows = [Example(str(i), (f"text {i}",), target) for i, target in enumerate(targets)]
+    folds = dealt("multilabel", {"train": rows}, 5)
+    sizes = [len(fold) for fold in folds]
+    assert max(sizes) - min(sizes) <= 10
+    for label in range(4):
+        counts = [sum(example.target[label] for example in fold) for fold in folds]
+        assert max(counts) - min(counts) <= (3, 2, 2, 1)[label], counts
+    others = dealt("multilabel", {"train": rows[::-1][:300], "test": rows[::-1][300:]}, 5)
+    assert [{e.id for e in fold} for fold in others] == [{e.id for e in fold} for fold in folds]
+
+
+def test_a_type_of_entity_in_two_documents_is_never_tested_without_having_been_trained():
+    rare = {3: "B-RARE", 17: "B-RARE"}
+    rows = [Example(str(i), ("x",), (rare.get(i, "B-DS" if i % 3 else "O"),), document=f"d{i}") for i in range(40)]
+    for folds in (4, 5, 10):
+        turns = [turn(dealt("ner", {"all": rows}, folds), i) for i in range(folds)]
+        for of_turn in turns:
+            there = {split: {tag for e in part for tag in e.target} for split, part in of_turn.items()}
+            assert there["test"] | there["dev"] <= there["train"]
+
+
+def test_a_type_that_a_single_document_has_is_left_out_and_told():
+    rows = [Example(str(i), ("x", "y"), ("B-DS", "O"), document=f"d{i % 9}") for i in range(27)]
+    rows += [Example("lone 1", ("u", "v"), ("B-LONE", "I-LONE"), document="d1")]
+    rows += [Example("lone 2", ("v", "w"), ("B-LONE", "B-DS"), document="d1")]
+    parts, notes = without_lone_types({"train": tuple(rows)})
+    assert [e.target for e in parts["train"][-2:]] == [("O", "O"), ("O", "B-DS")]
+    (note,) = notes
+    assert note.startswith("1 type(s) of entities") and note.endswith("2 entities are left out")
+    assert without_lone_types({"train": tuple(rows[:27])}) == ({"train": tuple(rows[:27])}, [])
+
+
+@pytest.mark.data
+def test_meddocan_s_rare_types_can_be_dealt_into_five_folds(open_data, make_recipe):
+    task = TaskSettings(task="meddocan", path=str(open_data / "phi" / "meddocan_es"), folds=5)
+    found = prepare_tasks(make_recipe({"m": EvaluatedModel(folder="m")}, {"m": task}), open_data)["m"]
+    sizes = [len(one.dev) for one in found.folds]
+    assert max(sizes) < 1.2 * min(sizes)
+    assert any(note.startswith("1 type(s) of entities") and "1 entities are left out" in note for note in found.notes)
 
 
 @pytest.fixture
@@ -71,9 +118,13 @@ def test_folds_are_refused_where_nothing_is_trained_and_with_limited_rows(tmp_pa
 def test_a_fold_without_a_type_of_entity_in_training_is_refused_by_its_name(bc5cdr, tmp_path, make_recipe):
     path = bc5cdr / "train.tsv"
     path.write_text(path.read_text(encoding="utf-8").replace("B-Disease", "B-Rare", 1), encoding="utf-8")
+    other = bc5cdr / "test.tsv"
+    other.write_text(other.read_text(encoding="utf-8").replace("B-Disease", "B-Rare", 1), encoding="utf-8")
+    # Of three folds, the two that hold the type are each other's development split.
     tasks = {"ner": TaskSettings(task="bc5cdr", path="bc5cdr", folds=3)}
     with pytest.raises(
-        DataError, match=r"ner: fold=\d: split (test|dev): 1 rows have a type of entity that train has not"
+        DataError,
+        match=r"ner: fold=\d: split (test|dev): 1 rows have a type of entity that train has not.*; take fewer folds",
     ):
         prepare_tasks(make_recipe({"m": EvaluatedModel(folder="m")}, tasks), tmp_path)
 

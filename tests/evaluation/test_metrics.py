@@ -6,7 +6,7 @@ from seqeval.scheme import IOB2
 from sklearn.metrics import average_precision_score, f1_score, hamming_loss, roc_auc_score
 
 from bimed_dist.errors import DataError
-from bimed_dist.evaluation import metrics
+from bimed_dist.evaluation import metric_sums, metrics
 
 
 def random_tags(rng, items=60, types=3):
@@ -48,8 +48,8 @@ def test_a_label_that_no_row_has_does_not_lower_macro_f1_and_predicting_it_lower
     assert (found["f1:a"], found["macro_f1"]) == (1.0, 1.0)
     assert found["micro_f1"] == pytest.approx(micro)
     assert "f1:absent" not in found
-    sums = metrics.item_sums("multilabel", gold, predicted).sum(axis=0, keepdims=True)
-    assert metrics.main_of_sums("multilabel", sums).tolist() == [1.0]
+    sums = metric_sums.item_sums("multilabel", gold, predicted).sum(axis=0, keepdims=True)
+    assert metric_sums.of_sums("multilabel", sums)["macro_f1"].tolist() == [1.0]
 
 
 def test_a_label_that_is_there_and_never_predicted_has_f1_zero_without_a_warning():
@@ -59,13 +59,16 @@ def test_a_label_that_is_there_and_never_predicted_has_f1_zero_without_a_warning
 
 
 def test_a_sample_in_which_the_metric_does_not_exist_has_none():
-    nothing = np.zeros((1, 1))
-    for kind, sums in (("mlm", np.zeros((1, 2))), ("multilabel", np.hstack([nothing, nothing + 1, nothing]))):
-        assert np.isnan(metrics.main_of_sums(kind, sums)).all()
+    for kind, sums in (("mlm", np.zeros((1, 7))), ("multilabel", np.array([[1.0, 0.0, 0.0, 1.0, 0.0]]))):
+        assert np.isnan(next(iter(metric_sums.of_sums(kind, sums, ("a",)).values()))).all()
     with pytest.raises(DataError, match="no row has any label"):
         metrics.scores("multilabel", [np.array([0])], [np.array([0.9])], ("a",))
-    constant = metrics.item_sums("sts", list(np.arange(4.0)[:, None]), [np.array([0.1])] * 4)
-    assert np.isnan(metrics.main_of_sums("sts", constant.sum(axis=0, keepdims=True))).all()
+    gold, same = list(np.arange(4.0)[:, None]), [np.array([0.1])] * 4
+    constant = metric_sums.item_sums("sts", gold, same).sum(axis=0, keepdims=True)
+    assert np.isnan(metric_sums.of_sums("sts", constant)["pearson"]).all()
+    assert np.isnan(metric_sums.of_counts("sts", gold, same, (), np.ones((4, 1)))["spearman"]).all()
+    one_kind = metric_sums.ranking(np.array([True, True, False]), np.arange(3.0), np.array([[2.0, 1, 0], [1, 1, 1]]).T)
+    assert [np.isnan(values).tolist() for values in one_kind] == [[True, False]] * 2
 
 
 def test_entity_f1_is_seqevals_in_strict_mode():
@@ -98,6 +101,15 @@ def cases():
     yield "sts", list(rng.random((60, 1))), list(rng.random((60, 1))), ()
     yield "multilabel", list(rng.integers(0, 2, (60, 4))), list(rng.random((60, 4))), tuple("abcd")
     yield "ner", tags, flipped, tuple("ABC")
+    yield "sts_classes", list(rng.integers(0, 11, (60, 1)) / 2), list(rng.integers(0, 6, (60, 1)).astype(float)), ()
+    for classes in ("no yes", "a b c"):
+        likely = rng.random((60, len(classes.split()))).round(1) + 0.01
+        of_class = rng.integers(0, likely.shape[1], (60, 1))
+        predicted = list(likely / likely.sum(axis=1, keepdims=True))
+        if classes == "no yes":
+            predicted = [metrics.with_screening(item, [0.4, 0.7]) for item in predicted]
+        yield "classification", list(of_class), predicted, classes.split()
+    yield "retrieval", [np.empty(0)] * 60, list(rng.integers(1, 5, (60, 2)).astype(float)), ("Korean", "English")
     yield "nsp", list(rng.integers(0, 2, (60, 1))), list(rng.random((60, 1))), ()
     yield "mlm", [np.empty(0)] * 60, list(rng.integers(1, 9, (60, 7)).astype(float)), ()
 
@@ -105,13 +117,35 @@ def cases():
 @pytest.mark.parametrize(
     ("kind", "gold", "predicted", "labels"), list(cases()), ids=lambda v: v if isinstance(v, str) else ""
 )
-def test_sums_over_items_give_the_main_metric_of_any_sample(kind, gold, predicted, labels):
-    sums = metrics.item_sums(kind, gold, predicted)
-    sample = np.random.default_rng(4).integers(0, 60, 60)
-    found = metrics.main_of_sums(kind, np.stack([sums.sum(axis=0), sums[sample].sum(axis=0)]))
-    whole = metrics.scores(kind, gold, predicted, labels)
-    part = metrics.scores(kind, [gold[i] for i in sample], [predicted[i] for i in sample], labels)
-    assert found == pytest.approx([next(iter(whole.values())), next(iter(part.values()))], abs=1e-12)
+def test_resamples_have_the_metrics_of_their_items_written_out(kind, gold, predicted, labels):
+    counts = np.random.default_rng(4).multinomial(60, [1 / 60] * 60, size=20).astype(float)
+    counts[0] = 1
+    sums = metric_sums.item_sums(kind, gold, predicted, labels)
+    found = metric_sums.of_sums(kind, counts @ sums, labels)
+    found |= metric_sums.of_counts(kind, gold, predicted, labels, counts.T)
+    for row, times in enumerate(counts.astype(int)):
+        sample = np.repeat(np.arange(60), times)
+        expected = metrics.scores(kind, [gold[i] for i in sample], [predicted[i] for i in sample], labels)
+        expected.pop("ece", None)  # It has no interval.
+        assert {name: values[row] for name, values in found.items() if np.isfinite(values[row])} == pytest.approx(
+            expected, abs=1e-12
+        )
+
+
+def test_a_label_that_a_sample_lacks_or_that_all_its_items_have_is_left_out_of_that_sample():
+    rng = np.random.default_rng(9)
+    gold, values = rng.integers(0, 2, (40, 3)), rng.random((40, 3)).round(1)
+    gold[:, 1] = np.arange(40) < 1
+    counts = np.ones((2, 40))
+    counts[1, 0] = 0
+    for row in range(2):
+        at = np.flatnonzero(counts[row])
+        expected = metrics.scores("multilabel", list(gold[at]), list(values[at]), tuple("abc"))
+        sums = metric_sums.item_sums("multilabel", list(gold), list(values), tuple("abc"))
+        found = metric_sums.of_sums("multilabel", counts @ sums, tuple("abc"))
+        found |= metric_sums.of_counts("multilabel", list(gold), list(values), tuple("abc"), counts.T)
+        assert {k: v[row] for k, v in found.items() if np.isfinite(v[row])} == pytest.approx(expected, abs=1e-12)
+    assert "auroc:b" not in expected
 
 
 def test_threshold_free_metrics_and_hamming_loss_are_sklearns_per_label_and_macro():

@@ -18,6 +18,17 @@ def test_duplicates_and_leaks_are_dropped_and_counted_and_test_keeps_every_disti
     assert (cleaned.duplicates, cleaned.leaked) == (2, 3)
 
 
+def test_duplicates_whose_labels_contradict_the_row_that_is_kept_are_counted():
+    rows = [
+        Example(str(i), (text,), (label,))
+        for i, (text, label) in enumerate(zip("aaabbc", (1, 0, 0, 1, 1, 0), strict=True))
+    ]
+    cleaned = without_leaks("multilabel", {"train": rows, "test": [Example("t", ("c",), (1,))]})
+    # The same text on both sides of a split is a leak, whatever its label.
+    assert (cleaned.duplicates, cleaned.contradictory, cleaned.leaked) == (3, 2, 1)
+    assert cleaned.parts["train"][0].target == (1,)
+
+
 def test_texts_that_differ_in_normal_form_or_white_space_are_the_same():
     decomposed = "\u1112\u116a\u11ab\u110c\u1161"
     cleaned = without_leaks("multilabel", {"train": reports("환자", f" {decomposed} "), "test": reports("x  y", "x y")})

@@ -1,6 +1,7 @@
 import json
 import logging
 import os
+import random
 import re
 import signal
 import subprocess
@@ -9,12 +10,14 @@ import time
 from collections import deque
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import torch
 import yaml
 from safetensors.torch import load_file, save_file
+from scipy import stats
 
 from bimed_dist.config import load_recipe
 from bimed_dist.errors import ConfigError, DataError
@@ -24,6 +27,7 @@ from bimed_dist.evaluation.measured import Measured, SplitResult, collected
 from bimed_dist.evaluation.preparation import SealedSplits, prepare_tasks
 from bimed_dist.evaluation.schedule import Schedule
 from bimed_dist.evaluation.task import Example
+from bimed_dist.evaluation.tasks import TASKS
 from bimed_dist.evaluation_settings import EvaluatedModel, TaskSettings
 from bimed_dist.manifest import locked, versions, write_manifest
 from bimed_dist.tokenizer import load_tokenizer
@@ -83,6 +87,7 @@ def test_results_have_every_score_with_spread_interval_and_comparison(
     assert results["failures"] == []
     assert results["models"]["adapted"]["adapted_from"] == "base"
     assert results["models"]["base"]["vocabulary"] < results["models"]["adapted"]["vocabulary"]
+    assert all(row["interval"] is not None for row in results["scores"])
     main = [row for row in results["scores"] if row["main"]]
     assert {(row["task"], row["model"], row["metric"]) for row in main} == {
         ("sts", "base", "pearson"),
@@ -147,14 +152,45 @@ def _settings_and_inputs(recipe, work):
     return settings, stage._inputs(recipe.evaluation, recipe, work, located)
 
 
-def test_a_killed_grid_continues_to_the_same_results(korsts, two_models, tmp_path, root):
+KILLED = {
+    "similarity": {"task": "korsts", "path": "korsts"},
+    "folds": {"task": "korsts", "path": "korsts", "folds": 3},
+    "thresholds": {
+        "task": "synthetic_ct",
+        "rows": {"train": 48, "dev": 24, "test": 24, "external": 24},
+        "threshold": "dev",
+        "max_length": 32,
+    },
+}
+
+
+def finished_cells(work):
+    """Development and test cells with the time they were written at."""
+    return {path: time_ns for path, time_ns in cell_times(work).items() if path.name.startswith(("lr=", "test,"))}
+
+
+def cells_of(task, models):
+    turns = task.get("folds", 1)
+    return models * turns * (4 * 2 + 2)
+
+
+@pytest.mark.parametrize(
+    ("what", "seed"),
+    [
+        ("folds", 1),
+        *(pytest.param(what, seed, marks=pytest.mark.slow) for what in KILLED for seed in (2, 3)),
+    ],
+)
+def test_a_grid_that_is_killed_again_and_again_at_random_continues_to_the_same_results(
+    what, seed, korsts, two_models, tmp_path, root
+):
     tree = {
         "name": "kill",
         "seed": 5,
         "data": str(tmp_path),
         "evaluation": {
             "models": {label: model.model_dump() for label, model in two_models.items()},
-            "tasks": {"sts": {"task": "korsts", "path": "korsts"}},
+            "tasks": {"t": KILLED[what]},
             "learning_rates": [1e-4, 1e-3],
             "epochs": [1, 4],
             "seeds": [1, 2],
@@ -169,23 +205,30 @@ def test_a_killed_grid_continues_to_the_same_results(korsts, two_models, tmp_pat
         f"stage.run(load_recipe(Path({str(path)!r})), Path(sys.argv[1]))"
     )
     work = tmp_path / "killed"
-    process = subprocess.Popen([sys.executable, "-c", code, str(work)], env={**os.environ, "PYTHONPATH": str(root)})
-    deadline = time.monotonic() + 600
-    while len(list(work.rglob("lr=*.json"))) < 5:
-        assert process.poll() is None, "the grid ended before it was killed"
-        assert time.monotonic() < deadline
-        time.sleep(0.002)
-    os.kill(process.pid, signal.SIGKILL)
-    process.wait()
-    assert not (work / "evaluation" / "manifest.json").exists()
-    kept = cell_times(work)
+    total = cells_of(KILLED[what], len(two_models))
+    # Three moments of the whole grid, the last one late, when test cells are there.
+    rng = random.Random(seed)
+    half = total // 2
+    moments = sorted(rng.randrange(*span) for span in ((1, half), (half, total - 8), (total - 10, total - 5)))
+    for moment in moments:
+        environment = {**os.environ, "PYTHONPATH": str(root)}
+        process = subprocess.Popen([sys.executable, "-c", code, str(work)], env=environment)
+        deadline = time.monotonic() + 600
+        while not (work / "evaluation" / "cells").is_dir() or len(finished_cells(work)) < moment:
+            assert process.poll() is None, "the grid ended before it was killed"
+            assert time.monotonic() < deadline
+            time.sleep(0.002)
+        os.kill(process.pid, signal.SIGKILL)
+        process.wait()
+        assert not (work / "evaluation" / "manifest.json").exists()
+    kept = finished_cells(work)
     recipe = load_recipe(path)
     stage.run(recipe, work)
     stage.run(recipe, tmp_path / "whole")
-    after = cell_times(work)
-    finished = {p for p in kept if p.name.startswith("lr=")}
-    assert len(finished) >= 5
-    assert all(after[p] == kept[p] for p in finished)
+    after = finished_cells(work)
+    assert len(kept) >= moments[-1] and len(after) == total
+    assert any(path.name.startswith("test,") for path in kept)
+    assert {path: after[path] for path in kept} == kept
     assert results_of(work) == results_of(tmp_path / "whole")
 
 
@@ -427,9 +470,21 @@ def test_windows_and_pairs_of_one_document_are_resampled_together(corpus, two_mo
     right = np.array([[float(example.document == items[0].document)] for example in items])
     split = SplitResult(gold={1: list(np.ones_like(right))}, predicted={1: list(right)}, scores={1: {"accuracy": 0}})
     split.examples = items
-    found = results._resampled(prepared, "test", {"base": Measured(splits={"test": split})}, 5)["base"]
+    found = results._resampled(prepared, "test", {"base": Measured(splits={"test": split})}, 5)["base"]["accuracy"]
     # Four documents of four items each, one of them all right.
     assert set(found) == {0.0, 0.25, 0.5, 0.75, 1.0}
+
+
+def test_metrics_of_the_order_of_rows_resample_whole_patients_too():
+    examples = tuple(Example(str(i), ("a", "b"), 1.0, document=f"patient {i % 3}") for i in range(9))
+    rng = np.random.default_rng(0)
+    gold, predicted = list(rng.random((9, 1))), list(rng.random((9, 1)))
+    run = results._run(SimpleNamespace(task=TASKS["table_sts"], labels=()), examples, gold, predicted)
+    assert run.sums.shape == (3, 6)
+    # The first patient twice, the second not at all.
+    rows = [0, 3, 6, 0, 3, 6, 2, 5, 8]
+    expected = stats.spearmanr(*(np.concatenate([values[i] for i in rows]) for values in (gold, predicted))).statistic
+    assert run.of_counts(np.array([[2.0], [0.0], [1.0]]))["spearman"] == pytest.approx(expected)
 
 
 def test_cells_tell_device_precision_pass_size_versions_and_processor(korsts, corpus, two_models, make_recipe):

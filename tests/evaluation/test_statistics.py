@@ -3,7 +3,7 @@ import pytest
 from scipy import stats
 
 from bimed_dist.evaluation import statistics
-from bimed_dist.evaluation.metrics import item_sums
+from bimed_dist.evaluation.metric_sums import item_sums, of_counts, of_sums
 
 
 def accuracies(right):
@@ -11,8 +11,17 @@ def accuracies(right):
     return item_sums("nsp", list(np.ones((len(right), 1))), list(np.asarray(right, dtype=float)[:, None]))
 
 
-def resampled(right, seed=(1,)):
-    return statistics.resampled("nsp", {"m": [accuracies(right)]}, seed)["m"]
+def run_of(sums, kind="nsp"):
+    return statistics.Run(sums, lambda of_samples: of_sums(kind, of_samples))
+
+
+def mains(runs, metric="accuracy"):
+    """Main metric of each model on the resamples."""
+    return {model: found[metric] for model, found in statistics.resampled(runs, (1,)).items()}
+
+
+def resampled(right):
+    return mains({"m": [run_of(accuracies(right))]})["m"]
 
 
 def test_mean_and_sd_are_of_a_sample_and_one_value_has_no_spread():
@@ -55,8 +64,8 @@ def test_the_interval_agrees_with_scipys_percentile_bootstrap():
 
 
 def test_a_models_score_on_a_resample_is_the_mean_over_its_seeds_and_all_models_share_the_resamples():
-    seeds = [accuracies([1, 1, 0, 0]), accuracies([1, 0, 0, 0])]
-    found = statistics.resampled("nsp", {"both": seeds, "first": seeds[:1], "second": seeds[1:]}, (1,))
+    seeds = [run_of(accuracies([1, 1, 0, 0])), run_of(accuracies([1, 0, 0, 0]))]
+    found = mains({"both": seeds, "first": seeds[:1], "second": seeds[1:]})
     assert found["both"] == pytest.approx((found["first"] + found["second"]) / 2)
     assert len(found["both"]) == statistics.RESAMPLES
 
@@ -65,13 +74,32 @@ def test_rows_of_one_document_are_drawn_together():
     # Ten documents of fifty rows that are all right or all wrong say no more than ten rows.
     documents = np.repeat([1, 0, 1, 1, 0, 1, 0, 1, 1, 1], 50)
     names = [f"line {i // 50}" for i in range(500)]
-    sums = statistics.sums_of_units(accuracies(documents), names)
-    assert sums.tolist() == [[50.0 * right, 50.0] for right in (1, 0, 1, 1, 0, 1, 0, 1, 1, 1)]
-    by_document = statistics.resampled("nsp", {"m": [sums]}, (1,))["m"]
+    sums, unit = statistics.sums_of_units(accuracies(documents), names)
+    assert sums[:, :2].tolist() == [[50.0, 50.0 * right] for right in (1, 0, 1, 1, 0, 1, 0, 1, 1, 1)]
+    assert unit.tolist() == [i // 50 for i in range(500)]
+    by_document = mains({"m": [run_of(sums)]})["m"]
     by_row = resampled(documents[::50])
     assert statistics.interval(by_document) == pytest.approx(statistics.interval(by_row))
     too_narrow = statistics.interval(resampled(documents))
     assert too_narrow[1] - too_narrow[0] < 0.2 < 0.4 < np.ptp(statistics.interval(by_document))
+
+
+def test_metrics_of_the_order_of_items_are_on_the_first_of_the_same_resamples(monkeypatch):
+    monkeypatch.setattr(statistics, "BLOCK", 7_000)  # Blocks of 350, so that the thousandth is within one.
+    rng = np.random.default_rng(2)
+    gold, predicted = list(rng.random((20, 1))), list(rng.random((20, 1)))
+    run = statistics.Run(
+        item_sums("sts", gold, predicted),
+        lambda sums: of_sums("sts", sums),
+        lambda counts: of_counts("sts", gold, predicted, (), counts),
+    )
+    found = statistics.resampled({"m": [run]}, (1,))["m"]
+    assert {name: len(values) for name, values in found.items()} == {"pearson": 10_000, "spearman": 1_000}
+    counts = all_counts(20, (1,))[:1000].astype(int)
+    for at in (0, 349, 350, 999):
+        x, y = (np.repeat(np.concatenate(values), counts[at]) for values in (gold, predicted))
+        assert found["spearman"][at] == pytest.approx(stats.spearmanr(x, y).statistic, abs=1e-12)
+        assert found["pearson"][at] == pytest.approx(stats.pearsonr(x, y).statistic, abs=1e-12)
 
 
 def test_equal_models_do_not_differ():
@@ -82,8 +110,9 @@ def test_equal_models_do_not_differ():
 
 def test_models_with_the_same_predictions_do_not_differ_whatever_is_compared_beside_them():
     rng = np.random.default_rng(3)
-    same, other = (item_sums("sts", list(rng.random((23, 1))), list(rng.random((23, 1)))) for _ in range(2))
-    found = statistics.resampled("sts", {"a": [same] * 2, "other": [other], "b": [same] * 2}, (1,))
+    sums = (item_sums("sts", list(rng.random((23, 1))), list(rng.random((23, 1)))) for _ in range(2))
+    same, other = (run_of(of_model, "sts") for of_model in sums)
+    found = mains({"a": [same] * 2, "other": [other], "b": [same] * 2}, "pearson")
     assert statistics.compare(0.0, found["a"], found["b"]).p == 1.0
 
 

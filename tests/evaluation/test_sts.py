@@ -47,6 +47,25 @@ def test_medsts_is_read_in_its_original_files_with_the_test_scores_in_a_file_of_
         read(tmp_path, make_recipe, t=settings)
 
 
+def test_the_scores_of_other_pairs_than_medsts_test_pairs_are_never_taken(tmp_path, make_recipe):
+    train, test = pairs(60), pairs(20, 100)
+    folder = tmp_path / "m"
+    write(folder / "clinicalSTS.train.txt", ["\t".join(pair) for pair in train])
+    write(folder / "clinicalSTS.test.txt", [f"{first}\t{second}" for first, second, _ in test])
+    write(folder / "a.train.gs.txt", ["0.0"] * 20)
+    write(folder / "clinicalSTS.test.gs.sim.txt", [score for *_, score in test])
+    settings = TaskSettings(task="medsts", path="m")
+    found = read(tmp_path, make_recipe, t=settings)["t"]
+    assert [example.target for example in found.sealed._parts["test"]] == [float(score) for *_, score in test]
+    (folder / "clinicalSTS.test.gs.sim.txt").rename(folder / "gs.txt")
+    with pytest.raises(DataError, match=r"2 files with scores \(gs\), 0 of them named test; leave the one of the test"):
+        read(tmp_path, make_recipe, t=settings)
+    for name in ("test.gs.txt", "test.gs.new.txt"):
+        write(folder / name, ["0.0"] * 20)
+    with pytest.raises(DataError, match="2 of them named test"):
+        read(tmp_path, make_recipe, t=settings)
+
+
 def test_blues_tsv_is_read_by_the_names_of_its_columns(tmp_path, make_recipe):
     header = "index\tgenre\tfilename\tyear\told_index\tsource1\tsource2\tsentence1\tsentence2\tscore"
     for split, start, count in (("train", 0, 40), ("dev", 50, 10), ("test", 70, 12)):

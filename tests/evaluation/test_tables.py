@@ -107,8 +107,17 @@ def test_a_table_that_does_not_suit_its_task_is_refused(tmp_path, make_recipe):
     with pytest.raises(ConfigError, match="task table_multilabel needs table"):
         prepared(settings.model_copy(update={"table": None}), tmp_path, make_recipe)
     two = table.model_copy(update={"texts": ("text", "other")})
-    with pytest.raises(ConfigError, match="2 columns given, this kind of task needs 1"):
+    with pytest.raises(DataError, match=r"  t: table\.texts: 2 columns given, this kind of task needs 1"):
         prepared(settings.model_copy(update={"table": two}), tmp_path, make_recipe)
+    # With the problems of the other tasks, each by its name.
+    both = {"all": "a.csv", "train": "a.csv"}
+    tasks = {
+        "columns": settings.model_copy(update={"table": two}),
+        "splits": settings.model_copy(update={"table": table.model_copy(update={"files": both, "targets": ("text",)})}),
+        "file": settings.model_copy(update={"path": "nowhere"}),
+    }
+    with pytest.raises(DataError, match=r"(?s)columns: table\.texts.*splits: files: `all` can't.*file: .*not exist"):
+        prepare_tasks(make_recipe(MODELS, tasks), tmp_path)
     unknown = settings.model_copy(update={"rules": {"no such label": ("x",)}})
     write_csv(tmp_path / "d" / "a.csv", ["text", "label"], [[f"x {i}", i % 2] for i in range(90)])
     table = {"all": "a.csv"}
@@ -123,6 +132,23 @@ def test_other_files_than_the_pinned_ones_are_refused(korsts, tmp_path, make_rec
         prepared(settings, tmp_path, make_recipe)
     found = re.search(r"digest ([0-9a-f]{16})", str(raised.value))[1]
     assert prepared(settings.model_copy(update={"digest": found}), tmp_path, make_recipe).rows["test"] == 24
+
+
+def test_files_that_are_not_the_published_ones_are_told_and_read(korsts, tmp_path, make_recipe):
+    found = prepared(TaskSettings(task="korsts", path="korsts"), tmp_path, make_recipe)
+    told = [note for note in found.notes if "not the published files" in note]
+    assert [note.partition(":")[0] for note in told] == ["sts-train.tsv", "sts-dev.tsv", "sts-test.tsv"]
+    assert re.search(r"\(digest [0-9a-f]{16}, expected 13f83a3440d9db52\)", told[2])
+
+
+@pytest.mark.data
+@pytest.mark.parametrize(
+    ("name", "folder"),
+    [("korsts", "sts/korsts"), ("meddocan", "phi/meddocan_es"), ("nubes_sections", "documents/nubes_es")],
+)
+def test_the_published_files_are_known_as_such(name, folder, open_data, make_recipe):
+    found = prepared(TaskSettings(task=name, path=str(open_data / folder)), open_data, make_recipe)
+    assert not [note for note in found.notes if "not the published files" in note]
 
 
 def test_settings_that_a_kind_has_no_use_for_are_refused(korsts, tmp_path, make_recipe):

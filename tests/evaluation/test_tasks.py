@@ -1,14 +1,15 @@
 import csv
+import json
 import re
 
 import pytest
 
 from bimed_dist.errors import ConfigError, DataError
+from bimed_dist.evaluation.entities import eojeols
 from bimed_dist.evaluation.preparation import prepare_tasks
 from bimed_dist.evaluation.reading import labelled_texts
 from bimed_dist.evaluation.tasks import TASKS, ctclip
-from bimed_dist.evaluation.tasks.klue_ner import eojeols
-from bimed_dist.evaluation_settings import EvaluatedModel, TaskSettings
+from bimed_dist.evaluation_settings import EntitySettings, EvaluatedModel, TaskSettings
 
 MODELS = {"m": EvaluatedModel(folder="x")}
 
@@ -58,6 +59,16 @@ def test_rows_are_limited_after_leaks_were_dropped_and_both_are_told(korsts, tmp
     assert prepared.rows["train"] == len(prepared.train) == 10
 
 
+def test_contradictory_duplicates_are_told_in_the_notes_of_the_task(korsts, tmp_path, make_recipe):
+    path = korsts / "sts-test.tsv"
+    row = path.read_text(encoding="utf-8").split("\n")[1].split("\t")
+    twin = ["m", "f", "2012", "99", "5.000" if row[4] != "5.000" else "0.000", row[6], row[5]]
+    path.write_text(path.read_text(encoding="utf-8") + "\t".join(twin) + "\n", encoding="utf-8")
+    prepared = prepare_tasks(make_recipe(MODELS, {"s": TaskSettings(task="korsts", path="korsts")}), tmp_path)["s"]
+    assert prepared.dropped["duplicates"] == 1
+    assert any(note.startswith("1 of the 1 duplicates that were dropped contradict the row") for note in prepared.notes)
+
+
 def test_ctclip_counts_duplicates_and_leaks_and_takes_dev_out_of_train(tmp_path, make_recipe):
     on, off = (1,) * 18, (0,) * 18
     train = [(f"finding {i}, seen", on if i % 2 else off) for i in range(60)]
@@ -86,6 +97,59 @@ def test_a_character_that_looks_like_a_comment_is_read(tmp_path, make_recipe):
     prepared = prepare_tasks(make_recipe(MODELS, {"k": settings}), tmp_path)["k"]
     assert sum(prepared.rows.values()) == 60
     assert prepared.train[0].texts[0] == "#"
+
+
+def write_klue(path, sentences, start=0):
+    blocks = [
+        f"## id{i}\t<x:PS>\n#\tO\n \tO\n김\tB-PS\n씨\tO\n{i // 10 % 10}\tO\n{i % 10}\tO\n{'가나'[i // 100]}\tO\n"
+        for i in range(start, start + sentences)
+    ]
+    path.parent.mkdir(exist_ok=True)
+    path.write_text("## head\n" + "\n".join(blocks) + "\n", encoding="utf-8")
+
+
+def test_klues_training_file_is_read_where_there_is_one_and_its_development_file_is_the_test_split(
+    tmp_path, make_recipe
+):
+    write_klue(tmp_path / "klue" / "klue-ner-v1.1_dev.tsv", 30)
+    write_klue(tmp_path / "klue" / "klue-ner-v1.1_train.tsv", 90, start=100)
+    settings = TaskSettings(task="klue_ner", path="klue")
+    prepared = prepare_tasks(make_recipe(MODELS, {"k": settings}), tmp_path)["k"]
+    assert prepared.rows["test"] == 30 and prepared.rows["train"] + prepared.rows["dev"] == 90
+    assert any("development file is the test split" in note for note in prepared.notes)
+
+
+def test_columns_by_character_become_eojeols_as_klue_has_them(tmp_path, make_recipe):
+    write_klue(tmp_path / "n" / "a.tsv", 60)
+    tags = ["B-DS", "I-DS", "O", "O", "B-PS", "O", "O", "O"]
+    lines = [json.dumps({"tokens": list(f"폐렴이 김씨{i:02}"), "ner_tags": tags}) for i in range(60)]
+    (tmp_path / "n" / "a.jsonl").write_text("\n".join(lines) + "\n", encoding="utf-8")
+    tasks = {
+        name: TaskSettings(task="files_ner_characters", path="n", entities=EntitySettings(files={"all": f"a.{name}"}))
+        for name in ("tsv", "jsonl")
+    }
+    found = prepare_tasks(make_recipe(MODELS, tasks), tmp_path)
+    example = found["tsv"].train[0]
+    assert (example.texts[0], example.texts[1][:2]) == ("#", "김씨")
+    assert example.target == ("O", "B-PS", "O", "O", "O", "O")
+    assert found["jsonl"].train[0].texts[0] == "폐렴이" and found["jsonl"].labels == ("DS", "PS")
+    (tmp_path / "n" / "a.tsv").write_text("폐렴\tB-DS\n이\tO\n\n", encoding="utf-8")
+    with pytest.raises(
+        DataError, match=r"tsv: a\.tsv line 1: tokens of several characters, needed one a tag; is it a file"
+    ):
+        prepare_tasks(make_recipe(MODELS, tasks), tmp_path)
+
+
+@pytest.mark.data
+def test_klues_own_file_is_read_alike_by_its_task_and_by_the_one_for_any_file(open_data, make_recipe):
+    entities = EntitySettings(files={"all": "klue-ner-v1.1_dev.tsv"})
+    path = str(open_data / "ner" / "klue_ner_ko")
+    tasks = {
+        "own": TaskSettings(task="klue_ner", path=path),
+        "any": TaskSettings(task="files_ner_characters", path=path, entities=entities),
+    }
+    found = prepare_tasks(make_recipe(MODELS, tasks), open_data)
+    assert found["own"].train == found["any"].train and found["own"].rows == found["any"].rows
 
 
 def test_all_problems_of_all_tasks_are_told_together_by_row_and_without_text(korsts, bc5cdr, tmp_path, make_recipe):

@@ -483,14 +483,14 @@ def test_metrics_of_single_labels_have_a_table_of_their_own():
     (row,) = by_label.rows
     assert [cell.text for cell in row] == ["test", "cancer", "0.600", "–", "–", "–", "0.700"]
     assert row[2].detail == "0.800" and row[6].detail == "–"
-    assert by_label.caption == "By label: F1, below it AUROC"
+    assert by_label.caption == "By label: F1, below it 95 % interval, AUROC"
     assert tables.label_table(found, "korsts") is None
 
 
 def test_next_sentence_probabilities_are_a_figure_for_each_model_and_sources_are_no_languages():
     found = fake_work.results()
     found["tasks"]["nsp"]["next_probabilities"] = {"ko-mini": {"next": [0] * 19 + [9], "random": [9] + [0] * 19}}
-    (part,) = [part for part in sections._tasks(found).parts if part.title == "Next or random sentence"]
+    (part,) = [part for part in sections._tasks(found, {}).parts if part.title == "Next or random sentence"]
     ((model, svg),) = part.figures
     assert model == "ko-mini" and svg.startswith("<svg") and "probability of being next" in svg
     row = next(row for row in found["scores"] if row["task"] == "mlm" and row["split"] == "ko")

@@ -26,4 +26,9 @@ TASK = Task(
     labels_from="expert curators (CTD, MeSH)",
     source="path",
     load=load,
+    published={
+        "train.tsv": "b731361c0ed73afd",
+        "devel.tsv": "b909de65c4f7e3c2",
+        "test.tsv": "e41a2843a5fff0cd",
+    },
 )

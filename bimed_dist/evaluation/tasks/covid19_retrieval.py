@@ -27,4 +27,8 @@ TASK = Task(
     labels_from="the published alignment",
     source="path",
     load=load,
+    published={
+        "covid19_cdc.ko.txt": "9fe2dd67bd480943",
+        "covid19_cdc.en.txt": "3c9e5b6152ee8c45",
+    },
 )

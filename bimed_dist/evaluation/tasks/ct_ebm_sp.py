@@ -17,4 +17,8 @@ TASK = Task(
     labels_from="annotators with UMLS, reviewed",
     source="path",
     load=partial(tagged, settings=FILES),
+    published={
+        "train-7sgs-umls.json": "143e61630a17f7e4",
+        "dev-7sgs-umls.json": "9d6615c82b8ffec3",
+    },
 )

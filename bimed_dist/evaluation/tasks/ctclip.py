@@ -69,4 +69,8 @@ TASK = Task(
     source="path",
     load=load,
     keywords=KEYWORDS,
+    published={
+        "train.csv": "fe566345685777c5",
+        "val.csv": "aeabb1369c1fc18d",
+    },
 )

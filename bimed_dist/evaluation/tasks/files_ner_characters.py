@@ -1,4 +1,6 @@
-"""BRAT folders scored as character spans, for languages that glue particles to entities, such as Korean.
+"""BRAT, and BIO by character (KLUE's columns, JSON lines), scored as character spans.
+
+For languages that glue particles to entities, such as Korean.
 
 A word tag would score an entity together with its particle, and lose the second entity of an eojeol.
 """

@@ -7,41 +7,35 @@ covers, so that the spans compare between vocabularies. A vocabulary whose piece
 particle pays for it.
 """
 
-from collections.abc import Sequence
-
-from bimed_dist.evaluation.reading import bio_sentences, entity_types
+from bimed_dist.evaluation.entities import character_sentences, joined_characters
+from bimed_dist.evaluation.reading import entity_types
 from bimed_dist.evaluation.splitting import hash_split
 from bimed_dist.evaluation.task import Example, Origin, Splits, Task
 
 FILE_NAME = "klue-ner-v1.1_dev.tsv"
+TRAIN_NAME = "klue-ner-v1.1_train.tsv"
 DEV_SHARE = 0.1
 TEST_SHARE = 0.1
 
 
 def load(origin: Origin) -> Splits:
-    """Reads the published development file (KLUE's test labels are not open) and splits it by hash."""
-    sentences = bio_sentences(origin.folder / FILE_NAME, origin.problems, comment="##")
-    examples = [Example(place, *eojeols(characters, tags)) for place, characters, tags in sentences]
-    parts = hash_split("ner", examples, {"dev": DEV_SHARE, "test": TEST_SHARE}, rest="train")
-    return Splits(
-        {name: parts[name] for name in ("train", "dev", "test")},
-        entity_types(list(parts.values())),
-        ("KLUE's development file alone, split 80/10/10 by hash: not comparable with KLUE's leaderboard",),
-    )
+    """Reads the published training and development files (KLUE's test labels are not open).
 
+    The development file is the test split where there is the training file, and is split by hash where there is not.
+    """
 
-def eojeols(characters: Sequence[str], tags: Sequence[str]) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """(words, tag of every character of the words): blanks end words and carry no tag."""
-    words = "".join(characters).split()
-    kept: list[str] = []
-    begins = ""  # Two published entities begin with a blank, whose B- belongs to the next character.
-    for character, tag in zip(characters, tags, strict=True):
-        if not character.strip():
-            begins = tag if tag.startswith("B-") else ""
-            continue
-        kept.append("B-" + tag[2:] if begins and tag == "I-" + begins[2:] else tag)
-        begins = ""
-    return tuple(words), tuple(kept)
+    def sentences(name: str) -> list[Example]:
+        return list(joined_characters(character_sentences(origin.folder / name, origin.problems), origin.problems))
+
+    published = sentences(FILE_NAME)
+    if (origin.folder / TRAIN_NAME).exists():
+        parts = {**hash_split("ner", sentences(TRAIN_NAME), {"dev": DEV_SHARE}, rest="train"), "test": tuple(published)}
+        note = f"KLUE's development file is the test split; dev is {DEV_SHARE:.0%} of its training file, chosen by hash"
+    else:
+        parts = hash_split("ner", published, {"dev": DEV_SHARE, "test": TEST_SHARE}, rest="train")
+        note = "KLUE's development file alone, split 80/10/10 by hash: not comparable with KLUE's leaderboard"
+    splits = {name: parts[name] for name in ("train", "dev", "test")}
+    return Splits(splits, entity_types(list(splits.values())), (note,))
 
 
 TASK = Task(
@@ -54,4 +48,7 @@ TASK = Task(
     source="path",
     load=load,
     unit="character",
+    published={
+        "klue-ner-v1.1_dev.tsv": "0f4d5e818f7b82d2",
+    },
 )

@@ -23,4 +23,9 @@ TASK = Task(
     source="path",
     load=load,
     parallel="stsb_en",
+    published={
+        "sts-train.tsv": "b5aaa7f957d6ff46",
+        "sts-dev.tsv": "d835b65b424401fb",
+        "sts-test.tsv": "13f83a3440d9db52",
+    },
 )

@@ -15,18 +15,27 @@ DEV_SHARE = 0.1
 
 
 def load(origin: Origin) -> Splits:
-    """Reads the one *train*.txt, the one *test*.txt and, where test has no scores, the one *gs*.txt of the folder."""
+    """Reads the one *train*.txt, the one *test*.txt and, where there is one, the one *test*.gs*.txt with its scores."""
     train = pairs(_only(origin.folder, "train"), None, origin.problems)
-    scores = [path for path in origin.folder.glob("*.txt") if "gs" in path.stem.lower().split(".")]
-    test = pairs(_only(origin.folder, "test"), scores[0] if scores else None, origin.problems)
+    scores = [path for path in sorted(origin.folder.glob("*.txt")) if _is_scores(path)]
+    of_test = [path for path in scores if "test" in path.name.lower()]
+    if len(of_test) > 1 or (scores and not of_test and not all("train" in path.name.lower() for path in scores)):
+        raise DataError(
+            f"{origin.folder} has {len(scores)} files with scores (gs), {len(of_test)} of them named test; leave the"
+            " one of the test pairs, with test in its name"
+        )
+    test = pairs(_only(origin.folder, "test"), of_test[0] if of_test else None, origin.problems)
     parts = hash_split("sts", train, {"dev": DEV_SHARE}, rest="train")
     note = f"dev is {DEV_SHARE:.0%} of the published training pairs, chosen by hash"
     return Splits({"train": parts["train"], "dev": parts["dev"], "test": test}, notes=(note,))
 
 
+def _is_scores(path: Path) -> bool:
+    return "gs" in path.stem.lower().split(".")
+
+
 def _only(folder: Path, split: str) -> Path:
-    paths = [path for path in sorted(folder.glob("*.txt")) if split in path.name.lower()]
-    paths = [path for path in paths if "gs" not in path.stem.lower().split(".")]
+    paths = [path for path in sorted(folder.glob("*.txt")) if split in path.name.lower() and not _is_scores(path)]
     if len(paths) != 1:
         raise DataError(f"{folder} has {len(paths)} files *{split}*.txt, needed one; check `path`")
     return paths[0]

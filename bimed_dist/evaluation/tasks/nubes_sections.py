@@ -2,7 +2,7 @@
 
 from functools import partial
 
-from bimed_dist.evaluation.nubes import CITATION, LICENCE, documents
+from bimed_dist.evaluation.nubes import CITATION, LICENCE, PUBLISHED, documents
 from bimed_dist.evaluation.task import Task
 
 TASK = Task(
@@ -14,4 +14,5 @@ TASK = Task(
     labels_from="the records' own headings",
     source="path",
     load=partial(documents, part=2),
+    published=PUBLISHED,
 )

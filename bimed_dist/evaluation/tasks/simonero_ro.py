@@ -17,4 +17,7 @@ TASK = Task(
     labels_from="annotators",
     source="path",
     load=partial(tagged, settings=FILES),
+    published={
+        "ro_simonero_dev.bio": "e806d6b01c116a62",
+    },
 )

@@ -26,4 +26,9 @@ TASK = Task(
     source="path",
     load=load,
     parallel="korsts",
+    published={
+        "sts-train.csv": "0f71910b59aa1ad9",
+        "sts-dev.csv": "5d7e944d8b02734b",
+        "sts-test.csv": "affe45928a66ee5a",
+    },
 )
