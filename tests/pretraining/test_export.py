@@ -7,6 +7,10 @@ import pytest
 import torch
 from transformers import AutoModel, AutoModelForMaskedLM, AutoTokenizer, BertForPreTraining
 
+from bimed_dist.model.export import pad_vocabulary
+from bimed_dist.model.packed import PackedPretraining
+from bimed_dist.pretraining.state import SavedState
+
 SENTENCE = "환자는 chest CT상 both lung에 multiple metastatic nodule 소견 보임."
 
 
@@ -31,11 +35,13 @@ def test_an_exported_model_gives_the_hidden_states_of_the_checkpoint_it_came_fro
     folder = trained.folder()
     tokenizer = AutoTokenizer.from_pretrained(folder / "export")
     newest = sorted((folder / "checkpoints").iterdir())[-1]
-    state = torch.load(newest / "state.pt", weights_only=True)["model"]
-    size = state["model.bert.embeddings.word_embeddings.weight"].shape[0]
     exported = BertForPreTraining.from_pretrained(folder / "export")
-    original = BertForPreTraining(type(exported.config)(**{**exported.config.to_dict(), "vocab_size": size}))
-    original.load_state_dict({key.removeprefix("model."): value for key, value in state.items()})
+    original = BertForPreTraining(exported.config)
+    pad_vocabulary(original)
+    size = original.config.vocab_size
+    packed = PackedPretraining(original)
+    SavedState(newest.glob("*.safetensors")).load_weights(packed)
+    original = packed.unwrap()
     inputs = tokenizer(SENTENCE, return_tensors="pt")
     with torch.no_grad():
         found, expected = (m.eval()(**inputs, output_hidden_states=True) for m in (exported, original))

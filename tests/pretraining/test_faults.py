@@ -69,9 +69,10 @@ def test_a_second_signal_seconds_later_ends_the_process_at_once(job, forks):
 import time
 from bimed_dist.pretraining import loop
 def step(self, number, stop, before=loop.Trainer.step):
+    result = before(self, number, stop)
     while stop[0]:
         time.sleep(1)
-    return before(self, number, stop)
+    return result
 loop.Trainer.step = step
 """
     running = forks.start(job.arguments(*LONG), patch=never_ending)
