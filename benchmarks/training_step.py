@@ -148,7 +148,7 @@ def measure(size: Size, max_length: int, fill: float, dropout: float, repeats: i
     }
     rows = (size.gpu_tokens if DEVICE.type == "cuda" else size.tokens) // max_length
     rng, speeds, used, copying = np.random.default_rng(0), {"padded": [], "packed": []}, [], []
-    for repeat in range(-3, repeats):
+    for repeat in range(-3 if DEVICE.type == "cuda" else -1, repeats):
         batch = random_batch(rng, rows, max_length, fill, VOCABULARY)
         for side, (model, step) in sides.items():
             taken = seconds(lambda model=model, step=step, batch=batch: train(step, model, batch))
