@@ -181,7 +181,8 @@ def wait_for_a_cell(process: subprocess.Popen[str], work: Path) -> None:
         time.sleep(0.002)
 
 
-@pytest.mark.parametrize("rank", [pytest.param(0, marks=pytest.mark.slow), 1])
+@pytest.mark.slow
+@pytest.mark.parametrize("rank", [0, 1])
 def test_whichever_process_is_killed_all_end_and_the_grid_continues_to_the_same_results(rank, recipe, launch, tmp_path):
     # Two passes an update at most: their sum is the same, bit for bit, in any order.
     recipe = make_smaller(recipe)
@@ -261,10 +262,11 @@ runpy.run_path("launch/evaluation.py", run_name="__main__")
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "failing, error",
     [
-        pytest.param((0, 6), "MemoryError: no room here", marks=pytest.mark.slow),
+        ((0, 6), "MemoryError: no room here"),
         ((1, 3), "RankError: process 1 failed: MemoryError: no room here"),
     ],
 )

@@ -120,6 +120,7 @@ def test_a_stopped_rank_is_named_and_ends_the_job_within_the_timeout_and_ten_sec
     assert set(os.listdir("/dev/shm")) <= shared_memory
 
 
+@pytest.mark.slow
 def test_a_hung_rank_is_named_and_says_where_and_one_that_is_long_at_other_work_is_left_alone(job, forks):
     patch = """
 import os, time
@@ -285,6 +286,7 @@ def test_a_killed_launcher_leaves_no_process_and_no_shared_memory(job, tmp_path)
     assert set(os.listdir("/dev/shm")) <= shared_memory
 
 
+@pytest.mark.slow
 def test_a_stop_of_the_launcher_of_one_process_ends_training_with_a_checkpoint(job, tmp_path):
     running = Launched(job, *LONG, launcher="one_gpu.yaml", log=tmp_path / "log")
     wait_for(lambda: saved(job), running)
@@ -311,6 +313,7 @@ def test_a_stop_of_the_pipeline_with_one_process_ends_it_with_a_checkpoint_and_e
     assert pipeline.wait(25) == 75, (tmp_path / "log").read_text()
 
 
+@pytest.mark.slow
 def test_a_launch_that_fails_early_is_not_said_to_be_stopped_because_the_one_before_was(job, forks):
     before = forks.start(job.arguments(*LONG, "--set", "pretraining.run.time_budget=0.001"))
     assert before.wait(TIMEOUT) == [75], before.output()

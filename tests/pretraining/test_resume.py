@@ -55,7 +55,16 @@ def wait_for(condition, process) -> None:
         time.sleep(0.01)
 
 
-@pytest.mark.parametrize("engine", ["single", "ddp", "zero1", "zero2", "zero3"])
+@pytest.mark.parametrize(
+    "engine",
+    [
+        "single",
+        pytest.param("ddp", marks=pytest.mark.slow),
+        pytest.param("zero1", marks=pytest.mark.slow),
+        "zero2",
+        pytest.param("zero3", marks=pytest.mark.slow),
+    ],
+)
 def test_a_run_killed_three_times_and_resumed_is_bit_identical_to_one_never_stopped(
     job, tmp_path, forks, patches, engine
 ):
@@ -120,6 +129,7 @@ def rows_of_each_step(folder, name: str) -> dict[int, list[int]]:
     return whole
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("launcher", ["cpu.yaml"], ids=["zero2"])
 def test_a_launched_run_killed_twice_and_resumed_is_bit_identical_to_one_never_stopped(job, tmp_path, launcher):
     whole = job.copy(tmp_path / "whole")
