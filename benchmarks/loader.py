@@ -66,7 +66,7 @@ def rows_litdata(rows: Path, folder: Path) -> Path:
     """The same rows in litdata's chunks."""
     from litdata import optimize
 
-    optimize(load_from_disk(rows).__getitem__, range(len(load_from_disk(rows))), str(folder), chunk_bytes="64MB",
+    optimize(load_from_disk(rows).__getitem__, list(range(len(load_from_disk(rows)))), str(folder), chunk_bytes="64MB",
              num_workers=1)  # fmt: skip
     return folder
 
