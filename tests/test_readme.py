@@ -17,7 +17,7 @@ from bimed_dist.config import load_recipe, parse_recipe
 
 ROOT = Path(__file__).resolve().parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
-OUTPUT_FOLDERS = ("work", ".venv", "benchmarks/results")
+OUTPUT_FOLDERS = ("work", ".venv")
 """What running makes; not in a fresh clone."""
 LISTED_FOLDERS = ("bimed_dist", "launch", "ds_configs")
 SUMMED_UP = ("synthetic", "tasks")
