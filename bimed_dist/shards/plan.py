@@ -171,13 +171,15 @@ def cached_plan(shards: ShardSet, made_by: Mapping[str, Any], make: Callable[[],
     folder, epoch = shards.folder / "plans" / digest_of(named)[:16], made_by["epoch"]
     if folder.is_dir():
         return _read(folder, epoch)
+    plan = None
     try:
         with _alone(folder.parent):
             if not folder.is_dir():
-                _write(make(), folder)
+                plan = make()
+                _write(plan, folder)
     except OSError as error:
         logger.warning("the plan of epoch %d stays in memory: can't write %s (%s)", epoch, folder, error.strerror)
-        return make()
+        return make() if plan is None else plan  # making a large one takes minutes
     return _read(folder, epoch)
 
 

@@ -1,4 +1,5 @@
 import dataclasses
+import errno
 import logging
 import multiprocessing
 import time
@@ -368,6 +369,21 @@ def test_a_plan_that_can_not_be_written_is_used_from_memory(
     (toy.folder / "plans").touch()
     assert _load(toy.folder) > 0
     assert "the plan of epoch 0 stays in memory" in caplog.text
+
+
+def test_a_plan_is_not_made_again_because_it_could_not_be_written(
+    tmp_path: Path, build_toy: Callable, monkeypatch: pytest.MonkeyPatch
+):
+    toy, made = build_toy(tmp_path, [SIX] * 20), []
+
+    def full(plan: EpochPlan, folder: Path) -> None:
+        made.append(plan)
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(plan_module, "_write", full)
+    monkeypatch.setattr(plan_module, "epoch_plan", lambda *a, **k: made.append("made") or epoch_plan(*a, **k))
+    assert _load(toy.folder) > 0
+    assert made.count("made") == 1
 
 
 def test_a_damaged_cached_plan_is_named(tmp_path: Path, build_toy: Callable):
