@@ -44,9 +44,7 @@ def make_pairs(
         make = segment_pairs if pairing == "segments" else sentence_pairs
         return make(lengths, documents, languages, seed=seed, epoch=epoch, budget=budget)
     if pairing == "segments":
-        # The same in every epoch, so that the number of rows is.
-        borders = chunk_borders(lengths, documents, budget, chance.key("short", seed=seed, epoch=0))
-        first, end = borders[:-1], borders[1:]
+        first, end = _chunks(lengths, documents, budget, seed)
     elif objective == "sentence_order":
         first = np.flatnonzero(documents[1:] == documents[:-1])
         end = first + 2
@@ -66,9 +64,8 @@ def order_pairs(first: Int64Array, end: Int64Array, *, seed: int, epoch: int) ->
     several = end - first > 1
     unused = int((~several).sum())
     first, end = first[several], end[several]
-    cut = first + 1 + chance.below(chance.draws(chance.key("cut", seed=seed, epoch=epoch), first), end - first - 1)
-    in_order = np.ones(len(first), dtype=bool)
-    in_order[chance.permutation(chance.key("label", seed=seed, epoch=epoch), len(first))[: len(first) // 2]] = False
+    cut = _cut(first, end, chance.key("cut", seed=seed, epoch=epoch))
+    in_order = ~_half(len(first), chance.key("label", seed=seed, epoch=epoch))
     return Pairs(
         a_first=np.where(in_order, first, cut),
         a_end=np.where(in_order, cut, end),
@@ -94,8 +91,7 @@ def sentence_pairs(
     """
     a = np.flatnonzero(documents[1:] == documents[:-1])
     b = a + 1
-    is_next = np.ones(len(a), dtype=bool)
-    is_next[chance.permutation(chance.key("label", seed=seed, epoch=epoch), len(a))[: len(a) // 2]] = False
+    is_next = ~_half(len(a), chance.key("label", seed=seed, epoch=epoch))
     bits = chance.draws(chance.key("partner", seed=seed, epoch=epoch), a)
     everywhere = np.arange(len(documents))
     for language in np.unique(languages[b[~is_next]]):
@@ -136,15 +132,13 @@ def segment_pairs(
     def key(purpose: str) -> np.uint64:
         return chance.key(purpose, seed=seed, epoch=epoch)
 
-    # The same in every epoch, so that the number of rows is.
-    borders = chunk_borders(lengths, documents, budget, chance.key("short", seed=seed, epoch=0))
-    first, end = borders[:-1], borders[1:]
+    first, end = _chunks(lengths, documents, budget, seed)
     is_single = end - first == 1
     chunks_of = np.bincount(documents[first[~is_single]], minlength=int(documents[-1]) + 1)
     singles = _usable_singles(first[is_single], documents, chunks_of, key("single"))
     half = len(singles) // 2
     first, end = first[~is_single], end[~is_single]
-    cut = first + 1 + chance.below(chance.draws(key("cut"), first), end - first - 1)
+    cut = _cut(first, end, key("cut"))
     chosen = _not_next(documents[first], documents[singles], key("label"))
 
     own = Pairs(
@@ -157,6 +151,24 @@ def segment_pairs(
     )
     giver = _givers(own, len(first), lengths, documents, languages, key)
     return replace(own, b_first=own.b_first[giver], b_end=own.b_end[giver])
+
+
+def _chunks(lengths: NDArray[np.int32], documents: Int64Array, budget: int, seed: int) -> tuple[Int64Array, Int64Array]:
+    """First and end of each chunk. The same in every epoch, so that the number of rows is."""
+    borders = chunk_borders(lengths, documents, budget, chance.key("short", seed=seed, epoch=0))
+    return borders[:-1], borders[1:]
+
+
+def _cut(first: Int64Array, end: Int64Array, key: np.uint64) -> Int64Array:
+    """A random sentence border inside each range of two sentences or more."""
+    return first + 1 + chance.below(chance.draws(key, first), end - first - 1)
+
+
+def _half(count: int, key: np.uint64) -> NDArray[np.bool_]:
+    """(count,) True for a random half, rounded down."""
+    chosen = np.zeros(count, dtype=bool)
+    chosen[chance.permutation(key, count)[: count // 2]] = True
+    return chosen
 
 
 def document_starts(documents: Int64Array) -> Int64Array:
