@@ -3,10 +3,9 @@
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-import jinja2
 import numpy as np
-from markupsafe import Markup
 
+from bimed_dist import templates
 from bimed_dist.attribution.faithfulness import POINTS
 from bimed_dist.config import AttributionSettings, Recipe
 from bimed_dist.evaluation.preparation import Prepared
@@ -29,17 +28,8 @@ def html(
     others: Sequence[str],
 ) -> str:
     """others: models that are not the ones which the evaluation scored."""
-    environment = jinja2.Environment(
-        loader=jinja2.PackageLoader("bimed_dist.attribution", "."),
-        autoescape=True,
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    # Our own file; everything else passes through autoescape.
-    css = Markup(environment.loader.get_source(environment, "page.css")[0])
-    return environment.get_template("page.html.j2").render(
-        css=css,
+    page = templates.environment("bimed_dist.attribution").get_template("page.html.j2")
+    return page.render(
         title=f"What the models looked at: {prepared.task.title}",
         subtitle=f"Recipe {recipe.name}, task {settings.task}, {len(examples)} test rows{_which_part(prepared)}",
         rows=[_row(prepared, i, example, [e for e in found if e.row == i]) for i, example in enumerate(examples)],

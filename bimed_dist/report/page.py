@@ -7,9 +7,9 @@ SVG goes in as it is.
 import re
 from dataclasses import dataclass
 
-import jinja2
 from markupsafe import Markup, escape
 
+from bimed_dist import templates
 from bimed_dist.report.cells import Cell, Table
 from bimed_dist.report.sections import Section
 from bimed_dist.report.tables import ORIGINS
@@ -29,20 +29,12 @@ class Page:
 
 def html(page: Page) -> str:
     """The page as one HTML file: no script, nothing loaded from elsewhere."""
-    environment = jinja2.Environment(
-        loader=jinja2.PackageLoader("bimed_dist.report", "."),
-        autoescape=True,
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
+    environment = templates.environment("bimed_dist.report")
     environment.filters["linked"] = linked
     environment.filters["spans"] = spans
     environment.globals["origins"] = ORIGINS
-    # Our own files and figures; everything else passes through autoescape.
-    css = Markup(environment.loader.get_source(environment, "page.css")[0])
-    environment.filters["svg"] = Markup
-    return environment.get_template("page.html.j2").render(page=page, css=css)
+    environment.filters["svg"] = Markup  # our own figures
+    return environment.get_template("page.html.j2").render(page=page)
 
 
 def linked(text: str) -> Markup:
