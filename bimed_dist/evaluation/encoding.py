@@ -125,6 +125,12 @@ def _windows(tokenizer: PreTrainedTokenizerBase, texts: list[Any], limit: int) -
 _LONG_TEXTS = {"cut": _head, "head_tail": _head_and_tail, "windows": _windows}
 
 
+def rows_to_read(tokenizer: PreTrainedTokenizerBase, texts: list[Any], limit: int) -> list[Row]:
+    """Rows without targets of texts or pairs of texts, their heads where they are longer than `limit` pieces."""
+    pieces, _, _ = _head(tokenizer, texts, limit)
+    return [Row(*of_row, np.empty(0)) for of_row in pieces]
+
+
 def _pieces(found: Any) -> Pieces:
     ids = [np.asarray(row, dtype=np.int64) for row in found["input_ids"]]
     if "token_type_ids" not in found:

@@ -18,7 +18,7 @@ from torch.nn import functional
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from bimed_dist.errors import DataError
-from bimed_dist.evaluation.encoding import Row
+from bimed_dist.evaluation.encoding import Row, rows_to_read
 from bimed_dist.evaluation.finetuning import autocast, finite, in_passes, padded, pass_pieces
 from bimed_dist.evaluation.task import Example
 
@@ -160,12 +160,7 @@ def next_probabilities(
 
     Raises NonFiniteError for outputs that are not finite.
     """
-    found = tokenizer(list(pairs), truncation=True, max_length=limit, padding=False)
-    types = found.get("token_type_ids", [None] * len(pairs))
-    rows = [
-        Row(np.asarray(ids), None if segment is None else np.asarray(segment), np.empty(0))
-        for ids, segment in zip(found["input_ids"], types, strict=True)
-    ]
+    rows = rows_to_read(tokenizer, list(pairs), limit)
 
     def probabilities(numbers: np.ndarray) -> np.ndarray:
         with autocast():

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
-from bimed_dist.evaluation.encoding import Row
+from bimed_dist.evaluation.encoding import rows_to_read
 from bimed_dist.evaluation.finetuning import autocast, finite, in_passes, padded, pass_pieces
 from bimed_dist.evaluation.models import mean_of_pieces
 from bimed_dist.evaluation.task import Example
@@ -35,12 +35,7 @@ def embeddings(
     model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, texts: Sequence[str], limit: int
 ) -> np.ndarray:
     """(texts, width) of length 1. Raises NonFiniteError for outputs that are not finite."""
-    found = tokenizer(list(texts), truncation=True, max_length=limit, padding=False)
-    types = found.get("token_type_ids", [None] * len(texts))
-    rows = [
-        Row(np.asarray(ids), None if segment is None else np.asarray(segment), np.empty(0))
-        for ids, segment in zip(found["input_ids"], types, strict=True)
-    ]
+    rows = rows_to_read(tokenizer, list(texts), limit)
 
     def means_of(numbers: np.ndarray) -> np.ndarray:
         with autocast():
