@@ -63,13 +63,23 @@ def is_of_other_length(folder: Path, settings: Mapping[str, Any], inputs: Mappin
 
     Raises ConfigError where it can't go on with the new length.
     """
+    return _other_length(folder, settings, inputs) is not None
+
+
+def _other_length(
+    folder: Path, settings: Mapping[str, Any], inputs: Mapping[str, str]
+) -> tuple[int, PretrainingSettings, PretrainingSettings] | None:
+    """Steps done, settings it was begun with, new settings; None where there is nothing or nothing else but the length.
+
+    Reads the newest checkpoint whole. Raises ConfigError where the run can't go on with the new length.
+    """
     try:
         before = json.loads((folder / manifest.SETTINGS_NAME).read_text(encoding="utf-8"))
     except (OSError, ValueError):
-        return False
+        return None
     changed = {name for name in settings if before["settings"].get(name) != settings[name]}
     if not changed or not changed <= set(LENGTH) or before["inputs"] != inputs:
-        return False
+        return None
     old, new = (_without_seed(tree) for tree in (before["settings"], settings))
     found = checkpoints.newest(folder / "checkpoints")
     done = int(found[1]["step"]) if found else 0
@@ -80,16 +90,14 @@ def is_of_other_length(folder: Path, settings: Mapping[str, Any], inputs: Mappin
             f"{folder} is in its long phase since step {old.phases[-1].first_step}, and with steps={new.steps} that "
             "would begin later; start a new run from this one's model (model: {foundation: pretraining/NAME})"
         )
-    return True
+    return done, old, new
 
 
 def begin(folder: Path, settings: Mapping[str, Any], inputs: Mapping[str, str]) -> None:
     """Note what the run is for; where it was begun with another length, also say what that does to the schedule."""
-    if is_of_other_length(folder, settings, inputs):
-        before = json.loads((folder / manifest.SETTINGS_NAME).read_text(encoding="utf-8"))
-        old, new = (_without_seed(tree) for tree in (before["settings"], settings))
-        found = checkpoints.newest(folder / "checkpoints")
-        _log.info(what_changes(int(found[1]["step"]) if found else 0, old, new))
+    other = _other_length(folder, settings, inputs)
+    if other is not None:
+        _log.info(what_changes(*other))
         # The result of the shorter run goes; its checkpoint is what the longer one continues from.
         (folder / manifest.FILE_NAME).unlink(missing_ok=True)
         manifest.write_json(folder / manifest.SETTINGS_NAME, {"settings": settings, "inputs": inputs})

@@ -153,22 +153,27 @@ def _train(engine: Engine, recipe: Recipe, name: str, work: Path, start: float) 
         if record:
             record.close()
     weights = engine.weights()
-    counts = {
-        "steps": clock.end,
+    finish = engine.on_main(
+        lambda: _finish(folder, recipe, name, work, weights, begun, _counts(trainer, model, parameters), start)
+    )
+    return Outcome(folder, finish, was_done=False)
+
+
+def _counts(trainer: Trainer, model: BertForPreTraining, parameters: int) -> dict[str, Any]:
+    """What the manifest tells of a finished run."""
+    engine, settings, streams, end = trainer.engine, trainer.settings, trainer.rows.streams, trainer.clock.end
+    return {
+        "steps": end,
         "skipped_steps": trainer.skipped,
-        "rows": settings.rows_before(clock.end),
-        "epochs": round(
-            sum((min(s.phase.end, clock.end) - s.phase.first_step) / s.steps_per_epoch for s in rows.streams), 2
-        ),
-        "phases": [_phase_counts(stream, clock.end) for stream in rows.streams],
+        "rows": settings.rows_before(end),
+        "epochs": round(sum((min(s.phase.end, end) - s.phase.first_step) / s.steps_per_epoch for s in streams), 2),
+        "phases": [_phase_counts(stream, end) for stream in streams],
         "parameters": parameters,
         "engine": engine.kind,
         "processes": engine.world_size,
         "threads": torch.get_num_threads(),
         "attention": _kernel(engine, settings, model),
     }
-    finish = engine.on_main(lambda: _finish(folder, recipe, name, work, weights, begun, counts, start))
-    return Outcome(folder, finish, was_done=False)
 
 
 def _phase_counts(stream: RowStream, end: int) -> dict[str, Any]:
