@@ -33,6 +33,8 @@ TOGETHER = 5
 SPEED_LINES = 2000
 LATIN = ("nl", "ro", "es")
 
+KIWI = Kiwi(num_workers=1)
+
 Split = Callable[[Sequence[str], str], list[list[str]]]
 """Texts and the language of their Latin script to the sentences of each."""
 
@@ -41,8 +43,8 @@ def with_sentencex(texts: Sequence[str], language: str) -> list[list[str]]:
     return [[s.strip() for s in sentencex.segment("en", text) if s.strip()] for text in texts]
 
 
-def with_kiwi(texts: Sequence[str], language: str, kiwi: Kiwi = Kiwi(num_workers=1)) -> list[list[str]]:  # noqa: B008
-    return [[sentence.text for sentence in found] for found in kiwi.split_into_sents(texts, return_sub_sents=False)]
+def with_kiwi(texts: Sequence[str], language: str) -> list[list[str]]:
+    return [[sentence.text for sentence in found] for found in KIWI.split_into_sents(texts, return_sub_sents=False)]
 
 
 def baseline(texts: Sequence[str], language: str) -> list[list[str]]:

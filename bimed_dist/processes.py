@@ -1,16 +1,17 @@
-"""Work in processes of this machine that end with the program that started them, and a message where one is killed."""
+"""Processes of this machine: work in several that end with the program that started them, signals, GPUs for each."""
 
 import concurrent.futures
 import itertools
 import multiprocessing
 import os
+import signal
 import sys
 import threading
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from typing import TypeVar
+from typing import Any, TypeVar
 
-from bimed_dist.errors import DataError
+from bimed_dist.errors import ConfigError, DataError
 
 Task = TypeVar("Task")
 Result = TypeVar("Result")
@@ -32,7 +33,7 @@ def in_processes(
     context = multiprocessing.get_context("spawn")
     with (
         main_program_hidden(),
-        concurrent.futures.ProcessPoolExecutor(count, context, initializer=_end_with_parent) as pool,
+        concurrent.futures.ProcessPoolExecutor(count, context, initializer=end_with_parent) as pool,
     ):
         try:
             waiting = {pool.submit(function, task): task for task in itertools.islice(tasks, 2 * count)}
@@ -59,7 +60,28 @@ def main_program_hidden() -> Iterator[None]:
             main["__file__"] = file
 
 
-def _end_with_parent() -> None:
+@contextmanager
+def signals_handled(handlers: Mapping[int, Any]) -> Iterator[None]:
+    """These handlers for these signals, and afterwards what was there before."""
+    before = {number: signal.signal(number, handler) for number, handler in handlers.items()}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def require_gpu_each(gpus: int) -> None:
+    """ConfigError where a launcher started more processes on this machine than it has GPUs."""
+    local = int(os.environ.get("LOCAL_WORLD_SIZE", "1"))
+    if local > gpus:
+        raise ConfigError(
+            f"{local} processes were started for {gpus} GPU(s); lower num_processes, or hide the GPUs with "
+            "CUDA_VISIBLE_DEVICES= to compute on CPUs"
+        )
+
+
+def end_with_parent() -> None:
     """A process whose parent was killed would wait for tasks for ever."""
     parent = multiprocessing.parent_process()
     assert parent is not None

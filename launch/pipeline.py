@@ -11,6 +11,7 @@ from options import run_stage, stage_command, stage_module, state_line, summary_
 
 from bimed_dist.errors import BimedError, ConfigError, Stopped
 from bimed_dist.manifest import Outcome, read_manifest
+from bimed_dist.processes import signals_handled
 from bimed_dist.report.tables import main_table_text
 from bimed_dist.workspace import stage_order
 
@@ -89,18 +90,13 @@ def run_and_wait(command, environment):
     """Run a program to its end and give its exit code; it gets our signals and the time to save."""
     # Its summary line would repeat the one printed here, and DeepSpeed prints to standard output too.
     process = subprocess.Popen(command, cwd=REPOSITORY, env=environment, stdout=subprocess.DEVNULL)
-    before = {
+    handlers = {
         # Slurm's warning is SIGUSR1, which launchers don't pass on.
-        number: signal.signal(number, lambda *_: process.send_signal(signal.SIGTERM))
-        for number in (signal.SIGTERM, signal.SIGUSR1)
-    } | {
-        signal.SIGINT: signal.signal(signal.SIGINT, signal.SIG_IGN),  # the terminal has sent it to the program too
+        **dict.fromkeys((signal.SIGTERM, signal.SIGUSR1), lambda *_: process.send_signal(signal.SIGTERM)),
+        signal.SIGINT: signal.SIG_IGN,  # the terminal has sent it to the program too
     }
-    try:
+    with signals_handled(handlers):
         return process.wait()
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
 
 
 if __name__ == "__main__":

@@ -17,6 +17,7 @@ from torch import nn
 
 from bimed_dist.errors import ConfigError, RankError, Stopped
 from bimed_dist.evaluation.models import one_line
+from bimed_dist.processes import require_gpu_each
 
 T = TypeVar("T")
 PATIENCE = datetime.timedelta(days=1)
@@ -37,13 +38,9 @@ def join() -> None:
         )
     if "RANK" not in os.environ or int(os.environ.get("WORLD_SIZE", "1")) == 1:
         return
-    cuda, local = torch.cuda.is_available(), int(os.environ.get("LOCAL_WORLD_SIZE", "1"))
+    cuda = torch.cuda.is_available()
     if cuda:
-        if local > torch.cuda.device_count():
-            raise ConfigError(
-                f"{local} processes were started for {torch.cuda.device_count()} GPU(s); lower num_processes, or hide "
-                "the GPUs with CUDA_VISIBLE_DEVICES= to compute on CPUs"
-            )
+        require_gpu_each(torch.cuda.device_count())
         torch.cuda.set_device(int(os.environ["LOCAL_RANK"]))
     # Gradients go from GPU to GPU, all else from host to host.
     dist.init_process_group("cpu:gloo,cuda:nccl" if cuda else "gloo", timeout=PATIENCE)

@@ -39,6 +39,7 @@ from bimed_dist.manifest import (
     write_json,
     write_manifest,
 )
+from bimed_dist.processes import signals_handled
 from bimed_dist.tokenizer import for_split_words, load_tokenizer
 from bimed_dist.workspace import Located, data_path, locate
 
@@ -228,12 +229,8 @@ def stoppable(folder: Path) -> Iterator[None]:
             raise Stopped(reason)
         ranks.stop(reason)
 
-    before = {number: signal.signal(number, stop) for number in (signal.SIGTERM, signal.SIGINT)}
-    try:
+    with signals_handled(dict.fromkeys((signal.SIGTERM, signal.SIGINT), stop)):
         yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
 
 
 def make_pair(

@@ -9,7 +9,6 @@ import logging
 import multiprocessing
 import os
 import signal
-import threading
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -22,6 +21,7 @@ import torch
 
 from bimed_dist.evaluation.grid import Pair, computed
 from bimed_dist.evaluation.schedule import Job, Schedule
+from bimed_dist.processes import end_with_parent
 
 logger = logging.getLogger(__name__)
 BYTES_PER_PARAMETER = 24
@@ -132,7 +132,7 @@ def _serve(connection: Connection, number: int, threads: int, pairs: Sequence[Pa
     # A terminal and a batch system signal the whole group; the parent decides what it means.
     for name in (signal.SIGINT, signal.SIGTERM):
         signal.signal(name, signal.SIG_IGN)
-    threading.Thread(target=_end_with_parent, daemon=True).start()
+    end_with_parent()
     if torch.cuda.is_available():
         torch.cuda.set_device(number % torch.cuda.device_count())
     torch.set_num_threads(threads)
@@ -142,9 +142,3 @@ def _serve(connection: Connection, number: int, threads: int, pairs: Sequence[Pa
         except (EOFError, ConnectionResetError):  # the second where the parent died with an answer unread
             return
         connection.send(computed(pairs, at, cell))
-
-
-def _end_with_parent() -> None:
-    """A killed parent can't tell its workers."""
-    multiprocessing.parent_process().join()
-    os._exit(1)

@@ -24,12 +24,13 @@ from accelerate.utils import DistributedDataParallelKwargs
 from torch import Tensor, nn
 from transformers.integrations.deepspeed import unset_hf_deepspeed_config
 
-from bimed_dist.errors import BimedError, CheckpointError, ConfigError, RankLostError
+from bimed_dist.errors import BimedError, CheckpointError, RankLostError
 from bimed_dist.pretraining import deepspeed_config
 from bimed_dist.pretraining.state import WEIGHT, Piece, SavedState, Snapshot
 from bimed_dist.pretraining.trackers import PROJECT
 from bimed_dist.pretraining.watch import Watch, attempt
 from bimed_dist.pretraining_settings import PretrainingSettings
+from bimed_dist.processes import require_gpu_each
 
 # DeepSpeed 0.19 calls what torch 2.13 has renamed; users can do nothing about it.
 warnings.filterwarnings("ignore", message=".*(all_gather_into_tensor|reduce_scatter_tensor).*", category=FutureWarning)
@@ -53,12 +54,8 @@ class Engine:
         if launched:
             _join_anew("nccl" if torch.cuda.is_available() else "gloo")
         cuda = torch.cuda.is_available()
-        local = int(os.environ.get("LOCAL_WORLD_SIZE", "1"))
-        if cuda and local > torch.cuda.device_count():
-            raise ConfigError(
-                f"{local} processes were started for {torch.cuda.device_count()} GPU(s); lower num_processes, or hide "
-                "the GPUs with CUDA_VISIBLE_DEVICES= to train on CPUs"
-            )
+        if cuda:
+            require_gpu_each(torch.cuda.device_count())
         plugin = None
         if zero_file is not None:
             # DeepSpeed compiles its shared-memory operator with the ninja of this environment, activated or not.

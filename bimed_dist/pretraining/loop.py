@@ -28,6 +28,7 @@ from bimed_dist.pretraining.records import RunRecord
 from bimed_dist.pretraining.schedule import learning_rate
 from bimed_dist.pretraining.validation import averages, validate
 from bimed_dist.pretraining_settings import PretrainingSettings
+from bimed_dist.processes import signals_handled
 from bimed_dist.shards.batches import PackedBatch, TrainingRows, Upcoming
 
 _log = logging.getLogger(__name__)
@@ -291,9 +292,5 @@ def _stop_requests() -> Iterator[list[bool]]:
         elif not requested[0]:
             requested[0], first[0] = True, time.monotonic()
 
-    before = {number: signal.signal(number, request) for number in (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1)}
-    try:
+    with signals_handled(dict.fromkeys((signal.SIGTERM, signal.SIGINT, signal.SIGUSR1), request)):
         yield requested
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
