@@ -21,6 +21,7 @@ from transformers.modeling_outputs import SequenceClassifierOutput
 from bimed_dist.errors import DataError
 from bimed_dist.evaluation.metrics import tag_names
 from bimed_dist.evaluation.task import Kind
+from bimed_dist.model.foundation import in_own_memory
 from bimed_dist.quiet import quietly
 
 logger = logging.getLogger(__name__)
@@ -156,7 +157,8 @@ def load_head_model(location: str, kind: Kind) -> PreTrainedModel | None:
 
 def _load_model(location: str, auto: Any) -> tuple[PreTrainedModel, dict[str, Any]]:
     def load() -> tuple[PreTrainedModel, dict[str, Any]]:
-        return auto.from_pretrained(location, dtype=torch.float32, output_loading_info=True)
+        model, info = auto.from_pretrained(location, dtype=torch.float32, output_loading_info=True)
+        return in_own_memory(model), info
 
     return _loaded("model", location, load)
 

@@ -3,6 +3,7 @@
 import logging
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
 import torch
 from transformers import AutoConfig, BertConfig, BertForPreTraining, PreTrainedTokenizerBase
@@ -12,6 +13,7 @@ from bimed_dist.errors import ConfigError
 from bimed_dist.quiet import quietly
 from bimed_dist.tokenizer import load_tokenizer
 
+Model = TypeVar("Model", bound=torch.nn.Module)
 _log = logging.getLogger(__name__)
 _HEADS = {"mlm_head": "cls.predictions.transform", "nsp_head": "cls.seq_relationship", "pooler": "bert.pooler"}
 
@@ -60,7 +62,18 @@ def load_foundation(location: str, seed: int) -> Foundation:
 def load_prepared(folder: Path) -> BertForPreTraining:
     """The model in a folder of the model stage, whole, in float32."""
     with quietly():
-        return BertForPreTraining.from_pretrained(folder, dtype=torch.float32)
+        return in_own_memory(BertForPreTraining.from_pretrained(folder, dtype=torch.float32))
+
+
+def in_own_memory(model: Model) -> Model:
+    """The model with weights where torch allocates them, at multiples of 64 bytes, and not where a file was mapped.
+
+    MKL's last bits follow the alignment of what it multiplies, so the same run would end with other weights where the
+    file, or the heap around it, is laid out in another way.
+    """
+    for parameter in model.parameters():
+        parameter.data = parameter.data.clone()
+    return model
 
 
 def new_model(architecture: Architecture, tokenizer: PreTrainedTokenizerBase, seed: int) -> BertForPreTraining:
