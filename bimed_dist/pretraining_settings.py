@@ -116,6 +116,9 @@ class PretrainingSettings(Settings):
     """The newest so many; the one with the lowest held-out loss is kept beside them."""
     time_budget: Above0 | None = None
     """Hours of one launch, after which it commits a checkpoint and ends with exit code 75, as on SIGTERM."""
+    reproducible: Literal["across_world_sizes"] | None = None
+    """Weights are the same to the last bit on 1, 2, 4, ... processes with as many threads each, on the same kind of
+    device (docs/reliability.md). Not with ZeRO."""
     lost_after: Positive = 120
     """Seconds without a sign of life from a process after which the whole job ends."""
     trackers: tuple[Tracker, ...] = ("tensorboard",)
@@ -140,6 +143,12 @@ class PretrainingSettings(Settings):
             problems.append(f"long_phase.steps={self.long_phase.steps} leaves nothing of steps={self.steps}")
         if self.hours is not None and (self.schedule != "wsd" or self.long_phase is not None):
             problems.append("hours needs schedule=wsd, whose decay can begin at any time, and no long_phase")
+        for phase in self.phases if self.reproducible else ():
+            if phase.global_batch % phase.micro_batch:
+                problems.append(
+                    f"reproducible={self.reproducible} needs micro-batches of the same size: {phase.place}global_batch="
+                    f"{phase.global_batch} is not a multiple of {phase.place}micro_batch={phase.micro_batch}"
+                )
         if self.replay is not None and self.replay.shards == self.shards:
             problems.append(f"replay.shards={self.shards} are the run's own shards")
         if problems:

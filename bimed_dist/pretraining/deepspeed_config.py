@@ -69,6 +69,11 @@ def resolve(zero: dict[str, Any], settings: PretrainingSettings, world_size: int
             "optimizer=lamb needs whole tensors, which ZeRO cuts into parts of equal size: use adamw, or launch with "
             "plain DDP (cpu_ddp.yaml is an example); the optimizer state of a BERT fits on every GPU"
         )
+    if settings.reproducible:
+        raise ConfigError(
+            f"reproducible={settings.reproducible} needs whole gradients, which ZeRO cuts into parts and sums in an "
+            "order of its own: launch with plain DDP (cpu_ddp.yaml is an example)"
+        )
     for phase in settings.phases:
         per_rank, cuts = rows_per_rank(phase, world_size), accumulation(phase, world_size)
         if per_rank % cuts:

@@ -1,7 +1,8 @@
 """The only door to accelerate and DeepSpeed: start the engine, update the weights, agree between ranks, save, load.
 
-Three engines behind one object: one process, DDP, and DeepSpeed ZeRO. Gradients of all are averages over ranks, so a
-loss is scaled by the world size to make them sums over the global batch.
+Four engines behind one object: one process, DDP, DeepSpeed ZeRO, and sums in one order whatever the number of processes
+(ordered_sum.py). Gradients of DDP and ZeRO are averages over ranks, so a loss is scaled by the world size to make them
+sums over the global batch.
 """
 
 import datetime
@@ -26,6 +27,7 @@ from transformers.integrations.deepspeed import unset_hf_deepspeed_config
 
 from bimed_dist.errors import BimedError, CheckpointError, RankLostError
 from bimed_dist.pretraining import deepspeed_config
+from bimed_dist.pretraining.ordered_sum import OrderedSum, neighbours
 from bimed_dist.pretraining.state import WEIGHT, Piece, SavedState, Snapshot
 from bimed_dist.pretraining.trackers import PROJECT
 from bimed_dist.pretraining.watch import Watch, attempt
@@ -90,7 +92,19 @@ class Engine:
         if world_size > 1:
             self._watch = Watch(self.rank, world_size, settings.lost_after, self.gather)
         stage = plugin.zero_stage if plugin else None
-        self.kind = f"zero{stage}" if plugin else ("ddp" if world_size > 1 else "single")
+        if plugin:
+            self.kind = f"zero{stage}"
+        elif settings.reproducible:
+            self.kind = "ordered"
+        else:
+            self.kind = "ddp" if world_size > 1 else "single"
+
+    @property
+    def arithmetic(self) -> dict[str, Any]:
+        """What the last bits of this rank's sums depend on."""
+        cpu = f"CPU with {torch.backends.cpu.get_cpu_capability()}"
+        device = torch.cuda.get_device_name() if self.device.type == "cuda" else cpu
+        return {"threads": torch.get_num_threads(), "device": device}
 
     @property
     def is_deepspeed(self) -> bool:
@@ -99,7 +113,10 @@ class Engine:
     def prepare(self, module: nn.Module, optimizer: torch.optim.Optimizer) -> None:
         """Hand model and optimizer to the engine; the unwrapped module stays the caller's."""
         self._module = module
-        self._model, self._optimizer = self._accelerator.prepare(module, optimizer)
+        if self.kind == "ordered":
+            self._model, self._optimizer = module.to(self.device), self._accelerator.prepare_optimizer(optimizer)
+        else:
+            self._model, self._optimizer = self._accelerator.prepare(module, optimizer)
 
     def forward(self, batch: Any) -> Any:
         with self._accelerator.autocast():
@@ -108,6 +125,9 @@ class Engine:
     def accumulate(self, losses: Iterable[Callable[[], Tensor]]) -> None:
         """Backward through each micro-batch's loss; gradients are exchanged with the last one."""
         losses = list(losses)
+        if self.kind == "ordered":
+            self._accumulate_in_order(losses)
+            return
         for i, loss in enumerate(losses):
             last = i == len(losses) - 1
             if self.is_deepspeed:
@@ -121,6 +141,16 @@ class Engine:
                     value = loss() * self.world_size
                     self._reached()
                     self._accelerator.backward(value)
+
+    def _accumulate_in_order(self, losses: Sequence[Callable[[], Tensor]]) -> None:
+        parameters = [parameter for parameter in self._module.parameters() if parameter.requires_grad]
+        total = OrderedSum(parameters, run=neighbours(len(losses) * self.world_size))
+        for loss in losses:
+            value = loss()
+            self._reached()
+            value.backward()
+            total.after_backward()
+        total.finish(self.world_size)
 
     def update(self, learning_rate: float) -> float:
         """Clip, step and clear; returns the gradient norm before clipping, the same on every rank.

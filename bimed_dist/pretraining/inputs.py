@@ -12,7 +12,7 @@ from bimed_dist.config import Recipe
 from bimed_dist.errors import ConfigError
 from bimed_dist.model.export import pad_vocabulary
 from bimed_dist.model.packed import PackedPretraining
-from bimed_dist.pretraining import deepspeed_config
+from bimed_dist.pretraining import deepspeed_config, ordered_sum
 from bimed_dist.pretraining.trackers import require_trackers
 from bimed_dist.pretraining_settings import PretrainingSettings
 from bimed_dist.shards.batches import TrainingRows, validation_batches
@@ -43,6 +43,8 @@ def check_inputs(recipe: Recipe, settings: PretrainingSettings, work: Path, proc
                 f"model/{settings.model}"
             )
         deepspeed_config.rows_per_rank(phase, processes)
+    if settings.reproducible:
+        ordered_sum.check_processes(settings, processes)
     training_rows(recipe, settings, work)
     held_out = ShardSet.open(shard_folder, "held_out")
     validation_batches(held_out, settings, seed=recipe.seed, rank=0, world_size=processes)

@@ -212,6 +212,7 @@ class Trainer:
             "engine": self.engine.kind,
             "run": self.run_digest,
             "skipped": self.skipped,
+            **self.engine.arithmetic,
             **self.clock.state(),
         }
         validated, loss = self._held_out

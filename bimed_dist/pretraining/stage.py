@@ -109,6 +109,8 @@ def _train(engine: Engine, recipe: Recipe, name: str, work: Path, start: float) 
     module = packed_module(model, settings)
     _check_disk(engine, folder, settings, bytes_of_a_checkpoint(module))
     saved = _resume(engine, module, schedule.optimizer(module, settings), folder, run_digest)
+    if settings.reproducible:
+        _check_arithmetic(engine, saved)
     first_step = int(saved.get("step", 0))
     clock = Clock(settings, first_step, saved)
 
@@ -262,16 +264,38 @@ def _resume(
     if engine.rank == 0:
         _log.info("continuing from %s", path)
         if (record["engine"], record["world_size"]) != (engine.kind, engine.world_size):
+            weights = "the same weights" if engine.kind == "ordered" else "weights equal but for the order of sums"
             _log.info(
                 "it was saved by %d process(es) with %s and goes on with %d and %s: the same rows in the same order, "
-                "weights equal but for the order of sums",
-                record["world_size"], record["engine"], engine.world_size, engine.kind,
+                "%s",
+                record["world_size"], record["engine"], engine.world_size, engine.kind, weights,
             )  # fmt: skip
     state = SavedState(path / name for name in record["files"])
     state.load_weights(module)
     engine.prepare(module, optimizer)
     engine.load_optimizer(state)
     return record
+
+
+def _check_arithmetic(engine: Engine, saved: dict[str, Any]) -> None:
+    """ConfigError where processes, now or before, round in another way; a warning where only the device is another."""
+    found = engine.gather(engine.arithmetic)
+    others = [rank for rank, arithmetic in enumerate(found) if arithmetic != found[0]]
+    if others:
+        raise ConfigError(
+            f"reproducible=across_world_sizes needs the same on every process: rank 0 has {found[0]}, rank {others[0]} "
+            f"{found[others[0]]}; set OMP_NUM_THREADS to the same number everywhere, and use one kind of device"
+        )
+    if saved and saved["threads"] != found[0]["threads"]:
+        raise ConfigError(
+            f"reproducible=across_world_sizes: the checkpoint was computed with {saved['threads']} threads a process, "
+            f"now there are {found[0]['threads']}; set OMP_NUM_THREADS={saved['threads']}"
+        )
+    if saved and saved["device"] != found[0]["device"] and engine.rank == 0:
+        _log.warning(
+            "reproducible=across_world_sizes: begun on %s, goes on with %s; the last bits are those of neither",
+            saved["device"], found[0]["device"],
+        )  # fmt: skip
 
 
 def _announce(

@@ -179,11 +179,14 @@ class RowStream:
         epoch, step_in_epoch = locate_step(step, self.num_rows, batch)
         plan = self.plan(epoch)
         rows = step_rows(plan.order, step_in_epoch, batch)
-        rows = rank_rows(rows, plan.lengths(rows), rank=rank, world_size=world_size)
-        return [
-            pack_rows(self.shards, plan, part, seed=self.seed, rule=self.rule)
-            for part in micro_batches(rows, plan.lengths(rows), self.phase.micro_batch)
-        ]
+        if self.settings.reproducible:  # cut before it is dealt, so that no number of ranks changes a micro-batch
+            parts = micro_batches(rows, plan.lengths(rows), self.phase.micro_batch)
+            each = len(parts) // world_size
+            parts = parts[rank * each : (rank + 1) * each]
+        else:
+            rows = rank_rows(rows, plan.lengths(rows), rank=rank, world_size=world_size)
+            parts = micro_batches(rows, plan.lengths(rows), self.phase.micro_batch)
+        return [pack_rows(self.shards, plan, part, seed=self.seed, rule=self.rule) for part in parts]
 
     def _load(self, epoch: int) -> EpochPlan:
         settings = self.settings

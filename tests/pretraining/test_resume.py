@@ -111,6 +111,60 @@ def test_a_run_that_moves_to_other_numbers_of_processes_and_other_stages_trains_
         torch.testing.assert_close(weights[name], expected[name], **ANYWHERE)
 
 
+REPRODUCIBLE = ("--set", "pretraining.run.reproducible=across_world_sizes", "--set", "pretraining.run.micro_batch=1")
+
+
+def test_in_reproducible_mode_one_two_and_four_processes_and_a_run_that_moves_between_them_end_with_the_same_bytes(
+    job, tmp_path, forks, patches
+):
+    """Dropout on; twelve micro-batches an update, so that three are summed in a row below the tree."""
+    options, found = (*SHORT, *REPRODUCIBLE), {}
+    for processes in (1, 2, 4):
+        whole = job.copy(tmp_path / f"on-{processes}")
+        running = forks.start(whole.arguments(*options), processes, "ddp")
+        assert running.wait(TIMEOUT) == [0] * processes, running.output()
+        found[processes] = outcome(whole)
+
+    for processes, killed_at in ((2, 3), (4, 7), (1, None)):
+        patch = patches.KILL_AT.format(step=killed_at) if killed_at else ""
+        running = forks.start(job.arguments(*options, "--resume", "auto"), processes, "ddp", patch)
+        codes = running.wait(TIMEOUT)
+        assert all(code < 0 for code in codes) if killed_at else codes == [0], running.output()
+    found["moved"] = outcome(job)
+    expected_weights, expected_metrics = found.pop(1)
+    for weights, metrics in found.values():
+        assert weights == expected_weights
+        # Held-out rows are dealt to the processes as always, so that their last bits may differ.
+        train, expected = ([line for line in lines if line["kind"] == "train"] for lines in (metrics, expected_metrics))
+        assert train == expected
+
+
+@pytest.mark.slow
+def test_in_reproducible_mode_eight_processes_and_two_of_a_launcher_end_with_the_bytes_of_one(job, tmp_path, forks):
+    options = (*REPRODUCIBLE, "--set", "pretraining.run.global_batch=8")
+    alone, launched = (job.copy(tmp_path / name) for name in ("alone", "launched"))
+    assert forks.start(alone.arguments(*options)).wait(TIMEOUT) == [0]
+    running = forks.start(job.arguments(*options), 8, "ddp")
+    assert running.wait(TIMEOUT) == [0] * 8, running.output()
+    result = launched.run(*options, launcher="cpu_ddp.yaml")
+    assert result.returncode == 0, result.stderr
+    assert outcome(job)[0] == outcome(launched)[0] == outcome(alone)[0]
+
+
+def test_reproducible_mode_refuses_processes_that_its_tree_has_no_branches_for_and_other_threads(job, forks, patches):
+    options = (*SHORT, *REPRODUCIBLE)
+    running = forks.start(job.arguments(*options), 3, "ddp")
+    assert running.wait(TIMEOUT) == [2] * 3
+    assert "12 micro-batches can be shared by 1, 2, 4, ... up to 4 processes, not by 3" in running.output()
+
+    killed = forks.start(job.arguments(*options), patch=patches.KILL_AT.format(step=3))
+    assert killed.wait(TIMEOUT) == [-signal.SIGKILL]
+    more_threads = "import torch; torch.set_num_threads(2)"
+    two_threads = forks.start(job.arguments(*options, "--resume", "auto"), patch=more_threads)
+    assert two_threads.wait(TIMEOUT) == [2]
+    assert "set OMP_NUM_THREADS=1" in two_threads.output()
+
+
 def ledger(patches, path) -> str:
     return patches.LEDGER.format(path=path)
 
