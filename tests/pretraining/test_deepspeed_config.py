@@ -46,6 +46,16 @@ def test_what_the_recipe_owns_or_deepspeed_gets_wrong_is_refused(tmp_path, conte
         deepspeed_config.read_zero_file(tmp_path / "zero.json")
 
 
+@pytest.mark.parametrize(
+    ("setting", "problem"),
+    [({"optimizer": "lamb"}, "optimizer=lamb needs"), ({"reproducible": "across_world_sizes"}, "ZeRO cuts into parts")],
+)
+def test_what_needs_whole_tensors_is_refused_under_zero(root, setting, problem: str):
+    settings = PretrainingSettings(model="m", shards="s", steps=9, global_batch=48, micro_batch=8, **setting)
+    with pytest.raises(ConfigError, match=problem):
+        deepspeed_config.resolve(deepspeed_config.read_zero_file(root / "ds_configs" / "zero1.json"), settings, 2)
+
+
 def test_a_dry_run_shows_the_configuration_that_the_engine_would_get(job):
     environment = {
         **os.environ,
