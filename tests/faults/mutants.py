@@ -1,4 +1,12 @@
-"""Safeguards taken out, one at a time: with each of them the campaign must fail."""
+"""F16: safeguards taken out, one at a time: with each of them the campaign must fail."""
+
+from collections.abc import Iterator
+
+from commits import crash_points, damaged_checkpoints
+from continuations import resume_everywhere
+from trials import Campaign, FoundError, Result
+
+from bimed_dist.pretraining import checkpoints
 
 MUTANTS = {
     "no fsync": ("commit", "import os; os.fsync = lambda descriptor: None"),
@@ -45,3 +53,30 @@ MUTANTS = {
     ),
 }
 """Name -> (which faults find it, Python that a process runs first)."""
+
+
+def killed_mutants(campaign: Campaign) -> Iterator[Result]:
+    """F16: with a safeguard taken out the campaign must fail; a mutant that passes is a failure here."""
+    result = Result("F16 mutants")
+    small = Campaign(campaign.folder / "mutants", campaign.seed, min(campaign.scale, 0.1))
+    small._forks = campaign.forks
+    small.prepared()
+    trials = {
+        "commit": lambda text: crash_points(small, text),
+        "check": lambda text: damaged_checkpoints(small, text),
+        "training": lambda text: resume_everywhere(small, text, engines=("ddp",)),
+    }
+    for name, (where, text) in MUTANTS.items():
+        before = checkpoints.verify
+        try:
+            Result.stop_at_first = True
+            list(trials[where](text))
+            found = None
+        except FoundError as failure:
+            found = str(failure).splitlines()[0]
+        finally:
+            Result.stop_at_first, checkpoints.verify = False, before
+        print(f"  {name}: {found}", flush=True)
+        result.check(found is not None, f"the campaign passes with {name}")
+        result.trials += 1
+    yield result

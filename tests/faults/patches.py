@@ -11,6 +11,38 @@ loop.Trainer.step = step
 """
 """The process is gone before update `step`, counted from 0."""
 
+NO_MEMORY_AT = """
+import os
+from bimed_dist.pretraining import loop
+def step(self, number, *rest, before=loop.Trainer.step):
+    if number == {step} and self.engine.rank == {rank}:
+        with open("{group}/cgroup.procs", "w") as file:
+            file.write(str(os.getpid()))
+        held = [bytearray(os.urandom(2**20)) for _ in range(500)]
+    return before(self, number, *rest)
+loop.Trainer.step = step
+"""
+"""Before update `step` this rank joins a control group and takes more memory than that may have."""
+
+NOT_A_NUMBER_AT = """
+import math
+from bimed_dist.pretraining import distributed, loop
+now = [False]
+def step(self, number, *rest, before=loop.Trainer.step):
+    now[0] = number == {step} and self.engine.rank == {rank}
+    return before(self, number, *rest)
+def forward(self, batch, before=distributed.Engine.forward):
+    mlm, *others = before(self, batch)
+    if now[0] and "{what}" == "loss":
+        mlm = mlm * {value}
+    elif now[0]:
+        mlm.register_hook(lambda gradient: gradient * {value})
+    now[0] = False
+    return mlm, *others
+loop.Trainer.step, distributed.Engine.forward = step, forward
+"""
+"""In update `step` the loss, or only the gradient, of this rank's first micro-batch is `value`."""
+
 LEDGER = """
 import json
 from bimed_dist.pretraining import loop

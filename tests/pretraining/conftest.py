@@ -1,6 +1,5 @@
 """A small finished work folder (corpus to model) from real text files, and real launches of the training program."""
 
-import importlib.util
 import json
 import os
 import shutil
@@ -13,6 +12,7 @@ from typing import Any
 
 import pytest
 import yaml
+from forks import Forks
 
 from bimed_dist.config import load_recipe
 from bimed_dist.corpus import stage as corpus
@@ -117,22 +117,10 @@ def environment() -> dict[str, str]:
 
 
 @pytest.fixture(scope="session")
-def forks(root, tmp_path_factory) -> Iterator[Any]:
+def forks(tmp_path_factory) -> Iterator[Forks]:
     """Starts ranks in a second (tests/faults/forks.py)."""
-    spec = importlib.util.spec_from_file_location("forks", root / "tests" / "faults" / "forks.py")
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    with module.Forks(tmp_path_factory.mktemp("forks")) as started:
+    with Forks(tmp_path_factory.mktemp("forks")) as started:
         yield started
-
-
-@pytest.fixture(scope="session")
-def patches(root) -> Any:
-    """Texts that a rank runs before the program (tests/faults/patches.py)."""
-    spec = importlib.util.spec_from_file_location("patches", root / "tests" / "faults" / "patches.py")
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
 
 
 @pytest.fixture(scope="session")

@@ -5,6 +5,7 @@ import json
 import signal
 import time
 
+import patches
 import psutil
 import pytest
 import torch
@@ -65,9 +66,7 @@ def wait_for(condition, process) -> None:
         pytest.param("zero3", marks=pytest.mark.slow),
     ],
 )
-def test_a_run_killed_three_times_and_resumed_is_bit_identical_to_one_never_stopped(
-    job, tmp_path, forks, patches, engine
-):
+def test_a_run_killed_three_times_and_resumed_is_bit_identical_to_one_never_stopped(job, tmp_path, forks, engine):
     """Dropout on; killed on a commit's step, one after it, and while a save may be under way."""
     processes = 1 if engine == "single" else 2
     whole = job.copy(tmp_path / "whole")
@@ -87,16 +86,16 @@ def test_a_run_killed_three_times_and_resumed_is_bit_identical_to_one_never_stop
 
 
 def test_a_run_that_moves_to_other_numbers_of_processes_and_other_stages_trains_the_same_rows_to_the_same_weights(
-    job, tmp_path, forks, patches
+    job, tmp_path, forks
 ):
     options = (*SHORT, "--set", "pretraining.run.dropout=0.0", "--set", "pretraining.run.micro_batch=3")
     whole = job.copy(tmp_path / "whole")
-    assert forks.start(whole.arguments(*options), patch=ledger(patches, tmp_path / "whole-rows")).wait(TIMEOUT) == [0]
+    assert forks.start(whole.arguments(*options), patch=ledger(tmp_path / "whole-rows")).wait(TIMEOUT) == [0]
 
     places = [(1, "single"), (2, "zero2"), (3, "zero3"), (4, "zero1"), (2, "ddp"), (2, "zero3"), (1, "single")]
     for number, (processes, engine) in enumerate(places):
         killed_at = 2 * number + 1 if number < len(places) - 1 else None  # after the commit of step 2 * number
-        patch = ledger(patches, tmp_path / "rows")
+        patch = ledger(tmp_path / "rows")
         patch += patches.KILL_AT.format(step=killed_at) if killed_at else ""
         running = forks.start(job.arguments(*options, "--resume", "auto"), processes, engine, patch)
         codes = running.wait(TIMEOUT)
@@ -115,7 +114,7 @@ REPRODUCIBLE = ("--set", "pretraining.run.reproducible=across_world_sizes", "--s
 
 
 def test_in_reproducible_mode_one_two_and_four_processes_and_a_run_that_moves_between_them_end_with_the_same_bytes(
-    job, tmp_path, forks, patches
+    job, tmp_path, forks
 ):
     """Dropout on; twelve micro-batches an update, so that three are summed in a row below the tree."""
     options, found = (*SHORT, *REPRODUCIBLE), {}
@@ -151,7 +150,7 @@ def test_in_reproducible_mode_eight_processes_and_two_of_a_launcher_end_with_the
     assert outcome(job)[0] == outcome(launched)[0] == outcome(alone)[0]
 
 
-def test_reproducible_mode_refuses_processes_that_its_tree_has_no_branches_for_and_other_threads(job, forks, patches):
+def test_reproducible_mode_refuses_processes_that_its_tree_has_no_branches_for_and_other_threads(job, forks):
     options = (*SHORT, *REPRODUCIBLE)
     running = forks.start(job.arguments(*options), 3, "ddp")
     assert running.wait(TIMEOUT) == [2] * 3
@@ -165,7 +164,7 @@ def test_reproducible_mode_refuses_processes_that_its_tree_has_no_branches_for_a
     assert "set OMP_NUM_THREADS=1" in two_threads.output()
 
 
-def ledger(patches, path) -> str:
+def ledger(path) -> str:
     return patches.LEDGER.format(path=path)
 
 

@@ -1,68 +1,36 @@
 """Two machines made of network namespaces on one: a launch by hand, a link cut in the middle, the launch after it."""
 
-import contextlib
 import os
 import shutil
 import subprocess
-import sys
 import time
 
 import psutil
 import pytest
+import two_machines
+from two_machines import logs
 
 from bimed_dist.pretraining import checkpoints
 
 TIMEOUT = 300
 LOST_AFTER = 15
-NAMES = ("bimed-a", "bimed-b")
-ADDRESSES = ("10.99.7.1", "10.99.7.2")
 pytestmark = [
     pytest.mark.slow,
     pytest.mark.skipif(os.geteuid() != 0 or not shutil.which("ip"), reason="makes network namespaces"),
 ]
 
 
-def ip(*words: str) -> None:
-    subprocess.run(["ip", *words], check=True)
-
-
 @pytest.fixture
-def two_machines():
-    for name in NAMES:
-        with contextlib.suppress(subprocess.CalledProcessError):
-            subprocess.run(["ip", "netns", "del", name], stderr=subprocess.DEVNULL, check=True)
-    for name in NAMES:
-        ip("netns", "add", name)
-    ip("link", "add", "wire", "netns", NAMES[0], "type", "veth", "peer", "name", "wire", "netns", NAMES[1])
-    for name, address in zip(NAMES, ADDRESSES, strict=True):
-        ip("-n", name, "addr", "add", f"{address}/24", "dev", "wire")
-        ip("-n", name, "link", "set", "wire", "up")
-        ip("-n", name, "link", "set", "lo", "up")
-    yield
-    for name in NAMES:
-        ip("netns", "del", name)
+def network():
+    with two_machines.network():
+        yield
 
 
 def launch(job, options, log_folder, *of_launcher: str) -> list[subprocess.Popen]:
-    config = job.root / "ds_configs" / "accelerate" / "multi_node.yaml"
-    started = []
-    for number, name in enumerate(NAMES):
-        command = ["ip", "netns", "exec", name, sys.executable, "-m", "accelerate.commands.launch"]
-        command += ["--config_file", str(config), "--machine_rank", str(number), "--num_processes", "2"]
-        command += ["--main_process_ip", ADDRESSES[0], "--main_process_port", "29511"]
-        environment = {**os.environ, "OMP_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1", "GLOO_SOCKET_IFNAME": "wire"}
-        with (log_folder / f"{name}.log").open("a") as log:
-            command += [*of_launcher, "launch/pretrain.py", *job.arguments("--resume", "auto", *options)]
-            process = subprocess.Popen(command, cwd=job.root, env=environment, stdout=log, stderr=subprocess.STDOUT)
-            started.append(process)
-    return started
+    return two_machines.launch(job.arguments("--resume", "auto", *options), log_folder, *of_launcher)
 
 
-def logs(folder) -> str:
-    return "\n".join((folder / f"{name}.log").read_text(errors="replace") for name in NAMES)
-
-
-def test_a_cut_link_ends_the_job_on_both_machines_and_the_next_launch_continues(job, tmp_path, two_machines):
+def test_a_cut_link_ends_the_job_on_both_machines_and_the_next_launch_continues(job, tmp_path, network):
     options = [
         "--set", "pretraining.run.steps=100000", "--set", "pretraining.run.checkpoint_every=20",
         "--set", f"pretraining.run.lost_after={LOST_AFTER}",
@@ -74,7 +42,7 @@ def test_a_cut_link_ends_the_job_on_both_machines_and_the_next_launch_continues(
             assert time.monotonic() < deadline and all(p.poll() is None for p in started), logs(tmp_path)
             time.sleep(0.05)
             found = checkpoints.newest(job.folder() / "checkpoints")
-        ip("-n", NAMES[0], "link", "set", "wire", "down")
+        two_machines.cut()
         start = time.monotonic()
         codes = [process.wait(TIMEOUT) for process in started]
         seconds = time.monotonic() - start
@@ -83,7 +51,7 @@ def test_a_cut_link_ends_the_job_on_both_machines_and_the_next_launch_continues(
         assert "rank 1 (process" in logs(tmp_path) and "the job's store at 10.99.7.1" in logs(tmp_path)
         before = checkpoints.newest(job.folder() / "checkpoints")[1]["step"]
 
-        ip("-n", NAMES[0], "link", "set", "wire", "up")
+        two_machines.mend()
         started = launch(job, options, tmp_path)
         deadline = time.monotonic() + TIMEOUT
         while checkpoints.newest(job.folder() / "checkpoints")[1]["step"] <= before:
@@ -98,9 +66,7 @@ def test_a_cut_link_ends_the_job_on_both_machines_and_the_next_launch_continues(
             process.kill()
 
 
-def test_a_killed_process_makes_the_launchers_of_both_machines_start_again_and_the_run_goes_on(
-    job, tmp_path, two_machines
-):
+def test_a_killed_process_makes_the_launchers_of_both_machines_start_again_and_the_run_goes_on(job, tmp_path, network):
     options = ["--set", "pretraining.run.steps=100000", "--set", "pretraining.run.checkpoint_every=20"]
     started = launch(job, options, tmp_path, "--max_restarts", "2")
 

@@ -1,0 +1,59 @@
+"""Two machines made of network namespaces on one, joined by a pair of virtual links that can be cut. For root."""
+
+import contextlib
+import os
+import subprocess
+import sys
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent.parent
+NAMES = ("bimed-a", "bimed-b")
+ADDRESSES = ("10.99.7.1", "10.99.7.2")
+
+
+@contextlib.contextmanager
+def network() -> Iterator[None]:
+    for name in NAMES:
+        subprocess.run(["ip", "netns", "del", name], stderr=subprocess.DEVNULL, check=False)
+    for name in NAMES:
+        _ip("netns", "add", name)
+    _ip("link", "add", "wire", "netns", NAMES[0], "type", "veth", "peer", "name", "wire", "netns", NAMES[1])
+    for name, address in zip(NAMES, ADDRESSES, strict=True):
+        _ip("-n", name, "addr", "add", f"{address}/24", "dev", "wire")
+        _ip("-n", name, "link", "set", "wire", "up")
+        _ip("-n", name, "link", "set", "lo", "up")
+    yield
+    for name in NAMES:
+        _ip("netns", "del", name)
+
+
+def cut() -> None:
+    _ip("-n", NAMES[0], "link", "set", "wire", "down")
+
+
+def mend() -> None:
+    _ip("-n", NAMES[0], "link", "set", "wire", "up")
+
+
+def launch(arguments: Sequence[str], log_folder: Path, *of_launcher: str) -> list[subprocess.Popen]:
+    """The training program by multi_node.yaml, one process on each machine; the launchers."""
+    config = ROOT / "ds_configs" / "accelerate" / "multi_node.yaml"
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1", "GLOO_SOCKET_IFNAME": "wire"}
+    started = []
+    for number, name in enumerate(NAMES):
+        command = ["ip", "netns", "exec", name, sys.executable, "-m", "accelerate.commands.launch"]
+        command += ["--config_file", str(config), "--machine_rank", str(number), "--num_processes", "2"]
+        command += ["--main_process_ip", ADDRESSES[0], "--main_process_port", "29511"]
+        command += [*of_launcher, "launch/pretrain.py", *arguments]
+        with (log_folder / f"{name}.log").open("a") as log:
+            started.append(subprocess.Popen(command, cwd=ROOT, env=environment, stdout=log, stderr=log))
+    return started
+
+
+def logs(folder: Path) -> str:
+    return "\n".join((folder / f"{name}.log").read_text(errors="replace") for name in NAMES)
+
+
+def _ip(*words: str) -> None:
+    subprocess.run(["ip", *words], check=True)
