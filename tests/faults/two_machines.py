@@ -36,9 +36,11 @@ def mend() -> None:
     _ip("-n", NAMES[0], "link", "set", "wire", "up")
 
 
-def launch(arguments: Sequence[str], log_folder: Path, *of_launcher: str) -> list[subprocess.Popen]:
-    """The training program by multi_node.yaml, one process on each machine; the launchers."""
-    config = ROOT / "ds_configs" / "accelerate" / "multi_node.yaml"
+def launch(
+    arguments: Sequence[str], log_folder: Path, *of_launcher: str, launcher: str = "multi_node.yaml"
+) -> list[subprocess.Popen]:
+    """The training program by a file of ds_configs/accelerate, one process on each machine; the launchers."""
+    config = ROOT / "ds_configs" / "accelerate" / launcher
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1", "GLOO_SOCKET_IFNAME": "wire"}
     started = []
     for number, name in enumerate(NAMES):

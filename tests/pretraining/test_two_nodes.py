@@ -26,8 +26,9 @@ def network():
         yield
 
 
-def launch(job, options, log_folder, *of_launcher: str) -> list[subprocess.Popen]:
-    return two_machines.launch(job.arguments("--resume", "auto", *options), log_folder, *of_launcher)
+def launch(job, options, log_folder, *of_launcher: str, launcher: str = "multi_node.yaml") -> list[subprocess.Popen]:
+    arguments = job.arguments("--resume", "auto", *options)
+    return two_machines.launch(arguments, log_folder, *of_launcher, launcher=launcher)
 
 
 def test_a_cut_link_ends_the_job_on_both_machines_and_the_next_launch_continues(job, tmp_path, network):
@@ -68,7 +69,7 @@ def test_a_cut_link_ends_the_job_on_both_machines_and_the_next_launch_continues(
 
 def test_a_killed_process_makes_the_launchers_of_both_machines_start_again_and_the_run_goes_on(job, tmp_path, network):
     options = ["--set", "pretraining.run.steps=100000", "--set", "pretraining.run.checkpoint_every=20"]
-    started = launch(job, options, tmp_path, "--max_restarts", "2")
+    started = launch(job, options, tmp_path, "--max_restarts", "2", launcher="multi_node_zero2.yaml")
 
     def newest() -> int:
         found = checkpoints.newest(job.folder() / "checkpoints")
