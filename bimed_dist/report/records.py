@@ -14,7 +14,7 @@ from typing import Any
 
 from bimed_dist.config import STAGES, Recipe
 from bimed_dist.errors import DataError
-from bimed_dist.manifest import Manifest, verified
+from bimed_dist.manifest import FILE_NAME, Manifest, verified
 
 OVERLAPS = "contamination.csv"
 RESULTS_SCHEMA = 1
@@ -34,6 +34,8 @@ class Records:
     """Vocabulary -> composition.json."""
     fertilities: dict[str, dict[str, Any]]
     """Vocabulary -> fertility.json."""
+    attributions: dict[str, dict[str, Any]]
+    """Attribution -> summary.json, of those that are finished."""
     overlaps: dict[str, Counter[tuple[str, str]]]
     """Corpus that was searched for text of the tasks -> rows of each (task, split) that were found."""
 
@@ -43,10 +45,14 @@ class Records:
 
 
 def stage_folders(recipe: Recipe, work: Path) -> dict[str, Path]:
-    """`stage/NAME` -> folder of everything in the recipe that the report shows."""
+    """`stage/NAME` -> folder of everything in the recipe that the report shows.
+
+    Attributions only where they are finished: the pipeline never makes them.
+    """
     keys = [f"{stage}/{name}" for stage in _NAMED_STAGES for name in getattr(recipe, stage)]
     if recipe.evaluation is not None:
         keys.append("evaluation")
+    keys += [key for name in recipe.attribution if (work / (key := f"attribution/{name}") / FILE_NAME).is_file()]
     return {key: work / key for key in keys}
 
 
@@ -65,7 +71,7 @@ def verified_manifests(folders: Mapping[str, Path]) -> dict[str, Manifest]:
 
 
 def read_records(folders: Mapping[str, Path], manifests: Mapping[str, Manifest]) -> Records:
-    results, curves, compositions, fertilities, overlaps = None, {}, {}, {}, {}
+    results, curves, compositions, fertilities, attributions, overlaps = None, {}, {}, {}, {}, {}
     for key, folder in folders.items():
         stage, _, name = key.partition("/")
         if stage == "evaluation":
@@ -77,12 +83,15 @@ def read_records(folders: Mapping[str, Path], manifests: Mapping[str, Manifest])
         elif stage == "vocabulary":
             compositions[name] = _read_json(folder / "composition.json")
             fertilities[name] = _read_json(folder / "fertility.json")
+        elif stage == "attribution":
+            attributions[name] = _read_json(folder / "summary.json")
     return Records(
         manifests=dict(manifests),
         results=results,
         curves=curves,
         compositions=compositions,
         fertilities=fertilities,
+        attributions=attributions,
         overlaps=overlaps,
     )
 

@@ -9,6 +9,7 @@ import yaml
 from bimed_dist.config import Recipe
 from bimed_dist.manifest import Manifest
 from bimed_dist.report import figures, scores, tables, vocabulary
+from bimed_dist.report.attribution import attribution_table
 from bimed_dist.report.cells import Table, decimal, language_name, metric_name, signed
 from bimed_dist.report.contamination import found_in_corpora
 from bimed_dist.report.corpus import corpus_tables
@@ -48,6 +49,8 @@ def report_sections(records: Records, recipe: Recipe, rows: Sequence[MainRow]) -
     if records.results is not None:
         found = {task: found_in_corpora(records, recipe, task) for task in records.results["tasks"]}
         sections.append(_tasks(records.results, found))
+    if records.attributions:
+        sections.append(_attribution(records.attributions))
     if records.compositions:
         sections.append(_vocabulary(records))
     if models := records.of("model"):
@@ -191,6 +194,20 @@ def rows_used(task: Mapping[str, Any]) -> str:
     return ", ".join(
         f"{split} {number:,}" + (f" of {kept_of[split]:,}" if kept_of.get(split, number) != number else "")
         for split, number in task["rows"].items()
+    )
+
+
+def _attribution(found: Mapping[str, Mapping[str, Any]]) -> Section:
+    return Section(
+        title="What the models looked at",
+        anchor="attribution",
+        paragraphs=(
+            "Deletion: the answer's mean while words are masked, the weightiest first; below random order is better. "
+            "Insertion: while words are shown again; above random order is better. Like random weights: rank "
+            "correlation with the same model with random weights; near 0 is better. The heatmaps themselves show text "
+            "and stay in the work folder (attribution/NAME/index.html).",
+        ),
+        tables=(attribution_table(found),),
     )
 
 

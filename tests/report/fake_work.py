@@ -217,6 +217,28 @@ def build(work: Path, made: Recipe, found: dict[str, Any] | None = None) -> None
         _stage(work, "evaluation", "", {"results.json": json.dumps(found, ensure_ascii=False)}, {"cells": 96})
 
 
+def explain(work: Path, name: str, korean: dict[str, float]) -> None:
+    """A finished attribution of the chest CT task. korean: share of the weight on Korean words of each model."""
+    areas = dict.fromkeys(("deletion", "random_deletion", "insertion", "random_insertion"), 0.5)
+    models = {
+        model: {
+            "explanations": 6,
+            "gap": 0.01,
+            **{
+                method: {
+                    **areas,
+                    "random_weights": None,
+                    "weight_by_language": {"ko": share, "en": 1 - share, "mixed": 0.0, "other": 0.0},
+                }
+                for method in ("integrated_gradients", "gradient_x_input")
+            },
+        }
+        for model, share in korean.items()
+    }
+    summary = {"schema": 1, "task": "ct", "models": models, "off_stored": dict.fromkeys(models, 0.0)}
+    _stage(work, "attribution", name, {"summary.json": json.dumps(summary)}, {"rows": 3})
+
+
 def _stage(
     work: Path,
     stage: str,

@@ -407,6 +407,20 @@ def test_a_recipe_without_evaluation_still_gets_a_report(tmp_path):
     assert not (outcome.folder / "tables/main.csv").exists()
 
 
+def test_numbers_of_finished_attributions_are_shown_and_those_never_made_are_not_missed(tmp_path):
+    recipe = fake_work.recipe(attribution={"reports": {"task": "ct"}, "pairs": {"task": "korsts"}})
+    fake_work.build(tmp_path, recipe)
+    fake_work.explain(tmp_path, "reports", {"ko-mini": 0.31, "bi-ko-mini": 0.62})
+    outcome = stage.run(recipe, tmp_path)
+    page = (outcome.folder / "index.html").read_text(encoding="utf-8")
+    assert "What the models looked at" in page and "attribution/reports" in outcome.manifest.inputs
+    rows = csv_of((recipe, tmp_path), "attribution")
+    assert [row["Texts of"] for row in rows] == ["ct"] * 4
+    assert [(row["Model"], row["Korean words"]) for row in rows if row["Method"] == "integrated gradients"] == [
+        ("ko-mini", "0.31"), ("bi-ko-mini", "0.62"),
+    ]  # fmt: skip
+
+
 def test_results_of_a_newer_schema_are_refused_and_tests_and_effect_sizes_are_shown_where_there_are_any(tmp_path):
     results, recipe = copy.deepcopy(fake_work.results()), fake_work.recipe()
     assert "schema" not in results and "effect_sizes" not in results["comparisons"][0]
