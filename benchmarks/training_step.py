@@ -1,10 +1,12 @@
 """Real tokens per second of one training step: packed rows and a masked-only MLM head against the padded model.
 
-Both sides see the same rows, masks, weights, precision and optimizer (fused AdamW), alternate, and are reported as
-medians and their ratio. The padded side is Hugging Face's BertForPreTraining as the library runs it (sdpa): every row
-padded to the maximum length, MLM logits at every position. Utilisation is the arithmetic that real tokens need, with
-logits at masked positions only, over the rate of a large matrix product measured in the same run. On a GPU precision is
-bfloat16 (autocast) and attention dropout 0; what a step waits for its rows is measured too.
+Both sides see the same rows, weights, precision and optimizer (fused AdamW), alternate, and are reported as medians and
+their ratio. The padded side is Hugging Face's BertForPreTraining as the library runs it (sdpa) on what the library's
+DataCollatorForLanguageModeling makes of the rows: all padded to the maximum length, 15 % masked, MLM logits at every
+position. Making batches is not timed, since both sides do it beside the step; how long the collator takes is told as a
+share of the padded step (benchmarks/loader.py measures both sides' loading alone). Utilisation is the arithmetic that
+real tokens need, with logits at masked positions only, over the rate of a large matrix product measured in the same run.
+On a GPU precision is bfloat16 (autocast) and attention dropout 0; what a step waits for its rows is measured too.
 
     python benchmarks/training_step.py --size small --fill 0.6
     python benchmarks/training_step.py --size base --max-length 128 --max-length 512      # one GPU, where there is one
@@ -21,7 +23,14 @@ import click
 import numpy as np
 import torch
 from _measuring import record
-from transformers import BertConfig, BertForPreTraining
+from tokenizers import Tokenizer
+from tokenizers.models import WordPiece
+from transformers import (
+    BertConfig,
+    BertForPreTraining,
+    DataCollatorForLanguageModeling,
+    PreTrainedTokenizerFast,
+)
 
 from bimed_dist.model.attention import kernel_name, on_device
 from bimed_dist.model.packed import PackedPretraining, micro_batch
@@ -29,7 +38,6 @@ from bimed_dist.shards.batches import PackedBatch
 
 DEVICE = torch.device("cuda" if torch.cuda.is_available() else "cpu")
 DTYPE = torch.bfloat16 if DEVICE.type == "cuda" else torch.float32
-IGNORED = -100
 
 
 def random_batch(rng: np.random.Generator, rows: int, max_length: int, fill: float, vocabulary: int) -> PackedBatch:
@@ -52,23 +60,27 @@ def random_batch(rng: np.random.Generator, rows: int, max_length: int, fill: flo
     )
 
 
-def padded_step(model: BertForPreTraining, batch: PackedBatch, max_length: int) -> torch.Tensor:
-    real = np.arange(max_length) < np.diff(batch.row_starts)[:, None]
-    flat_labels = np.full(len(batch.input_ids), IGNORED)
-    flat_labels[batch.masked_positions] = batch.mlm_labels
+def collator(max_length: int) -> DataCollatorForLanguageModeling:
+    names = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
+    pieces = {name: number for number, name in enumerate([*names, *(f"p{i}" for i in range(5, VOCABULARY))])}
+    words = Tokenizer(WordPiece(pieces, unk_token="[UNK]"))
+    special = zip(("pad_token", "unk_token", "cls_token", "sep_token", "mask_token"), names, strict=True)
+    tokenizer = PreTrainedTokenizerFast(tokenizer_object=words, **dict(special))
+    return DataCollatorForLanguageModeling(tokenizer, mlm_probability=0.15, pad_to_multiple_of=max_length)
 
-    def rectangle(flat: np.ndarray, padding: int) -> torch.Tensor:
-        values = np.full(real.shape, padding, np.int64)
-        values[real] = flat
-        return on_device(values, DEVICE)
 
-    return model(
-        input_ids=rectangle(batch.input_ids, 0),
-        token_type_ids=rectangle(batch.token_type_ids, 0),
-        attention_mask=on_device(real.astype(np.int64), DEVICE),
-        labels=rectangle(flat_labels, IGNORED),
-        next_sentence_label=on_device(batch.nsp_labels, DEVICE),
-    ).loss
+def rows_of(batch: PackedBatch) -> list[dict[str, Any]]:
+    """As a data set of the library gives them."""
+    ends = batch.row_starts[1:-1]
+    ids, types = (np.split(values, ends) for values in (batch.input_ids, batch.token_type_ids))
+    return [
+        {"input_ids": i.tolist(), "token_type_ids": t.tolist(), "next_sentence_label": int(label)}
+        for i, t, label in zip(ids, types, batch.nsp_labels, strict=True)
+    ]
+
+
+def padded_step(model: BertForPreTraining, collated: dict[str, torch.Tensor]) -> torch.Tensor:
+    return model(**{name: on_device(values.numpy(), DEVICE) for name, values in collated.items()}).loss
 
 
 def packed_step(module: PackedPretraining, batch: PackedBatch) -> torch.Tensor:
@@ -86,7 +98,7 @@ def seconds(run: Callable[[], Any]) -> float:
     return time.perf_counter() - start
 
 
-def train(step: Callable[[PackedBatch], torch.Tensor], model: torch.nn.Module, batch: PackedBatch) -> None:
+def train(step: Callable[[Any], torch.Tensor], model: torch.nn.Module, batch: Any) -> None:
     with torch.autocast(DEVICE.type, torch.bfloat16, enabled=DEVICE.type == "cuda"):
         loss = step(batch)
     loss.backward()
@@ -143,18 +155,26 @@ def measure(size: Size, max_length: int, fill: float, dropout: float, repeats: i
     padded, packed = models[0], PackedPretraining(models[1])
     packed.optimizer = models[1].optimizer
     sides = {
-        "padded": (padded, lambda batch: padded_step(padded, batch, max_length)),
+        "padded": (padded, lambda batch: padded_step(padded, batch)),
         "packed": (packed, lambda batch: packed_step(packed, batch)),
     }
+    collate = collator(max_length)
     rows = (size.gpu_tokens if DEVICE.type == "cuda" else size.tokens) // max_length
     rng, speeds, used, copying = np.random.default_rng(0), {"padded": [], "packed": []}, [], []
+    collating = []
     for repeat in range(-3 if DEVICE.type == "cuda" else -1, repeats):
         batch = random_batch(rng, rows, max_length, fill, VOCABULARY)
+        features = rows_of(batch)
+        start = time.perf_counter()
+        given = {"padded": collate(features), "packed": batch}
+        collated = time.perf_counter() - start
         for side, (model, step) in sides.items():
-            taken = seconds(lambda model=model, step=step, batch=batch: train(step, model, batch))
+            taken = seconds(lambda model=model, step=step, side=side, given=given: train(step, model, given[side]))
             if repeat >= 0:  # before is warm-up
                 speeds[side].append(len(batch.input_ids) / taken)
-                if side == "packed":
+                if side == "padded":
+                    collating.append(collated / taken)
+                else:
                     used.append(step_flops(size, batch) / taken / limit)
                     copying.append(seconds(lambda batch=batch: micro_batch(batch, DEVICE)) / taken)
     ratios = [a / b for a, b in zip(speeds["packed"], speeds["padded"], strict=True)]
@@ -170,6 +190,7 @@ def measure(size: Size, max_length: int, fill: float, dropout: float, repeats: i
         "ratio": round(statistics.median(ratios), 2),
         "ratios": [round(ratio, 2) for ratio in ratios],
         "utilisation": round(statistics.median(used), 3),
+        "share_of_the_collator_beside_the_padded_step": round(statistics.median(collating), 4),
         "share_of_copying_rows": round(statistics.median(copying), 4),
     }
 
