@@ -5,8 +5,8 @@ their ratio. The padded side is Hugging Face's BertForPreTraining as the library
 DataCollatorForLanguageModeling makes of the rows: all padded to the maximum length, 15 % masked, MLM logits at every
 position. Making batches is not timed, since both sides do it beside the step; how long the collator takes is told as a
 share of the padded step (benchmarks/loader.py measures both sides' loading alone). Utilisation is the arithmetic that
-real tokens need, with logits at masked positions only, over the rate of a large matrix product measured in the same run.
-On a GPU precision is bfloat16 (autocast) and attention dropout 0; what a step waits for its rows is measured too.
+real tokens need, with logits at masked positions only, over the rate of a large matrix product measured in the same
+run. On a GPU precision is bfloat16 (autocast) and attention dropout 0; what a step waits for its rows is measured too.
 
     python benchmarks/training_step.py --size small --fill 0.6
     python benchmarks/training_step.py --size base --max-length 128 --max-length 512      # one GPU, where there is one
