@@ -8,6 +8,7 @@ sums over the global batch.
 import datetime
 import math
 import os
+import platform
 import sys
 import time
 import warnings
@@ -199,6 +200,18 @@ class Engine:
         if error is not None:
             raise error
         return result
+
+    def on_other_machines(self, action: Callable[[], object]) -> None:
+        """Run `action` on the first rank of every machine but rank 0's; an error of one is raised on all."""
+        machines = self.gather(platform.node())
+        problem = None
+        if self.rank and machines.index(machines[self.rank]) == self.rank:
+            try:
+                action()
+            except (BimedError, OSError) as error:
+                problem = error
+        for error in filter(None, self.gather(problem)):
+            raise error
 
     def snapshot(self) -> None:
         """Copy this rank's share of weights and optimizer state to host memory; training may go on then."""

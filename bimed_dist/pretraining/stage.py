@@ -18,7 +18,7 @@ from transformers import BertForPreTraining
 
 from bimed_dist import manifest
 from bimed_dist.config import Recipe
-from bimed_dist.errors import CheckpointError, ConfigError, NonFiniteError, Stopped
+from bimed_dist.errors import CheckpointError, ConfigError, DataError, NonFiniteError, Stopped
 from bimed_dist.manifest import Manifest, Outcome
 from bimed_dist.model import attention
 from bimed_dist.model.export import export, pad_vocabulary
@@ -78,6 +78,7 @@ def run(recipe: Recipe, name: str, work: Path, resume: str = "never") -> Outcome
         outcome = engine.on_main(lambda: check(recipe, name, work, "auto" if restarted else resume, engine.world_size))
         try:
             if outcome is None:
+                _verify_copies(engine, recipe.pretraining[name], work)
                 with ExitStack() as held:
                     # Whatever another job did between check and lock, this one continues from what it finds now.
                     engine.on_main(lambda: held.enter_context(manifest.locked(folder_of(name, work))))
@@ -88,6 +89,22 @@ def run(recipe: Recipe, name: str, work: Path, resume: str = "never") -> Outcome
             raise
         engine.close()
     return outcome
+
+
+def _verify_copies(engine: Engine, settings: PretrainingSettings, work: Path) -> None:
+    """Model and shards may lie on every machine as a copy of its own: each machine verifies its own, once."""
+    expected = engine.on_main(lambda: _inputs(settings, work, manifest.read_manifest))
+
+    def verify() -> None:
+        try:
+            found = _inputs(settings, work, manifest.verified)
+        except DataError as error:
+            raise DataError(f"on {platform.node()}: {error}") from None
+        for made_from, digest in expected.items():
+            if found[made_from] != digest:
+                raise DataError(f"on {platform.node()}: {work / made_from} is not what rank 0 has; copy it again")
+
+    engine.on_other_machines(verify)
 
 
 def _forget_stop(folder: Path, restarted: bool) -> None:

@@ -91,3 +91,38 @@ def test_a_killed_process_makes_the_launchers_of_both_machines_start_again_and_t
     finally:
         for process in started:
             process.kill()
+
+
+OWN_COPY = """
+import ctypes, os, platform, subprocess
+if os.environ["RANK"] == "1":
+    platform.node = lambda: "second-machine"
+    assert ctypes.CDLL(None).unshare(0x00020000) == 0  # CLONE_NEWNS: mounts of its own
+    subprocess.run(["mount", "--make-rprivate", "/"], check=True)
+    subprocess.run(["mount", "--bind", "{copy}", "{shards}"], check=True)
+"""
+
+
+def test_a_machine_with_a_copy_of_its_own_of_the_shards_verifies_it_and_all_end_where_it_is_damaged(
+    job, tmp_path, forks
+):
+    shards, copy = job.work / "shards" / "tokens", tmp_path / "copy"
+    shutil.copytree(shards, copy)
+    patch = OWN_COPY.format(copy=copy, shards=shards)
+    whole = job.copy(tmp_path / "whole")
+    assert forks.start(whole.arguments(), 2, "ddp").wait(TIMEOUT) == [0, 0]
+    with_copy = job.copy(tmp_path / "with-copy")
+    patch_there = OWN_COPY.format(copy=copy, shards=with_copy.work / "shards" / "tokens")
+    running = forks.start(with_copy.arguments(), 2, "ddp", patch_there)
+    assert running.wait(TIMEOUT) == [0, 0], running.output()
+    files = [j.folder() / "export" / "model.safetensors" for j in (with_copy, whole)]
+    assert files[0].read_bytes() == files[1].read_bytes()
+
+    content = bytearray((copy / "train-00000.arrow").read_bytes())
+    content[len(content) // 2] ^= 1
+    (copy / "train-00000.arrow").write_bytes(content)
+    running = forks.start(job.arguments(), 2, "ddp", patch)
+    assert running.wait(TIMEOUT) == [2, 2], running.output()
+    assert running.output().count("error: on second-machine: ") == 2
+    assert "does not have the SHA-256 in manifest.json" in running.output()
+    assert not (job.folder() / "metrics.jsonl").exists()
