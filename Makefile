@@ -3,19 +3,26 @@
 #   PYTHON  the Python (>= 3.10) that .venv is made from, e.g. make test PYTHON=python3.12
 #   TORCH   what `pip install` gets to install torch before all else, e.g. for machines without a GPU
 #           make demo TORCH="torch==2.13.0 --index-url https://download.pytorch.org/whl/cpu"
+#   WHEELS  a folder that `make wheels` filled on another machine: packages come from it and not from the internet
 #   ARGS    more arguments of pytest, e.g. make test ARGS="tests/shards -x"
 
 PYTHON ?= python3
 TORCH ?=
+WHEELS ?=
 ARGS ?=
 
+# Absolute, since pip runs builds in folders of its own; in the environment, which those builds see too.
+ifneq ($(strip $(WHEELS)),)
+export PIP_NO_INDEX := 1
+export PIP_FIND_LINKS := $(abspath $(WHEELS))
+endif
 VENV := .venv
 INSTALLED := $(VENV)/installed
 # ninja, accelerate and the like are found by name.
 RUN := PATH="$(CURDIR)/$(VENV)/bin:$$PATH" $(VENV)/bin/python
 STOP = { echo "$(1)" >&2; exit 1; }
 
-.PHONY: help setup demo test test-slow lint bench clean
+.PHONY: help setup demo test test-slow lint bench wheels clean
 
 help:
 	@echo "make demo    the whole pipeline on synthetic text, in about ten minutes; the report is in work/demo/report"
@@ -23,6 +30,7 @@ help:
 	@echo "make lint    ruff"
 	@echo "make bench   the measurements in benchmarks/"
 	@echo "make setup   only .venv"
+	@echo "make wheels  all packages into wheels/, for machines without internet: make setup WHEELS=wheels there"
 	@echo "make clean   remove .venv and caches; work/ stays"
 
 setup: $(INSTALLED)
@@ -42,6 +50,13 @@ lint: $(INSTALLED)
 
 bench: $(INSTALLED)
 	set -e; for file in benchmarks/[a-z]*.py; do echo "== $$file"; $(RUN) "$$file"; done
+
+# What .venv holds, for machines with the same Python and kind of processor; what is published as source is built here.
+wheels: $(INSTALLED)
+	$(VENV)/bin/python -m pip freeze --exclude-editable > $(VENV)/frozen.txt
+	grep -v '^torch[= ]' $(VENV)/frozen.txt | \
+	    $(VENV)/bin/python -m pip wheel --no-deps --wheel-dir wheels pip setuptools wheel -r /dev/stdin
+	$(VENV)/bin/python -m pip wheel --no-deps --wheel-dir wheels $(or $(TORCH),"$$(grep '^torch[= ]' $(VENV)/frozen.txt)")
 
 clean:
 	rm -rf $(VENV) build dist *.egg-info .pytest_cache .ruff_cache
