@@ -1,6 +1,6 @@
 """The evaluation stage: fills `WORK/evaluation`, which a killed run leaves to be continued by the next.
 
-To try failed cells again, remove `manifest.json`: finished cells are kept.
+To try failed cells again, or to evaluate more tasks, models or seeds, remove `manifest.json`: finished cells are kept.
 """
 
 import json
@@ -29,6 +29,8 @@ from bimed_dist.evaluation.task_settings import task_folder
 from bimed_dist.evaluation_settings import EvaluationSettings
 from bimed_dist.manifest import (
     FILE_NAME,
+    SETTINGS_NAME,
+    Manifest,
     Outcome,
     begin,
     canonical_json,
@@ -77,13 +79,28 @@ def _run(recipe: Recipe, work: Path) -> Outcome:
     located = {label: locate(model.folder, recipe, work) for label, model in settings.models.items()}
     resolved = resolved_settings(recipe.seed, settings)
     inputs = _inputs(settings, recipe, work, located)
-    done = finished(folder, resolved, inputs)
+    done = _finished(folder, resolved, inputs)
     if done is not None:
         return Outcome(folder, done, was_done=True)
     tasks = prepare_tasks(recipe, work)
     with locked(folder):
+        (folder / SETTINGS_NAME).unlink(missing_ok=True)
         begin(folder, resolved, inputs)
         return _fill(folder, settings, resolved, inputs, tasks, located)
+
+
+def _finished(folder: Path, resolved: Mapping[str, Any], inputs: Mapping[str, str]) -> Manifest | None:
+    """What was begun with other settings goes on with these: a cell is trusted for its own settings and data alone."""
+    if (folder / SETTINGS_NAME).is_file() and not (folder / FILE_NAME).is_file():
+        return None
+    try:
+        return finished(folder, resolved, inputs)
+    except ConfigError as error:
+        if not (folder / FILE_NAME).is_file():
+            raise
+        raise ConfigError(
+            f"{error}\nOr remove {folder / FILE_NAME} and run again: cells that the change does not concern are kept"
+        ) from None
 
 
 def resolved_settings(seed: int, settings: EvaluationSettings) -> dict[str, Any]:

@@ -564,6 +564,23 @@ def test_without_a_terminal_the_end_of_every_grid_is_logged_with_the_time_left(
     assert "0 of 8 cells are to be computed" in caplog.text and " ends" not in caplog.text
 
 
+def test_a_task_added_later_keeps_the_cells_of_the_others(korsts, two_models, tmp_path, make_recipe, caplog):
+    caplog.set_level(logging.INFO, logger="bimed_dist.evaluation")
+    korsts_task, work = TaskSettings(task="korsts", path="korsts"), tmp_path / "work"
+    stage.run(make_recipe(two_models, {"sts": korsts_task}), work)
+    before = results_of(work)
+    more = make_recipe(two_models, {"sts": korsts_task, "again": korsts_task})
+    with pytest.raises(ConfigError, match=r"(?s)tasks.again: was absent.*remove .*manifest.json and run again"):
+        stage.run(more, work)
+    (work / "evaluation" / "manifest.json").unlink()
+    caplog.clear()
+    stage.run(more, work)
+    assert "8 of 16 cells are to be computed" in caplog.text
+    found = results_of(work)
+    assert [row for row in found["scores"] if row["task"] == "sts"] == before["scores"]
+    assert stage.run(more, work).was_done
+
+
 def test_labels_have_tuned_thresholds_windows_groups_and_the_rules_beside_the_models(two_models, tmp_path, make_recipe):
     folder = tmp_path / "ct"
     folder.mkdir()
