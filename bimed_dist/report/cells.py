@@ -20,7 +20,16 @@ LANGUAGES = {
     "other": "other",
     "any": "any language",
 }
-METRICS = {"f1": "F1", "auroc": "AUROC", "ece": "ECE", "mlm": "MLM", "nsp": "NSP", "mse": "MSE", "mae": "MAE"}
+METRICS = {
+    "f1": "F1",
+    "auroc": "AUROC",
+    "ece": "ECE",
+    "mlm": "MLM",
+    "nsp": "NSP",
+    "sop": "SOP",
+    "mse": "MSE",
+    "mae": "MAE",
+}
 DASH = "–"
 
 

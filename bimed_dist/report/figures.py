@@ -18,11 +18,11 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 
 from bimed_dist.report.cells import metric_name
+from bimed_dist.report.records import curve_names
 from bimed_dist.report.scores import MainRow
 
 log = logging.getLogger(__name__)
 
-PANELS = ("mlm_loss", "nsp_loss", "mlm_accuracy", "nsp_accuracy")
 _KOREAN_FONTS = (
     "Noto Sans KR",
     "Noto Sans CJK KR",
@@ -97,11 +97,11 @@ def series_style(index: int) -> tuple[int, str]:
 
 
 def curve_panels(curves: Mapping[str, Sequence[Mapping[str, Any]]]) -> list[tuple[str, str]]:
-    """(title, SVG) of the four panels of figure 2 in Kim et al. 2022: validation per step, one line per run.
+    """(title, SVG) of the panels of figure 2 in Kim et al. 2022 and more: validation per step, one line per run.
 
     Losses also show the training loss, thin.
     """
-    return [(metric_name(key), _curve_panel(key, curves)) for key in PANELS]
+    return [(metric_name(key), _curve_panel(key, curves)) for key in curve_names(curves)]
 
 
 def _curve_panel(key: str, curves: Mapping[str, Sequence[Mapping[str, Any]]]) -> str:

@@ -7,7 +7,7 @@ import csv
 import io
 import json
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,6 +19,11 @@ from bimed_dist.manifest import FILE_NAME, Manifest, verified
 OVERLAPS = "contamination.csv"
 RESULTS_SCHEMA = 1
 """Newest schema of results.json that is understood. Older ones, and what has none, are read with what they have."""
+_CURVES = (
+    *("mlm_loss", "nsp_loss", "sop_loss", "mlm_accuracy", "nsp_accuracy", "sop_accuracy"),
+    "mlm_bits_per_character",
+)
+"""Of metrics.jsonl; which pairs there are follows the run's sentence objective."""
 _NAMED_STAGES = STAGES[: STAGES.index("evaluation")]
 
 
@@ -94,6 +99,12 @@ def read_records(folders: Mapping[str, Path], manifests: Mapping[str, Manifest])
         attributions=attributions,
         overlaps=overlaps,
     )
+
+
+def curve_names(curves: Mapping[str, Sequence[Mapping[str, Any]]]) -> list[str]:
+    """What any of the runs validated, in the order it is shown in."""
+    found = {name for lines in curves.values() for line in lines if line["kind"] == "validation" for name in line}
+    return [name for name in _CURVES if name in found]
 
 
 def read_overlaps(path: Path) -> Counter[tuple[str, str]]:

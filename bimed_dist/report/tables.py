@@ -26,6 +26,7 @@ from bimed_dist.report.cells import (
     signed,
     text,
 )
+from bimed_dist.report.records import curve_names
 from bimed_dist.report.scores import MainRow, Score
 
 KINDS = {
@@ -304,7 +305,7 @@ def tokens_table(shards: Mapping[str, Manifest]) -> Table:
 
 def training_table(curves: Mapping[str, Sequence[Mapping[str, Any]]]) -> Table:
     """First and last validation of every run."""
-    keys = ("mlm_loss", "nsp_loss", "mlm_accuracy", "nsp_accuracy")
+    keys = curve_names(curves)
     rows = []
     for name, lines in curves.items():
         validations = [line for line in lines if line["kind"] == "validation"]

@@ -332,6 +332,15 @@ def test_a_resumed_run_shows_each_step_once(tmp_path):
     assert at_1000[0]["mlm_loss"] < 10
 
 
+def test_curves_are_those_of_the_sentence_objective_that_was_trained():
+    lines = [
+        {"kind": "validation", "step": step, "mlm_loss": 3.0, "sop_loss": 0.5, "sop_accuracy": 0.7} for step in (0, 9)
+    ]
+    assert [title for title, _ in figures.curve_panels({"run": lines})] == ["MLM loss", "SOP loss", "SOP accuracy"]
+    table = tables.training_table({"run": lines})
+    assert table.columns == ("Run", "Step", "MLM loss", "SOP loss", "SOP accuracy")
+
+
 def test_a_broken_metrics_line_is_named(tmp_path):
     path = tmp_path / "metrics.jsonl"
     path.write_text('{"kind": "train", "step": 1}\n{"kind": "tra', encoding="utf-8")
