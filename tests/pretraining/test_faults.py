@@ -258,6 +258,7 @@ def test_the_launcher_passes_a_stop_on_and_leaves_a_file_for_scripts_and_no_secr
 def test_a_process_whose_launcher_is_killed_while_it_imports_torch_ends_too(job, tmp_path):
     """A shell in place of the launcher: what starts is the program with a rank's environment."""
     log = tmp_path / "log"
+    log.touch()
     shell = subprocess.Popen(
         ["sh", "-c", f"{shlex.join(job.command())} > {shlex.quote(str(log))} 2>&1 & echo $!; wait"],
         cwd=job.root, env={**environment(), "RANK": "0", "PYTHONVERBOSE": "1"}, stdout=subprocess.PIPE, text=True,
