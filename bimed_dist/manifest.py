@@ -199,10 +199,9 @@ def finished(folder: Path, settings: Mapping[str, Any], inputs: Mapping[str, str
 
 
 def begin(folder: Path, settings: Mapping[str, Any], inputs: Mapping[str, str]) -> None:
-    """Open a folder that will be filled over several runs, and note what for."""
+    """Open a folder that will be filled over several runs, and note what for, in place of what was noted before."""
     folder.mkdir(parents=True, exist_ok=True)
-    if not (folder / SETTINGS_NAME).is_file():
-        write_json(folder / SETTINGS_NAME, {"settings": settings, "inputs": inputs})
+    write_json(folder / SETTINGS_NAME, {"settings": settings, "inputs": inputs})
 
 
 @contextmanager

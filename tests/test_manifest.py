@@ -213,7 +213,8 @@ def test_a_folder_filled_over_several_runs_goes_on_with_the_same_settings_only(t
     with pytest.raises(ConfigError, match="other inputs"):
         finished(folder, SETTINGS, {})
     begin(folder, {"other": 1}, {})
-    assert json.loads((folder / SETTINGS_NAME).read_text())["settings"] == SETTINGS
+    assert json.loads((folder / SETTINGS_NAME).read_text()) == {"settings": {"other": 1}, "inputs": {}}
+    begin(folder, SETTINGS, INPUTS)
 
     written = write_manifest(
         folder,

@@ -84,20 +84,17 @@ def _run(recipe: Recipe, work: Path) -> Outcome:
         return Outcome(folder, done, was_done=True)
     tasks = prepare_tasks(recipe, work)
     with locked(folder):
-        (folder / SETTINGS_NAME).unlink(missing_ok=True)
         begin(folder, resolved, inputs)
         return _fill(folder, settings, resolved, inputs, tasks, located)
 
 
 def _finished(folder: Path, resolved: Mapping[str, Any], inputs: Mapping[str, str]) -> Manifest | None:
     """What was begun with other settings goes on with these: a cell is trusted for its own settings and data alone."""
-    if (folder / SETTINGS_NAME).is_file() and not (folder / FILE_NAME).is_file():
-        return None
+    if not (folder / FILE_NAME).is_file():
+        return None if (folder / SETTINGS_NAME).is_file() else finished(folder, resolved, inputs)
     try:
         return finished(folder, resolved, inputs)
     except ConfigError as error:
-        if not (folder / FILE_NAME).is_file():
-            raise
         raise ConfigError(
             f"{error}\nOr remove {folder / FILE_NAME} and run again: cells that the change does not concern are kept"
         ) from None

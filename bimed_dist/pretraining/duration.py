@@ -100,7 +100,6 @@ def begin(folder: Path, settings: Mapping[str, Any], inputs: Mapping[str, str]) 
         _log.info(what_changes(*other))
         # The result of the shorter run goes; its checkpoint is what the longer one continues from.
         (folder / manifest.FILE_NAME).unlink(missing_ok=True)
-        manifest.write_json(folder / manifest.SETTINGS_NAME, {"settings": settings, "inputs": inputs})
     manifest.begin(folder, settings, inputs)
 
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import patches
 from safetensors.torch import load_file
-from trials import TIMEOUT, Campaign, Result, Work
+from trials import TIMEOUT, Campaign, Result, Work, processes_of
 
 WEIGHTS = 1e-5
 """Largest difference of any weight after 20 updates at a rate of 1e-3: sums in another order, in float32."""
@@ -19,7 +19,7 @@ WITHOUT_DROPOUT = {**TWENTY, "dropout": 0.0}  # which is drawn by micro-batch, a
 def resume_everywhere(campaign: Campaign, patch: str = "", engines: tuple[str, ...] = ()) -> Iterator[Result]:
     """F13: a run continued from each of its steps, bit by bit the same; then continued again and again."""
     for engine in engines or ("single", "ddp", "zero1", "zero2", "zero3"):
-        processes = 1 if engine == "single" else 2
+        processes = processes_of(engine)
         result = Result(f"F13 resume at every step, {engine}")
         options = {"steps": 10, "checkpoint_every": 1, "keep_checkpoints": 20, "validate_every": 10**6}
         whole = campaign.fresh(f"f13-{engine}-whole")
@@ -54,7 +54,7 @@ def other_sizes(campaign: Campaign) -> Iterator[Result]:
         work = campaign.fresh("f14")
         if _moved(campaign, work, WITHOUT_DROPOUT, places, result):
             difference = _difference(work, whole)
-            result.notes["largest_difference"] = max(result.notes["largest_difference"], difference)
+            result.largest("largest_difference", difference)
             result.check(difference < WEIGHTS, f"trial {trial}: {places}: weights differ by {difference}")
             work.ledger(result, WITHOUT_DROPOUT)
         result.trials += 1
@@ -115,7 +115,7 @@ def engines(campaign: Campaign) -> Iterator[Result]:
                 result.check(norms < NORMS, f"{engine}, seed {seed}: norms differ by {norms}")
                 for name, value in (("", difference), ("_of_norms", norms)):
                     key = f"largest_difference{name}"
-                    result.notes[key] = max(result.notes[key], value)
+                    result.largest(key, value)
             result.trials += 1
     yield result
 

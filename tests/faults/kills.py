@@ -10,7 +10,7 @@ from pathlib import Path
 
 import patches
 import psutil
-from trials import TIMEOUT, Campaign, Result, until
+from trials import TIMEOUT, Campaign, Result, processes_of, until
 
 MEMORY_GROUPS = Path("/sys/fs/cgroup/memory")
 """Control groups of version 1."""
@@ -24,7 +24,7 @@ def random_kills(
     shares = {"single": 80, "ddp": 60, "zero2": 30, "zero3": 30}
     for engine in engines or shares:
         number = kills or campaign.times(shares[engine])
-        processes = 1 if engine == "single" else 2
+        processes = processes_of(engine)
         result = Result(f"F2 kill -9, {engine}", notes={"inside_a_save": 0, "one_rank": 0})
         options = {"steps": 12 * number + 12, "checkpoint_every": 5, "validate_every": 10**6, "global_batch": 12}
         whole = campaign.fresh(f"f2-{engine}-whole")
@@ -90,7 +90,7 @@ def killed_launchers(campaign: Campaign) -> Iterator[Result]:
         for other in alive:
             with contextlib.suppress(psutil.NoSuchProcess):
                 other.kill()
-        result.notes["most_seconds"] = max(result.notes["most_seconds"], round(seconds, 2))
+        result.largest("most_seconds", round(seconds, 2))
         result.trials += 1
     yield result
 
@@ -100,8 +100,7 @@ def out_of_memory(campaign: Campaign) -> Iterator[Result]:
     result = Result("F11 killed for want of memory")
     expected = {}
     for trial in range(campaign.times(30)):
-        engine = campaign.random.choice(["single", "ddp", "zero2", "zero3"])
-        processes = 1 if engine == "single" else 2
+        engine, processes = campaign.engine("single", "ddp", "zero2", "zero3")
         if engine not in expected:
             whole = campaign.fresh(f"f11-{engine}-whole")
             result.check(not any(whole.start(SHORT, processes, engine).wait(TIMEOUT)), "the run without faults failed")

@@ -38,7 +38,7 @@ def cut_links(campaign: Campaign) -> Iterator[Result]:
         result.check(not any(codes), f"trial {trial}: the next launch ended with {codes}")
         if not any(codes):
             result.check(work.digest() == expected[launcher], f"trial {trial}: weights differ from a run never cut")
-        result.notes["most_seconds"] = max(result.notes["most_seconds"], round(seconds, 2))
+        result.largest("most_seconds", round(seconds, 2))
         result.trials += 1
     yield result
 

@@ -15,8 +15,7 @@ def not_a_number(campaign: Campaign) -> Iterator[Result]:
     """At a random step of a random rank, with and without leave to go on."""
     result = Result("F10 not a number", notes={"stopped": 0, "left_out": 0})
     for trial in range(campaign.times(20)):
-        engine = campaign.random.choice(["single", "ddp", "zero1", "zero2", "zero3"])
-        processes = 1 if engine == "single" else 2
+        engine, processes = campaign.engine("single", "ddp", "zero1", "zero2", "zero3")
         step, rank = campaign.random.randrange(1, 8), campaign.random.randrange(processes)
         what, value = campaign.random.choice(["loss", "gradient"]), campaign.random.choice(["math.nan", "math.inf"])
         allowed = campaign.random.randrange(2)

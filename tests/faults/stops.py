@@ -13,8 +13,7 @@ def stop_signals(campaign: Campaign) -> Iterator[Result]:
     result = Result("F3 stop signals", notes={"most_seconds": 0.0})
     options = {"steps": 10**5, "checkpoint_every": 50, "validate_every": 10**6}
     for trial in range(campaign.times(50)):
-        engine = campaign.random.choice(["single", "ddp", "zero2", "zero3"])
-        processes = 1 if engine == "single" else 2
+        engine, processes = campaign.engine("single", "ddp", "zero2", "zero3")
         work = campaign.fresh("f3")
         job = work.start(options, processes, engine)
         until(lambda w=work, j=job: w.steps_made() or not j.running(), 0.02)
@@ -31,7 +30,7 @@ def stop_signals(campaign: Campaign) -> Iterator[Result]:
         result.check(
             right, f"trial {trial}, {engine}: {codes} in {seconds:.1f} s, step {work.newest_step()} of {last + 1}"
         )
-        result.notes["most_seconds"] = max(result.notes["most_seconds"], round(seconds, 2))
+        result.largest("most_seconds", round(seconds, 2))
         result.trials += 1
     yield result
 
@@ -56,7 +55,7 @@ def stopped_ranks(campaign: Campaign) -> Iterator[Result]:
         named = f"rank 1 (process {job.pids[1]} on" if rank == 1 else "the job's store at 127.0.0.1"
         right = codes[1 - rank] == 4 and seconds < limit + 10 and named in job.output()
         result.check(right, f"trial {trial}, {engine}, rank {rank}: {codes} in {seconds:.1f} s\n{job.output()[-1500:]}")
-        result.notes["most_seconds"] = max(result.notes["most_seconds"], round(seconds, 2))
+        result.largest("most_seconds", round(seconds, 2))
         result.trials += 1
     yield result
 

@@ -4,7 +4,6 @@ import contextlib
 import hashlib
 import importlib.util
 import json
-import os
 import random
 import shutil
 import subprocess
@@ -13,10 +12,10 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import patches
-from forks import Forks, Job
+from forks import ROOT, Forks, Job
 
 from bimed_dist.config import load_recipe
 from bimed_dist.errors import CheckpointError
@@ -24,7 +23,6 @@ from bimed_dist.pretraining import checkpoints
 from bimed_dist.shards.batches import RowStream, locate_step, step_rows
 from bimed_dist.shards.reading import ShardSet
 
-ROOT = Path(__file__).resolve().parent.parent.parent
 TIMEOUT = 300
 
 
@@ -43,6 +41,9 @@ class Result:
             if self.stop_at_first:
                 raise FoundError(otherwise)
 
+    def largest(self, note: str, value: float) -> None:
+        self.notes[note] = max(self.notes[note], value)
+
 
 class FoundError(Exception):
     """A mutant is found; the rest need not run."""
@@ -53,10 +54,15 @@ class Campaign:
         self.folder, self.seed, self.scale = folder, seed, scale
         self.random = random.Random(seed)
         spec = importlib.util.spec_from_file_location("conftest", ROOT / "tests" / "pretraining" / "conftest.py")
-        self._recipe = importlib.util.module_from_spec(spec)
-        sys.modules["conftest"] = self._recipe  # its dataclass looks itself up
-        spec.loader.exec_module(self._recipe)
+        self.conftest = importlib.util.module_from_spec(spec)
+        sys.modules["conftest"] = self.conftest  # its dataclass looks itself up
+        spec.loader.exec_module(self.conftest)
         self._forks: Forks | None = None
+
+    def engine(self, *engines: str) -> tuple[str, int]:
+        """One of them at random, and the number of its processes."""
+        chosen = self.random.choice(engines)
+        return chosen, processes_of(chosen)
 
     def times(self, number: int) -> int:
         return max(1, round(number * self.scale))
@@ -75,12 +81,12 @@ class Campaign:
         if not path.is_file():
             shutil.rmtree(base, ignore_errors=True)
             base.mkdir(parents=True)
-            text = json.dumps(self._recipe.RECIPE)  # JSON is YAML
+            text = json.dumps(self.conftest.RECIPE)  # JSON is YAML
             (base / "unfinished.yaml").write_text(text, encoding="utf-8")
             recipe = load_recipe(base / "unfinished.yaml")
-            for stage, name in self._recipe.stage_order(recipe):
-                if stage in self._recipe.STAGES:
-                    self._recipe.STAGES[stage].run(recipe, name, work)
+            for stage, name in self.conftest.stage_order(recipe):
+                if stage in self.conftest.STAGES:
+                    self.conftest.STAGES[stage].run(recipe, name, work)
             (base / "unfinished.yaml").rename(path)
         return path, work
 
@@ -117,17 +123,18 @@ class Work:
 
     def arguments(self, options: dict[str, object]) -> list[str]:
         """Of the training program."""
-        changes = [word for name, value in options.items() for word in ("--set", f"pretraining.run.{name}={value}")]
-        return [str(self.recipe), "--work", str(self.folder / "work"), "--resume", "auto", *changes]
+        return self._job().arguments(*_words(options))
 
     def launch(self, options: dict[str, object], launcher: str) -> tuple[subprocess.Popen, Path]:
         """By `accelerate launch` with a file of ds_configs/accelerate; the launcher and its log."""
-        command = [sys.executable, "-m", "accelerate.commands.launch", "--main_process_port", "0", "--config_file"]
-        command += [str(ROOT / "ds_configs" / "accelerate" / launcher), "launch/pretrain.py", *self.arguments(options)]
-        log = self.folder / "launch.log"
+        command, log = self._job().command(*_words(options), launcher=launcher), self.folder / "launch.log"
+        environment = {**self.campaign.conftest.environment(), "PYTHONPATH": str(ROOT)}
         with log.open("w") as file:
-            environment = {**os.environ, "OMP_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1", "PYTHONPATH": str(ROOT)}
             return subprocess.Popen(command, cwd=ROOT, env=environment, stdout=file, stderr=file), log
+
+    def _job(self) -> Any:
+        """As the tests of pre-training know it."""
+        return self.campaign.conftest.Job(ROOT, self.recipe, self.folder / "work")
 
     def digest(self) -> str:
         return hashlib.sha256((self.run / "export" / "model.safetensors").read_bytes()).hexdigest()
@@ -168,6 +175,15 @@ class Work:
             epoch, place = locate_step(step, stream.num_rows, settings.global_batch)
             expected = sorted(map(int, step_rows(stream.plan(epoch).order, place, settings.global_batch)))
             result.check(made.get(step) == expected, f"step {step}: rows lost or repeated")
+
+
+def _words(options: dict[str, object]) -> list[str]:
+    changes = (("--set", f"pretraining.run.{name}={value}") for name, value in options.items())
+    return ["--resume", "auto", *(word for change in changes for word in change)]
+
+
+def processes_of(engine: str) -> int:
+    return 1 if engine == "single" else 2
 
 
 def until(condition: Callable[[], bool], pause: float) -> None:

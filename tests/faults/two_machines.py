@@ -7,7 +7,8 @@ import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parent.parent.parent
+from forks import ROOT
+
 NAMES = ("bimed-a", "bimed-b")
 ADDRESSES = ("10.99.7.1", "10.99.7.2")
 
