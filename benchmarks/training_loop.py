@@ -13,7 +13,6 @@ import time
 from pathlib import Path
 
 import click
-import numpy as np
 import torch
 from _measuring import record, shards_of
 from torch.nn.functional import cross_entropy
@@ -74,8 +73,8 @@ def main(shards: Path | None, steps: int) -> None:
         engine.prepare(ours, schedule.optimizer(ours, settings))
         rows = TrainingRows(stream.shards, settings, seed=1)
         trainer = Trainer(
-            engine, ours, settings, seed=1, rows=rows, validation=[], languages=[], sources=[],
-            characters=np.zeros(0, np.int64), folder=Path(work), run_digest="", record=None, clock=Clock(settings),
+            engine, ours, settings, seed=1, rows=rows, held_out=None, folder=Path(work), run_digest="",
+            record=None, clock=Clock(settings),
         )  # fmt: skip
         sides = {
             "bare": lambda step: bare_step(bare, bare_optimizer, stream, step, settings.clip_norm),

@@ -165,6 +165,11 @@ class PretrainingSettings(Settings):
             return phases
         return (*phases, Phase("long_phase.", border, self.steps, long.max_length, long.global_batch, long.micro_batch))
 
+    @property
+    def all_shards(self) -> list[str]:
+        """The run's own and those that are replayed."""
+        return [self.shards, *([self.replay.shards] if self.replay else [])]
+
     def phase_at(self, step: int) -> Phase:
         """The phase of update `step`, counted from 0."""
         return next((phase for phase in self.phases if step < phase.end), self.phases[-1])

@@ -52,8 +52,8 @@ def micro_batch(batch: PackedBatch, device: torch.device) -> MicroBatch:
 class PackedPretraining(nn.Module):
     """Runs Hugging Face's BertForPreTraining on packed micro-batches; owns no weights of its own.
 
-    The model's attention implementation becomes `packed`; `unwrap` gives the model back as it came. Without a sentence
-    objective (`pairs`) nothing is asked of pooler and NSP head, and they are not trained.
+    The model's attention implementation becomes `packed`. Without a sentence objective (`pairs`) nothing is asked of
+    pooler and NSP head, and they are not trained.
     """
 
     def __init__(self, model: BertForPreTraining, *, pairs: bool = True) -> None:
@@ -62,7 +62,6 @@ class PackedPretraining(nn.Module):
         if not pairs:
             model.bert.pooler.requires_grad_(False)
             model.cls.seq_relationship.requires_grad_(False)
-        self._before = model.config._attn_implementation
         model.set_attn_implementation(attention.NAME)
         self.model = model
 
@@ -100,10 +99,6 @@ class PackedPretraining(nn.Module):
         """
         # transformers 5.23 warns that it has a new name, which older ones that setup.cfg allows need not know.
         self.model.gradient_checkpointing_enable(gradient_checkpointing_kwargs={"use_reentrant": False})
-
-    def unwrap(self) -> BertForPreTraining:
-        self.model.set_attn_implementation(self._before)
-        return self.model
 
 
 def _losses(logits: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:

@@ -19,8 +19,8 @@ A BERT model pre-trained with bimed_dist {version} on {objectives}.
 |---|---|
 | foundation | {foundation} |
 | vocabulary | {vocabulary} pieces; rows copied {copied}, mean {mean}, normal {normal}, random {random} |
-| corpus | {documents} documents, {sentences} sentences ({sources}) |
-| training | {steps} updates of {global_batch} rows, length {max_length}, {epochs} epochs, learning rate {rate:g} |
+| corpus | {corpus} |
+| training | {training}, {epochs} epochs, learning rate {rate:g} |
 | held out | {held_out} |
 | engine | {engine}, {processes} process(es) |
 
@@ -48,25 +48,31 @@ _OBJECTIVES = {
 def model_card(recipe: Recipe, name: str, work: Path, counts: dict[str, Any]) -> str:
     settings = recipe.pretraining[name]
     model = manifest.read_manifest(work / "model" / settings.model)
-    corpus_name = recipe.shards[settings.shards].corpus
-    corpus = manifest.read_manifest(work / "corpus" / corpus_name)
+    corpora = [manifest.read_manifest(work / "corpus" / recipe.shards[name].corpus) for name in settings.all_shards]
     held_out = counts["held_out"]
-    by_language = corpus.counts["by_language"]
-    languages = [code for code in by_language if code not in ("mixed", "other") and by_language[code]["sentences"]]
+    languages = {code for corpus in corpora for code, of in corpus.counts["by_language"].items() if of["sentences"]}
+    texts = [
+        f"{corpus.counts['documents']} documents, {corpus.counts['sentences']} sentences "
+        f"({', '.join(corpus.counts['by_source'])})"
+        for corpus in corpora
+    ]
+    if settings.replay:
+        texts[1] = f"and replayed in {settings.replay.share:.0%} of the rows: {texts[1]}"
+    updates = [
+        f"{of['steps']} updates of {phase.global_batch} rows, length {phase.max_length}"
+        for of, phase in zip(counts["phases"], settings.phases, strict=True)
+    ]
     return _CARD.format(
-        languages=", ".join(languages),
+        languages=", ".join(sorted(languages - {"mixed", "other"})),
         name=name,
         version=manifest.versions()["bimed_dist"],
         foundation=recipe.model[settings.model].foundation or "none (random weights)",
         vocabulary=model.counts["rows"],
-        documents=corpus.counts["documents"],
-        sentences=corpus.counts["sentences"],
-        sources=", ".join(corpus.counts["by_source"]),
-        global_batch=settings.global_batch,
-        max_length=settings.max_length,
+        corpus="; ".join(texts),
+        training=", then ".join(updates),
         rate=settings.learning_rate,
         **{rule: model.counts[rule] for rule in ("copied", "mean", "normal", "random")},
-        **{key: counts[key] for key in ("steps", "epochs", "engine", "processes")},
+        **{key: counts[key] for key in ("epochs", "engine", "processes")},
         objectives=_OBJECTIVES[settings.sentence_objective],
         held_out="; ".join(
             f"{name.upper()} loss {held_out[f'{name}_loss']:.3f}, right {held_out[f'{name}_accuracy']:.3f}"

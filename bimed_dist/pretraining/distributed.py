@@ -26,7 +26,7 @@ from accelerate.utils import DistributedDataParallelKwargs
 from torch import Tensor, nn
 from transformers.integrations.deepspeed import unset_hf_deepspeed_config
 
-from bimed_dist.errors import BimedError, CheckpointError, RankLostError
+from bimed_dist.errors import BimedError, CheckpointError, ConfigError, RankLostError
 from bimed_dist.pretraining import deepspeed_config
 from bimed_dist.pretraining.ordered_sum import OrderedSum, neighbours
 from bimed_dist.pretraining.state import WEIGHT, Piece, SavedState, Snapshot
@@ -38,6 +38,15 @@ from bimed_dist.processes import require_gpu_each
 # DeepSpeed 0.19 calls what torch 2.13 has renamed; users can do nothing about it.
 warnings.filterwarnings("ignore", message=".*(all_gather_into_tensor|reduce_scatter_tensor).*", category=FutureWarning)
 Result = TypeVar("Result")
+_COLLECTIVE_TIMEOUT = datetime.timedelta(minutes=30)
+"""NCCL's own ten minutes are less than rank 0 may need to hash large shards and plan an epoch, while others wait."""
+_OTHER_ENGINES = {
+    "ACCELERATE_USE_FSDP": "fsdp_config",
+    "ACCELERATE_USE_MEGATRON_LM": "megatron_lm_config",
+    "ACCELERATE_USE_PARALLELISM_CONFIG": "parallelism_config",
+    "ACCELERATE_DYNAMO_BACKEND": "dynamo_config",
+}
+"""Environment variable of `accelerate launch` -> part of its config."""
 _SECONDS_TO_RETURN = 600
 """For the processes of all machines after a restart: to miss a lost one, to end, to start and import."""
 
@@ -52,6 +61,7 @@ class Engine:
         world_size = int(os.environ.get("WORLD_SIZE", "1"))
         self.accumulation = deepspeed_config.most_accumulation(settings, world_size)
         self._clip_norm = settings.clip_norm
+        _refuse_other_engines()
         zero_file = deepspeed_config.requested_file()
         launched = "RANK" in os.environ
         if launched:
@@ -64,8 +74,8 @@ class Engine:
             # DeepSpeed compiles its shared-memory operator with the ninja of this environment, activated or not.
             os.environ["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', '')}"
             zero = deepspeed_config.read_zero_file(zero_file)
-            self.deepspeed_config = deepspeed_config.resolve(zero, settings, world_size)
-            plugin = DeepSpeedPlugin(hf_ds_config=self.deepspeed_config, zero3_init_flag=False)
+            config = deepspeed_config.resolve(zero, settings, world_size)
+            plugin = DeepSpeedPlugin(hf_ds_config=config, zero3_init_flag=False)
         self._accelerator = Accelerator(
             cpu=not cuda and plugin is None,
             # DeepSpeed has its own autocast; accelerate's bf16 would keep weights, and export them, in bfloat16.
@@ -75,7 +85,7 @@ class Engine:
             gradient_accumulation_steps=self.accumulation if plugin else 1,
             # Without the backend every process of a DeepSpeed job on CPU believes to be rank 0 of 1.
             kwargs_handlers=[
-                InitProcessGroupKwargs(backend="nccl" if cuda else "gloo"),
+                InitProcessGroupKwargs(backend="nccl" if cuda else "gloo", timeout=_COLLECTIVE_TIMEOUT),
                 DistributedDataParallelKwargs(gradient_as_bucket_view=True, broadcast_buffers=False),
             ]
             if launched
@@ -339,6 +349,16 @@ def open_trackers(names: Sequence[str], folder: Path, label: str, run_id: str, f
     return started
 
 
+def _refuse_other_engines() -> None:
+    """ConfigError where accelerate would cut or compile the model in ways that checkpoints don't know."""
+    named = [part for name, part in _OTHER_ENGINES.items() if os.environ.get(name, "no").lower() not in ("no", "false")]
+    if named:
+        raise ConfigError(
+            f"accelerate was told to use {', '.join(named)}, which checkpoints don't know; they know plain DDP and "
+            "DeepSpeed ZeRO: use a file of ds_configs/accelerate/"
+        )
+
+
 def _join_anew(backend: str) -> None:
     """Where torchrun may restart processes: open the process group once all are of the same attempt.
 
@@ -368,7 +388,7 @@ def _join_anew(backend: str) -> None:
         time.sleep(0.2)
     if attempt():
         prefixed = dist.PrefixStore(f"attempt-{attempt()}", store)
-        dist.init_process_group(backend, store=prefixed, rank=rank, world_size=world_size)
+        dist.init_process_group(backend, store=prefixed, rank=rank, world_size=world_size, timeout=_COLLECTIVE_TIMEOUT)
 
 
 @dataclass(frozen=True)

@@ -16,6 +16,8 @@ from bimed_dist.pretraining_settings import PretrainingSettings
 _log = logging.getLogger(__name__)
 LENGTH = ("steps", "hours")
 """Settings that may change between a run's beginning and its continuation."""
+_UPDATES_OF_A_MEASUREMENT = 50
+"""Fewer say little: a validation among them would count for a multiple of its share."""
 
 
 class Clock:
@@ -27,7 +29,7 @@ class Clock:
     def __init__(self, settings: PretrainingSettings, first_step: int = 0, record: Mapping[str, Any] | None = None):
         """`record` is that of the checkpoint continued from."""
         self._settings, self._first_step = settings, first_step
-        self._start = time.monotonic()
+        self._start = self._after_first = time.monotonic()
         record = record or {}
         self._before = float(record.get("training_seconds", 0.0))
         same_length = record.get("planned") == self._planned()
@@ -41,11 +43,24 @@ class Clock:
     def is_time_to_decay(self, step: int) -> bool:
         """Whether update `step` must be the first of the decay for the run to end in time."""
         settings = self._settings
+        if step == self._first_step + 1:
+            self._after_first = time.monotonic()
         if settings.hours is None or step < max(settings.warmup_steps, 1) or step + settings.decay_steps >= self.end:
             return False
-        here = step - self._first_step
-        per_step = (time.monotonic() - self._start) / here if here else self._before / step
-        return self.seconds() + settings.decay_steps * per_step >= settings.hours * 3600
+        return self.seconds() + settings.decay_steps * self._seconds_a_step(step) >= settings.hours * 3600
+
+    def _seconds_a_step(self, step: int) -> float:
+        """Of this launch, without its start and first update, which are slow.
+
+        The decision is for good, so before there is a measurement of this launch the lower of two estimates counts: a
+        decay that begins late is less of a loss than one that begins hours too early.
+        """
+        measured = step - self._first_step - 1
+        here = (time.monotonic() - self._after_first) / measured if measured > 0 else 0.0
+        if measured >= _UPDATES_OF_A_MEASUREMENT:
+            return here
+        before = self._before / self._first_step if self._first_step else 0.0
+        return min(before, here) if measured > 0 else before
 
     def decay_from(self, step: int) -> None:
         self.end = step + self._settings.decay_steps
@@ -68,10 +83,11 @@ def is_of_other_length(folder: Path, settings: Mapping[str, Any], inputs: Mappin
 
 def _other_length(
     folder: Path, settings: Mapping[str, Any], inputs: Mapping[str, str]
-) -> tuple[int, PretrainingSettings, PretrainingSettings] | None:
-    """Steps done, settings it was begun with, new settings; None where there is nothing or nothing else but the length.
+) -> tuple[dict[str, Any], PretrainingSettings, PretrainingSettings] | None:
+    """Record of the newest checkpoint ({} where there is none), settings it was begun with, new settings.
 
-    Reads the newest checkpoint whole. Raises ConfigError where the run can't go on with the new length.
+    None where there is nothing or nothing else but the length. Reads the checkpoint whole. Raises ConfigError where
+    the run can't go on with the new length.
     """
     try:
         before = json.loads((folder / manifest.SETTINGS_NAME).read_text(encoding="utf-8"))
@@ -82,7 +98,8 @@ def _other_length(
         return None
     old, new = (_without_seed(tree) for tree in (before["settings"], settings))
     found = checkpoints.newest(folder / "checkpoints")
-    done = int(found[1]["step"]) if found else 0
+    record = found[1] if found else {}
+    done = int(record.get("step", 0))
     if new.steps <= done:
         raise ConfigError(f"{folder} has done {done} steps already; steps={new.steps} leaves nothing to do")
     if old.long_phase and done > old.phases[-1].first_step:
@@ -90,7 +107,7 @@ def _other_length(
             f"{folder} is in its long phase since step {old.phases[-1].first_step}, and with steps={new.steps} that "
             "would begin later; start a new run from this one's model (model: {foundation: pretraining/NAME})"
         )
-    return done, old, new
+    return record, old, new
 
 
 def begin(folder: Path, settings: Mapping[str, Any], inputs: Mapping[str, str]) -> None:
@@ -103,14 +120,19 @@ def begin(folder: Path, settings: Mapping[str, Any], inputs: Mapping[str, str]) 
     manifest.begin(folder, settings, inputs)
 
 
-def what_changes(done: int, old: PretrainingSettings, new: PretrainingSettings) -> str:
-    """One sentence: whether the run goes on as if it had been this long from the start."""
+def what_changes(record: Mapping[str, Any], old: PretrainingSettings, new: PretrainingSettings) -> str:
+    """One sentence: whether the run goes on as if it had been this long from the start. `record`: of its checkpoint."""
+    done, end = record.get("step", 0), record.get("end")  # which hours may have set before `steps`
+
+    def before(step: int) -> float:
+        return learning_rate(step, old, end)
+
     length = f"{old.steps} to {new.steps} steps" if old.steps != new.steps else f"{old.hours} to {new.hours} hours"
-    other = next((s for s in range(min(done, old.steps)) if learning_rate(s, old) != learning_rate(s, new)), None)
+    other = next((step for step in range(done) if before(step) != learning_rate(step, new)), None)
     if other is None:
         return f"the run goes from {length}; every rate so far is that of the longer run"
     return (
-        f"the run goes from {length}: the learning rate, {learning_rate(done - 1, old):.3g} at step {done}, goes on as "
+        f"the run goes from {length}: the learning rate, {before(done - 1):.3g} at step {done}, goes on as "
         f"that of the new length, {learning_rate(done, new):.3g}; from step {other + 1} on a run of this length from "
         "the start would have had other rates"
     )

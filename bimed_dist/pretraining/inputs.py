@@ -14,6 +14,7 @@ from bimed_dist.model.export import pad_vocabulary
 from bimed_dist.model.packed import PackedPretraining
 from bimed_dist.pretraining import deepspeed_config, ordered_sum
 from bimed_dist.pretraining.trackers import require_trackers
+from bimed_dist.pretraining.validation import HeldOut
 from bimed_dist.pretraining_settings import PretrainingSettings
 from bimed_dist.shards.batches import TrainingRows, validation_batches
 from bimed_dist.shards.reading import ShardSet
@@ -26,9 +27,9 @@ def check_inputs(recipe: Recipe, settings: PretrainingSettings, work: Path, proc
     Also makes the plans of the first epoch, so that ranks only map their files. Raises ConfigError or DataError.
     """
     require_trackers(settings.trackers)
-    model_folder, shard_folder = work / "model" / settings.model, work / "shards" / settings.shards
+    model_folder = work / "model" / settings.model
     pieces = load_tokenizer(str(model_folder)).get_vocab()
-    for shards in [settings.shards, *([settings.replay.shards] if settings.replay else [])]:
+    for shards in settings.all_shards:
         shard_pieces = load_tokenizer(str(work / "shards" / shards / "tokenizer")).get_vocab()
         if pieces != shard_pieces:
             raise ConfigError(
@@ -46,15 +47,25 @@ def check_inputs(recipe: Recipe, settings: PretrainingSettings, work: Path, proc
     if settings.reproducible:
         ordered_sum.check_processes(settings, processes)
     training_rows(recipe, settings, work)
-    held_out = ShardSet.open(shard_folder, "held_out")
-    validation_batches(held_out, settings, seed=recipe.seed, rank=0, world_size=processes)
-    manifest.read_manifest(work / "corpus" / recipe.shards[settings.shards].corpus)  # the model card will need it
+    held_out_rows(recipe, settings, work, rank=0, world_size=processes)
+    for shards in settings.all_shards:
+        manifest.read_manifest(work / "corpus" / recipe.shards[shards].corpus)  # the model card will need it
 
 
 def training_rows(recipe: Recipe, settings: PretrainingSettings, work: Path) -> TrainingRows:
     shards = ShardSet.open(work / "shards" / settings.shards, "train")
     general = ShardSet.open(work / "shards" / settings.replay.shards, "train") if settings.replay else None
     return TrainingRows(shards, settings, seed=recipe.seed, general=general)
+
+
+def held_out_rows(recipe: Recipe, settings: PretrainingSettings, work: Path, rank: int, world_size: int) -> HeldOut:
+    shards = ShardSet.open(work / "shards" / settings.shards, "held_out")
+    return HeldOut(
+        validation_batches(shards, settings, seed=recipe.seed, rank=rank, world_size=world_size),
+        shards.languages,
+        shards.sources,
+        characters_of_pieces(work / "model" / settings.model),
+    )
 
 
 def characters_of_pieces(model_folder: Path) -> NDArray[np.int64]:

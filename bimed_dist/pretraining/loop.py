@@ -3,10 +3,13 @@
 Nothing here is state but weights and optimizer: rows, masks, dropout and learning rate are functions of the step.
 """
 
+import ctypes
 import logging
 import math
 import os
 import signal
+import socket
+import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -15,7 +18,6 @@ from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
 from bimed_dist.errors import ConfigError, NonFiniteError, Stopped
@@ -26,13 +28,14 @@ from bimed_dist.pretraining.duration import Clock
 from bimed_dist.pretraining.profiling import profiled
 from bimed_dist.pretraining.records import RunRecord
 from bimed_dist.pretraining.schedule import learning_rate
-from bimed_dist.pretraining.validation import averages, validate
+from bimed_dist.pretraining.validation import HeldOut, averages, validate
 from bimed_dist.pretraining_settings import PretrainingSettings
 from bimed_dist.processes import signals_handled
 from bimed_dist.shards.batches import PackedBatch, TrainingRows, Upcoming
 
 _log = logging.getLogger(__name__)
 _ROWS_NAMED = 20
+_STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1)
 _SECONDS_OF_ONE_REQUEST = 3.0
 
 
@@ -47,10 +50,7 @@ class Trainer:
         *,
         seed: int,
         rows: TrainingRows,
-        validation: Sequence[PackedBatch],
-        languages: Sequence[str],
-        sources: Sequence[str],
-        characters: NDArray[np.int64],
+        held_out: HeldOut | None,
         folder: Path,
         run_digest: str,
         record: RunRecord | None,
@@ -59,9 +59,8 @@ class Trainer:
         stop_at: float = math.inf,
     ) -> None:
         self.engine, self.module, self.settings, self.seed = engine, module, settings, seed
-        self.rows, self.validation = rows, validation
+        self.rows, self.held_out = rows, held_out
         self.upcoming = Upcoming(rows, rank=engine.rank, world_size=engine.world_size, end=settings.steps)
-        self.languages, self.sources, self.characters = languages, sources, characters
         self.folder = folder
         self.saver = checkpoints.Saver(folder / "checkpoints", engine, settings.keep_checkpoints)
         self.run_digest, self.record = run_digest, record
@@ -72,7 +71,7 @@ class Trainer:
         """`time.monotonic()` at which the time budget ends."""
         self.at = 0
         """The update that runs, counted from 0."""
-        self._held_out = (-1, math.inf)
+        self._validated = (-1, math.inf)
         """Of the last validation: its step and the sum of its losses."""
 
     def train(self, first_step: int) -> None:
@@ -179,8 +178,9 @@ class Trainer:
         self.skipped += 1
         if self.skipped > self.settings.skipped_steps:
             raise NonFiniteError(
-                f"{problem}, and the last checkpoint is kept. Lower learning_rate, look at these rows, or allow "
-                f"some updates to be left out (skipped_steps is {self.settings.skipped_steps})"
+                f"{problem}, and the last checkpoint is kept. Look at these rows, allow some updates to be left out "
+                f"and continue with --resume auto (skipped_steps is {self.settings.skipped_steps}), or lower "
+                "learning_rate in a new run"
             )
         if self.record:
             _log.warning("%s (%d of %d allowed)", problem, self.skipped, self.settings.skipped_steps)
@@ -188,16 +188,8 @@ class Trainer:
 
     def validate(self, step: int) -> None:
         """The held-out rows, the same rows and masks every time."""
-        found = validate(
-            self.engine,
-            self.module,
-            self.validation,
-            languages=self.languages,
-            sources=self.sources,
-            objective=self.settings.sentence_objective,
-            characters=self.characters,
-        )
-        self._held_out = step, _sum_of_losses(found)
+        found = validate(self.engine, self.module, self.held_out, self.settings.sentence_objective)
+        self._validated = step, _sum_of_losses(found)
         if self.record:
             self.record.write({"kind": "validation", "step": step, **found})
             shown = ", ".join(f"{name} {value:.4f}" for name, value in found.items() if isinstance(value, float))
@@ -215,8 +207,8 @@ class Trainer:
             **self.engine.arithmetic,
             **self.clock.state(),
         }
-        validated, loss = self._held_out
-        if validated == step:
+        validated_at, loss = self._validated
+        if validated_at == step:
             record["held_out_loss"] = loss
         self.engine.snapshot()
         self.saver.start(step, self.engine.write_snapshot, record)
@@ -282,16 +274,27 @@ def _stop_requests() -> Iterator[list[bool]]:
     """A flag that SIGTERM, SIGINT and SIGUSR1 raise; a second signal ends the process at once.
 
     A scheduler signals every process of a job and the launcher passes its own signal on, so what follows within
-    seconds is the same request.
+    seconds is the same request. Python runs handlers in the main thread alone, which may wait for a lost rank inside a
+    collective, so a thread reads the numbers that the interpreter writes to a socket at once.
     """
-    requested, first = [False], [0.0]
+    requested = [False]
+    received, sent = socket.socketpair()
+    sent.setblocking(False)
 
-    def request(number: int, _: object) -> None:
-        if requested[0] and time.monotonic() - first[0] > _SECONDS_OF_ONE_REQUEST:
-            signal.signal(number, signal.SIG_DFL)
-            os.kill(os.getpid(), number)
-        elif not requested[0]:
-            requested[0], first[0] = True, time.monotonic()
+    def watch() -> None:
+        first = 0.0
+        while number := received.recv(1):
+            if not requested[0]:
+                requested[0], first = True, time.monotonic()
+            elif time.monotonic() - first > _SECONDS_OF_ONE_REQUEST:
+                ctypes.CDLL(None).signal(int(number[0]), 0)  # SIG_DFL; signal.signal is for the main thread
+                os.kill(os.getpid(), number[0])
 
-    with signals_handled(dict.fromkeys((signal.SIGTERM, signal.SIGINT, signal.SIGUSR1), request)):
-        yield requested
+    threading.Thread(target=watch, name="stop requests", daemon=True).start()
+    with received, sent, signals_handled(dict.fromkeys(_STOP_SIGNALS, lambda *_: None)):
+        before = signal.set_wakeup_fd(sent.fileno())
+        try:
+            yield requested
+        finally:
+            signal.set_wakeup_fd(before)
+            sent.shutdown(socket.SHUT_WR)  # ends the thread

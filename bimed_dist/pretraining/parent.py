@@ -1,9 +1,10 @@
-"""A process ends with the launcher that started it. Imports nothing large, so that it can be called before torch is."""
+"""A process and the launcher that started it. Imports nothing large, so that it can be called before torch is."""
 
 import ctypes
 import os
 import signal
 import sys
+from pathlib import Path
 
 _PR_SET_PDEATHSIG = 1
 
@@ -20,3 +21,12 @@ def end_with_launcher() -> None:
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
     elif "ACCELERATE_MIXED_PRECISION" in os.environ:
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
+
+
+def launch_identity() -> str:
+    """Of the launcher that started this process: the same in all its restarts, another one in the next launch."""
+    parent = os.getppid()
+    stat = Path(f"/proc/{parent}/stat")
+    # Field 22 behind the name, which is in brackets: clock ticks from the machine's start to the launcher's.
+    started = stat.read_text(encoding="utf-8").rpartition(")")[2].split()[19] if stat.is_file() else "0"
+    return f"{parent} started at {started}"

@@ -4,7 +4,7 @@ import json
 import logging
 import os
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -32,7 +32,10 @@ class RunRecord:
         if first_step == 0:
             keep = []
         rewritten = self._path.with_name(METRICS_NAME + ".partial")
-        rewritten.write_text("".join(json.dumps(m) + "\n" for m in keep), encoding="utf-8")
+        with rewritten.open("w", encoding="utf-8") as file:
+            file.write("".join(json.dumps(m) + "\n" for m in keep))
+            file.flush()
+            os.fsync(file.fileno())  # or a power cut leaves an empty file beside the checkpoint
         rewritten.replace(self._path)
         self._trackers = trackers
         self._label, self._steps, self._first_step = label, steps, first_step
@@ -43,7 +46,7 @@ class RunRecord:
     def write(self, metrics: dict[str, Any]) -> None:
         with self._path.open("a", encoding="utf-8") as file:
             file.write(json.dumps(metrics) + "\n")
-        values = {f"{metrics['kind']}/{name}": value for name, value in metrics.items() if isinstance(value, float)}
+        values = numbers(metrics, metrics["kind"])
         # A checkpoint is committed some steps later, and wandb leaves out what comes with a step before its last.
         self._shown = max(self._shown, metrics["step"])
         for tracker in self._trackers if values else ():
@@ -75,6 +78,17 @@ class RunRecord:
         for tracker in self._trackers:
             tracker.finish()
         self._bar.close()
+
+
+def numbers(metrics: Mapping[str, Any], place: str) -> dict[str, float]:
+    """All numbers of a line under names as trackers group them: validation/by_language/ko/mlm_loss."""
+    found: dict[str, float] = {}
+    for name, value in metrics.items():
+        if isinstance(value, dict):
+            found |= numbers(value, f"{place}/{name}")
+        elif isinstance(value, int | float) and name != "step":
+            found[f"{place}/{name}"] = value
+    return found
 
 
 def read_metrics(path: Path) -> list[dict[str, Any]]:

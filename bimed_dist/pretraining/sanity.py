@@ -3,17 +3,14 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
-
 from bimed_dist.config import Recipe
-from bimed_dist.errors import BimedError
+from bimed_dist.errors import BimedError, NonFiniteError
 from bimed_dist.model.foundation import load_prepared
 from bimed_dist.pretraining import schedule
 from bimed_dist.pretraining.distributed import Engine
 from bimed_dist.pretraining.duration import Clock
 from bimed_dist.pretraining.inputs import check_inputs, packed_module, training_rows
-from bimed_dist.pretraining.loop import Trainer
-from bimed_dist.shards.batches import PackedBatch, TrainingRows
+from bimed_dist.pretraining.loop import Trainer, out_of_memory_advice
 
 UPDATES = 100
 MUST_FALL_TO = 0.7
@@ -25,16 +22,6 @@ class Losses:
     first: float
     last: float
     rows: int
-
-
-class SameRows:
-    """`rows` that give those of the first step at every step."""
-
-    def __init__(self, rows: TrainingRows) -> None:
-        self._rows = rows
-
-    def step_batches(self, step: int, *, rank: int, world_size: int) -> list[PackedBatch]:
-        return self._rows.step_batches(0, rank=rank, world_size=world_size)
 
 
 def overfit(recipe: Recipe, name: str, work: Path) -> Losses:
@@ -56,12 +43,21 @@ def overfit(recipe: Recipe, name: str, work: Path) -> Losses:
         module = packed_module(load_prepared(work / "model" / settings.model), settings)
         engine.prepare(module, schedule.optimizer(module, settings))
         trainer = Trainer(
-            engine, module, settings, seed=recipe.seed, rows=SameRows(training_rows(recipe, settings, work)),
-            validation=[], languages=[], sources=[], characters=np.zeros(0, np.int64), folder=work, run_digest="",
-            record=None, clock=Clock(settings),
+            engine, module, settings, seed=recipe.seed, rows=training_rows(recipe, settings, work),
+            held_out=None, folder=work, run_digest="", record=None, clock=Clock(settings),
         )  # fmt: skip
         module.train()
-        losses = [trainer.step(step, [False])[0]["mlm_loss"] for step in range(UPDATES)]
+        losses: list[float] = []
+        try:
+            with out_of_memory_advice(settings):
+                while len(losses) < UPDATES:
+                    metrics, *_ = trainer.step(0, [False])
+                    losses.append(metrics["mlm_loss"])
+        except NonFiniteError:
+            raise NonFiniteError(
+                f"update {len(losses) + 1} on the same {settings.global_batch} rows: the loss or its gradient is not a "
+                f"number; lower learning_rate={settings.learning_rate:g}, or look at the model and its vocabulary"
+            ) from None
         engine.close()
     found = Losses(losses[0], losses[-1], settings.global_batch)
     if found.last > MUST_FALL_TO * found.first:

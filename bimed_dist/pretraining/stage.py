@@ -1,5 +1,6 @@
 """The pre-training stage: check, start the engine, resume, train, export. Run by every process of the job."""
 
+import json
 import logging
 import math
 import os
@@ -28,22 +29,25 @@ from bimed_dist.pretraining import checkpoints, deepspeed_config, duration, sche
 from bimed_dist.pretraining.card import model_card
 from bimed_dist.pretraining.distributed import Engine, open_trackers
 from bimed_dist.pretraining.duration import Clock
-from bimed_dist.pretraining.inputs import characters_of_pieces, check_inputs, packed_module, training_rows
+from bimed_dist.pretraining.inputs import check_inputs, held_out_rows, packed_module, training_rows
 from bimed_dist.pretraining.loop import Trainer, out_of_memory_advice
+from bimed_dist.pretraining.parent import launch_identity
 from bimed_dist.pretraining.records import METRICS_NAME, RunRecord, read_metrics
 from bimed_dist.pretraining.state import SavedState, bytes_of_a_checkpoint
 from bimed_dist.pretraining.trackers import flat
 from bimed_dist.pretraining_settings import PretrainingSettings
-from bimed_dist.shards.batches import RowStream, TrainingRows, validation_batches
-from bimed_dist.shards.reading import ShardSet
+from bimed_dist.shards.batches import RowStream, TrainingRows
 from bimed_dist.tokenizer import load_tokenizer
 
 _log = logging.getLogger(__name__)
 STOPPED_NAME = "stopped.json"
 """In the folder of a run that was stopped on request and can be continued."""
-_ONLY_HOW = ("accelerate_config", "trackers", "profile_steps", "time_budget", "lost_after")
-"""Settings that may change when a run is continued: where it runs, when a launch ends and who looks on, not what it
-computes."""
+_ONLY_HOW = (
+    "accelerate_config", "lost_after", "time_budget", "checkpoint_every", "keep_checkpoints", "skipped_steps",
+    "log_every", "validate_every", "trackers", "profile_steps",
+)  # fmt: skip
+"""Settings that may change when a run is continued: where it runs, when a launch ends, what is kept and who looks on,
+not what it has computed."""
 
 
 def folder_of(name: str, work: Path) -> Path:
@@ -109,16 +113,20 @@ def _verify_copies(engine: Engine, settings: PretrainingSettings, work: Path) ->
 
 def _forget_stop(folder: Path, restarted: bool) -> None:
     """Remove the note of the launch before; Stopped where the launcher restarts what was asked to stop."""
-    if restarted and (folder / STOPPED_NAME).is_file():
+    note = folder / STOPPED_NAME
+    # That of an earlier launch is still there where the first attempt of this one ended before it came here.
+    if restarted and note.is_file() and json.loads(note.read_text(encoding="utf-8")).get("launch") == launch_identity():
         raise Stopped("stopped on request before; not restarted")
-    (folder / STOPPED_NAME).unlink(missing_ok=True)
+    note.unlink(missing_ok=True)
 
 
 def _train(engine: Engine, recipe: Recipe, name: str, work: Path, start: float) -> Outcome:
     settings, folder = recipe.pretraining[name], folder_of(name, work)
     begun = {"settings": _settings(recipe, name), "inputs": _inputs(settings, work, manifest.read_manifest)}
     engine.on_main(lambda: duration.begin(folder, **begun))
-    kept = {name: value for name, value in begun["settings"].items() if name not in duration.LENGTH}
+    # Like manifest.finished: a setting that is newer than the run and is not set is no other setting.
+    settings_set = {name: value for name, value in begun["settings"].items() if value is not None}
+    kept = {name: value for name, value in settings_set.items() if name not in duration.LENGTH}
     run_digest = manifest.digest_of({**begun, "settings": kept})
 
     model = load_prepared(work / "model" / settings.model)
@@ -132,7 +140,6 @@ def _train(engine: Engine, recipe: Recipe, name: str, work: Path, start: float) 
     clock = Clock(settings, first_step, saved)
 
     rows = training_rows(recipe, settings, work)
-    held_out = ShardSet.open(work / "shards" / settings.shards, "held_out")
     record = None
     if engine.rank == 0:
         _announce(name, engine, settings, rows, model, parameters, first_step, clock.end)
@@ -147,12 +154,7 @@ def _train(engine: Engine, recipe: Recipe, name: str, work: Path, start: float) 
         settings,
         seed=recipe.seed,
         rows=rows,
-        validation=validation_batches(
-            held_out, settings, seed=recipe.seed, rank=engine.rank, world_size=engine.world_size
-        ),
-        languages=held_out.languages,
-        sources=held_out.sources,
-        characters=characters_of_pieces(work / "model" / settings.model),
+        held_out=held_out_rows(recipe, settings, work, engine.rank, engine.world_size),
         folder=folder,
         run_digest=run_digest,
         record=record,
@@ -166,7 +168,7 @@ def _train(engine: Engine, recipe: Recipe, name: str, work: Path, start: float) 
     except Stopped as stop:
         # Launchers don't pass our exit code on, so a script that starts the job anew looks for this file.
         why = str(stop)
-        engine.on_main(lambda: manifest.write_json(folder / STOPPED_NAME, {"why": why}))
+        engine.on_main(lambda: manifest.write_json(folder / STOPPED_NAME, {"why": why, "launch": launch_identity()}))
         raise
     finally:
         if record:
@@ -219,9 +221,7 @@ def _settings(recipe: Recipe, name: str) -> dict[str, Any]:
 
 
 def _inputs(settings: PretrainingSettings, work: Path, read: Callable[[Path], Manifest]) -> dict[str, str]:
-    made_from = [("model", settings.model), ("shards", settings.shards)]
-    if settings.replay:
-        made_from.append(("shards", settings.replay.shards))
+    made_from = [("model", settings.model), *(("shards", name) for name in settings.all_shards)]
     return {f"{stage}/{name}": read(work / stage / name).digest for stage, name in made_from}
 
 
@@ -252,7 +252,7 @@ def _check_room(folder: Path, settings: PretrainingSettings, size: int) -> None:
         raise ConfigError(
             f"{folder} has {free / 1e9:.3f} GB free, and {needed / 1e9:.3f} GB are needed for {number} checkpoints of "
             f"{size / 1e9:.3f} GB and the trained model ({there / 1e9:.3f} GB are there): make room, or lower "
-            "keep_checkpoints in a new run"
+            "keep_checkpoints"
         )
 
 

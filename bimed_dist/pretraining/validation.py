@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -27,27 +28,32 @@ def averages(sums: Sequence[float], masked: float, rows: float, objective: Sente
     return found
 
 
+@dataclass(frozen=True)
+class HeldOut:
+    """What is validated on."""
+
+    batches: Sequence[PackedBatch]
+    """This rank's share of the rows, masked once for all."""
+    languages: Sequence[str]
+    sources: Sequence[str]
+    characters: NDArray[np.int64]
+    """(V,) characters of every piece."""
+
+
 @torch.no_grad()
 def validate(
-    engine: Engine,
-    module: PackedPretraining,
-    batches: Sequence[PackedBatch],
-    *,
-    languages: Sequence[str],
-    sources: Sequence[str],
-    objective: SentenceObjective,
-    characters: NDArray[np.int64],
+    engine: Engine, module: PackedPretraining, held_out: HeldOut, objective: SentenceObjective
 ) -> dict[str, object]:
     """Averages over every rank's batches, and those of rows whose segment A is of each language and source.
 
-    With them the bits per character of what was masked, which other vocabularies can be compared by; `characters` (V,)
-    are those of every piece.
+    With them the bits per character of what was masked, which other vocabularies can be compared by.
     """
     module.eval()
+    languages, sources = held_out.languages, held_out.sources
     # A row's values count once in its language and once in its source.
     names = [*languages, *sources]
     sums = torch.zeros(len(names), 7, dtype=torch.float64)
-    for batch in batches:
+    for batch in held_out.batches:
         values = [v.cpu().double() for v in engine.forward(micro_batch(batch, engine.device))]
         row = torch.from_numpy(np.searchsorted(batch.row_starts, batch.masked_positions, side="right") - 1)
         for codes in (batch.languages.astype(np.int64), len(languages) + batch.sources.astype(np.int64)):
@@ -57,7 +63,7 @@ def validate(
                 sums[:, column].index_add_(0, group, value)
             for column, group in ((4, of_token), (5, of_row)):
                 sums[:, column] += torch.bincount(group, minlength=len(names))
-            sums[:, 6].index_add_(0, of_token, torch.from_numpy(characters[batch.mlm_labels]).double())
+            sums[:, 6].index_add_(0, of_token, torch.from_numpy(held_out.characters[batch.mlm_labels]).double())
     sums = engine.sums(sums).cpu()
     module.train()
 

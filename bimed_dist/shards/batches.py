@@ -10,10 +10,13 @@ step -> (epoch, step in it) -> rows of the global batch -> this rank's rows -> m
     batches = validation_batches(held_out, settings, seed=recipe.seed, rank=rank, world_size=world_size)
 """
 
-from concurrent.futures import Future, ThreadPoolExecutor
+import threading
+from collections.abc import Callable
+from concurrent.futures import Future
 from dataclasses import dataclass
 from functools import partial
 from math import ceil
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,6 +27,8 @@ from bimed_dist.shards.masking import MaskRule, mask_tokens
 from bimed_dist.shards.mixture import load_training_plan
 from bimed_dist.shards.plan import EpochPlan, load_plan
 from bimed_dist.shards.reading import ShardSet
+
+Result = TypeVar("Result")
 
 
 @dataclass(frozen=True)
@@ -161,6 +166,7 @@ class RowStream:
         self.seed = seed
         self.rule = mask_rule(shards, settings)
         self._plan = self._load(epoch=0)
+        self._ahead: tuple[int, Future[EpochPlan]] | None = None
         self.num_rows = self._plan.num_rows
         """Rows of every epoch."""
         self.steps_per_epoch = steps_per_epoch(self.num_rows, self.phase.global_batch)
@@ -170,8 +176,16 @@ class RowStream:
     def plan(self, epoch: int) -> EpochPlan:
         """The plan of one epoch; the last one asked for is kept open."""
         if self._plan.epoch != epoch:
-            self._plan = self._load(epoch)
+            is_ahead = self._ahead is not None and self._ahead[0] == epoch
+            self._plan = self._ahead[1].result() if is_ahead else self._load(epoch)
         return self._plan
+
+    def plan_ahead(self, step: int) -> None:
+        """Have a thread make the plan of the epoch after that of the phase's update `step`: it can take minutes."""
+        epoch = 1 + step // self.steps_per_epoch
+        is_needed = epoch * self.steps_per_epoch < self.phase.end - self.phase.first_step
+        if is_needed and (self._ahead is None or self._ahead[0] != epoch):
+            self._ahead = epoch, in_thread(partial(self._load, epoch))
 
     def step_batches(self, step: int, *, rank: int, world_size: int) -> list[PackedBatch]:
         """This rank's micro-batches of the phase's update `step` (from 0): on every rank as many, with as many rows."""
@@ -221,6 +235,11 @@ class TrainingRows:
         stream = self.stream_at(step)
         return stream.step_batches(step - stream.phase.first_step, rank=rank, world_size=world_size)
 
+    def plan_ahead(self, step: int) -> None:
+        """Begin the plan of the epoch that follows the one of update `step` in its phase."""
+        stream = self.stream_at(step)
+        stream.plan_ahead(step - stream.phase.first_step)
+
     def epoch_at(self, step: int) -> int:
         """The epoch, counted in its phase, that update `step` is in."""
         stream = self.stream_at(step)
@@ -232,18 +251,35 @@ class Upcoming:
 
     def __init__(self, rows: TrainingRows, *, rank: int, world_size: int, end: int) -> None:
         """`end`: the update that is never made."""
+        self._rows, self._end = rows, end
         self._make = partial(rows.step_batches, rank=rank, world_size=world_size)
-        self._end = end
-        self._thread = ThreadPoolExecutor(1, thread_name_prefix="rows")
         self._next: tuple[int, Future[list[PackedBatch]]] | None = None
 
     def batches(self, step: int) -> list[PackedBatch]:
         """Those of update `step`, whichever was asked for before; raises what making them raised."""
         if self._next is None or self._next[0] != step:
-            self._next = step, self._thread.submit(self._make, step)
+            self._next = step, in_thread(partial(self._make, step))
         found = self._next[1].result()
-        self._next = (step + 1, self._thread.submit(self._make, step + 1)) if step + 1 < self._end else None
+        self._rows.plan_ahead(step)
+        self._next = (step + 1, in_thread(partial(self._make, step + 1))) if step + 1 < self._end else None
         return found
+
+
+def in_thread(make: Callable[[], Result]) -> Future[Result]:
+    """What `make` returns or raises, computed by a thread that a process does not wait for when it ends.
+
+    It would wait for an executor's: minutes, where a stop comes while a plan is made.
+    """
+    future: Future[Result] = Future()
+
+    def run() -> None:
+        try:
+            future.set_result(make())
+        except BaseException as error:
+            future.set_exception(error)
+
+    threading.Thread(target=run, name="rows", daemon=True).start()
+    return future
 
 
 def validation_batches(

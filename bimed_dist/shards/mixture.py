@@ -108,7 +108,8 @@ def whole_numbers(shares: Mapping[str, float], total: int) -> dict[str, int]:
 def in_turn(rows: NDArray[np.int64], count: int, key: np.uint64, epoch: int) -> NDArray[np.int64]:
     """The next `count` of `rows`, going round in one random order that all epochs share.
 
-    So no row comes a second time before every other has come once, within an epoch and from one to the next.
+    So no row comes a second time before every other has come once, within an epoch and from one to the next, as long
+    as `rows` are the same in every epoch (chunks of one sentence, which find another partner each time, are not).
     """
     if not count:
         return rows[:0]

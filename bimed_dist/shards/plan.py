@@ -10,6 +10,7 @@ import logging
 import os
 import shutil
 import tempfile
+import zlib
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -28,7 +29,7 @@ from bimed_dist.shards.reading import ShardSet
 
 logger = logging.getLogger(__name__)
 
-_VERSION = 4
+_VERSION = 5
 """Raised whenever the same arguments give another plan, so that old cached plans are not used."""
 _COLUMNS = ("a_start", "a_length", "b_start", "b_length", "is_next", "language", "source", "order")
 _COUNTS = ("unused_sentences", "truncated_tokens")
@@ -49,7 +50,8 @@ class EpochPlan:
     """(R,) Whether B follows A in the same document; otherwise B is from another document (next_sentence), or A follows
     B (sentence_order)."""
     language: NDArray[np.int8]
-    """(R,) Language of A's first sentence, index into ShardSet.languages."""
+    """(R,) Language of A's first sentence (with sentence_order of the first in the text, whichever of the two parts
+    has it, so that an exchange does not change it), index into ShardSet.languages."""
     source: NDArray[np.int16]
     """(R,) Source of A, index into ShardSet.sources."""
     order: NDArray[np.int64]
@@ -111,7 +113,8 @@ def epoch_plan(
             f"the {shards.split} split of {shards.folder} has no two documents whose parts could be paired: "
             "add documents, or cut the text into several (for .txt sources see `document`)"
         )
-    plan = _plan(shards, pairs, seed=seed, epoch=epoch, budget=budget)
+    exchanged = objective == "sentence_order"
+    plan = _plan(shards, pairs, exchanged=exchanged, seed=seed, epoch=epoch, budget=budget)
     logger.info(
         "%s, epoch %d: %d rows, %.1f %% in the order of the text, %d of %d tokens truncated, %d sentences without a "
         "partner",
@@ -122,19 +125,21 @@ def epoch_plan(
     return plan
 
 
-def _plan(shards: ShardSet, pairs: Pairs, *, seed: int, epoch: int, budget: int) -> EpochPlan:
+def _plan(shards: ShardSet, pairs: Pairs, *, exchanged: bool, seed: int, epoch: int, budget: int) -> EpochPlan:
+    """`exchanged`: whether a row that is not next has its two parts in the other order."""
     bounds = np.append(shards.sentence_start, shards.num_tokens)
     a_start, b_start = bounds[pairs.a_first], bounds[pairs.b_first]
     a_all, b_all = bounds[pairs.a_end] - a_start, bounds[pairs.b_end] - b_start
     a_length, b_length = truncated(a_all, b_all, budget)
+    opening = np.minimum(pairs.a_first, pairs.b_first) if exchanged else pairs.a_first
     return EpochPlan(
         a_start=a_start,
         a_length=a_length.astype(np.int32),
         b_start=b_start,
         b_length=b_length.astype(np.int32),
         is_next=pairs.is_next,
-        language=shards.sentence_language[pairs.a_first],
-        source=shards.sentence_source[pairs.a_first],
+        language=shards.sentence_language[opening],
+        source=shards.sentence_source[opening],
         order=_order(len(a_start), seed=seed, epoch=epoch),
         epoch=epoch,
         unused_sentences=pairs.unused_sentences,
@@ -175,6 +180,8 @@ def cached_plan(shards: ShardSet, made_by: Mapping[str, Any], make: Callable[[],
     try:
         with _alone(folder.parent):
             if not folder.is_dir():
+                for unfinished in folder.parent.glob("*.partial"):  # of a process that was killed
+                    shutil.rmtree(unfinished, ignore_errors=True)
                 plan = make()
                 _write(plan, folder)
     except OSError as error:
@@ -238,8 +245,8 @@ def _write(plan: EpochPlan, folder: Path) -> None:
                 np.save(file, getattr(plan, name))
                 file.flush()
                 os.fsync(file.fileno())
-        counts = {name: getattr(plan, name) for name in _COUNTS}
-        (temporary / "counts.json").write_text(json.dumps(counts), encoding="utf-8")
+        found = {**{name: getattr(plan, name) for name in _COUNTS}, "crc32": _checksums(plan)}
+        (temporary / "counts.json").write_text(json.dumps(found), encoding="utf-8")
         temporary.chmod(0o755)
         temporary.rename(folder)
     finally:
@@ -250,7 +257,15 @@ def _read(folder: Path, epoch: int) -> EpochPlan:
     try:
         # A plain ndarray over the map: indexing np.memmap itself costs several times as much.
         columns = {name: np.load(folder / f"{name}.npy", mmap_mode="r").view(np.ndarray) for name in _COLUMNS}
-        counts = json.loads((folder / "counts.json").read_text(encoding="utf-8"))
-        return EpochPlan(**columns, epoch=epoch, **counts)
-    except (OSError, ValueError, TypeError) as error:
+        found = json.loads((folder / "counts.json").read_text(encoding="utf-8"))
+        plan = EpochPlan(**columns, epoch=epoch, **{name: found[name] for name in _COUNTS})
+        if _checksums(plan) != found["crc32"]:
+            raise ValueError("it does not have the checksums that it was written with")
+        return plan
+    except (OSError, ValueError, TypeError, KeyError) as error:
         raise DataError(f"the cached plan {folder} is damaged ({error}); remove it and run again") from None
+
+
+def _checksums(plan: EpochPlan) -> dict[str, int]:
+    """Of every column: a changed bit would repeat a row and lose another, on this machine only."""
+    return {name: zlib.crc32(np.ascontiguousarray(getattr(plan, name))) for name in _COLUMNS}

@@ -56,17 +56,32 @@ def test_the_decay_begins_so_that_the_run_ends_with_its_hours(time: Time):
 
 
 def test_hours_count_over_all_launches_and_the_speed_of_the_present_one(time: Time):
-    first = Clock(settings(hours=100 * SECOND))
-    assert run(first, time, 0, seconds_a_step=1, last=50) == 50
+    first = Clock(settings(hours=1000 * SECOND))
+    assert run(first, time, 0, seconds_a_step=1, last=500) == 500
     record = first.state()
     time.now += 5000  # between the launches
-    second = Clock(settings(hours=100 * SECOND), 50, record)
-    # 50 seconds are left, and 25 steps of 2 seconds.
-    assert run(second, time, 50, seconds_a_step=2) == 75
+    second = Clock(settings(hours=1000 * SECOND), 500, record)
+    # 500 seconds are left, and 250 steps of 2 seconds.
+    assert run(second, time, 500, seconds_a_step=2) == 750
     # Once decided the end stands, also after another launch.
-    assert Clock(settings(hours=100 * SECOND), 70, second.state()).end == 75
+    assert Clock(settings(hours=1000 * SECOND), 740, second.state()).end == 750
     # Unless the run was made longer.
-    assert Clock(settings(hours=200 * SECOND), 70, second.state()).end == 1000
+    assert Clock(settings(hours=2000 * SECOND), 740, second.state()).end == 1000
+
+
+@pytest.mark.parametrize("seconds_a_step", [1, 0.5])
+def test_the_slow_start_of_a_launch_does_not_bring_the_decay_forward(time: Time, seconds_a_step: float):
+    fresh = Clock(settings(hours=1000 * SECOND, warmup_steps=0))
+    time.now += 30
+    assert not fresh.is_time_to_decay(0)
+    time.now += 30  # the first update
+    assert not any(fresh.is_time_to_decay(step) for step in (1, 2))
+    resumed = Clock(settings(hours=1000 * SECOND, steps=2000), 500, {"training_seconds": 500.0})
+    time.now += 60
+    assert not resumed.is_time_to_decay(500)
+    time.now += 60
+    # 380 seconds are left, of which the decay takes 20 of these steps.
+    assert run(resumed, time, 501, seconds_a_step) == 501 + 380 / seconds_a_step
 
 
 def test_a_run_with_time_enough_ends_at_its_last_step(time: Time):
@@ -123,6 +138,13 @@ def test_a_decaying_run_made_longer_goes_on_with_the_rates_of_the_new_length_and
     new = old.model_copy(update={"steps": 10})
     assert rates == [learning_rate(s, old if s < 6 else new) for s in range(10)]
     assert "0.00025 at step 6, goes on as that of the new length, 0.0005; from step 4 on" in caplog.text
+
+
+def test_more_hours_after_a_decay_are_told_to_make_the_rate_jump():
+    old, new = settings(hours=1.0), settings(hours=2.0)
+    told = duration.what_changes({"step": 300, "end": 300}, old, new)
+    assert "5e-06 at step 300, goes on as that of the new length, 0.0001; from step 282 on" in told
+    assert "every rate so far is that" in duration.what_changes({"step": 280, "end": 1000}, old, new)
 
 
 def test_a_run_can_not_be_made_shorter_than_what_is_done_nor_longer_in_its_long_phase(job):

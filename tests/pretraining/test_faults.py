@@ -86,6 +86,28 @@ loop.Trainer.step = step
     assert running.wait(5) == [-signal.SIGTERM]
 
 
+def test_a_second_signal_ends_a_process_whose_main_thread_waits_for_another(job, forks):
+    """As in a collective that a lost rank never comes to: Python's handlers would never run."""
+    waiting = """
+import ctypes
+from bimed_dist.pretraining import loop
+def step(self, number, stop, before=loop.Trainer.step):
+    if number == 2:
+        print("waits", flush=True)
+        mutex = ctypes.create_string_buffer(64)
+        for _ in range(2):  # the second time for ever, and no signal interrupts it
+            ctypes.CDLL(None).pthread_mutex_lock(mutex)
+    return before(self, number, stop)
+"""
+    running = forks.start(job.arguments(*LONG), patch=waiting + "loop.Trainer.step = step\n")
+    wait_for(lambda: "waits" in running.output(), running)
+    running.kill(signal.SIGTERM)
+    time.sleep(4)
+    assert running.running()
+    running.kill(signal.SIGTERM)
+    assert running.wait(5) == [-signal.SIGTERM]
+
+
 def test_a_used_up_time_budget_ends_like_a_signal_and_the_next_launch_goes_on(job, forks):
     closing = """
 from bimed_dist.pretraining import distributed
@@ -326,6 +348,19 @@ def test_a_launch_that_fails_early_is_not_said_to_be_stopped_because_the_one_bef
     assert "is being filled by process" in result.stderr
 
 
+def test_a_restart_goes_on_where_only_an_earlier_launch_was_stopped_on_request(job, forks):
+    restarted = "import os; os.environ['TORCHELASTIC_RESTART_COUNT'] = '1'\n"
+    same = "from bimed_dist.pretraining import stage; stage.launch_identity = lambda: 'one'\n"
+    before = forks.start(job.arguments(*LONG, "--set", "pretraining.run.time_budget=0.001"), patch=same)
+    assert before.wait(TIMEOUT) == [75], before.output()
+    again = forks.start(job.arguments(*LONG), patch=restarted + same)
+    assert again.wait(TIMEOUT) == [75] and "not restarted" in again.output()
+    step = newest_step(job)
+    later = forks.start(job.arguments(*LONG, "--set", "pretraining.run.time_budget=0.001"), patch=restarted)
+    assert later.wait(TIMEOUT) == [75], later.output()
+    assert newest_step(job) > step
+
+
 @pytest.mark.slow
 def test_the_launchers_restarts_continue_from_the_last_commit_by_themselves(job, tmp_path):
     options = ("--set", "pretraining.run.steps=300", "--set", "pretraining.run.checkpoint_every=20")
@@ -365,6 +400,13 @@ def test_processes_of_another_launcher_are_refused_with_the_reason(job, forks):
     running = forks.start(job.arguments(), 2, "zero2", patch="import os; del os.environ['TORCHELASTIC_RUN_ID']")
     assert running.wait(TIMEOUT) == [2, 2]
     assert "append the whole environment, secrets included, to a file .deepspeed_env" in running.output()
+
+
+@pytest.mark.parametrize("name", ["ACCELERATE_USE_FSDP", "ACCELERATE_DYNAMO_BACKEND"])
+def test_engines_whose_weights_checkpoints_would_not_hold_are_refused(job, forks, name):
+    running = forks.start(job.arguments(), 2, "ddp", patch=f"import os; os.environ['{name}'] = 'inductor'")
+    assert running.wait(TIMEOUT) == [2, 2]
+    assert "which checkpoints don't know; they know plain DDP and DeepSpeed ZeRO" in running.output()
 
 
 def test_a_recipe_that_names_another_launcher_is_refused_before_anything_starts(prepared, tmp_path):

@@ -126,7 +126,11 @@ def test_one_step_too_many_stops_every_rank_and_the_checkpoint_before_it_stays(b
     assert not (broken.job.folder() / "manifest.json").exists()
 
 
-def test_steps_left_out_before_a_resume_count_after_it(broken):
+def test_steps_left_out_before_a_resume_count_after_it_and_more_may_be_allowed_then(broken):
     for resume in ("never", "auto"):
         result = broken.job.run(*OPTIONS, *allowed(1), "--resume", resume)
         assert f"error: step {broken.steps[1] + 1}: the loss" in result.stderr
+    result = broken.job.run(*OPTIONS, *allowed(len(broken.steps)), "--resume", "auto")
+    assert result.returncode == 0, result.stderr
+    counts = json.loads((broken.job.folder() / "manifest.json").read_text(encoding="utf-8"))["counts"]
+    assert counts["skipped_steps"] == len(broken.steps)

@@ -63,6 +63,9 @@ def test_two_phases_stopped_on_both_sides_of_the_border_end_with_the_bytes_of_a_
     assert [phase["steps"] for phase in counts["phases"]] == [8, 4]
     assert [line["rows_seen"] for line in whole.metrics("train")][6:10] == [56, 64, 68, 72]
 
+    card = (whole.folder() / "export" / "README.md").read_text(encoding="utf-8")
+    assert "8 updates of 8 rows, length 48, then 4 updates of 4 rows, length 64" in card
+
     job.run_here(*CHANGES, "keep_checkpoints=9")
     for last in (9, 6):  # as if killed after this step: later checkpoints were never made
         for folder in (job.folder() / "checkpoints").iterdir():

@@ -7,7 +7,7 @@ import pytest
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from bimed_dist.config import load_recipe
-from bimed_dist.errors import BimedError, ConfigError
+from bimed_dist.errors import BimedError, ConfigError, NonFiniteError
 from bimed_dist.pretraining import trackers
 from bimed_dist.pretraining.sanity import overfit
 
@@ -20,6 +20,9 @@ def test_tensorboard_and_the_profiler_see_a_run_and_another_observer_may_continu
     for kind, name in (("train", "mlm_loss"), ("train", "learning_rate"), ("validation", "nsp_accuracy")):
         found = [(event.step, pytest.approx(event.value)) for event in board.Scalars(f"{kind}/{name}")]
         assert found == [(line["step"], line[name]) for line in job.metrics(kind)]
+    (source,) = job.metrics("validation")[0]["by_source"]
+    found = [event.value for event in board.Scalars(f"validation/by_source/{source}/mlm_loss")]
+    assert found == pytest.approx([line["by_source"][source]["mlm_loss"] for line in job.metrics("validation")])
 
     events = json.loads((job.folder() / "profile" / "rank0.json").read_text(encoding="utf-8"))["traceEvents"]
     assert sum(event.get("name") == "Optimizer.step#AdamW.step" for event in events) == 2
@@ -54,4 +57,7 @@ def test_overfitting_passes_where_the_model_learns_and_fails_where_it_does_not(j
     lame = load_recipe(job.recipe, ["pretraining.run.learning_rate=1e-9"])
     with pytest.raises(BimedError, match=r"100 updates on the same 2 rows .* look at learning_rate=1e-09"):
         overfit(lame, "run", job.work)
+    diverging = load_recipe(job.recipe, ["pretraining.run.learning_rate=1e30"])
+    with pytest.raises(NonFiniteError, match=r"update \d+ on the same 2 rows: .* lower learning_rate=1e\+30"):
+        overfit(diverging, "run", job.work)
     assert not job.folder().exists()

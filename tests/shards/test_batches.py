@@ -1,3 +1,4 @@
+import threading
 from collections.abc import Callable
 from dataclasses import replace
 
@@ -6,7 +7,7 @@ import pytest
 
 from bimed_dist.errors import ConfigError
 from bimed_dist.shards import batches
-from bimed_dist.shards.batches import PackedBatch, RowStream, Upcoming, validation_batches
+from bimed_dist.shards.batches import PackedBatch, RowStream, TrainingRows, Upcoming, validation_batches
 from bimed_dist.shards.reading import ShardSet
 
 WORLD_SIZES = (1, 2, 3, 4, 6)
@@ -201,6 +202,29 @@ def test_batches_made_ahead_are_those_of_the_step_that_is_asked_for(stream: RowS
         assert_same_batches(upcoming.batches(step), stream.step_batches(step, rank=1, world_size=2))
 
 
+def test_the_plan_of_an_epoch_is_made_while_the_one_before_is_trained_and_none_behind_the_last(
+    toy, settings: Callable, monkeypatch: pytest.MonkeyPatch
+):
+    made = []
+
+    def load(self: RowStream, epoch: int):
+        made.append((epoch, threading.current_thread() is threading.main_thread()))
+        return before(self, epoch)
+
+    before = RowStream._load
+    monkeypatch.setattr(RowStream, "_load", load)
+    per_epoch = RowStream(toy.open(), settings(), seed=1).steps_per_epoch
+    rows = TrainingRows(toy.open(), settings(steps=2 * per_epoch), seed=1)
+    made.clear()
+    upcoming = Upcoming(rows, rank=0, world_size=1, end=2 * per_epoch)
+    upcoming.batches(0)
+    rows.streams[0]._ahead[1].result()
+    assert made == [(1, False)]
+    for step in range(1, 2 * per_epoch):
+        upcoming.batches(step)
+    assert made == [(1, False)]
+
+
 def test_nothing_is_made_behind_the_last_update(stream: RowStream):
     asked = []
 
@@ -208,6 +232,8 @@ def test_nothing_is_made_behind_the_last_update(stream: RowStream):
         def step_batches(self, step: int, *, rank: int, world_size: int) -> list[PackedBatch]:
             asked.append(step)
             return stream.step_batches(step, rank=rank, world_size=world_size)
+
+        def plan_ahead(self, step: int) -> None: ...
 
     upcoming = Upcoming(Watched(), rank=0, world_size=1, end=2)
     for step in (0, 1):
@@ -221,6 +247,8 @@ def test_what_fails_ahead_is_raised_at_its_own_update(stream: RowStream):
             if step == 1:
                 raise ConfigError("damaged")
             return stream.step_batches(step, rank=rank, world_size=world_size)
+
+        def plan_ahead(self, step: int) -> None: ...
 
     upcoming = Upcoming(Broken(), rank=0, world_size=1, end=3)
     upcoming.batches(0)

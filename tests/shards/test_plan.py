@@ -308,6 +308,15 @@ def assert_same_plan(first: EpochPlan, second: EpochPlan) -> None:
         assert np.array_equal(a, b)
 
 
+def test_an_exchange_of_sentences_does_not_change_the_language_of_a_row(toy):
+    mixed = toy.open()
+    mixed.sentence_language = (np.arange(mixed.num_sentences) % 2).astype(np.int8)
+    arguments = {"seed": 1, "max_length": 64, "pairing": "sentences", "objective": "sentence_order"}
+    plans = [epoch_plan(mixed, epoch=epoch, **arguments) for epoch in range(2)]
+    assert (plans[0].is_next != plans[1].is_next).any()
+    assert (plans[0].language == plans[1].language).all()
+
+
 @pytest.mark.parametrize("pairing", ["segments", "sentences"])
 def test_a_cached_plan_equals_the_computed_one(toy, pairing: str, monkeypatch: pytest.MonkeyPatch):
     shards = toy.open()
@@ -390,6 +399,17 @@ def test_a_damaged_cached_plan_is_named(tmp_path: Path, build_toy: Callable):
     toy = build_toy(tmp_path, [SIX] * 20)
     _load(toy.folder)
     (path,) = (toy.folder / "plans").glob("*/order.npy")
-    path.write_bytes(path.read_bytes()[:-8])
-    with pytest.raises(DataError, match=r"the cached plan .* is damaged"):
-        _load(toy.folder)
+    whole = path.read_bytes()
+    for damaged in (whole[:-8], whole[:-8] + bytes([whole[-8] ^ 1]) + whole[-7:]):
+        path.write_bytes(damaged)
+        with pytest.raises(DataError, match=r"the cached plan .* is damaged"):
+            _load(toy.folder)
+
+
+def test_what_a_killed_process_left_of_a_plan_is_removed_when_the_next_is_written(tmp_path: Path, build_toy: Callable):
+    toy = build_toy(tmp_path, [SIX] * 20)
+    left = toy.folder / "plans" / "0123.abc.partial"
+    left.mkdir(parents=True)
+    (left / "order.npy").write_bytes(b"half")
+    _load(toy.folder)
+    assert not left.exists()
