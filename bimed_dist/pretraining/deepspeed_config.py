@@ -9,6 +9,13 @@ from bimed_dist.errors import ConfigError
 from bimed_dist.pretraining_settings import Phase, PretrainingSettings
 
 ENVIRONMENT_NAME = "ACCELERATE_DEEPSPEED_CONFIG_FILE"
+_OTHER_ENGINES = {
+    "ACCELERATE_USE_FSDP": "fsdp_config",
+    "ACCELERATE_USE_MEGATRON_LM": "megatron_lm_config",
+    "ACCELERATE_USE_PARALLELISM_CONFIG": "parallelism_config",
+    "ACCELERATE_DYNAMO_BACKEND": "dynamo_config",
+}
+"""Environment variable of `accelerate launch` -> part of its config."""
 _OWN_KEYS = {"zero_optimization", "zero_allow_untested_optimizer", "zero_force_ds_cpu_optimizer"}
 
 
@@ -109,7 +116,8 @@ def resolve(zero: dict[str, Any], settings: PretrainingSettings, world_size: int
 
 
 def requested_file() -> Path | None:
-    """The DeepSpeed file that `accelerate launch` asks this process to use."""
+    """The DeepSpeed file that `accelerate launch` asks this process to use; ConfigError for another engine."""
+    _refuse_other_engines()
     if os.environ.get("ACCELERATE_USE_DEEPSPEED", "false").lower() != "true":
         return None
     name = os.environ.get(ENVIRONMENT_NAME, "none")
@@ -124,3 +132,13 @@ def requested_file() -> Path | None:
             "accelerate was told to use DeepSpeed without deepspeed_config_file; use a file of ds_configs/accelerate/"
         )
     return Path(name)
+
+
+def _refuse_other_engines() -> None:
+    """ConfigError where accelerate would cut or compile the model in ways that checkpoints don't know."""
+    named = [part for name, part in _OTHER_ENGINES.items() if os.environ.get(name, "no").lower() not in ("no", "false")]
+    if named:
+        raise ConfigError(
+            f"accelerate was told to use {', '.join(named)}, which checkpoints don't know; they know plain DDP and "
+            "DeepSpeed ZeRO: use a file of ds_configs/accelerate/"
+        )

@@ -26,7 +26,7 @@ from accelerate.utils import DistributedDataParallelKwargs
 from torch import Tensor, nn
 from transformers.integrations.deepspeed import unset_hf_deepspeed_config
 
-from bimed_dist.errors import BimedError, CheckpointError, ConfigError, RankLostError
+from bimed_dist.errors import BimedError, CheckpointError, RankLostError
 from bimed_dist.pretraining import deepspeed_config
 from bimed_dist.pretraining.ordered_sum import OrderedSum, neighbours
 from bimed_dist.pretraining.state import WEIGHT, Piece, SavedState, Snapshot
@@ -40,13 +40,6 @@ warnings.filterwarnings("ignore", message=".*(all_gather_into_tensor|reduce_scat
 Result = TypeVar("Result")
 _COLLECTIVE_TIMEOUT = datetime.timedelta(minutes=30)
 """NCCL's own ten minutes are less than rank 0 may need to hash large shards and plan an epoch, while others wait."""
-_OTHER_ENGINES = {
-    "ACCELERATE_USE_FSDP": "fsdp_config",
-    "ACCELERATE_USE_MEGATRON_LM": "megatron_lm_config",
-    "ACCELERATE_USE_PARALLELISM_CONFIG": "parallelism_config",
-    "ACCELERATE_DYNAMO_BACKEND": "dynamo_config",
-}
-"""Environment variable of `accelerate launch` -> part of its config."""
 _SECONDS_TO_RETURN = 600
 """For the processes of all machines after a restart: to miss a lost one, to end, to start and import."""
 
@@ -61,7 +54,6 @@ class Engine:
         world_size = int(os.environ.get("WORLD_SIZE", "1"))
         self.accumulation = deepspeed_config.most_accumulation(settings, world_size)
         self._clip_norm = settings.clip_norm
-        _refuse_other_engines()
         zero_file = deepspeed_config.requested_file()
         launched = "RANK" in os.environ
         if launched:
@@ -347,16 +339,6 @@ def open_trackers(names: Sequence[str], folder: Path, label: str, run_id: str, f
     for tracker in started:
         tracker.start()
     return started
-
-
-def _refuse_other_engines() -> None:
-    """ConfigError where accelerate would cut or compile the model in ways that checkpoints don't know."""
-    named = [part for name, part in _OTHER_ENGINES.items() if os.environ.get(name, "no").lower() not in ("no", "false")]
-    if named:
-        raise ConfigError(
-            f"accelerate was told to use {', '.join(named)}, which checkpoints don't know; they know plain DDP and "
-            "DeepSpeed ZeRO: use a file of ds_configs/accelerate/"
-        )
 
 
 def _join_anew(backend: str) -> None:

@@ -205,6 +205,7 @@ def test_whichever_process_is_killed_all_end_and_the_grid_continues_to_the_same_
     assert results_of(work) == results_of(tmp_path / "one")
 
 
+@pytest.mark.slow
 def test_a_launch_that_is_asked_to_stop_says_so_once_and_leaves_whole_cells(recipe, launch, tmp_path):
     process = launch(recipe, tmp_path / "work").start()
     wait_for_a_cell(process, tmp_path / "work")

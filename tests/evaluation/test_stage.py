@@ -174,13 +174,8 @@ def cells_of(task, models):
     return models * turns * (4 * 2 + 2)
 
 
-@pytest.mark.parametrize(
-    ("what", "seed"),
-    [
-        ("folds", 1),
-        *(pytest.param(what, seed, marks=pytest.mark.slow) for what in KILLED for seed in (2, 3)),
-    ],
-)
+@pytest.mark.slow
+@pytest.mark.parametrize(("what", "seed"), [("folds", 1), *((what, seed) for what in KILLED for seed in (2, 3))])
 def test_a_grid_that_is_killed_again_and_again_at_random_continues_to_the_same_results(
     what, seed, korsts, two_models, tmp_path, root
 ):

@@ -84,7 +84,9 @@ def test_a_worker_that_is_killed_fails_its_cell_only_and_the_cell_can_be_tried_a
     assert results_of(tmp_path / "work") == results_of(tmp_path / "whole")
 
 
-@pytest.mark.parametrize("number, code", [(signal.SIGTERM, 75), (signal.SIGKILL, -9)])
+@pytest.mark.parametrize(
+    "number, code", [pytest.param(signal.SIGTERM, 75, marks=pytest.mark.slow), (signal.SIGKILL, -9)]
+)
 def test_a_stopped_grid_leaves_no_worker_and_no_half_record(number, code, recipe, tmp_path, root):
     path, work = tmp_path / "recipe.yaml", tmp_path / "work"
     path.write_text(yaml.safe_dump(recipe.model_dump(mode="json", exclude_none=True)), encoding="utf-8")

@@ -32,7 +32,9 @@ def single(prepared, tmp_path_factory):
     return load_file(job.folder() / "export" / "model.safetensors"), metrics(job)
 
 
-@pytest.mark.parametrize("engine", LAUNCHERS)
+@pytest.mark.parametrize(
+    "engine", ["ddp", "zero2", *(pytest.param(name, marks=pytest.mark.slow) for name in ("zero1", "zero3"))]
+)
 def test_two_processes_train_what_one_process_trains(job, single, engine):
     result = job.run(*WITHOUT_DROPOUT, launcher=LAUNCHERS[engine])
     assert result.returncode == 0, result.stderr
@@ -54,7 +56,7 @@ def test_two_processes_train_what_one_process_trains(job, single, engine):
             assert line["learning_rate"] == other["learning_rate"]
 
 
-@pytest.mark.parametrize("micro_batch", [8, 3])
+@pytest.mark.parametrize("micro_batch", [8, pytest.param(3, marks=pytest.mark.slow)])
 def test_a_step_does_not_depend_on_how_it_is_cut_into_micro_batches(job, single, micro_batch):
     result = job.run(*WITHOUT_DROPOUT, "--set", f"pretraining.run.micro_batch={micro_batch}")
     assert result.returncode == 0, result.stderr
@@ -63,6 +65,7 @@ def test_a_step_does_not_depend_on_how_it_is_cut_into_micro_batches(job, single,
         torch.testing.assert_close(weights[name], expected, **WEIGHTS)
 
 
+@pytest.mark.slow
 def test_recomputed_activations_change_nothing_where_weights_come_and_go(job, single):
     recompute = ("--set", "pretraining.run.activation_checkpointing=true")
     result = job.run(*WITHOUT_DROPOUT, *recompute, launcher=LAUNCHERS["zero3"])

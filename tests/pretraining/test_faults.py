@@ -169,7 +169,7 @@ loop.Trainer.step = step
     assert 'File "<patch>", line 15 in step' in running.output()  # of faulthandler
 
 
-@pytest.mark.parametrize("engine", ["ddp", "zero3"])
+@pytest.mark.parametrize("engine", ["ddp", pytest.param("zero3", marks=pytest.mark.slow)])
 def test_a_killed_rank_is_named_by_the_others(job, forks, engine):
     running = forks.start(job.arguments(*LONG), 2, engine)
     wait_for(lambda: saved(job), running)
@@ -323,6 +323,7 @@ def test_a_stop_of_the_launcher_of_one_process_ends_training_with_a_checkpoint(j
     assert f"after step {newest_step(job)}" in (job.folder() / "stopped.json").read_text(encoding="utf-8")
 
 
+@pytest.mark.slow
 def test_a_stop_of_the_pipeline_with_one_process_ends_it_with_a_checkpoint_and_exit_code_75(job, tmp_path):
     command = [*job.command()[:1], "launch/pipeline.py", *job.arguments(*LONG)]
     command += ["--set", "pretraining.run.accelerate_config=one_gpu.yaml"]

@@ -15,6 +15,7 @@ from bimed_dist.shards.reading import ShardSet
 from bimed_dist.tokenizer import load_tokenizer
 
 
+@pytest.mark.slow
 def test_without_a_sentence_objective_only_masked_words_are_trained_whatever_the_engine(job, tmp_path):
     changes = ("sentence_objective=none", "steps=4", "warmup_steps=0", "dropout=0.0")
     other = job.copy(tmp_path / "zero3")
