@@ -173,19 +173,18 @@ def _measures(results: Mapping[str, Any], task: str) -> list[tuple[str, str]]:
 
 
 def label_table(results: Mapping[str, Any], task: str) -> Table | None:
-    """Metrics of single labels: a row per label and split, in each cell the first metric with the others below it."""
+    """Metrics of single labels: a row per label and split, in each cell the first metric with the others below it.
+
+    A label that a split lacks has no F1: every cell tells all metrics in the same places, a dash for what is missing.
+    """
     labels = [*results["models"], *scores.baselines(results, task)]
-    found: dict[tuple[str, str], list[str]] = {}
-    for split, metric in _measures(results, task):
-        name, colon, label = metric.partition(":")
-        if colon:
-            found.setdefault((split, label), []).append(name)
-    if not found:
+    of_labels = [(split, *metric.split(":", 1)) for split, metric in _measures(results, task) if ":" in metric]
+    if not of_labels:
         return None
-    names = list(dict.fromkeys(name for of_label in found.values() for name in of_label))
+    names = list(dict.fromkeys(name for _, name, _ in of_labels))
     rows = [
-        [text(split), text(label), *(_label_cell(results, task, m, split, label, of_label) for m in labels)]
-        for (split, label), of_label in found.items()
+        [text(split), text(label), *(_label_cell(results, task, m, split, label, names) for m in labels)]
+        for split, label in dict.fromkeys((split, label) for split, _, label in of_labels)
     ]
     below = ", ".join(["95 % interval", *map(metric_name, names[1:])])
     caption = f"By label: {metric_name(names[0])}, below it {below}"
@@ -193,12 +192,11 @@ def label_table(results: Mapping[str, Any], task: str) -> Table | None:
 
 
 def _label_cell(results: Mapping[str, Any], task: str, model: str, split: str, label: str, names: list[str]) -> Cell:
-    measured = {name: scores.score_of(results, task, model, split, f"{name}:{label}") for name in names}
-    first, *others = (
-        Cell(DASH, "", "missing") if s.mean is None else score_cell(s, interval=True) for s in measured.values()
-    )
-    told = " · ".join(filter(None, (first.detail, *(cell.text for cell in others))))
-    return replace(first, detail=told, note="")
+    measured = [scores.score_of(results, task, model, split, f"{name}:{label}") for name in names]
+    if all(s.mean is None for s in measured):
+        return nothing()
+    first, *others = (nothing() if s.mean is None else score_cell(s, interval=True) for s in measured)
+    return replace(first, detail=" · ".join([first.detail or DASH, *(cell.text for cell in others)]), note="")
 
 
 def is_fixed(task: Mapping[str, Any]) -> bool:

@@ -505,9 +505,25 @@ def test_metrics_of_single_labels_have_a_table_of_their_own():
     assert by_label.columns == ("Split", "Label", *fake_work.MODELS, "rules")
     (row,) = by_label.rows
     assert [cell.text for cell in row] == ["test", "cancer", "0.600", "–", "–", "–", "0.700"]
-    assert row[2].detail == "0.800" and row[6].detail == "–"
+    assert row[2].detail == "– · 0.800" and row[6].detail == "– · –" and row[3].detail == ""
     assert by_label.caption == "By label: F1, below it 95 % interval, AUROC"
     assert tables.label_table(found, "korsts") is None
+
+
+def test_a_label_that_the_split_lacks_has_a_dash_for_its_f1_and_no_other_metric_takes_that_place():
+    found = with_rules()
+    per_label = next(row for row in found["scores"] if row["metric"] == "f1:cancer")
+    found["scores"] += [
+        {**per_label, "metric": "hamming_loss:cancer", "mean": 0.1, "interval": [0.05, 0.2]},
+        {**per_label, "metric": "hamming_loss:embolism", "mean": 0.3, "interval": [0.2, 0.4]},
+    ]
+    table = tables.label_table(found, "ct")
+    assert table.caption == "By label: F1, below it 95 % interval, AUROC, Hamming loss"
+    cancer, embolism = (row[2] for row in table.rows)
+    assert (cancer.text, cancer.detail) == ("0.600", "– · 0.800 · 0.100")
+    assert (embolism.text, embolism.detail) == ("–", "– · – · 0.300")
+    of_embolism = list(csv.DictReader(io.StringIO(cells.table_csv(table), newline="")))[1]
+    assert (of_embolism["Label"], of_embolism["ko-mini"]) == ("embolism", "")
 
 
 def test_next_sentence_probabilities_are_a_figure_for_each_model_and_sources_are_no_languages():
