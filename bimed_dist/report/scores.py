@@ -4,7 +4,7 @@ A cell is a measured score, `failed` (its error is kept) or `n/a` (its reason is
 Differences are adapted model minus its own foundation. A gain is a difference in the good direction of its metric.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -217,10 +217,10 @@ def _best(results: Mapping[str, Any], task: str, metric: str, scores: Mapping[st
     return frozenset(label for label, mean in means.items() if mean == wanted)
 
 
-def forgetting_rows(rows: Iterable[MainRow], languages: Mapping[str, str | None]) -> list[MainRow]:
-    """Compared rows in the foundation's own language; in every single language where its own is not known.
+def forgetting_rows(rows: Iterable[MainRow], languages: Mapping[str, Sequence[str]]) -> list[MainRow]:
+    """Compared rows in the foundation's own languages; in every single language where its own are not known.
 
-    languages: foundation -> `ko`, `en`, ... or None.
+    languages: foundation -> `ko`, `en`, ...
     """
     return [
         row
@@ -228,9 +228,9 @@ def forgetting_rows(rows: Iterable[MainRow], languages: Mapping[str, str | None]
         if row.difference is not None
         and row.foundation is not None
         and (
-            row.language == languages[row.foundation]
+            row.language in languages[row.foundation]
             if languages.get(row.foundation)
-            else row.language not in ("mixed", "any")
+            else row.language not in ("mixed", "any", "other")
         )
     ]
 

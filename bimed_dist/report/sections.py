@@ -13,6 +13,7 @@ from bimed_dist.report.attribution import attribution_table
 from bimed_dist.report.cells import Table, decimal, language_name, metric_name, signed
 from bimed_dist.report.contamination import found_in_corpora
 from bimed_dist.report.corpus import corpus_tables
+from bimed_dist.report.forgetting import foundation_languages, replayed
 from bimed_dist.report.records import Records
 from bimed_dist.report.scores import MainRow
 
@@ -60,7 +61,8 @@ def report_sections(records: Records, recipe: Recipe, rows: Sequence[MainRow]) -
     if corpora := records.of("corpus"):
         sections.append(_corpus(corpora))
     if records.results is not None:
-        sections.append(_forgetting(scores.compared_rows(records.results), foundation_languages(records, recipe)))
+        languages = foundation_languages(records, recipe)
+        sections.append(_forgetting(scores.compared_rows(records.results), languages, replayed(recipe)))
     sections.append(_run(records, recipe))
     sections.append(Section(title="Limits", anchor="limits", points=tuple(limits(records, recipe, rows))))
     return sections
@@ -300,37 +302,38 @@ def _corpus(corpora: Mapping[str, Manifest]) -> Section:
     return Section(title="Corpus", anchor="corpus", facts=tuple(facts), tables=corpus_tables(corpora))
 
 
-def foundation_languages(records: Records, recipe: Recipe) -> dict[str, str | None]:
-    """Evaluated foundation -> the language of at least 90 % of the tokens it was pre-trained on here, or None."""
-    shards, languages = records.of("shards"), {}
-    for label, model in (recipe.evaluation.models if recipe.evaluation else {}).items():
-        stage, _, run = model.folder.partition("/")
-        languages[label] = None
-        if stage == "pretraining" and run in recipe.pretraining:
-            by_language = shards[recipe.pretraining[run].shards].counts["by_language"]
-            tokens = {code: part["tokens"] for code, part in by_language.items() if code not in ("mixed", "other")}
-            main = max(tokens, key=tokens.__getitem__, default=None)
-            if main is not None and tokens[main] >= 0.9 * sum(tokens.values()) > 0:
-                languages[label] = main
-    return languages
-
-
-def _forgetting(rows: Sequence[MainRow], languages: Mapping[str, str | None]) -> Section:
+def _forgetting(rows: Sequence[MainRow], languages: Mapping[str, Sequence[str]], against: Mapping[str, str]) -> Section:
+    """languages: a foundation's own; against: adapted model -> what was done against forgetting."""
     concerned = scores.forgetting_rows(rows, languages)
-    if not concerned:
-        paragraph = "No task in a foundation's own language was measured for both models, so nothing can be said."
-        return Section(title="Forgetting", anchor="forgetting", paragraphs=(paragraph,))
-    worse = [row for row in concerned if row.gain < 0]
-    clear = sum(row.clear for row in worse)
-    paragraph = "In the foundation's own language the adapted model does worse in "
-    paragraph += f"{len(worse)} of {_plural(len(concerned), 'comparison')}"
-    paragraph += f", {clear} of them beyond chance." if any(row.tested for row in worse) else "."
-    unknown = {row.foundation for row in concerned if not languages.get(row.foundation or "")}
+    known = [row for row in concerned if languages.get(row.foundation or "")]
+    unknown = [row for row in concerned if not languages.get(row.foundation or "")]
+    paragraphs = []
+    if known:
+        paragraphs.append(f"In the foundation's own language the adapted model does worse in {_worse(known)}.")
     if unknown:
-        names = ", ".join(sorted(map(str, unknown)))
-        paragraph += f" The language of {names} is not recorded: every task in a single language is listed."
-    table = tables.forgetting_table(rows, languages)
-    return Section(title="Forgetting", anchor="forgetting", paragraphs=(paragraph,), tables=(table,))
+        names = ", ".join(sorted({str(row.foundation) for row in unknown}))
+        paragraphs.append(
+            f"In tasks of a single language the adapted model does worse in {_worse(unknown)}. The own language of "
+            f"{names} is not recorded (`language` of the model in the recipe), so that these show no forgetting."
+        )
+    if not concerned:
+        paragraphs.append(
+            "No task in a foundation's own language was measured for both models, so nothing can be said."
+        )
+    return Section(
+        title="Forgetting",
+        anchor="forgetting",
+        paragraphs=tuple(paragraphs),
+        facts=tuple(against.items()),
+        tables=(tables.forgetting_table(rows, languages),) if concerned else (),
+    )
+
+
+def _worse(rows: Sequence[MainRow]) -> str:
+    """Such as `2 of 5 comparisons, 1 of them beyond chance`."""
+    worse = [row for row in rows if row.gain < 0]
+    clear = f", {sum(row.clear for row in worse)} of them beyond chance" if any(row.tested for row in worse) else ""
+    return f"{len(worse)} of {_plural(len(rows), 'comparison')}{clear}"
 
 
 def _run(records: Records, recipe: Recipe) -> Section:

@@ -255,12 +255,12 @@ def _effect_cell(value: float | None) -> Cell:
     return nothing() if value is None else Cell(signed(value), value, "number")
 
 
-def forgetting_table(rows: Sequence[MainRow], languages: Mapping[str, str | None]) -> Table:
+def forgetting_table(rows: Sequence[MainRow], languages: Mapping[str, Sequence[str]]) -> Table:
     columns = ("Adapted model", "Foundation's language", "Task", "Foundation", "Adapted", "Difference", "What it shows")
     cells = [
         (
             model_cell(row),
-            text(language_name(languages.get(row.foundation or "") or "not recorded")),
+            text(", ".join(map(language_name, languages.get(row.foundation or "") or ("not recorded",)))),
             Cell(row.title, row.task, detail=f"{metric_name(row.metric)} · {_split_name(row)}"),
             score_cell(row.foundation_score),
             score_cell(row.model_score),
@@ -269,7 +269,8 @@ def forgetting_table(rows: Sequence[MainRow], languages: Mapping[str, str | None
         )
         for row in scores.forgetting_rows(rows, languages)
     ]
-    return make_table("forgetting", "Adapted model against its foundation on the foundation's language", columns, cells)
+    caption = "Adapted model against its foundation in the foundation's own language; in any where it is not recorded"
+    return make_table("forgetting", caption, columns, cells)
 
 
 # ---------------------------------------------------------------------------------------------------- the stages before

@@ -114,6 +114,8 @@ def test_a_finished_stage_does_nothing_and_lost_results_come_from_the_cells(kors
     stage.run(recipe, work)
     before, results = cell_times(work), results_of(work)
     assert stage.run(recipe, work).was_done
+    models = {**two_models, "base": two_models["base"].model_copy(update={"language": "en"})}
+    assert stage.run(make_recipe(models, recipe.evaluation.tasks), work).was_done
     for name in ("manifest.json", "results.json"):
         (work / "evaluation" / name).unlink()
     spoilt = next(path for path in before if path.name == "test,seed=2.json")

@@ -8,11 +8,13 @@ import json
 import re
 from html.parser import HTMLParser
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
+from bimed_dist.config import parse_recipe
 from bimed_dist.errors import ConfigError, DataError
-from bimed_dist.report import cells, figures, page, scores, sections, stage, tables
+from bimed_dist.report import cells, figures, forgetting, page, scores, sections, stage, tables
 from bimed_dist.report.records import read_metrics
 
 # Tests are imported by path, so a module beside them is too.
@@ -163,7 +165,7 @@ def test_the_headline_does_not_claim_a_gain_where_all_got_worse():
 
 def test_forgetting_looks_at_the_foundations_own_language():
     rows = scores.compared_rows(fake_work.results())
-    known = scores.forgetting_rows(rows, {"ko-mini": "ko", "en-mini": "en"})
+    known = scores.forgetting_rows(rows, {"ko-mini": ("ko",), "en-mini": ("en",)})
     assert [(r.task, r.split, r.foundation) for r in known] == [
         ("korsts", "test", "ko-mini"),
         ("stsb", "test", "en-mini"),
@@ -171,7 +173,7 @@ def test_forgetting_looks_at_the_foundations_own_language():
         ("mlm", "ko", "ko-mini"),
         ("mlm", "en", "en-mini"),
     ]
-    unknown = scores.forgetting_rows(rows, {"ko-mini": None, "en-mini": "en"})
+    unknown = scores.forgetting_rows(rows, {"ko-mini": (), "en-mini": ("en",)})
     assert [(r.task, r.foundation) for r in unknown if r.foundation == "ko-mini"] == [
         ("korsts", "ko-mini"),
         ("stsb", "ko-mini"),
@@ -180,6 +182,64 @@ def test_forgetting_looks_at_the_foundations_own_language():
         ("mlm", "ko-mini"),
     ]
     assert [scores.verdict(row) for row in known[:4:3]] == ["no clear change", "worse"]
+
+
+def test_where_no_foundations_language_is_known_nothing_is_claimed_of_it():
+    rows = scores.compared_rows(fake_work.results())
+    told = sections._forgetting(rows, {}, {}).paragraphs
+    assert len(told) == 1 and told[0].startswith("In tasks of a single language the adapted model does worse in ")
+    assert "The own language of en-mini, ko-mini is not recorded" in told[0]
+    own, single = sections._forgetting(rows, {"ko-mini": ("ko",), "en-mini": ()}, {}).paragraphs
+    assert own == (
+        "In the foundation's own language the adapted model does worse in 2 of 3 comparisons, 1 of them beyond chance."
+    )
+    assert single.startswith("In tasks of a single language ") and "of en-mini is not recorded" in single
+
+
+def test_a_foundations_language_is_what_the_recipe_says_or_that_of_nearly_all_rows_it_was_trained_on():
+    tree = fake_work.recipe().model_dump(mode="json", exclude_none=True)
+    tree["pretraining"]["ko-mini"] |= {
+        "long_phase": {"steps": 500, "max_length": 256, "global_batch": 16, "micro_batch": 16},
+        "replay": {"shards": "bilingual", "share": 0.25},
+    }
+    tree["pretraining"]["bi-ko-mini"]["replay"] = {"shards": "korean", "share": 0.1}
+    tree["evaluation"]["models"]["en-mini"]["language"] = ["en", "es"]
+    recipe = parse_recipe(tree, where="test")
+    shards = {name: {"by_language": {"ko": {"tokens": 10}}} for name in recipe.shards}
+
+    def languages(*phases):
+        runs = {name: {"phases": phases} for name in recipe.pretraining}
+        found = {"pretraining": runs, "shards": shards}
+        manifests = {
+            stage: {name: SimpleNamespace(counts=counts) for name, counts in of.items()} for stage, of in found.items()
+        }
+        return forgetting.foundation_languages(SimpleNamespace(of=manifests.__getitem__), recipe)
+
+    def phase(steps, **rows):
+        return {"steps": steps, "rows_per_epoch": sum(rows.values()), "by_language": rows}
+
+    # 96,000 rows, then 8,000 of them half in English.
+    nearly_all = phase(1500, ko=960, en=40), phase(500, ko=50, en=50)
+    assert languages(*nearly_all)["ko-mini"] == ("ko",)
+    assert languages(nearly_all[1], nearly_all[0])["ko-mini"] == ()
+    assert languages(phase(1500, ko=80, mixed=20))["ko-mini"] == ()
+    assert languages(phase(1500, ko=80, other=20))["ko-mini"] == ("ko",)
+    assert languages(phase(1500, mixed=100))["ko-mini"] == ()
+    assert languages()["ko-mini"] == ("ko",)
+    assert languages(*nearly_all)["en-mini"] == ("en", "es")
+    assert forgetting.replayed(recipe) == {
+        "bi-ko-mini": "replay: 10.0% of the rows of its pre-training are of shards/korean"
+    }
+
+
+def test_a_finished_report_is_not_that_of_other_languages_of_the_foundations(tmp_path):
+    recipe = fake_work.recipe()
+    fake_work.build(tmp_path, recipe)
+    stage.run(recipe, tmp_path)
+    tree = recipe.model_dump(mode="json", exclude_none=True)
+    tree["evaluation"]["models"]["en-mini"]["language"] = "en"
+    with pytest.raises(ConfigError, match="languages: was null, now"):
+        stage.run(parse_recipe(tree, where="test"), tmp_path)
 
 
 # ------------------------------------------------------------------------------------------------------------- escaping
