@@ -21,8 +21,6 @@ from bimed_dist.evaluation.validation import raise_all, row_problems, split_prob
 from bimed_dist.evaluation_settings import EvaluationSettings, TaskSettings
 from bimed_dist.manifest import digest_of, input_digest, verified
 
-FEW_DOCUMENTS = 20
-"""A bootstrap over fewer clusters understates their spread."""
 LOST_IN_FOLDS: dict[Kind, str] = {
     "ner": "; take fewer folds, or leave rare types out (entities.types)",
     "multilabel": "; take fewer folds, or leave rare labels out (table.targets)",
@@ -317,8 +315,7 @@ def _split_notes(task: Task, parts: Mapping[str, tuple[Example, ...]], labels: t
         return ()
     if task.kind not in FINE_TUNED:
         documents = len({example.document for example in parts["test"]})
-        few = "" if documents >= FEW_DOCUMENTS else ": so few that the intervals are too narrow"
-        return (f"intervals and p resample whole documents, of which there are {documents}{few}",)
+        return (f"intervals and p resample whole documents, of which there are {documents}",)
     if task.kind == "ner" and task.source == "path":
         return tuple(_document_notes(parts))
     if task.kind == "classification" and len(labels) == 2:
@@ -337,8 +334,8 @@ def _split_notes(task: Task, parts: Mapping[str, tuple[Example, ...]], labels: t
 
 
 def _document_notes(parts: Mapping[str, tuple[Example, ...]]) -> Iterator[str]:
-    """Sentences of one document are dependent, known or not."""
-    rows = [example for part in parts.values() for example in part]
+    """Sentences of one document are dependent, known or not; those of tested splits are resampled."""
+    rows = [example for split, part in parts.items() if split not in ("train", "dev") for example in part]
     documents = {example.document for example in rows} - {""}
     if not documents:
         yield (
@@ -348,5 +345,4 @@ def _document_notes(parts: Mapping[str, tuple[Example, ...]]) -> Iterator[str]:
         return
     alone = sum(not example.document for example in rows)
     told = f", and {alone:,} sentences of none" if alone else ""
-    few = "" if len(documents) >= FEW_DOCUMENTS else ": so few that the intervals are too narrow"
-    yield f"intervals and p resample whole documents, of which there are {len(documents):,}{told}{few}"
+    yield f"intervals and p resample whole documents, of which there are {len(documents):,}{told}"

@@ -122,7 +122,8 @@ def test_documents_of_columns_and_json_lines_are_resampled_as_wholes_and_stay_in
         found = read(tmp_path, make_recipe, t=settings)["t"]
         splits = [{e.document for e in part} for part in (found.train, found.dev, found.sealed._parts["test"])]
         assert len(set().union(*splits)) == sum(map(len, splits)) == 60
-        assert found.notes[-1] == "intervals and p resample whole documents, of which there are 60"
+        assert len(splits[2]) < 20
+        assert found.notes[-1] == f"intervals and p resample whole documents, of which there are {len(splits[2])}"
 
 
 def test_sentences_of_unknown_documents_are_told_to_have_too_narrow_intervals(bc5cdr, tmp_path, make_recipe):

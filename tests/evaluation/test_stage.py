@@ -350,7 +350,9 @@ def test_a_single_document_of_a_language_is_left_out_of_next_sentences(two_model
     assert results["tasks"]["nsp"]["rows"] == {"test": 4}
     assert results["tasks"]["nsp"]["notes"] == [
         "2 pairs left out: a single held-out document in ko",
-        "intervals and p resample whole documents, of which there are 2: so few that the intervals are too narrow",
+        "intervals and p resample whole documents, of which there are 2",
+        "so few units are resampled that intervals are too narrow, and p is never below 2^(1 - units): "
+        "test: 2 documents or patients",
     ]
     assert {row["n"] for row in results["scores"]} == {8}
 
@@ -475,6 +477,33 @@ def test_windows_and_pairs_of_one_document_are_resampled_together(corpus, two_mo
     found = results._resampled(prepared, "test", {"base": Measured(splits={"test": split})}, 5)["base"]["accuracy"]
     # Four documents of four items each, one of them all right.
     assert set(found) == {0.0, 0.25, 0.5, 0.75, 1.0}
+
+
+def test_p_of_few_documents_is_no_smaller_than_their_number_allows_and_the_number_is_told_by_split():
+    def split(documents, right):
+        examples = tuple(Example(str(i), ("a",), None, document=f"d{i % documents}") for i in range(4 * documents))
+        gold = {1: list(np.ones((len(examples), 1)))}
+        predicted = {1: [np.array([float(right)]) for _ in examples]}
+        return SplitResult(gold, predicted, {1: {"accuracy": float(right)}}, examples)
+
+    def splits(right):
+        return Measured(splits={"test": split(30, right), "ko": split(3, right), "source x": split(4, right)})
+
+    prepared = SimpleNamespace(name="t", task=TASKS["nsp"], labels=())
+    models = {"base": EvaluatedModel(folder="x"), "adapted": EvaluatedModel(folder="y", adapted_from="base")}
+    measured = {"base": splits(False), "adapted": splits(True)}
+    rows = []
+    for name in ("test", "ko", "source x"):
+        resampled = results._resampled(prepared, name, measured, 5)
+        rows += results._comparison_rows(SimpleNamespace(models=models), prepared, name, measured, resampled)
+    found = [(row["split"], row["p"], row["units"]) for row in rows]
+    assert found == [("test", pytest.approx(2 / 10_001), 30), ("ko", 0.25, 3)]
+    (note,) = results._few_units(measured["base"].splits)
+    assert note.endswith(": ko: 3 documents or patients, source x: 4 documents or patients")
+    rows = {"test": SplitResult(examples=tuple(Example(str(i), ("a",), None) for i in range(19)))}
+    assert results._few_units(rows)[0].endswith(": test: 19 rows")
+    rows["test"].examples += (Example("19", ("a",), None),)
+    assert results._few_units(rows) == []
 
 
 def test_metrics_of_the_order_of_rows_resample_whole_patients_too():
