@@ -99,6 +99,13 @@ class Pair:
             "pieces": self.limit,
             "arithmetic": finetuning.arithmetic(),
         }
+        # The rows may be the same while the task was changed to learn them otherwise. The usual ones are left out, as
+        # before they were part of the key.
+        task = self.prepared.task
+        if task.kind == "sts_classes":
+            base["kind"] = task.kind
+        if task.unit == "character":
+            base["unit"] = task.unit
         if self.candidates:
             base |= {"batch": self.batch, "protocol": finetuning.PROTOCOL}
         if self.prepared.settings.long_texts == "windows":

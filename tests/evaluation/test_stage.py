@@ -541,6 +541,27 @@ def test_cells_of_another_pass_size_are_not_used_again(korsts, two_models, tmp_p
     assert [cell for _, cell in Schedule([pair]).waiting] == pair.first_cells()
 
 
+def test_cells_of_a_task_that_learned_the_same_rows_otherwise_are_not_used_again(
+    korsts, two_models, tmp_path, make_recipe
+):
+    files = {split: f"sts-{split}.tsv" for split in ("train", "dev", "test")}
+    table = {"files": files, "texts": ("sentence1", "sentence2"), "targets": ("score",)}
+    recipes = [
+        make_recipe({"base": two_models["base"]}, {"sts": TaskSettings(task=task, path="korsts", table=table)})
+        for task in ("table_sts", "table_sts_six")
+    ]
+    stage.run(recipes[0], tmp_path / "work")
+    (regression,), (classes,) = (pairs_of(recipe, tmp_path / "work") for recipe in recipes)
+    assert regression.prepared.digest == classes.prepared.digest
+    assert Schedule([regression]).waiting == deque()
+    assert [cell for _, cell in Schedule([classes]).waiting] == classes.first_cells()
+    # As keys were before: cells of the usual kinds and units stay.
+    assert not {"kind", "unit"} & regression.key().keys()
+    prepared = regression.prepared
+    by_character = replace(regression, prepared=replace(prepared, task=replace(prepared.task, unit="character")))
+    assert by_character.key() == {**regression.key(), "unit": "character"}
+
+
 @pytest.mark.parametrize("error", [TypeError, AttributeError, KeyError, MemoryError, torch.OutOfMemoryError])
 def test_whatever_a_models_code_raises_fails_its_cell_with_class_and_message(
     error, korsts, two_models, tmp_path, make_recipe, monkeypatch
