@@ -262,8 +262,9 @@ def _training(curves: Mapping[str, Sequence[Mapping[str, Any]]], runs: Mapping[s
         title="Training curves",
         anchor="training",
         paragraphs=(
-            "Thick: held-out text. Thin: training loss. MLM numbers are per piece, so runs with different vocabularies "
-            "are not on one scale.",
+            "Thick: held-out text. Thin: training loss. MLM loss and accuracy are per piece, so that runs with other "
+            "vocabularies are not on one scale there. Bits per character compare across vocabularies, for runs with "
+            "the same held-out text only.",
         ),
         facts=tuple((name, trained_on(manifest)) for name, manifest in runs.items()),
         figures=tuple(figures.curve_panels(curves)),

@@ -401,6 +401,12 @@ def test_curves_are_those_of_the_sentence_objective_that_was_trained():
     assert table.columns == ("Run", "Step", "MLM loss", "SOP loss", "SOP accuracy")
 
 
+def test_training_curves_say_which_numbers_compare_across_vocabularies():
+    (told,) = sections._training({}, {}).paragraphs
+    assert "MLM loss and accuracy are per piece" in told
+    assert "Bits per character compare across vocabularies, for runs with the same held-out text only." in told
+
+
 def test_a_broken_metrics_line_is_named(tmp_path):
     path = tmp_path / "metrics.jsonl"
     path.write_text('{"kind": "train", "step": 1}\n{"kind": "tra', encoding="utf-8")
