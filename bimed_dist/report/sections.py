@@ -274,9 +274,14 @@ def _training(curves: Mapping[str, Sequence[Mapping[str, Any]]], runs: Mapping[s
 
 
 def trained_on(manifest: Manifest) -> str:
-    """Such as `2,000 steps of 64 rows, 1.5 epochs, ddp, 2 processes`."""
+    """What a run did, which may be less than was planned, such as `2,000 steps (1,800 and 200 of longer rows), 120,800
+    rows, 1.5 epochs, ddp, 2 processes`.
+    """
     counts = manifest.counts
-    parts = [f"{manifest.settings['steps']:,} steps of {manifest.settings['global_batch']:,} rows"]
+    steps = [f"{phase['steps']:,}" for phase in counts.get("phases", ())]
+    of_phases = f" ({' and '.join(steps)} of longer rows)" if len(steps) > 1 else ""
+    parts = [f"{counts['steps']:,} steps{of_phases}"]
+    parts += [f"{counts['rows']:,} rows"] if "rows" in counts else []
     parts += [f"{counts['epochs']:g} epochs"] if "epochs" in counts else []
     parts += [str(counts["engine"])] if "engine" in counts else []
     parts += [_plural(counts["processes"], "process")] if "processes" in counts else []

@@ -401,6 +401,19 @@ def test_curves_are_those_of_the_sentence_objective_that_was_trained():
     assert table.columns == ("Run", "Step", "MLM loss", "SOP loss", "SOP accuracy")
 
 
+def test_a_run_tells_the_steps_and_rows_that_it_did_and_not_those_that_were_planned():
+    settings = {"steps": 9_000, "global_batch": 64}
+    counts = {"steps": 2_000, "rows": 120_800, "epochs": 1.52, "engine": "ddp", "processes": 2}
+    run = SimpleNamespace(settings=settings, counts={**counts, "phases": [{"steps": 1_800}, {"steps": 200}]})
+    assert sections.trained_on(run) == (
+        "2,000 steps (1,800 and 200 of longer rows), 120,800 rows, 1.52 epochs, ddp, 2 processes"
+    )
+    run.counts = {**counts, "phases": [{"steps": 2_000}]}
+    assert sections.trained_on(run) == "2,000 steps, 120,800 rows, 1.52 epochs, ddp, 2 processes"
+    run.counts = {"steps": 2_000}
+    assert sections.trained_on(run) == "2,000 steps"
+
+
 def test_training_curves_say_which_numbers_compare_across_vocabularies():
     (told,) = sections._training({}, {}).paragraphs
     assert "MLM loss and accuracy are per piece" in told
