@@ -12,7 +12,7 @@ from bimed_dist.evaluation.measured import Measured, SplitResult
 from bimed_dist.evaluation.metric_sums import item_sums, of_counts, of_sums
 from bimed_dist.evaluation.metrics import Arrays
 from bimed_dist.evaluation.preparation import Prepared, task_grid
-from bimed_dist.evaluation.task import SOURCE, Example
+from bimed_dist.evaluation.task import FINE_TUNED, SOURCE, Example, Task
 from bimed_dist.evaluation_settings import EvaluationSettings
 
 SCHEMA = 1
@@ -184,7 +184,9 @@ def _comparison_rows(
             "units": units,
             "p_holm": None,
             "williams": _williams(prepared, *(measured[label].splits[split] for label in (model, foundation))),
-            "effect_sizes": _effect_sizes(metric, *(_values(measured[m], split, metric) for m in (model, foundation))),
+            "effect_sizes": _effect_sizes(
+                prepared.task, *(_values(measured[m], split, metric) for m in (model, foundation))
+            ),
         }
 
 
@@ -208,13 +210,16 @@ def _williams(prepared: Prepared, adapted: SplitResult, foundation: SplitResult)
     return None if found is None else asdict(found)
 
 
-def _effect_sizes(metric: str, adapted: list[float], foundation: list[float]) -> dict[str, float]:
-    """Adapted minus foundation; each measure where it is defined."""
+def _effect_sizes(task: Task, adapted: list[float], foundation: list[float]) -> dict[str, float]:
+    """Adapted minus foundation; each measure where it is defined.
+
+    Hedges' g is beside the chance of training: values of untrained tasks differ by the draw of masks or pairs only.
+    """
     means = float(np.mean(adapted)), float(np.mean(foundation))
-    found = {"hedges_g": statistics.hedges_g(adapted, foundation)}
-    if metric == "pearson":
+    found = {"hedges_g": statistics.hedges_g(adapted, foundation)} if task.kind in FINE_TUNED else {}
+    if task.metric == "pearson":
         found["cohens_q"] = statistics.cohens_q(*means)
-    if metric == "accuracy":
+    if task.metric == "accuracy":
         found["cohens_h"] = statistics.cohens_h(*means)
     return {name: value for name, value in found.items() if value is not None}
 

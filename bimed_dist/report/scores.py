@@ -8,6 +8,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from bimed_dist.evaluation.task import FINE_TUNED
+
 _LOWER = {"loss", "brier", "ece", "perplexity", "bits", "hamming", "error", "mae", "mse", "rmse"}
 _CLEAR = 0.05
 NOT_COMPARABLE = "counted in pieces of two different vocabularies, so the two numbers can't be compared"
@@ -50,6 +52,8 @@ class MainRow:
     """Models with the best mean on this split of this task."""
     labels_from: str = ""
     """Rows of a rule baseline: where the labels come from, without which its score says nothing."""
+    drawn: bool = False
+    """Whether its values differ by the draw of masks or pairs, not by training."""
 
     @property
     def lower_is_better(self) -> bool:
@@ -99,6 +103,11 @@ def main_rows(results: Mapping[str, Any]) -> list[MainRow]:
 def baselines(results: Mapping[str, Any], task: str) -> list[str]:
     """What stands beside the models of a task without being one, such as `rules`."""
     return list(dict.fromkeys(row["model"] for row in results.get("baselines", ()) if row["task"] == task))
+
+
+def is_drawn(results: Mapping[str, Any], task: str) -> bool:
+    """Whether the values of a score are of draws of masks or random sentences: the task trains nothing."""
+    return results["tasks"][task]["kind"] not in FINE_TUNED
 
 
 def compared_rows(results: Mapping[str, Any]) -> list[MainRow]:
@@ -190,6 +199,7 @@ def _main_row(
         why_no_difference=why,
         best=best,
         labels_from=described["labels_from"] if is_baseline else "",
+        drawn=is_drawn(results, task),
     )
 
 

@@ -127,11 +127,12 @@ def _main(rows: Sequence[MainRow]) -> Section:
         title="Main results",
         anchor="main",
         paragraphs=(
-            "Each adapted model against the foundation it was trained from. Mean ± standard deviation over seeds; "
-            "bold is the best of all models on that task. Intervals and p come from resampling the test rows (whole "
-            "documents or patients where rows depend on each other); p is corrected by Holm's method over all tests of "
-            'one adapted model. "Beyond chance", "better" and '
-            '"worse" mean beyond chance in the choice of test rows: the trained models stay as they are.',
+            "Each adapted model against the foundation it was trained from. Mean ± standard deviation over seeds, of "
+            "tasks that train nothing over draws of masks or pairs; bold is the best of all models on that task. "
+            "Intervals and p come from resampling the test rows (whole documents or patients where rows depend on each "
+            "other); p is corrected by Holm's method over all tests of one adapted model. "
+            '"Beyond chance", "better" and "worse" mean beyond chance in the choice of test rows: the trained models '
+            "stay as they are.",
         ),
         tables=(tables.main_table(rows),),
         figures=(("Change from foundation to adapted model", figure),) if figure else (),
@@ -372,7 +373,8 @@ def limits(records: Records, recipe: Recipe, rows: Sequence[MainRow]) -> list[st
     if any(row.tested for row in rows):
         found.append(
             "The chance of training (seeds) is shown as ± sd where there are several seeds; intervals and p leave it "
-            "out."
+            "out. In tasks that train nothing ± sd is the chance of the draw of masks or pairs, and the chance of "
+            "pre-training is not shown."
         )
     failures = records.results["failures"]
     if failures:

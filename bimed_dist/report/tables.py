@@ -74,8 +74,8 @@ def score_cell(score: Score | None, best: bool = False, interval: bool = False) 
 
 
 def main_table(rows: Sequence[MainRow]) -> Table:
-    scored = ("Foundation", "Adapted", "Difference", "95 % interval", "p (Holm)", "Seeds")
-    columns = ("Task", "Adapted model", *scored)
+    seeds = "Seeds or draws" if any(row.drawn for row in rows) else "Seeds"
+    columns = (*("Task", "Adapted model", "Foundation", "Adapted", "Difference"), "95 % interval", "p (Holm)", seeds)
     return make_table("main", "Main results", columns, [_main_cells(row) for row in rows], grouped=True)
 
 
@@ -164,7 +164,9 @@ def task_table(results: Mapping[str, Any], task: str) -> Table:
         rows.append([name, text(metric_name(metric)), *(score_cell(s, interval=True) for s in found)])
     rows += _chosen_rows(results, task, labels)
     columns = ("Split", "Metric", *labels)
-    return make_table(f"task-{task}", "All metrics: mean ± sd over seeds, [95 % interval]", columns, rows, grouped=True)
+    over = "draws of masks or pairs" if scores.is_drawn(results, task) else "seeds"
+    caption = f"All metrics: mean ± sd over {over}, [95 % interval]"
+    return make_table(f"task-{task}", caption, columns, rows, grouped=True)
 
 
 def _measures(results: Mapping[str, Any], task: str) -> list[tuple[str, str]]:
@@ -221,9 +223,13 @@ def _chosen_rows(results: Mapping[str, Any], task: str, labels: Sequence[str]) -
 
 
 def comparison_table(results: Mapping[str, Any], task: str) -> Table | None:
-    """Tests and effect sizes of one task; None where nothing was compared. Results of before have no effect sizes."""
+    """Tests and effect sizes of one task; None where nothing was compared. Results of before have no effect sizes, or
+    Hedges' g of tasks that train nothing, which is not shown.
+    """
     found = [c for c in results["comparisons"] if c["task"] == task and c["difference"] is not None]
-    effects = {k: v for k, v in EFFECTS.items() if any(c.get("effect_sizes", {}).get(k) is not None for c in found)}
+    known = {name for c in found for name, value in c.get("effect_sizes", {}).items() if value is not None}
+    known -= {"hedges_g"} if scores.is_drawn(results, task) else set()
+    effects = {name: title for name, title in EFFECTS.items() if name in known}
     williams = any(c.get("williams") for c in found)
     rows = [
         (

@@ -482,9 +482,10 @@ def test_windows_and_pairs_of_one_document_are_resampled_together(corpus, two_mo
 def test_p_of_few_documents_is_no_smaller_than_their_number_allows_and_the_number_is_told_by_split():
     def split(documents, right):
         examples = tuple(Example(str(i), ("a",), None, document=f"d{i % documents}") for i in range(4 * documents))
-        gold = {1: list(np.ones((len(examples), 1)))}
-        predicted = {1: [np.array([float(right)]) for _ in examples]}
-        return SplitResult(gold, predicted, {1: {"accuracy": float(right)}}, examples)
+        gold = {draw: list(np.ones((len(examples), 1))) for draw in (1, 2)}
+        predicted = {draw: [np.array([float(right)]) for _ in examples] for draw in (1, 2)}
+        # Two draws that differ, as Hedges' g would have it.
+        return SplitResult(gold, predicted, {1: {"accuracy": float(right)}, 2: {"accuracy": 0.5}}, examples)
 
     def splits(right):
         return Measured(splits={"test": split(30, right), "ko": split(3, right), "source x": split(4, right)})
@@ -496,6 +497,7 @@ def test_p_of_few_documents_is_no_smaller_than_their_number_allows_and_the_numbe
     for name in ("test", "ko", "source x"):
         resampled = results._resampled(prepared, name, measured, 5)
         rows += results._comparison_rows(SimpleNamespace(models=models), prepared, name, measured, resampled)
+    assert [row["effect_sizes"].keys() for row in rows] == [{"cohens_h"}, {"cohens_h"}]
     found = [(row["split"], row["p"], row["units"]) for row in rows]
     assert found == [("test", pytest.approx(2 / 10_001), 30), ("ko", 0.25, 3)]
     (note,) = results._few_units(measured["base"].splits)

@@ -605,6 +605,20 @@ def test_a_label_that_the_split_lacks_has_a_dash_for_its_f1_and_no_other_metric_
     assert (of_embolism["Label"], of_embolism["ko-mini"]) == ("embolism", "")
 
 
+def test_the_spread_of_tasks_that_train_nothing_is_that_of_draws_and_has_no_effect_size_over_seeds():
+    found = fake_work.results()
+    for row in found["comparisons"]:
+        row["effect_sizes"] = {"hedges_g": 3.0, "cohens_h": 0.2 if row["task"] == "nsp" else None}
+    assert tables.comparison_table(found, "ner").columns[-1] == "Hedges' g over seeds"
+    assert tables.comparison_table(found, "nsp").columns[-1] == "Cohen's h"
+    assert tables.comparison_table(found, "mlm").columns[-1] == "p (Holm)"
+    assert tables.task_table(found, "ner").caption.startswith("All metrics: mean ± sd over seeds,")
+    assert tables.task_table(found, "mlm").caption.startswith("All metrics: mean ± sd over draws of masks or pairs,")
+    rows = scores.main_rows(found)
+    assert tables.main_table(rows).columns[-1] == "Seeds or draws"
+    assert tables.main_table([row for row in rows if row.task != "mlm" and row.task != "nsp"]).columns[-1] == "Seeds"
+
+
 def test_next_sentence_probabilities_are_a_figure_for_each_model_and_sources_are_no_languages():
     found = fake_work.results()
     found["tasks"]["nsp"]["next_probabilities"] = {"ko-mini": {"next": [0] * 19 + [9], "random": [9] + [0] * 19}}
