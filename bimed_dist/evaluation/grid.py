@@ -311,14 +311,27 @@ def cell_predictions(pair: Pair, cell: Cell, model: nn.Module, rows: Encoded) ->
 
 
 def _test_values(pair: Pair, cell: Cell) -> dict[str, Any]:
+    """Scores and predictions by split; of a split whose score does not exist the error in the score's place.
+
+    Raises DataError where no split has a score.
+    """
     encoded = {split: pair.rows(split) for split in pair.opened()}
     _tuned_before(pair, cell)  # Before anything is trained: it may be gone.
     model = trained_model(pair, cell)
     scored = {}
     for split, rows in encoded.items():
         predicted = cell_predictions(pair, cell, model, rows)
-        scored[split] = {"scores": pair.scores(rows.gold, predicted), "predictions": cells.packed(predicted)}
+        scored[split] = {**_scores_or_error(pair, rows, predicted), "predictions": cells.packed(predicted)}
+    if all("error" in of_split for of_split in scored.values()):
+        raise DataError("; ".join(dict.fromkeys(of_split["error"] for of_split in scored.values())))
     return {"splits": scored}
+
+
+def _scores_or_error(pair: Pair, rows: Encoded, predicted: list[np.ndarray]) -> dict[str, Any]:
+    try:
+        return {"scores": pair.scores(rows.gold, predicted)}
+    except DataError as error:
+        return {"error": str(error)}
 
 
 def _intrinsic_values(pair: Pair, cell: Cell) -> dict[str, Any] | None:

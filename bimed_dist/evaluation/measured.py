@@ -53,9 +53,10 @@ class Measured:
     failures: list[dict[str, str]] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
 
-    def fail(self, pair: Pair, cell: str, error: str) -> None:
+    def fail(self, pair: Pair, cell: str, error: str, **split: str) -> None:
+        """With `split` where the cell failed on that one alone."""
         cell = f"{pair.prepared.fold}/{cell}" if pair.prepared.fold else cell
-        self.failures.append({"task": pair.prepared.name, "model": pair.label, "cell": cell, "error": error})
+        self.failures.append({"task": pair.prepared.name, "model": pair.label, "cell": cell, "error": error, **split})
 
 
 def collected(pair: Pair, records: Records, chosen: Candidate | None) -> Measured:
@@ -113,9 +114,13 @@ def _collect_test(pair: Pair, records: Records, chosen: Candidate, measured: Mea
             measured.fail(pair, pair.path(cell).stem, record["error"])
             continue
         for split, result in measured.splits.items():
+            of_split = record["splits"][split]
+            if "error" in of_split:
+                measured.fail(pair, f"{pair.path(cell).stem}, {split}", of_split["error"], split=split)
+                continue
             result.gold[cell.seed] = encoded[split].gold
-            result.predicted[cell.seed] = cells.unpacked(record["splits"][split]["predictions"], dtype)
-            result.scores[cell.seed] = record["splits"][split]["scores"]
+            result.predicted[cell.seed] = cells.unpacked(of_split["predictions"], dtype)
+            result.scores[cell.seed] = of_split["scores"]
 
 
 def _fit(encoded: Encoded) -> Fit:

@@ -129,13 +129,20 @@ def compared_rows(results: Mapping[str, Any]) -> list[MainRow]:
 
 
 def main_measures(results: Mapping[str, Any], task: str) -> list[tuple[str, str]]:
-    """(split, metric) pairs that the task is judged by; the test split where nothing was measured."""
+    """(split, metric) pairs that the task is judged by, those that failed too; the test split where nothing was
+    measured.
+    """
+    metric = results["tasks"][task]["metric"]
     found = dict.fromkeys((s["split"], s["metric"]) for s in results["scores"] if s["task"] == task and s["main"])
-    return list(found) or [("test", results["tasks"][task]["metric"])]
+    found |= dict.fromkeys((f["split"], metric) for f in results["failures"] if f["task"] == task and "split" in f)
+    return list(found) or [("test", metric)]
 
 
 def score_of(results: Mapping[str, Any], task: str, model: str, split: str, metric: str) -> Score:
-    errors = [f for f in results["failures"] if f["task"] == task and f["model"] == model]
+    # A failure that names a split is of that one alone.
+    errors = [
+        f for f in results["failures"] if f["task"] == task and f["model"] == model and f.get("split", split) == split
+    ]
     told = "; ".join(dict.fromkeys(f"{f['cell']}: {f['error']}" for f in errors))
     for s in (*results["scores"], *results.get("baselines", ())):
         if (s["task"], s["model"], s["split"], s["metric"]) == (task, model, split, metric) and s["mean"] is not None:

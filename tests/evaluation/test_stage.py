@@ -443,6 +443,41 @@ def test_a_test_split_that_can_not_be_encoded_is_a_recorded_failure(korsts, tiny
     ]
 
 
+def test_a_split_whose_score_does_not_exist_fails_alone_and_the_test_split_keeps_its_score(
+    korsts, two_models, tmp_path, make_recipe, monkeypatch
+):
+    tasks = {
+        "sts": TaskSettings(task="korsts", path="korsts", also_test=("other",)),
+        "other": TaskSettings(task="korsts", path="korsts", rows={"test": 20}),
+    }
+    recipe = make_recipe({"base": two_models["base"]}, tasks)
+    prepared = prepare_tasks(recipe, tmp_path)["sts"]
+    subject = stage.load_subject(locate(two_models["base"].folder, recipe, tmp_path))
+    pair = stage.make_pair(recipe.evaluation, prepared, "base", subject, tmp_path / "work", {})
+    scores = grid.Pair.scores
+
+    def undefined(pair, gold, predicted):
+        raise DataError("a correlation does not exist")
+
+    def undefined_on_other(pair, gold, predicted):
+        return (undefined if len(gold) == 20 else scores)(pair, gold, predicted)
+
+    monkeypatch.setattr(grid.Pair, "scores", undefined_on_other)
+    schedule = Schedule([pair])
+    while schedule.waiting:
+        number, cell = schedule.waiting.popleft()
+        schedule.take((number, cell), grid.compute(pair, cell))
+    measured = collected(pair, schedule.records[0], schedule.chosen[0])
+    found = results.summarise(recipe.evaluation, 5, {}, {"sts": prepared}, {("sts", "base"): measured})
+    failed = {"task": "sts", "model": "base", "error": "a correlation does not exist", "split": "test of other"}
+    assert found["failures"] == [{**failed, "cell": f"test,seed={seed}, test of other"} for seed in (1, 2)]
+    assert [(row["split"], len(row["values"])) for row in found["scores"] if row["main"]] == [("test", 2)]
+    # Where no split has a score the cell itself fails.
+    monkeypatch.setattr(grid.Pair, "scores", undefined)
+    record = grid.compute(pair, grid.Cell(pair.chosen(), 1, test=True))
+    assert (record["status"], record["error"]) == ("failed", "DataError: a correlation does not exist")
+
+
 def test_each_task_tells_the_candidates_that_were_tried_for_it(korsts, corpus, two_models, make_recipe):
     tasks = {
         "own": TaskSettings(task="korsts", path="korsts", learning_rates=(5e-4,), epochs=(2, 1)),

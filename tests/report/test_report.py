@@ -132,6 +132,21 @@ def test_mlm_accuracy_of_different_vocabularies_is_not_compared():
     assert (row.difference, row.why_no_difference, row.best) == (None, scores.NOT_COMPARABLE, frozenset())
 
 
+def test_a_split_that_failed_alone_is_shown_as_failed_and_the_other_splits_keep_their_scores():
+    results = fake_work.results()
+    for rows in (results["scores"], results["comparisons"]):
+        rows[:] = [row for row in rows if (row["task"], row["split"]) != ("ct", "external")]
+    error = {"task": "ct", "model": "bi-ko-mini", "cell": "test,seed=1, external", "error": "all answers are equal"}
+    results["failures"].append({**error, "split": "external"})
+    external = row_of("ct", "bi-ko-mini", "external", results).model_score
+    assert (external.state, external.reason) == ("failed", "test,seed=1, external: all answers are equal")
+    assert row_of("ct", "bi-ko-mini", "external", results).foundation_score.state == "n/a"
+    test = row_of("ct", "bi-ko-mini", "test", results).model_score
+    assert (test.mean, test.reason) == (0.9460, "")
+    shown = {row[0].text: row[3] for row in tables.task_table(results, "ct").rows if row[1].text == "Macro F1"}
+    assert shown["external"].text == "failed" and shown["test"].text.startswith("0.946")
+
+
 def test_columns_of_the_text_table_line_up_below_korean():
     lines = cells.aligned([["가나", "1"], ["ab", "22"], ["c", "333"]], [False, True])
     assert lines == ["가나    1", "ab     22", "c     333"]
