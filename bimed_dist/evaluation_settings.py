@@ -35,7 +35,7 @@ class TableSettings(Settings):
     targets: Annotated[tuple[str, ...], Field(min_length=1)]
     """One column of 0 and 1 per label; for classes and scores the one column that holds them."""
     positive: str | None = None
-    """Of two classes the one that is looked for, such as patients who fit a study; otherwise the last by its text."""
+    """Classes: of two the one that is looked for, such as patients who fit a study; otherwise the last by its text."""
     split: str | None = None
     """File `all`: column that names the split of a row."""
     splits: dict[str, Split] = Field(default_factory=dict)

@@ -153,6 +153,34 @@ def test_the_published_files_are_known_as_such(name, folder, open_data, make_rec
     assert not [note for note in found.notes if "not the published files" in note]
 
 
+def test_settings_that_nothing_would_read_are_refused_with_what_to_do(tmp_path, make_recipe):
+    pairs = TableSettings(files={"train": "a", "test": "b"}, texts=("a", "b"), targets=("score",))
+    labels = pairs.model_copy(update={"texts": ("a",), "split": "dataset"})
+    tasks = {
+        "terms": TaskSettings(
+            task="mlm_terms", corpus="c", terms={"path": "t.csv", "columns": ("ko",)}, repetitions=20
+        ),
+        "pairs": TaskSettings(task="table_sts", path="d", table=pairs.model_copy(update={"positive": "1"})),
+        "labels": TaskSettings(task="table_multilabel", path="d", table=labels),
+        "splits": TaskSettings(
+            task="table_sts", path="d", table=pairs.model_copy(update={"splits": {"t": "train"}}), epochs=(3, 2, 3)
+        ),
+        "rates": TaskSettings(task="table_sts", path="d", table=pairs, learning_rates=(1e-4, 1e-4)),
+    }
+    with pytest.raises(ConfigError) as raised:
+        prepare_tasks(make_recipe(MODELS, tasks), tmp_path)
+    for expected in (
+        "6 problem(s)",
+        "tasks.terms: task mlm_terms masks all terms, draws nothing and takes no repetitions; remove it",
+        "tasks.pairs: table.positive is one of two classes; task table_sts is of kind sts: remove it",
+        "tasks.labels: table.split is a column of the file `all`; name that in table.files, or remove split",
+        "tasks.splits: table.splits says what stands in the column table.split; name that, or remove splits",
+        "tasks.splits: epochs holds a value twice: [3, 2, 3]; give each once",
+        "tasks.rates: learning_rates holds a value twice: [0.0001, 0.0001]; give each once",
+    ):
+        assert expected in str(raised.value)
+
+
 def test_settings_that_a_kind_has_no_use_for_are_refused(korsts, tmp_path, make_recipe):
     settings = TaskSettings(task="korsts", path="korsts", threshold="dev", long_texts="windows", rules={"a": ("b",)})
     with pytest.raises(ConfigError) as raised:
