@@ -143,7 +143,8 @@ def _tasks(results: Mapping[str, Any], in_corpora: Mapping[str, Sequence[tuple[s
     grid = results["grid"]
     paragraph = (
         f"Seeds {', '.join(map(str, grid['seeds']))}; batch {grid['batch']}. Where a task has several candidates, "
-        "learning rate and epochs are chosen on the development split; the test split is read once."
+        "learning rate and epochs are chosen on the development split before the test split is read. Where candidates "
+        "or seeds were added later, a note says that they were chosen anew after a test score had been computed."
     )
     parts = tuple(_task(results, name, in_corpora.get(name, ())) for name in results["tasks"])
     return Section(title="Tasks in detail", anchor="tasks", paragraphs=(paragraph,), parts=parts)

@@ -256,6 +256,41 @@ def test_the_choice_is_the_best_development_mean_and_only_it_is_scored_on_test(
     ]
 
 
+def test_a_choice_among_other_candidates_or_seeds_after_a_test_score_is_told_and_the_earlier_one_is_kept(
+    korsts, two_models, tmp_path, make_recipe
+):
+    work, models = tmp_path / "work", {"base": two_models["base"]}
+    told = ["base: chosen anew, among other candidates or seeds, after a test score had been computed"]
+
+    def notes_with(rates, seeds=(1,)):
+        tasks = {"sts": TaskSettings(task="korsts", path="korsts", learning_rates=rates)}
+        stage.run(make_recipe(models, tasks, seeds=seeds), work)
+        (work / "evaluation" / "manifest.json").unlink()
+        return [note for note in results_of(work)["tasks"]["sts"]["notes"] if "chosen anew" in note]
+
+    assert notes_with((1e-4,)) == []
+    assert notes_with((1e-4,)) == []
+    assert notes_with((1e-4, 1e-3)) == told
+    assert notes_with((1e-4, 1e-3), seeds=(1, 2)) == told
+    choice = work / "evaluation" / "cells" / "sts" / "base" / "choice.json"
+    found = json.loads(choice.read_text(encoding="utf-8"))
+    grids = [(c["key"]["grid"], c["key"]["seeds"], c["tested"]) for c in found["earlier"]]
+    assert grids == [([[1e-4, 1]], [1], True), ([[1e-4, 1], [1e-3, 1]], [1], True)]
+    # Choices that no test score had seen yet, or that were for other data, are no reason.
+    (pair,) = pairs_of(make_recipe(models, {"sts": TaskSettings(task="korsts", path="korsts")}, seeds=(1,)), work)
+    for path in pair.folder.glob("test,seed=*.json"):
+        path.unlink()
+    choice.write_text(json.dumps({**found, "earlier": []}), encoding="utf-8")
+    grid.write_choice(pair, {pair.candidates[0]: [0.5]}, pair.candidates[0])
+    assert len(json.loads(choice.read_text(encoding="utf-8"))["earlier"]) == 1
+    assert not grid.was_chosen_after_a_test(pair)
+    other = {**found["earlier"][0], "key": {**found["earlier"][0]["key"], "data_digest": "another"}}
+    choice.write_text(json.dumps({"earlier": [other]}), encoding="utf-8")
+    assert not grid.was_chosen_after_a_test(pair)
+    choice.write_text(json.dumps({"earlier": found["earlier"][:1]}), encoding="utf-8")
+    assert grid.was_chosen_after_a_test(pair)
+
+
 def test_a_tie_goes_to_the_first_of_the_grid():
     first, second, third = (grid.Candidate(1e-5, epochs) for epochs in (1, 2, 3))
     assert grid.best({first: [0.5, 0.7], second: [0.9, 0.3], third: [0.1, 0.2]}) == first
