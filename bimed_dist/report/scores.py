@@ -10,9 +10,8 @@ from typing import Any, Literal
 
 from bimed_dist.evaluation.task import FINE_TUNED
 
-_LOWER = {"loss", "brier", "ece", "perplexity", "bits", "hamming", "error", "mae", "mse", "rmse"}
+_LOWER = {"loss", "brier", "ece", "bits"}
 _CLEAR = 0.05
-NOT_COMPARABLE = "counted in pieces of two different vocabularies, so the two numbers can't be compared"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,7 +46,6 @@ class MainRow:
     interval: tuple[float, float] | None
     p: float | None
     p_holm: float | None
-    why_no_difference: str
     best: frozenset[str]
     """Models with the best mean on this split of this task."""
     labels_from: str = ""
@@ -118,7 +116,7 @@ def compared_rows(results: Mapping[str, Any]) -> list[MainRow]:
         for split, metric in main_measures(results, task):
             labels = [*results["models"], *baselines(results, task)]
             scores = {label: score_of(results, task, label, split, metric) for label in labels}
-            best = _best(results, task, metric, scores)
+            best = _best(metric, scores)
             for label, model in results["models"].items():
                 # A foundation stands in the row of each model adapted from it.
                 if model["adapted_from"] is not None or label not in foundations:
@@ -176,14 +174,8 @@ def _main_row(
 ) -> MainRow:
     is_baseline = label not in results["models"]
     foundation = None if is_baseline else results["models"][label]["adapted_from"]
-    why, difference, compared = "", None, {}
-    if foundation is None:
-        why = "no foundation among the evaluated models"
-    elif not comparable(results, task, metric, label, foundation):
-        why = NOT_COMPARABLE
-    elif scores[label].mean is None or scores[foundation].mean is None:
-        why = "one of the two scores is missing"
-    else:
+    difference, compared = None, {}
+    if foundation is not None and scores[label].mean is not None and scores[foundation].mean is not None:
         difference = scores[label].mean - scores[foundation].mean
         compared = _comparison(results, task, split, metric, label)
     described = results["tasks"][task]
@@ -203,7 +195,6 @@ def _main_row(
         interval=tuple(compared["interval"]) if compared.get("interval") else None,
         p=compared.get("p"),
         p_holm=compared.get("p_holm"),
-        why_no_difference=why,
         best=best,
         labels_from=described["labels_from"] if is_baseline else "",
         drawn=is_drawn(results, task),
@@ -218,17 +209,9 @@ def _comparison(results: Mapping[str, Any], task: str, split: str, metric: str, 
     return {}
 
 
-def comparable(results: Mapping[str, Any], task: str, metric: str, one: str, other: str) -> bool:
-    """Whether two models' scores are on one scale: MLM loss and accuracy are per piece, and pieces differ."""
-    if results["tasks"][task]["kind"] != "mlm" or "character" in metric:
-        return True
-    return results["models"][one]["vocabulary"] == results["models"][other]["vocabulary"]
-
-
-def _best(results: Mapping[str, Any], task: str, metric: str, scores: Mapping[str, Score]) -> frozenset[str]:
+def _best(metric: str, scores: Mapping[str, Score]) -> frozenset[str]:
     means = {label: s.mean for label, s in scores.items() if s.mean is not None}
-    first = next(iter(means), None)
-    if len(means) < 2 or not all(comparable(results, task, metric, first, label) for label in means):
+    if len(means) < 2:
         return frozenset()
     wanted = (min if lower_is_better(metric) else max)(means.values())
     return frozenset(label for label, mean in means.items() if mean == wanted)

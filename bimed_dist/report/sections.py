@@ -380,8 +380,6 @@ def limits(records: Records, recipe: Recipe, rows: Sequence[MainRow]) -> list[st
     failures = records.results["failures"]
     if failures:
         found.append(f"{_plural(len(failures), 'cell')} failed; each is told beside its score.")
-    if any(row.why_no_difference == scores.NOT_COMPARABLE for row in rows):
-        found.append("MLM loss and accuracy count pieces and don't compare across vocabularies; bits per character do.")
     if any(row.foundation is not None and not row.tested for row in rows if row.difference is not None):
         found.append("Differences without an interval or p were not tested; they may be chance.")
     found.append("A score says how a model does on this test set, not that it is safe in care.")

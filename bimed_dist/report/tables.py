@@ -100,8 +100,7 @@ def _split_name(row: MainRow) -> str:
 def _difference_cells(row: MainRow) -> tuple[Cell, Cell, Cell]:
     if row.difference is None:
         # A failed or missing score says why in its own cell.
-        why = row.why_no_difference if row.why_no_difference == scores.NOT_COMPARABLE else ""
-        return nothing(why), nothing(), nothing()
+        return nothing(), nothing(), nothing()
     interval = nothing()
     if row.interval is not None:
         interval = Cell(f"{signed(row.interval[0])} to {signed(row.interval[1])}", kind="number")

@@ -123,15 +123,6 @@ def test_a_seed_that_failed_beside_others_is_told_with_the_score():
     assert (score.state, score.reason) == ("measured", "1 cell(s) failed: seed=3: killed")
 
 
-def test_mlm_accuracy_of_different_vocabularies_is_not_compared():
-    results = fake_work.results()
-    for score in results["scores"]:
-        if score["task"] == "mlm":
-            score["main"] = score["metric"] == "accuracy"
-    row = row_of("mlm", "bi-ko-mini", results=results)
-    assert (row.difference, row.why_no_difference, row.best) == (None, scores.NOT_COMPARABLE, frozenset())
-
-
 def test_a_split_that_failed_alone_is_shown_as_failed_and_the_other_splits_keep_their_scores():
     results = fake_work.results()
     for rows in (results["scores"], results["comparisons"]):
