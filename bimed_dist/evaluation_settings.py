@@ -8,6 +8,7 @@ from bimed_dist.settings import Above0, Name, NotNegative, Positive, Settings
 
 Split = Literal["train", "dev", "test", "external"]
 SplitFile = Literal["train", "dev", "test", "external", "all"]
+LanguageCode = Annotated[str, Field(pattern="^[a-z]{2}$")]
 
 
 class EvaluatedModel(Settings):
@@ -15,6 +16,13 @@ class EvaluatedModel(Settings):
     """`pretraining/NAME`, a folder or a hub name."""
     adapted_from: str | None = None
     """Label of the foundation that the report compares this model with."""
+    language: LanguageCode | Annotated[tuple[LanguageCode, ...], Field(min_length=1)] | None = None
+    """The model's own languages (`en`, `[en, ko]`), in which models adapted from it may forget; decides no score. None
+    means the one that nearly all text of its pre-training here was in."""
+
+    @property
+    def languages(self) -> tuple[str, ...]:
+        return (self.language,) if isinstance(self.language, str) else self.language or ()
 
 
 class TableSettings(Settings):
@@ -27,7 +35,7 @@ class TableSettings(Settings):
     targets: Annotated[tuple[str, ...], Field(min_length=1)]
     """One column of 0 and 1 per label; for classes and scores the one column that holds them."""
     positive: str | None = None
-    """Of two classes the one that is looked for, such as patients who fit a study; otherwise the last by its text."""
+    """Classes: of two the one that is looked for, such as patients who fit a study; otherwise the last by its text."""
     split: str | None = None
     """File `all`: column that names the split of a row."""
     splits: dict[str, Split] = Field(default_factory=dict)

@@ -26,8 +26,9 @@ def html(
     found: Sequence["Explanation"],
     summary: Mapping[str, Any],
     others: Sequence[str],
+    most_labels: int,
 ) -> str:
-    """others: models that are not the ones which the evaluation scored."""
+    """others: models that are not the ones which the evaluation scored. most_labels: of a row, right and wrong ones."""
     page = templates.environment("bimed_dist.attribution").get_template("page.html.j2")
     return page.render(
         title=f"What the models looked at: {prepared.task.title}",
@@ -38,8 +39,8 @@ def html(
         foundations={label: model.adapted_from for label, model in recipe.evaluation.models.items()},
         methods=METHOD_NAMES,
         languages=LANGUAGE_NAMES,
-        curves={method: {model: _curves(found, model, method) for model in summary} for method in METHOD_NAMES},
-        points=POINTS,
+        most_labels=most_labels if prepared.task.kind == "multilabel" else None,
+        curves={model: _curves(found, model) for model in summary},
     )
 
 
@@ -63,7 +64,10 @@ def _row(prepared: Prepared, number: int, example: Example, found: Sequence["Exp
 
 def _heatmap(explanation: "Explanation") -> dict[str, Any]:
     texts = {method: _shaded(explanation, scores) for method, scores in explanation.scores.items()}
-    return {"model": explanation.model, "predicted": f"{explanation.predicted:.2f}", "texts": texts}
+    told = f"{explanation.predicted:.2f}"
+    if explanation.threshold is not None:
+        told += f", found from {explanation.threshold:.2f} on"
+    return {"model": explanation.model, "predicted": told, "texts": texts}
 
 
 def _shaded(explanation: "Explanation", scores: np.ndarray) -> list[list[dict[str, Any]]]:
@@ -82,9 +86,9 @@ def _shaded(explanation: "Explanation", scores: np.ndarray) -> list[list[dict[st
     return texts
 
 
-def _curves(found: Sequence["Explanation"], model: str, method: str) -> dict[str, str]:
-    """Mean curves of a model as points of an SVG polyline, x and y from 0 to 100."""
-    drawn = [e.curves[method] for e in found if e.model == model]
+def _curves(found: Sequence["Explanation"], model: str) -> dict[str, str]:
+    """Mean curves of a model's integrated gradients as points of an SVG polyline, x and y from 0 to 100."""
+    drawn = [e.curves["integrated_gradients"] for e in found if e.model == model]
     lines = {}
     for name in ("deletion", "random_deletion", "insertion", "random_insertion"):
         mean = np.clip(np.mean([getattr(c, name) for c in drawn], axis=0), 0, 1)

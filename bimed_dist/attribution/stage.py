@@ -26,6 +26,7 @@ from bimed_dist.evaluation import stage as evaluation
 from bimed_dist.evaluation.encoding import Row, encode
 from bimed_dist.evaluation.finetuning import predict
 from bimed_dist.evaluation.grid import Cell, Pair
+from bimed_dist.evaluation.metrics import THRESHOLD
 from bimed_dist.evaluation.preparation import prepare_tasks
 from bimed_dist.evaluation.splitting import limited
 from bimed_dist.evaluation.task import Example
@@ -36,6 +37,7 @@ logger = logging.getLogger(__name__)
 EXPLAINED = ("sts", "multilabel", "classification")
 """Kinds with one answer a text."""
 LABELS_SHOWN = 3
+"""Of a row's labels, and as many that are found although the row has them not."""
 LANGUAGES = ("ko", "en", "mixed", "other")
 RANDOM_SEED = 0
 SAME = 0.01
@@ -51,6 +53,8 @@ class Trained:
     rows: list[Row]
     predicted: list[np.ndarray]
     """Of each row that is explained."""
+    thresholds: tuple[float, ...] | None
+    """multilabel: from which probability on each label is found, where the development split chose it; else 0.5."""
     off: float | None
     """Largest difference to the predictions that the evaluation stored; none where it stored none."""
 
@@ -64,6 +68,8 @@ class Explanation:
     output: int
     predicted: float
     """Probability of the label or class, or score 0-5."""
+    threshold: float | None
+    """Probability from which on the label is found, where the development split chose it."""
     words: Words
     scores: dict[str, np.ndarray]
     """(W,) attribution of each word by method."""
@@ -106,14 +112,20 @@ def _make(recipe: Recipe, settings: AttributionSettings, work: Path, folder: Pat
     trained = [_trained(pair, examples) for pair in pairs]
     labels = pairs[0].prepared.labels
     shown = [
-        outputs_to_show(task.kind, answers_of(task.kind, labels, example), [one.predicted[i] for one in trained])
+        outputs_to_show(
+            task.kind,
+            answers_of(task.kind, labels, example),
+            [one.predicted[i] for one in trained],
+            [one.thresholds for one in trained],
+        )
         for i, example in enumerate(examples)
     ]
     found = [explanation for one in trained for explanation in _explained(one, examples, shown)]
     summary = {pair.label: summary_of([e for e in found if e.model == pair.label]) for pair in pairs}
     off = {one.pair.label: one.off for one in trained}
     write_json(folder / "summary.json", {"schema": 1, "task": settings.task, "models": summary, "off_stored": off})
-    html = page.html(recipe, settings, pairs[0].prepared, examples, found, summary, others_than_evaluated(off))
+    others = others_than_evaluated(off)
+    html = page.html(recipe, settings, pairs[0].prepared, examples, found, summary, others, LABELS_SHOWN)
     (folder / "index.html").write_text(html, encoding="utf-8")
     return {"rows": len(examples), "models": len(pairs), "explanations": len(found), "summary": summary}
 
@@ -139,7 +151,8 @@ def _trained(pair: Pair, examples: tuple[Example, ...]) -> Trained:
     """The model of the chosen cell with the first seed, by as many threads as the evaluation trained it with."""
     cell = Cell(pair.chosen(), pair.seeds[0], test=True)
     logger.info("%s: the chosen cell is trained again, then %d rows are explained", pair.label, len(examples))
-    with _threads_of(pair.record(Cell(cell.candidate, cell.seed))):
+    developed = pair.record(Cell(cell.candidate, cell.seed)) or {}
+    with _threads_of(developed):
         model = grid.trained_model(pair, cell)
     kind, pad_id = pair.prepared.task.kind, pair.tokenizer.pad_token_id
     # The head of a long text, whatever the task does with the rest: its pieces and words must be those of one row.
@@ -150,14 +163,15 @@ def _trained(pair: Pair, examples: tuple[Example, ...]) -> Trained:
         logger.warning(
             "%s, trained again, is not the model that was evaluated: answers are off by %.3f", pair.label, off
         )
-    return Trained(pair, model, rows, predicted, off)
+    thresholds = tuple(developed["thresholds"]) if "thresholds" in developed else None
+    return Trained(pair, model, rows, predicted, thresholds, off)
 
 
 @contextmanager
-def _threads_of(record: Mapping[str, Any] | None) -> Iterator[None]:
+def _threads_of(record: Mapping[str, Any]) -> Iterator[None]:
     """Sums over other threads are other sums, so that training ends at other weights."""
     before = torch.get_num_threads()
-    torch.set_num_threads(before if record is None else record["machine"]["threads"])
+    torch.set_num_threads(record["machine"]["threads"] if record else before)
     try:
         yield
     finally:
@@ -192,7 +206,10 @@ def _explained(trained: Trained, examples: tuple[Example, ...], shown: Sequence[
         words = words_of_pieces(example.texts, encoding.sequence_ids, encoding.offsets)
         row, predicted = trained.rows[number], trained.predicted[number]
         for output in shown[number]:
-            found.append(_explanation(pair, model, drawn_anew, number, row, words, output, float(predicted[output])))
+            threshold = None if trained.thresholds is None else trained.thresholds[output]
+            found.append(
+                _explanation(pair, model, drawn_anew, number, row, words, output, float(predicted[output]), threshold)
+            )
     return found
 
 
@@ -203,11 +220,17 @@ def answers_of(kind: str, labels: Sequence[str], example: Example) -> tuple[floa
     return tuple(int(label == example.target) for label in labels) if kind == "classification" else example.target
 
 
-def outputs_to_show(kind: str, gold: Sequence[float], predicted: Sequence[np.ndarray]) -> list[int]:
-    """The same for every model: the score; the row's class and what any model takes it for; or the row's labels, the
-    first LABELS_SHOWN of them, and of a row without labels what each model finds likeliest.
+def outputs_to_show(
+    kind: str,
+    gold: Sequence[float],
+    predicted: Sequence[np.ndarray],
+    thresholds: Sequence[Sequence[float] | None],
+) -> list[int]:
+    """The same for every model: the score; the row's class and what any model takes it for; or the first LABELS_SHOWN
+    of the row's labels and the LABELS_SHOWN likeliest of those that any model finds wrongly, of a row with neither what
+    each model finds likeliest.
 
-    predicted: of each model.
+    predicted, thresholds: of each model; without thresholds a label is found from 0.5 on.
     """
     if kind == "sts":
         return [0]
@@ -215,7 +238,10 @@ def outputs_to_show(kind: str, gold: Sequence[float], predicted: Sequence[np.nda
     likeliest = [int(np.argmax(values)) for values in predicted]
     if kind == "classification":
         return list(dict.fromkeys([*true, *likeliest]))
-    return true[:LABELS_SHOWN] or sorted(set(likeliest))
+    found = [values >= (THRESHOLD if t is None else t) for values, t in zip(predicted, thresholds, strict=True)]
+    wrong = np.flatnonzero(np.any(found, axis=0) & (np.asarray(gold) == 0)).tolist()
+    wrong.sort(key=lambda i: -max(values[i] for values in predicted))
+    return [*true[:LABELS_SHOWN], *wrong[:LABELS_SHOWN]] or sorted(set(likeliest))
 
 
 def _explanation(
@@ -227,6 +253,7 @@ def _explanation(
     words: Words,
     output: int,
     predicted: float,
+    threshold: float | None,
 ) -> Explanation:
     mask_id, kind = pair.tokenizer.mask_token_id, pair.prepared.task.kind
     of_word = words.of_piece >= 0
@@ -239,6 +266,7 @@ def _explanation(
         row=number,
         output=output,
         predicted=predicted,
+        threshold=threshold,
         words=words,
         scores=scores,
         gap=abs(found.gap) / max(abs(found.change), 1e-9),

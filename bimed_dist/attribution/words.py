@@ -38,7 +38,9 @@ def words_of_pieces(
     for piece, (text, (begin, end)) in enumerate(zip(text_of_piece, offsets, strict=True)):
         if text is not None and end > begin:
             # By its last character: byte-level pieces begin with the blank before their word.
-            of_piece[piece] = first[text] + int(np.searchsorted(ends[text], end))
+            word = int(np.searchsorted(ends[text], end))
+            # Blanks behind the last word are of none.
+            of_piece[piece] = first[text] + word if word < len(spans[text]) else -1
     words = tuple(tuple(text[start:end] for start, end in of_text) for text, of_text in zip(texts, spans, strict=True))
     return Words(words, of_piece)
 

@@ -157,6 +157,7 @@ def brat_lines(folder: Path, unit: Unit, problems: list[str], counts: Counts) ->
     if not paths:
         raise DataError(f"{folder} has no .txt files with .ann beside them; check the task's files")
     for path in paths:
+        place = path.relative_to(folder).as_posix()
         # As it is: offsets count carriage returns and a byte order mark too.
         text = file_text(path).replace("\ufeff", " ")
         kept = _longest(list(_entities(path.with_suffix(".ann"), text, problems, counts)), counts)
@@ -166,7 +167,7 @@ def brat_lines(folder: Path, unit: Unit, problems: list[str], counts: Counts) ->
             if line.strip():
                 inside = [(b - start, e - start, name) for b, e, name in kept if start <= b and e <= end]
                 words, tags = tagged_line(line, inside, unit, counts)
-                yield Example(f"{path.name} line {number}", words, tags, document=path.name)
+                yield Example(f"{place} line {number}", words, tags, document=place)
             counts.lines += sum(start <= b < end < e for b, e, _ in kept)
             start = end + 1
 

@@ -2,10 +2,10 @@
 splits; or one intrinsic score per seed.
 
 Files of `cells/TASK/MODEL/`: `lr=..,epochs=..,seed=...json` (development scores of a cell), `choice.json` (written
-when all cells are done), `test,seed=...json` (test and external scores and predictions of the chosen cells),
-`seed=...json` (intrinsic tasks). The weights of cells that can still be chosen wait in `weights.partial/`; a cell
-whose weights were lost is trained again, to the same weights. Nothing here depends on the order in which cells are
-computed, nor on the process that computes them.
+when all cells are done; it keeps the choices that were made among other candidates or seeds), `test,seed=...json`
+(test and external scores and predictions of the chosen cells), `seed=...json` (intrinsic tasks). The weights of cells
+that can still be chosen wait in `weights.partial/`; a cell whose weights were lost is trained again, to the same
+weights. Nothing here depends on the order in which cells are computed, nor on the process that computes them.
 """
 
 import functools
@@ -99,6 +99,13 @@ class Pair:
             "pieces": self.limit,
             "arithmetic": finetuning.arithmetic(),
         }
+        # The rows may be the same while the task was changed to learn them otherwise. The usual ones are left out, as
+        # before they were part of the key.
+        task = self.prepared.task
+        if task.kind == "sts_classes":
+            base["kind"] = task.kind
+        if task.unit == "character":
+            base["unit"] = task.unit
         if self.candidates:
             base |= {"batch": self.batch, "protocol": finetuning.PROTOCOL}
         if self.prepared.settings.long_texts == "windows":
@@ -183,7 +190,7 @@ def best(dev_scores: Mapping[Candidate, list[float]]) -> Candidate | None:
 
 
 def write_choice(pair: Pair, dev_scores: Mapping[Candidate, list[float]], chosen: Candidate) -> None:
-    """`choice.json`, which opens the test splits."""
+    """`choice.json`, which opens the test splits. Choices of before, among other candidates or seeds, stay in it."""
     tried = [
         {"learning_rate": c.learning_rate, "epochs": c.epochs, "dev": values, "mean": float(np.mean(values))}
         for c, values in dev_scores.items()
@@ -196,7 +203,42 @@ def write_choice(pair: Pair, dev_scores: Mapping[Candidate, list[float]], chosen
             "metric": pair.prepared.task.metric,
             "candidates": tried,
             "chosen": {"learning_rate": chosen.learning_rate, "epochs": chosen.epochs},
+            "earlier": _earlier(pair),
         },
+    )
+
+
+def _earlier(pair: Pair) -> list[dict[str, Any]]:
+    """Other choices that stood in this one's place, the oldest first: for what, which, and whether it was tested."""
+    try:
+        found = json.loads((pair.folder / "choice.json").read_text(encoding="utf-8"))
+        before = {"key": found["key"], "chosen": found["chosen"], "tested": _was_tested(pair, found["key"])}
+        known = [*found.get("earlier", ()), before]
+    except (OSError, ValueError, LookupError, TypeError):
+        # None, or a damaged one, which opens nothing either.
+        return []
+    return [choice for choice in known if choice["key"] != pair.choice_key()]
+
+
+def _was_tested(pair: Pair, key: Mapping[str, Any]) -> bool:
+    """Whether there is a test record of the choice that was made for `key`."""
+    for path in pair.folder.glob("test,seed=*.json"):
+        try:
+            record = json.loads(path.read_text(encoding="utf-8"))
+            if record["status"] == "done" and record["key"].items() >= key.items():
+                return True
+        except (OSError, ValueError, LookupError, AttributeError):
+            continue
+    return False
+
+
+def was_chosen_after_a_test(pair: Pair) -> bool:
+    """Whether the same model had test scores on the same data when it was chosen among these candidates and seeds."""
+    found = json.loads((pair.folder / "choice.json").read_text(encoding="utf-8"))
+    same = {name: value for name, value in pair.choice_key().items() if name not in ("grid", "seeds")}
+    return any(
+        choice["tested"] and {name: choice["key"].get(name) for name in same} == same
+        for choice in found.get("earlier", ())
     )
 
 
@@ -304,14 +346,27 @@ def cell_predictions(pair: Pair, cell: Cell, model: nn.Module, rows: Encoded) ->
 
 
 def _test_values(pair: Pair, cell: Cell) -> dict[str, Any]:
+    """Scores and predictions by split; of a split whose score does not exist the error in the score's place.
+
+    Raises DataError where no split has a score.
+    """
     encoded = {split: pair.rows(split) for split in pair.opened()}
     _tuned_before(pair, cell)  # Before anything is trained: it may be gone.
     model = trained_model(pair, cell)
     scored = {}
     for split, rows in encoded.items():
         predicted = cell_predictions(pair, cell, model, rows)
-        scored[split] = {"scores": pair.scores(rows.gold, predicted), "predictions": cells.packed(predicted)}
+        scored[split] = {**_scores_or_error(pair, rows, predicted), "predictions": cells.packed(predicted)}
+    if all("error" in of_split for of_split in scored.values()):
+        raise DataError("; ".join(dict.fromkeys(of_split["error"] for of_split in scored.values())))
     return {"splits": scored}
+
+
+def _scores_or_error(pair: Pair, rows: Encoded, predicted: list[np.ndarray]) -> dict[str, Any]:
+    try:
+        return {"scores": pair.scores(rows.gold, predicted)}
+    except DataError as error:
+        return {"error": str(error)}
 
 
 def _intrinsic_values(pair: Pair, cell: Cell) -> dict[str, Any] | None:

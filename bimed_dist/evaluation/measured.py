@@ -9,7 +9,7 @@ import numpy as np
 from bimed_dist.errors import DataError
 from bimed_dist.evaluation import cells, intrinsic, metrics
 from bimed_dist.evaluation.encoding import Encoded
-from bimed_dist.evaluation.grid import CELL_ERRORS, Candidate, Cell, Pair, intrinsic_gold
+from bimed_dist.evaluation.grid import CELL_ERRORS, Candidate, Cell, Pair, intrinsic_gold, was_chosen_after_a_test
 from bimed_dist.evaluation.models import one_line
 from bimed_dist.evaluation.task import SOURCE, Example
 
@@ -53,9 +53,10 @@ class Measured:
     failures: list[dict[str, str]] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
 
-    def fail(self, pair: Pair, cell: str, error: str) -> None:
+    def fail(self, pair: Pair, cell: str, error: str, **split: str) -> None:
+        """With `split` where the cell failed on that one alone."""
         cell = f"{pair.prepared.fold}/{cell}" if pair.prepared.fold else cell
-        self.failures.append({"task": pair.prepared.name, "model": pair.label, "cell": cell, "error": error})
+        self.failures.append({"task": pair.prepared.name, "model": pair.label, "cell": cell, "error": error, **split})
 
 
 def collected(pair: Pair, records: Records, chosen: Candidate | None) -> Measured:
@@ -67,6 +68,7 @@ def collected(pair: Pair, records: Records, chosen: Candidate | None) -> Measure
     if not pair.candidates:
         _collect_intrinsic(pair, records, measured)
     elif chosen is not None:
+        measured.notes += _choice_notes(pair)
         _collect_test(pair, records, chosen, measured)
     return measured
 
@@ -84,6 +86,7 @@ def pooled(parts: Sequence[tuple[Pair, Measured]]) -> Measured:
     else:
         told = (f"{c.learning_rate:g} x {c.epochs}" if c else "none" for c in chosen)
         whole.notes.append(f"{label}: learning rate x epochs chosen per fold: {', '.join(told)}")
+    whole.notes += dict.fromkeys(note for pair, one in parts if one.chosen for note in _choice_notes(pair))
     results = [one.splits.get("test", SplitResult()) for _, one in parts]
     whole.notes += _row_notes(first, "test", sum((result.fit for result in results), Fit()))
     pool = SplitResult()
@@ -95,6 +98,12 @@ def pooled(parts: Sequence[tuple[Pair, Measured]]) -> Measured:
         pool.examples = tuple(example for result in results for example in result.examples)
         whole.splits = {"test": pool}
     return whole
+
+
+def _choice_notes(pair: Pair) -> list[str]:
+    if not was_chosen_after_a_test(pair):
+        return []
+    return [f"{pair.label}: chosen anew, among other candidates or seeds, after a test score had been computed"]
 
 
 def _collect_test(pair: Pair, records: Records, chosen: Candidate, measured: Measured) -> None:
@@ -113,9 +122,13 @@ def _collect_test(pair: Pair, records: Records, chosen: Candidate, measured: Mea
             measured.fail(pair, pair.path(cell).stem, record["error"])
             continue
         for split, result in measured.splits.items():
+            of_split = record["splits"][split]
+            if "error" in of_split:
+                measured.fail(pair, f"{pair.path(cell).stem}, {split}", of_split["error"], split=split)
+                continue
             result.gold[cell.seed] = encoded[split].gold
-            result.predicted[cell.seed] = cells.unpacked(record["splits"][split]["predictions"], dtype)
-            result.scores[cell.seed] = record["splits"][split]["scores"]
+            result.predicted[cell.seed] = cells.unpacked(of_split["predictions"], dtype)
+            result.scores[cell.seed] = of_split["scores"]
 
 
 def _fit(encoded: Encoded) -> Fit:

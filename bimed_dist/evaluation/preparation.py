@@ -1,7 +1,7 @@
 """Tasks as the grid uses them: read, freed of leaks, limited, checked, and with the test splits sealed."""
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -21,8 +21,6 @@ from bimed_dist.evaluation.validation import raise_all, row_problems, split_prob
 from bimed_dist.evaluation_settings import EvaluationSettings, TaskSettings
 from bimed_dist.manifest import digest_of, input_digest, verified
 
-FEW_DOCUMENTS = 20
-"""A bootstrap over fewer clusters understates their spread."""
 LOST_IN_FOLDS: dict[Kind, str] = {
     "ner": "; take fewer folds, or leave rare types out (entities.types)",
     "multilabel": "; take fewer folds, or leave rare labels out (table.targets)",
@@ -62,6 +60,10 @@ class SealedSplits:
     def test_keys(self, kind: Kind) -> set[str]:
         """Content keys of the test rows, by which leaks are found."""
         return {content_key(kind, example) for example in self._parts["test"]}
+
+    def problems(self, task: Task, rest: Mapping[str, Sequence[Example]], labels: Sequence[str]) -> list[str]:
+        """What is wrong with these splits beside the rest of the task's rows."""
+        return split_problems(task, {**rest, **self._parts}, labels)
 
     def joined(self, others: "Mapping[str, SealedSplits]") -> "SealedSplits":
         """These splits and the test splits of others, by new names; sealed as before."""
@@ -145,18 +147,23 @@ def with_tests_of(prepared: Prepared, others: Mapping[str, Prepared]) -> tuple[P
         tuple(example for example in part if content_key(prepared.task.kind, example) not in keys)
         for part in (prepared.train, prepared.dev)
     )
-    leaked = len(prepared.train) + len(prepared.dev) - len(train) - len(dev)
+    lost = {"train": len(prepared.train) - len(train), "dev": len(prepared.dev) - len(dev)}
+    leaked = sum(lost.values())
+    kept_of = {split: prepared.kept_of[split] - number for split, number in lost.items() if number}
+    sealed = prepared.sealed.joined(added)
+    problems = sealed.problems(prepared.task, {"train": train, "dev": dev}, prepared.labels) if leaked else []
     sizes = {f"test of {name}": other.rows["test"] for name, other in others.items()}
     return replace(
         prepared,
         train=train,
         dev=dev,
-        sealed=prepared.sealed.joined(added),
+        sealed=sealed,
         rows=prepared.rows | {"train": len(train), "dev": len(dev)} | sizes,
         dropped=prepared.dropped | {"leaked": prepared.dropped["leaked"] + leaked},
+        kept_of=prepared.kept_of | kept_of,
         split_languages={f"test of {name}": other.task.language for name, other in others.items()},
         digest=digest_of([prepared.digest, {name: other.digest for name, other in others.items()}]),
-    ), []
+    ), [f"also_test: without the rows that stand in other test splits too, {problem}" for problem in problems]
 
 
 def task_grid(settings: EvaluationSettings, prepared: Prepared) -> dict[str, list[float] | list[int]] | None:
@@ -317,8 +324,7 @@ def _split_notes(task: Task, parts: Mapping[str, tuple[Example, ...]], labels: t
         return ()
     if task.kind not in FINE_TUNED:
         documents = len({example.document for example in parts["test"]})
-        few = "" if documents >= FEW_DOCUMENTS else ": so few that the intervals are too narrow"
-        return (f"intervals and p resample whole documents, of which there are {documents}{few}",)
+        return (f"intervals and p resample whole documents, of which there are {documents}",)
     if task.kind == "ner" and task.source == "path":
         return tuple(_document_notes(parts))
     if task.kind == "classification" and len(labels) == 2:
@@ -337,8 +343,8 @@ def _split_notes(task: Task, parts: Mapping[str, tuple[Example, ...]], labels: t
 
 
 def _document_notes(parts: Mapping[str, tuple[Example, ...]]) -> Iterator[str]:
-    """Sentences of one document are dependent, known or not."""
-    rows = [example for part in parts.values() for example in part]
+    """Sentences of one document are dependent, known or not; those of tested splits are resampled."""
+    rows = [example for split, part in parts.items() if split not in ("train", "dev") for example in part]
     documents = {example.document for example in rows} - {""}
     if not documents:
         yield (
@@ -348,5 +354,4 @@ def _document_notes(parts: Mapping[str, tuple[Example, ...]]) -> Iterator[str]:
         return
     alone = sum(not example.document for example in rows)
     told = f", and {alone:,} sentences of none" if alone else ""
-    few = "" if len(documents) >= FEW_DOCUMENTS else ": so few that the intervals are too narrow"
-    yield f"intervals and p resample whole documents, of which there are {len(documents):,}{told}{few}"
+    yield f"intervals and p resample whole documents, of which there are {len(documents):,}{told}"

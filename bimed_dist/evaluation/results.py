@@ -12,7 +12,7 @@ from bimed_dist.evaluation.measured import Measured, SplitResult
 from bimed_dist.evaluation.metric_sums import item_sums, of_counts, of_sums
 from bimed_dist.evaluation.metrics import Arrays
 from bimed_dist.evaluation.preparation import Prepared, task_grid
-from bimed_dist.evaluation.task import SOURCE, Example
+from bimed_dist.evaluation.task import FINE_TUNED, SOURCE, Example, Task
 from bimed_dist.evaluation_settings import EvaluationSettings
 
 SCHEMA = 1
@@ -90,13 +90,26 @@ def _run(prepared: Prepared, examples: tuple[Example, ...], gold: Arrays, predic
     kind, labels = prepared.task.kind, prepared.labels
     sums = item_sums(kind, gold, predicted, labels)
     unit = np.arange(len(sums))
-    if any(example.document for example in examples):
-        sums, unit = statistics.sums_of_units(sums, [example.document or example.id for example in examples])
+    if _are_dependent(examples):
+        sums, unit = statistics.sums_of_units(sums, _unit_names(examples))
     return statistics.Run(
         sums,
         lambda of_samples: of_sums(kind, of_samples, labels),
         lambda counts: of_counts(kind, gold, predicted, labels, counts[unit]),
     )
+
+
+def _are_dependent(examples: tuple[Example, ...]) -> bool:
+    return any(example.document for example in examples)
+
+
+def _unit_names(examples: tuple[Example, ...]) -> list[str]:
+    """The document or patient of each row, or the row itself where it has none."""
+    return [example.document or example.id for example in examples]
+
+
+def _unit_count(examples: tuple[Example, ...]) -> int:
+    return len(set(_unit_names(examples))) if _are_dependent(examples) else len(examples)
 
 
 def _resample_seed(prepared: Prepared, split: str, seed: int) -> tuple[int, int]:
@@ -155,7 +168,10 @@ def _comparison_rows(
         if foundation is None or not resampled.get(model) or not resampled.get(foundation):
             continue
         means = [float(np.mean(_values(measured[label], split, metric))) for label in (model, foundation)]
-        compared = statistics.compare(means[0] - means[1], resampled[model][metric], resampled[foundation][metric])
+        units = _unit_count(measured[model].splits[split].examples)
+        compared = statistics.compare(
+            means[0] - means[1], resampled[model][metric], resampled[foundation][metric], units
+        )
         yield {
             "task": prepared.name,
             "split": split,
@@ -165,9 +181,12 @@ def _comparison_rows(
             "difference": compared.difference,
             "interval": compared.interval and list(compared.interval),
             "p": compared.p,
+            "units": units,
             "p_holm": None,
             "williams": _williams(prepared, *(measured[label].splits[split] for label in (model, foundation))),
-            "effect_sizes": _effect_sizes(metric, *(_values(measured[m], split, metric) for m in (model, foundation))),
+            "effect_sizes": _effect_sizes(
+                prepared.task, *(_values(measured[m], split, metric) for m in (model, foundation))
+            ),
         }
 
 
@@ -181,7 +200,7 @@ def _williams(prepared: Prepared, adapted: SplitResult, foundation: SplitResult)
     None where rows are dependent, which the test does not know.
     """
     seeds = [seed for seed in adapted.scores if seed in foundation.scores]
-    if prepared.task.metric != "pearson" or not seeds or any(example.document for example in adapted.examples):
+    if prepared.task.metric != "pearson" or not seeds or _are_dependent(adapted.examples):
         return None
     between = [
         np.corrcoef(np.concatenate(adapted.predicted[s]), np.concatenate(foundation.predicted[s]))[0, 1] for s in seeds
@@ -191,13 +210,16 @@ def _williams(prepared: Prepared, adapted: SplitResult, foundation: SplitResult)
     return None if found is None else asdict(found)
 
 
-def _effect_sizes(metric: str, adapted: list[float], foundation: list[float]) -> dict[str, float]:
-    """Adapted minus foundation; each measure where it is defined."""
+def _effect_sizes(task: Task, adapted: list[float], foundation: list[float]) -> dict[str, float]:
+    """Adapted minus foundation; each measure where it is defined.
+
+    Hedges' g is beside the chance of training: values of untrained tasks differ by the draw of masks or pairs only.
+    """
     means = float(np.mean(adapted)), float(np.mean(foundation))
-    found = {"hedges_g": statistics.hedges_g(adapted, foundation)}
-    if metric == "pearson":
+    found = {"hedges_g": statistics.hedges_g(adapted, foundation)} if task.kind in FINE_TUNED else {}
+    if task.metric == "pearson":
         found["cohens_q"] = statistics.cohens_q(*means)
-    if metric == "accuracy":
+    if task.metric == "accuracy":
         found["cohens_h"] = statistics.cohens_h(*means)
     return {name: value for name, value in found.items() if value is not None}
 
@@ -229,9 +251,22 @@ def _next_probabilities(name: str, grid: Grid) -> dict[str, dict[str, list[int]]
     return found
 
 
+def _few_units(parts: Mapping[str, SplitResult]) -> list[str]:
+    """A note on the splits, languages and sources whose intervals and p rest on few units, if there are any."""
+    few = [
+        f"{split}: {number} {'documents or patients' if _are_dependent(part.examples) else 'rows'}"
+        for split, part in parts.items()
+        if (number := _unit_count(part.examples)) < statistics.FEW_UNITS
+    ]
+    told = "so few units are resampled that intervals are too narrow, and p is never below 2^(1 - units)"
+    return [f"{told}: {', '.join(few)}"] if few else []
+
+
 def _task_entry(settings: EvaluationSettings, prepared: Prepared, name: str, grid: Grid) -> dict[str, Any]:
     task = prepared.task
-    notes = [note for (of_task, _), measured in grid.items() if of_task == name for note in measured.notes]
+    of_models = [measured for (of_task, _), measured in grid.items() if of_task == name]
+    notes = [note for measured in of_models for note in measured.notes]
+    parts = {split: part for measured in of_models for split, part in measured.splits.items() if part.scores}
     return {
         "task": prepared.settings.task,
         "kind": task.kind,
@@ -252,5 +287,5 @@ def _task_entry(settings: EvaluationSettings, prepared: Prepared, name: str, gri
         "variant": prepared.variant(),
         "split_languages": prepared.split_languages,
         **({"next_probabilities": _next_probabilities(name, grid)} if task.kind == "nsp" else {}),
-        "notes": [*prepared.notes, *notes],
+        "notes": [*prepared.notes, *_few_units(parts), *notes],
     }

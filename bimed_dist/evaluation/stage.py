@@ -101,8 +101,11 @@ def _finished(folder: Path, resolved: Mapping[str, Any], inputs: Mapping[str, st
 
 
 def resolved_settings(seed: int, settings: EvaluationSettings) -> dict[str, Any]:
-    """What results are made with. How many workers make them is not part of it, so that it may change on the way."""
-    return json.loads(canonical_json({"seed": seed, **settings.model_dump(mode="json", exclude={"workers"})}))
+    """What results are made with. How many workers make them is not part of it, so that it may change on the way, nor
+    are the models' own languages, which the report alone reads.
+    """
+    told = settings.model_dump(mode="json", exclude={"workers": True, "models": {"__all__": {"language"}}})
+    return json.loads(canonical_json({"seed": seed, **told}))
 
 
 def _fill(

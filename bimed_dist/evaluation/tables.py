@@ -118,4 +118,6 @@ def _group_notes(parts: Mapping[str, Sequence[Example]], column: str | None) -> 
     seen = Counter(group for part in parts.values() for group in {example.document for example in part})
     shared = sum(count > 1 for count in seen.values())
     told = f"; {shared} of them have rows in more than one split, so that splits are not independent" if shared else ""
-    return (f"rows belong to {len(seen):,} groups (column {column}), which the intervals resample as wholes{told}",)
+    of_test = len({example.document for example in parts.get("test", ())})
+    of_column = f"column {column}, {of_test:,} of them in test"
+    return (f"rows belong to {len(seen):,} groups ({of_column}), which the intervals resample as wholes{told}",)

@@ -9,7 +9,7 @@ from bimed_dist.evaluation.reading import named_rows
 from bimed_dist.evaluation.task import FINE_TUNED, Kind, Origin, Task
 from bimed_dist.evaluation.tasks import TASKS
 from bimed_dist.evaluation.validation import raise_all
-from bimed_dist.evaluation_settings import TaskSettings, TermSettings
+from bimed_dist.evaluation_settings import TableSettings, TaskSettings, TermSettings
 from bimed_dist.manifest import input_digest
 from bimed_dist.workspace import data_path
 
@@ -64,6 +64,23 @@ def _problems(settings: TaskSettings) -> list[str]:
         usual = TaskSettings.model_fields[name].get_default(call_default_factory=True)
         if getattr(settings, name) != usual and task.kind not in kinds:
             problems.append(f"task {settings.task} is of kind {task.kind} and takes no {name}")
+    if settings.repetitions is not None and task.needs == "terms":
+        problems.append(f"task {settings.task} masks all terms, draws nothing and takes no repetitions; remove it")
+    for name in ("learning_rates", "epochs"):
+        values = getattr(settings, name) or ()
+        if len(set(values)) != len(values):
+            problems.append(f"{name} holds a value twice: {list(values)}; give each once")
+    return problems + (_table_problems(settings.task, task, settings.table) if settings.table is not None else [])
+
+
+def _table_problems(name: str, task: Task, table: TableSettings) -> list[str]:
+    problems = []
+    if table.positive is not None and task.kind != "classification":
+        problems.append(f"table.positive is one of two classes; task {name} is of kind {task.kind}: remove it")
+    if table.split is not None and "all" not in table.files:
+        problems.append("table.split is a column of the file `all`; name that in table.files, or remove split")
+    if table.splits and table.split is None:
+        problems.append("table.splits says what stands in the column table.split; name that, or remove splits")
     return problems
 
 

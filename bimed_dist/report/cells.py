@@ -27,8 +27,6 @@ METRICS = {
     "mlm": "MLM",
     "nsp": "NSP",
     "sop": "SOP",
-    "mse": "MSE",
-    "mae": "MAE",
 }
 DASH = "–"
 
@@ -84,7 +82,7 @@ def _letter(index: int) -> str:
 
 
 def decimal(value: float) -> str:
-    """Three decimals; one from 100 on (perplexities)."""
+    """Three decimals; one from 100 on."""
     return f"{value:,.{1 if abs(value) >= 100 else 3}f}".replace("-", "−")
 
 

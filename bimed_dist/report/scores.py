@@ -4,13 +4,14 @@ A cell is a measured score, `failed` (its error is kept) or `n/a` (its reason is
 Differences are adapted model minus its own foundation. A gain is a difference in the good direction of its metric.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
-_LOWER = {"loss", "brier", "ece", "perplexity", "bits", "hamming", "error", "mae", "mse", "rmse"}
+from bimed_dist.evaluation.task import FINE_TUNED
+
+_LOWER = {"loss", "brier", "ece", "bits"}
 _CLEAR = 0.05
-NOT_COMPARABLE = "counted in pieces of two different vocabularies, so the two numbers can't be compared"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,11 +46,12 @@ class MainRow:
     interval: tuple[float, float] | None
     p: float | None
     p_holm: float | None
-    why_no_difference: str
     best: frozenset[str]
     """Models with the best mean on this split of this task."""
     labels_from: str = ""
     """Rows of a rule baseline: where the labels come from, without which its score says nothing."""
+    drawn: bool = False
+    """Whether its values differ by the draw of masks or pairs, not by training."""
 
     @property
     def lower_is_better(self) -> bool:
@@ -101,6 +103,11 @@ def baselines(results: Mapping[str, Any], task: str) -> list[str]:
     return list(dict.fromkeys(row["model"] for row in results.get("baselines", ()) if row["task"] == task))
 
 
+def is_drawn(results: Mapping[str, Any], task: str) -> bool:
+    """Whether the values of a score are of draws of masks or random sentences: the task trains nothing."""
+    return results["tasks"][task]["kind"] not in FINE_TUNED
+
+
 def compared_rows(results: Mapping[str, Any]) -> list[MainRow]:
     """As `main_rows`, with a row for each language of intrinsic tasks too."""
     foundations = {model["adapted_from"] for model in results["models"].values()} - {None}
@@ -109,7 +116,7 @@ def compared_rows(results: Mapping[str, Any]) -> list[MainRow]:
         for split, metric in main_measures(results, task):
             labels = [*results["models"], *baselines(results, task)]
             scores = {label: score_of(results, task, label, split, metric) for label in labels}
-            best = _best(results, task, metric, scores)
+            best = _best(metric, scores)
             for label, model in results["models"].items():
                 # A foundation stands in the row of each model adapted from it.
                 if model["adapted_from"] is not None or label not in foundations:
@@ -120,13 +127,20 @@ def compared_rows(results: Mapping[str, Any]) -> list[MainRow]:
 
 
 def main_measures(results: Mapping[str, Any], task: str) -> list[tuple[str, str]]:
-    """(split, metric) pairs that the task is judged by; the test split where nothing was measured."""
+    """(split, metric) pairs that the task is judged by, those that failed too; the test split where nothing was
+    measured.
+    """
+    metric = results["tasks"][task]["metric"]
     found = dict.fromkeys((s["split"], s["metric"]) for s in results["scores"] if s["task"] == task and s["main"])
-    return list(found) or [("test", results["tasks"][task]["metric"])]
+    found |= dict.fromkeys((f["split"], metric) for f in results["failures"] if f["task"] == task and "split" in f)
+    return list(found) or [("test", metric)]
 
 
 def score_of(results: Mapping[str, Any], task: str, model: str, split: str, metric: str) -> Score:
-    errors = [f for f in results["failures"] if f["task"] == task and f["model"] == model]
+    # A failure that names a split is of that one alone.
+    errors = [
+        f for f in results["failures"] if f["task"] == task and f["model"] == model and f.get("split", split) == split
+    ]
     told = "; ".join(dict.fromkeys(f"{f['cell']}: {f['error']}" for f in errors))
     for s in (*results["scores"], *results.get("baselines", ())):
         if (s["task"], s["model"], s["split"], s["metric"]) == (task, model, split, metric) and s["mean"] is not None:
@@ -160,14 +174,8 @@ def _main_row(
 ) -> MainRow:
     is_baseline = label not in results["models"]
     foundation = None if is_baseline else results["models"][label]["adapted_from"]
-    why, difference, compared = "", None, {}
-    if foundation is None:
-        why = "no foundation among the evaluated models"
-    elif not comparable(results, task, metric, label, foundation):
-        why = NOT_COMPARABLE
-    elif scores[label].mean is None or scores[foundation].mean is None:
-        why = "one of the two scores is missing"
-    else:
+    difference, compared = None, {}
+    if foundation is not None and scores[label].mean is not None and scores[foundation].mean is not None:
         difference = scores[label].mean - scores[foundation].mean
         compared = _comparison(results, task, split, metric, label)
     described = results["tasks"][task]
@@ -187,9 +195,9 @@ def _main_row(
         interval=tuple(compared["interval"]) if compared.get("interval") else None,
         p=compared.get("p"),
         p_holm=compared.get("p_holm"),
-        why_no_difference=why,
         best=best,
         labels_from=described["labels_from"] if is_baseline else "",
+        drawn=is_drawn(results, task),
     )
 
 
@@ -201,26 +209,18 @@ def _comparison(results: Mapping[str, Any], task: str, split: str, metric: str, 
     return {}
 
 
-def comparable(results: Mapping[str, Any], task: str, metric: str, one: str, other: str) -> bool:
-    """Whether two models' scores are on one scale: MLM loss and accuracy are per piece, and pieces differ."""
-    if results["tasks"][task]["kind"] != "mlm" or "character" in metric:
-        return True
-    return results["models"][one]["vocabulary"] == results["models"][other]["vocabulary"]
-
-
-def _best(results: Mapping[str, Any], task: str, metric: str, scores: Mapping[str, Score]) -> frozenset[str]:
+def _best(metric: str, scores: Mapping[str, Score]) -> frozenset[str]:
     means = {label: s.mean for label, s in scores.items() if s.mean is not None}
-    first = next(iter(means), None)
-    if len(means) < 2 or not all(comparable(results, task, metric, first, label) for label in means):
+    if len(means) < 2:
         return frozenset()
     wanted = (min if lower_is_better(metric) else max)(means.values())
     return frozenset(label for label, mean in means.items() if mean == wanted)
 
 
-def forgetting_rows(rows: Iterable[MainRow], languages: Mapping[str, str | None]) -> list[MainRow]:
-    """Compared rows in the foundation's own language; in every single language where its own is not known.
+def forgetting_rows(rows: Iterable[MainRow], languages: Mapping[str, Sequence[str]]) -> list[MainRow]:
+    """Compared rows in the foundation's own languages; in every single language where its own are not known.
 
-    languages: foundation -> `ko`, `en`, ... or None.
+    languages: foundation -> `ko`, `en`, ...
     """
     return [
         row
@@ -228,9 +228,9 @@ def forgetting_rows(rows: Iterable[MainRow], languages: Mapping[str, str | None]
         if row.difference is not None
         and row.foundation is not None
         and (
-            row.language == languages[row.foundation]
+            row.language in languages[row.foundation]
             if languages.get(row.foundation)
-            else row.language not in ("mixed", "any")
+            else row.language not in ("mixed", "any", "other")
         )
     ]
 

@@ -13,6 +13,7 @@ from bimed_dist.report.attribution import attribution_table
 from bimed_dist.report.cells import Table, decimal, language_name, metric_name, signed
 from bimed_dist.report.contamination import found_in_corpora
 from bimed_dist.report.corpus import corpus_tables
+from bimed_dist.report.forgetting import foundation_languages, replayed
 from bimed_dist.report.records import Records
 from bimed_dist.report.scores import MainRow
 
@@ -60,7 +61,8 @@ def report_sections(records: Records, recipe: Recipe, rows: Sequence[MainRow]) -
     if corpora := records.of("corpus"):
         sections.append(_corpus(corpora))
     if records.results is not None:
-        sections.append(_forgetting(scores.compared_rows(records.results), foundation_languages(records, recipe)))
+        languages = foundation_languages(records, recipe)
+        sections.append(_forgetting(scores.compared_rows(records.results), languages, replayed(recipe)))
     sections.append(_run(records, recipe))
     sections.append(Section(title="Limits", anchor="limits", points=tuple(limits(records, recipe, rows))))
     return sections
@@ -125,11 +127,12 @@ def _main(rows: Sequence[MainRow]) -> Section:
         title="Main results",
         anchor="main",
         paragraphs=(
-            "Each adapted model against the foundation it was trained from. Mean ± standard deviation over seeds; "
-            "bold is the best of all models on that task. Intervals and p come from resampling the test rows (whole "
-            "documents or patients where rows depend on each other); p is corrected by Holm's method over all tests of "
-            'one adapted model. "Beyond chance", "better" and '
-            '"worse" mean beyond chance in the choice of test rows: the trained models stay as they are.',
+            "Each adapted model against the foundation it was trained from. Mean ± standard deviation over seeds, of "
+            "tasks that train nothing over draws of masks or pairs; bold is the best of all models on that task. "
+            "Intervals and p come from resampling the test rows (whole documents or patients where rows depend on each "
+            "other); p is corrected by Holm's method over all tests of one adapted model. "
+            '"Beyond chance", "better" and "worse" mean beyond chance in the choice of test rows: the trained models '
+            "stay as they are.",
         ),
         tables=(tables.main_table(rows),),
         figures=(("Change from foundation to adapted model", figure),) if figure else (),
@@ -140,7 +143,8 @@ def _tasks(results: Mapping[str, Any], in_corpora: Mapping[str, Sequence[tuple[s
     grid = results["grid"]
     paragraph = (
         f"Seeds {', '.join(map(str, grid['seeds']))}; batch {grid['batch']}. Where a task has several candidates, "
-        "learning rate and epochs are chosen on the development split; the test split is read once."
+        "learning rate and epochs are chosen on the development split before the test split is read. Where candidates "
+        "or seeds were added later, a note says that they were chosen anew after a test score had been computed."
     )
     parts = tuple(_task(results, name, in_corpora.get(name, ())) for name in results["tasks"])
     return Section(title="Tasks in detail", anchor="tasks", paragraphs=(paragraph,), parts=parts)
@@ -260,8 +264,9 @@ def _training(curves: Mapping[str, Sequence[Mapping[str, Any]]], runs: Mapping[s
         title="Training curves",
         anchor="training",
         paragraphs=(
-            "Thick: held-out text. Thin: training loss. MLM numbers are per piece, so runs with different vocabularies "
-            "are not on one scale.",
+            "Thick: held-out text. Thin: training loss. MLM loss and accuracy are per piece, so that runs with other "
+            "vocabularies are not on one scale there. Bits per character compare across vocabularies, for runs with "
+            "the same held-out text only.",
         ),
         facts=tuple((name, trained_on(manifest)) for name, manifest in runs.items()),
         figures=tuple(figures.curve_panels(curves)),
@@ -271,9 +276,14 @@ def _training(curves: Mapping[str, Sequence[Mapping[str, Any]]], runs: Mapping[s
 
 
 def trained_on(manifest: Manifest) -> str:
-    """Such as `2,000 steps of 64 rows, 1.5 epochs, ddp, 2 processes`."""
+    """What a run did, which may be less than was planned, such as `2,000 steps (1,800 and 200 of longer rows), 120,800
+    rows, 1.5 epochs, ddp, 2 processes`.
+    """
     counts = manifest.counts
-    parts = [f"{manifest.settings['steps']:,} steps of {manifest.settings['global_batch']:,} rows"]
+    steps = [f"{phase['steps']:,}" for phase in counts.get("phases", ())]
+    of_phases = f" ({' and '.join(steps)} of longer rows)" if len(steps) > 1 else ""
+    parts = [f"{counts['steps']:,} steps{of_phases}"]
+    parts += [f"{counts['rows']:,} rows"] if "rows" in counts else []
     parts += [f"{counts['epochs']:g} epochs"] if "epochs" in counts else []
     parts += [str(counts["engine"])] if "engine" in counts else []
     parts += [_plural(counts["processes"], "process")] if "processes" in counts else []
@@ -300,37 +310,38 @@ def _corpus(corpora: Mapping[str, Manifest]) -> Section:
     return Section(title="Corpus", anchor="corpus", facts=tuple(facts), tables=corpus_tables(corpora))
 
 
-def foundation_languages(records: Records, recipe: Recipe) -> dict[str, str | None]:
-    """Evaluated foundation -> the language of at least 90 % of the tokens it was pre-trained on here, or None."""
-    shards, languages = records.of("shards"), {}
-    for label, model in (recipe.evaluation.models if recipe.evaluation else {}).items():
-        stage, _, run = model.folder.partition("/")
-        languages[label] = None
-        if stage == "pretraining" and run in recipe.pretraining:
-            by_language = shards[recipe.pretraining[run].shards].counts["by_language"]
-            tokens = {code: part["tokens"] for code, part in by_language.items() if code not in ("mixed", "other")}
-            main = max(tokens, key=tokens.__getitem__, default=None)
-            if main is not None and tokens[main] >= 0.9 * sum(tokens.values()) > 0:
-                languages[label] = main
-    return languages
-
-
-def _forgetting(rows: Sequence[MainRow], languages: Mapping[str, str | None]) -> Section:
+def _forgetting(rows: Sequence[MainRow], languages: Mapping[str, Sequence[str]], against: Mapping[str, str]) -> Section:
+    """languages: a foundation's own; against: adapted model -> what was done against forgetting."""
     concerned = scores.forgetting_rows(rows, languages)
-    if not concerned:
-        paragraph = "No task in a foundation's own language was measured for both models, so nothing can be said."
-        return Section(title="Forgetting", anchor="forgetting", paragraphs=(paragraph,))
-    worse = [row for row in concerned if row.gain < 0]
-    clear = sum(row.clear for row in worse)
-    paragraph = "In the foundation's own language the adapted model does worse in "
-    paragraph += f"{len(worse)} of {_plural(len(concerned), 'comparison')}"
-    paragraph += f", {clear} of them beyond chance." if any(row.tested for row in worse) else "."
-    unknown = {row.foundation for row in concerned if not languages.get(row.foundation or "")}
+    known = [row for row in concerned if languages.get(row.foundation or "")]
+    unknown = [row for row in concerned if not languages.get(row.foundation or "")]
+    paragraphs = []
+    if known:
+        paragraphs.append(f"In the foundation's own language the adapted model does worse in {_worse(known)}.")
     if unknown:
-        names = ", ".join(sorted(map(str, unknown)))
-        paragraph += f" The language of {names} is not recorded: every task in a single language is listed."
-    table = tables.forgetting_table(rows, languages)
-    return Section(title="Forgetting", anchor="forgetting", paragraphs=(paragraph,), tables=(table,))
+        names = ", ".join(sorted({str(row.foundation) for row in unknown}))
+        paragraphs.append(
+            f"In tasks of a single language the adapted model does worse in {_worse(unknown)}. The own language of "
+            f"{names} is not recorded (`language` of the model in the recipe), so that these show no forgetting."
+        )
+    if not concerned:
+        paragraphs.append(
+            "No task in a foundation's own language was measured for both models, so nothing can be said."
+        )
+    return Section(
+        title="Forgetting",
+        anchor="forgetting",
+        paragraphs=tuple(paragraphs),
+        facts=tuple(against.items()),
+        tables=(tables.forgetting_table(rows, languages),) if concerned else (),
+    )
+
+
+def _worse(rows: Sequence[MainRow]) -> str:
+    """Such as `2 of 5 comparisons, 1 of them beyond chance`."""
+    worse = [row for row in rows if row.gain < 0]
+    clear = f", {sum(row.clear for row in worse)} of them beyond chance" if any(row.tested for row in worse) else ""
+    return f"{len(worse)} of {_plural(len(rows), 'comparison')}{clear}"
 
 
 def _run(records: Records, recipe: Recipe) -> Section:
@@ -363,13 +374,12 @@ def limits(records: Records, recipe: Recipe, rows: Sequence[MainRow]) -> list[st
     if any(row.tested for row in rows):
         found.append(
             "The chance of training (seeds) is shown as ± sd where there are several seeds; intervals and p leave it "
-            "out."
+            "out. In tasks that train nothing ± sd is the chance of the draw of masks or pairs, and the chance of "
+            "pre-training is not shown."
         )
     failures = records.results["failures"]
     if failures:
         found.append(f"{_plural(len(failures), 'cell')} failed; each is told beside its score.")
-    if any(row.why_no_difference == scores.NOT_COMPARABLE for row in rows):
-        found.append("MLM loss and accuracy count pieces and don't compare across vocabularies; bits per character do.")
     if any(row.foundation is not None and not row.tested for row in rows if row.difference is not None):
         found.append("Differences without an interval or p were not tested; they may be chance.")
     found.append("A score says how a model does on this test set, not that it is safe in care.")

@@ -35,10 +35,21 @@ def run(recipe: Recipe, work: Path) -> Outcome:
     return build(
         work / "report",
         stage="report",
-        settings={"seed": recipe.seed, "recipe": recipe.name, **recipe.report.model_dump(mode="json")},
+        settings={
+            "seed": recipe.seed,
+            "recipe": recipe.name,
+            **recipe.report.model_dump(mode="json"),
+            "languages": _languages(recipe),
+        },
         inputs={key: manifest.digest for key, manifest in manifests.items()},
         make=make,
     )
+
+
+def _languages(recipe: Recipe) -> dict[str, list[str]] | None:
+    """What the recipe says of the models' own languages: it stands in no manifest. None where it says nothing."""
+    models = recipe.evaluation.models if recipe.evaluation else {}
+    return {label: list(model.languages) for label, model in models.items() if model.languages} or None
 
 
 def write_report(records: Records, recipe: Recipe, folder: Path) -> dict[str, Any]:

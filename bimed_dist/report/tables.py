@@ -74,8 +74,8 @@ def score_cell(score: Score | None, best: bool = False, interval: bool = False) 
 
 
 def main_table(rows: Sequence[MainRow]) -> Table:
-    scored = ("Foundation", "Adapted", "Difference", "95 % interval", "p (Holm)", "Seeds")
-    columns = ("Task", "Adapted model", *scored)
+    seeds = "Seeds or draws" if any(row.drawn for row in rows) else "Seeds"
+    columns = (*("Task", "Adapted model", "Foundation", "Adapted", "Difference"), "95 % interval", "p (Holm)", seeds)
     return make_table("main", "Main results", columns, [_main_cells(row) for row in rows], grouped=True)
 
 
@@ -100,8 +100,7 @@ def _split_name(row: MainRow) -> str:
 def _difference_cells(row: MainRow) -> tuple[Cell, Cell, Cell]:
     if row.difference is None:
         # A failed or missing score says why in its own cell.
-        why = row.why_no_difference if row.why_no_difference == scores.NOT_COMPARABLE else ""
-        return nothing(why), nothing(), nothing()
+        return nothing(), nothing(), nothing()
     interval = nothing()
     if row.interval is not None:
         interval = Cell(f"{signed(row.interval[0])} to {signed(row.interval[1])}", kind="number")
@@ -164,7 +163,9 @@ def task_table(results: Mapping[str, Any], task: str) -> Table:
         rows.append([name, text(metric_name(metric)), *(score_cell(s, interval=True) for s in found)])
     rows += _chosen_rows(results, task, labels)
     columns = ("Split", "Metric", *labels)
-    return make_table(f"task-{task}", "All metrics: mean ± sd over seeds, [95 % interval]", columns, rows, grouped=True)
+    over = "draws of masks or pairs" if scores.is_drawn(results, task) else "seeds"
+    caption = f"All metrics: mean ± sd over {over}, [95 % interval]"
+    return make_table(f"task-{task}", caption, columns, rows, grouped=True)
 
 
 def _measures(results: Mapping[str, Any], task: str) -> list[tuple[str, str]]:
@@ -173,19 +174,18 @@ def _measures(results: Mapping[str, Any], task: str) -> list[tuple[str, str]]:
 
 
 def label_table(results: Mapping[str, Any], task: str) -> Table | None:
-    """Metrics of single labels: a row per label and split, in each cell the first metric with the others below it."""
+    """Metrics of single labels: a row per label and split, in each cell the first metric with the others below it.
+
+    A label that a split lacks has no F1: every cell tells all metrics in the same places, a dash for what is missing.
+    """
     labels = [*results["models"], *scores.baselines(results, task)]
-    found: dict[tuple[str, str], list[str]] = {}
-    for split, metric in _measures(results, task):
-        name, colon, label = metric.partition(":")
-        if colon:
-            found.setdefault((split, label), []).append(name)
-    if not found:
+    of_labels = [(split, *metric.split(":", 1)) for split, metric in _measures(results, task) if ":" in metric]
+    if not of_labels:
         return None
-    names = list(dict.fromkeys(name for of_label in found.values() for name in of_label))
+    names = list(dict.fromkeys(name for _, name, _ in of_labels))
     rows = [
-        [text(split), text(label), *(_label_cell(results, task, m, split, label, of_label) for m in labels)]
-        for (split, label), of_label in found.items()
+        [text(split), text(label), *(_label_cell(results, task, m, split, label, names) for m in labels)]
+        for split, label in dict.fromkeys((split, label) for split, _, label in of_labels)
     ]
     below = ", ".join(["95 % interval", *map(metric_name, names[1:])])
     caption = f"By label: {metric_name(names[0])}, below it {below}"
@@ -193,12 +193,11 @@ def label_table(results: Mapping[str, Any], task: str) -> Table | None:
 
 
 def _label_cell(results: Mapping[str, Any], task: str, model: str, split: str, label: str, names: list[str]) -> Cell:
-    measured = {name: scores.score_of(results, task, model, split, f"{name}:{label}") for name in names}
-    first, *others = (
-        Cell(DASH, "", "missing") if s.mean is None else score_cell(s, interval=True) for s in measured.values()
-    )
-    told = " · ".join(filter(None, (first.detail, *(cell.text for cell in others))))
-    return replace(first, detail=told, note="")
+    measured = [scores.score_of(results, task, model, split, f"{name}:{label}") for name in names]
+    if all(s.mean is None for s in measured):
+        return nothing()
+    first, *others = (nothing() if s.mean is None else score_cell(s, interval=True) for s in measured)
+    return replace(first, detail=" · ".join([first.detail or DASH, *(cell.text for cell in others)]), note="")
 
 
 def is_fixed(task: Mapping[str, Any]) -> bool:
@@ -223,9 +222,13 @@ def _chosen_rows(results: Mapping[str, Any], task: str, labels: Sequence[str]) -
 
 
 def comparison_table(results: Mapping[str, Any], task: str) -> Table | None:
-    """Tests and effect sizes of one task; None where nothing was compared. Results of before have no effect sizes."""
+    """Tests and effect sizes of one task; None where nothing was compared. Results of before have no effect sizes, or
+    Hedges' g of tasks that train nothing, which is not shown.
+    """
     found = [c for c in results["comparisons"] if c["task"] == task and c["difference"] is not None]
-    effects = {k: v for k, v in EFFECTS.items() if any(c.get("effect_sizes", {}).get(k) is not None for c in found)}
+    known = {name for c in found for name, value in c.get("effect_sizes", {}).items() if value is not None}
+    known -= {"hedges_g"} if scores.is_drawn(results, task) else set()
+    effects = {name: title for name, title in EFFECTS.items() if name in known}
     williams = any(c.get("williams") for c in found)
     rows = [
         (
@@ -257,12 +260,12 @@ def _effect_cell(value: float | None) -> Cell:
     return nothing() if value is None else Cell(signed(value), value, "number")
 
 
-def forgetting_table(rows: Sequence[MainRow], languages: Mapping[str, str | None]) -> Table:
+def forgetting_table(rows: Sequence[MainRow], languages: Mapping[str, Sequence[str]]) -> Table:
     columns = ("Adapted model", "Foundation's language", "Task", "Foundation", "Adapted", "Difference", "What it shows")
     cells = [
         (
             model_cell(row),
-            text(language_name(languages.get(row.foundation or "") or "not recorded")),
+            text(", ".join(map(language_name, languages.get(row.foundation or "") or ("not recorded",)))),
             Cell(row.title, row.task, detail=f"{metric_name(row.metric)} · {_split_name(row)}"),
             score_cell(row.foundation_score),
             score_cell(row.model_score),
@@ -271,7 +274,8 @@ def forgetting_table(rows: Sequence[MainRow], languages: Mapping[str, str | None
         )
         for row in scores.forgetting_rows(rows, languages)
     ]
-    return make_table("forgetting", "Adapted model against its foundation on the foundation's language", columns, cells)
+    caption = "Adapted model against its foundation in the foundation's own language; in any where it is not recorded"
+    return make_table("forgetting", caption, columns, cells)
 
 
 # ---------------------------------------------------------------------------------------------------- the stages before

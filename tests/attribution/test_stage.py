@@ -109,12 +109,37 @@ def test_the_answers_that_are_shown_are_those_of_the_row_and_of_all_models_toget
     gold = stage.answers_of("classification", ("other", "fits", "unsure"), row)
     assert gold == (0, 1, 0)
     right, unsure, other = np.array([0.1, 0.8, 0.1]), np.array([0.1, 0.2, 0.7]), np.array([0.8, 0.1, 0.1])
-    assert stage.outputs_to_show("classification", gold, [right, right]) == [1]
-    assert stage.outputs_to_show("classification", gold, [unsure, right]) == [1, 2]
-    assert stage.outputs_to_show("classification", gold, [right, unsure, other]) == [1, 2, 0]
-    # Labels in their own order, whatever the models say; of a row without labels what each model says.
-    assert stage.outputs_to_show("multilabel", (1, 0, 1, 1, 1), [np.array([0.1, 0.9, 0.8, 0.2, 0.9])]) == [0, 2, 3]
-    assert stage.outputs_to_show("multilabel", (0, 0, 0), [unsure, other, unsure]) == [0, 2]
+    assert stage.outputs_to_show("classification", gold, [right, right], [None] * 2) == [1]
+    assert stage.outputs_to_show("classification", gold, [unsure, right], [None] * 2) == [1, 2]
+    assert stage.outputs_to_show("classification", gold, [right, unsure, other], [None] * 3) == [1, 2, 0]
+
+
+def test_labels_that_are_shown_are_the_rows_first_and_the_likeliest_that_a_model_finds_wrongly():
+    def shown(gold, *models):
+        predicted, thresholds = zip(*models, strict=True)
+        return stage.outputs_to_show("multilabel", gold, [np.array(values) for values in predicted], thresholds)
+
+    # Labels in their own order, whatever the models say, and behind them what is found wrongly.
+    assert shown((1, 0, 1, 1, 1), ([0.1, 0.9, 0.8, 0.2, 0.9], None)) == [0, 2, 3, 1]
+    assert shown((0,) * 5, ([0.6, 0.9, 0.8, 0.7, 0.1], None)) == [1, 2, 3]
+    # Any model's, each by its own thresholds.
+    assert shown((1, 0, 0), ([0.9, 0.3, 0.4], None), ([0.9, 0.2, 0.45], (0.5, 0.1, 0.46))) == [0, 1]
+    # Of a row with neither what each model finds likeliest.
+    assert shown((0, 0, 0), ([0.1, 0.2, 0.4], None), ([0.3, 0.1, 0.2], None)) == [0, 2]
+
+
+def test_the_page_tells_how_many_labels_it_shows_and_the_thresholds_that_were_tuned(recipe, tmp_path):
+    tree = recipe.model_dump()
+    tree["evaluation"]["tasks"]["ct"]["threshold"] = "dev"
+    tuned = Recipe.model_validate(tree)
+    evaluation.run(tuned, tmp_path / "work")
+    stage.run(tuned, "ct", tmp_path / "work")
+    cells = tmp_path / "work" / "evaluation" / "cells" / "ct" / "base"
+    record = json.loads(next(cells.glob("lr=*.json")).read_text(encoding="utf-8"))
+    html = (tmp_path / "work" / "attribution" / "ct" / "index.html").read_text(encoding="utf-8")
+    told = re.findall(r"<h4>base .*, found from ([\d.]+) on</span>", html)
+    assert told and set(told) <= {f"{t:.2f}" for t in record["thresholds"]}
+    assert "Shown are at most 3 of a row" in html
 
 
 def test_every_model_is_explained_for_the_same_answers_of_the_same_rows(recipe, tmp_path):

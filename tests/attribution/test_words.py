@@ -17,6 +17,14 @@ def test_byte_level_pieces_that_begin_with_a_blank_belong_to_the_word_after_it()
     assert words.of_piece.tolist() == [0, 1, 1]
 
 
+def test_blanks_behind_the_last_word_are_of_no_word_and_not_of_the_second_texts_first():
+    alone = words_of_pieces(["a mass  "], [0, 0, 0], [(0, 1), (1, 6), (6, 8)])
+    assert alone.of_piece.tolist() == [0, 1, -1]
+    assert sums_of_words(np.array([1.0, 2.0, 4.0]), alone).tolist() == [1.0, 2.0]
+    pair = words_of_pieces(["a ", "mass"], [0, 0, 1], [(0, 1), (1, 2), (0, 4)])
+    assert pair.of_piece.tolist() == [0, -1, 1]
+
+
 def test_words_of_the_second_text_are_counted_on():
     words = words_of_pieces(
         ["폐 결절", "폐렴"], [None, 0, 0, None, 1, 1, None], [(0, 0), (0, 1), (2, 4), (0, 0), (0, 1), (1, 2), (0, 0)]

@@ -122,7 +122,20 @@ def test_documents_of_columns_and_json_lines_are_resampled_as_wholes_and_stay_in
         found = read(tmp_path, make_recipe, t=settings)["t"]
         splits = [{e.document for e in part} for part in (found.train, found.dev, found.sealed._parts["test"])]
         assert len(set().union(*splits)) == sum(map(len, splits)) == 60
-        assert found.notes[-1] == "intervals and p resample whole documents, of which there are 60"
+        assert len(splits[2]) < 20
+        assert found.notes[-1] == f"intervals and p resample whole documents, of which there are {len(splits[2])}"
+
+
+def test_brat_files_of_one_name_in_two_folders_are_two_documents(tmp_path):
+    for ward in ("ward-a", "ward-b"):
+        (tmp_path / ward).mkdir()
+        (tmp_path / ward / "1.txt").write_text("폐렴 있음\n", encoding="utf-8")
+        (tmp_path / ward / "1.ann").write_text("T1\tDS 0 2\t폐렴\n", encoding="utf-8")
+    (tmp_path / "2.txt").write_text("소견 없음\n", encoding="utf-8")
+    (tmp_path / "2.ann").write_text("", encoding="utf-8")
+    rows = list(brat_lines(tmp_path, "word", [], Counts()))
+    assert [row.document for row in rows] == ["2.txt", "ward-a/1.txt", "ward-b/1.txt"]
+    assert [row.id for row in rows] == [f"{row.document} line 1" for row in rows]
 
 
 def test_sentences_of_unknown_documents_are_told_to_have_too_narrow_intervals(bc5cdr, tmp_path, make_recipe):

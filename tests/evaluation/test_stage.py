@@ -114,6 +114,8 @@ def test_a_finished_stage_does_nothing_and_lost_results_come_from_the_cells(kors
     stage.run(recipe, work)
     before, results = cell_times(work), results_of(work)
     assert stage.run(recipe, work).was_done
+    models = {**two_models, "base": two_models["base"].model_copy(update={"language": "en"})}
+    assert stage.run(make_recipe(models, recipe.evaluation.tasks), work).was_done
     for name in ("manifest.json", "results.json"):
         (work / "evaluation" / name).unlink()
     spoilt = next(path for path in before if path.name == "test,seed=2.json")
@@ -249,6 +251,41 @@ def test_the_choice_is_the_best_development_mean_and_only_it_is_scored_on_test(
     ]
 
 
+def test_a_choice_among_other_candidates_or_seeds_after_a_test_score_is_told_and_the_earlier_one_is_kept(
+    korsts, two_models, tmp_path, make_recipe
+):
+    work, models = tmp_path / "work", {"base": two_models["base"]}
+    told = ["base: chosen anew, among other candidates or seeds, after a test score had been computed"]
+
+    def notes_with(rates, seeds=(1,)):
+        tasks = {"sts": TaskSettings(task="korsts", path="korsts", learning_rates=rates)}
+        stage.run(make_recipe(models, tasks, seeds=seeds), work)
+        (work / "evaluation" / "manifest.json").unlink()
+        return [note for note in results_of(work)["tasks"]["sts"]["notes"] if "chosen anew" in note]
+
+    assert notes_with((1e-4,)) == []
+    assert notes_with((1e-4,)) == []
+    assert notes_with((1e-4, 1e-3)) == told
+    assert notes_with((1e-4, 1e-3), seeds=(1, 2)) == told
+    choice = work / "evaluation" / "cells" / "sts" / "base" / "choice.json"
+    found = json.loads(choice.read_text(encoding="utf-8"))
+    grids = [(c["key"]["grid"], c["key"]["seeds"], c["tested"]) for c in found["earlier"]]
+    assert grids == [([[1e-4, 1]], [1], True), ([[1e-4, 1], [1e-3, 1]], [1], True)]
+    # Choices that no test score had seen yet, or that were for other data, are no reason.
+    (pair,) = pairs_of(make_recipe(models, {"sts": TaskSettings(task="korsts", path="korsts")}, seeds=(1,)), work)
+    for path in pair.folder.glob("test,seed=*.json"):
+        path.unlink()
+    choice.write_text(json.dumps({**found, "earlier": []}), encoding="utf-8")
+    grid.write_choice(pair, {pair.candidates[0]: [0.5]}, pair.candidates[0])
+    assert len(json.loads(choice.read_text(encoding="utf-8"))["earlier"]) == 1
+    assert not grid.was_chosen_after_a_test(pair)
+    other = {**found["earlier"][0], "key": {**found["earlier"][0]["key"], "data_digest": "another"}}
+    choice.write_text(json.dumps({"earlier": [other]}), encoding="utf-8")
+    assert not grid.was_chosen_after_a_test(pair)
+    choice.write_text(json.dumps({"earlier": found["earlier"][:1]}), encoding="utf-8")
+    assert grid.was_chosen_after_a_test(pair)
+
+
 def test_a_tie_goes_to_the_first_of_the_grid():
     first, second, third = (grid.Candidate(1e-5, epochs) for epochs in (1, 2, 3))
     assert grid.best({first: [0.5, 0.7], second: [0.9, 0.3], third: [0.1, 0.2]}) == first
@@ -343,7 +380,9 @@ def test_a_single_document_of_a_language_is_left_out_of_next_sentences(two_model
     assert results["tasks"]["nsp"]["rows"] == {"test": 4}
     assert results["tasks"]["nsp"]["notes"] == [
         "2 pairs left out: a single held-out document in ko",
-        "intervals and p resample whole documents, of which there are 2: so few that the intervals are too narrow",
+        "intervals and p resample whole documents, of which there are 2",
+        "so few units are resampled that intervals are too narrow, and p is never below 2^(1 - units): "
+        "test: 2 documents or patients",
     ]
     assert {row["n"] for row in results["scores"]} == {8}
 
@@ -434,6 +473,41 @@ def test_a_test_split_that_can_not_be_encoded_is_a_recorded_failure(korsts, tiny
     ]
 
 
+def test_a_split_whose_score_does_not_exist_fails_alone_and_the_test_split_keeps_its_score(
+    korsts, two_models, tmp_path, make_recipe, monkeypatch
+):
+    tasks = {
+        "sts": TaskSettings(task="korsts", path="korsts", also_test=("other",)),
+        "other": TaskSettings(task="korsts", path="korsts", rows={"test": 20}),
+    }
+    recipe = make_recipe({"base": two_models["base"]}, tasks)
+    prepared = prepare_tasks(recipe, tmp_path)["sts"]
+    subject = stage.load_subject(locate(two_models["base"].folder, recipe, tmp_path))
+    pair = stage.make_pair(recipe.evaluation, prepared, "base", subject, tmp_path / "work", {})
+    scores = grid.Pair.scores
+
+    def undefined(pair, gold, predicted):
+        raise DataError("a correlation does not exist")
+
+    def undefined_on_other(pair, gold, predicted):
+        return (undefined if len(gold) == 20 else scores)(pair, gold, predicted)
+
+    monkeypatch.setattr(grid.Pair, "scores", undefined_on_other)
+    schedule = Schedule([pair])
+    while schedule.waiting:
+        number, cell = schedule.waiting.popleft()
+        schedule.take((number, cell), grid.compute(pair, cell))
+    measured = collected(pair, schedule.records[0], schedule.chosen[0])
+    found = results.summarise(recipe.evaluation, 5, {}, {"sts": prepared}, {("sts", "base"): measured})
+    failed = {"task": "sts", "model": "base", "error": "a correlation does not exist", "split": "test of other"}
+    assert found["failures"] == [{**failed, "cell": f"test,seed={seed}, test of other"} for seed in (1, 2)]
+    assert [(row["split"], len(row["values"])) for row in found["scores"] if row["main"]] == [("test", 2)]
+    # Where no split has a score the cell itself fails.
+    monkeypatch.setattr(grid.Pair, "scores", undefined)
+    record = grid.compute(pair, grid.Cell(pair.chosen(), 1, test=True))
+    assert (record["status"], record["error"]) == ("failed", "DataError: a correlation does not exist")
+
+
 def test_each_task_tells_the_candidates_that_were_tried_for_it(korsts, corpus, two_models, make_recipe):
     tasks = {
         "own": TaskSettings(task="korsts", path="korsts", learning_rates=(5e-4,), epochs=(2, 1)),
@@ -470,6 +544,35 @@ def test_windows_and_pairs_of_one_document_are_resampled_together(corpus, two_mo
     assert set(found) == {0.0, 0.25, 0.5, 0.75, 1.0}
 
 
+def test_p_of_few_documents_is_no_smaller_than_their_number_allows_and_the_number_is_told_by_split():
+    def split(documents, right):
+        examples = tuple(Example(str(i), ("a",), None, document=f"d{i % documents}") for i in range(4 * documents))
+        gold = {draw: list(np.ones((len(examples), 1))) for draw in (1, 2)}
+        predicted = {draw: [np.array([float(right)]) for _ in examples] for draw in (1, 2)}
+        # Two draws that differ, as Hedges' g would have it.
+        return SplitResult(gold, predicted, {1: {"accuracy": float(right)}, 2: {"accuracy": 0.5}}, examples)
+
+    def splits(right):
+        return Measured(splits={"test": split(30, right), "ko": split(3, right), "source x": split(4, right)})
+
+    prepared = SimpleNamespace(name="t", task=TASKS["nsp"], labels=())
+    models = {"base": EvaluatedModel(folder="x"), "adapted": EvaluatedModel(folder="y", adapted_from="base")}
+    measured = {"base": splits(False), "adapted": splits(True)}
+    rows = []
+    for name in ("test", "ko", "source x"):
+        resampled = results._resampled(prepared, name, measured, 5)
+        rows += results._comparison_rows(SimpleNamespace(models=models), prepared, name, measured, resampled)
+    assert [row["effect_sizes"].keys() for row in rows] == [{"cohens_h"}, {"cohens_h"}]
+    found = [(row["split"], row["p"], row["units"]) for row in rows]
+    assert found == [("test", pytest.approx(2 / 10_001), 30), ("ko", 0.25, 3)]
+    (note,) = results._few_units(measured["base"].splits)
+    assert note.endswith(": ko: 3 documents or patients, source x: 4 documents or patients")
+    rows = {"test": SplitResult(examples=tuple(Example(str(i), ("a",), None) for i in range(19)))}
+    assert results._few_units(rows)[0].endswith(": test: 19 rows")
+    rows["test"].examples += (Example("19", ("a",), None),)
+    assert results._few_units(rows) == []
+
+
 def test_metrics_of_the_order_of_rows_resample_whole_patients_too():
     examples = tuple(Example(str(i), ("a", "b"), 1.0, document=f"patient {i % 3}") for i in range(9))
     rng = np.random.default_rng(0)
@@ -503,6 +606,27 @@ def test_cells_of_another_pass_size_are_not_used_again(korsts, two_models, tmp_p
     assert Schedule([pair]).waiting == deque()
     monkeypatch.setattr(finetuning, "CPU_PIECES", 64)
     assert [cell for _, cell in Schedule([pair]).waiting] == pair.first_cells()
+
+
+def test_cells_of_a_task_that_learned_the_same_rows_otherwise_are_not_used_again(
+    korsts, two_models, tmp_path, make_recipe
+):
+    files = {split: f"sts-{split}.tsv" for split in ("train", "dev", "test")}
+    table = {"files": files, "texts": ("sentence1", "sentence2"), "targets": ("score",)}
+    recipes = [
+        make_recipe({"base": two_models["base"]}, {"sts": TaskSettings(task=task, path="korsts", table=table)})
+        for task in ("table_sts", "table_sts_six")
+    ]
+    stage.run(recipes[0], tmp_path / "work")
+    (regression,), (classes,) = (pairs_of(recipe, tmp_path / "work") for recipe in recipes)
+    assert regression.prepared.digest == classes.prepared.digest
+    assert Schedule([regression]).waiting == deque()
+    assert [cell for _, cell in Schedule([classes]).waiting] == classes.first_cells()
+    # As keys were before: cells of the usual kinds and units stay.
+    assert not {"kind", "unit"} & regression.key().keys()
+    prepared = regression.prepared
+    by_character = replace(regression, prepared=replace(prepared, task=replace(prepared.task, unit="character")))
+    assert by_character.key() == {**regression.key(), "unit": "character"}
 
 
 @pytest.mark.parametrize("error", [TypeError, AttributeError, KeyError, MemoryError, torch.OutOfMemoryError])

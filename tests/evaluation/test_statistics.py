@@ -104,7 +104,7 @@ def test_metrics_of_the_order_of_items_are_on_the_first_of_the_same_resamples(mo
 
 def test_equal_models_do_not_differ():
     values = np.random.default_rng(0).random(1000)
-    found = statistics.compare(0.0, values, values)
+    found = statistics.compare(0.0, values, values, 200)
     assert (found.p, found.interval) == (1.0, (0.0, 0.0))
 
 
@@ -113,7 +113,7 @@ def test_models_with_the_same_predictions_do_not_differ_whatever_is_compared_bes
     sums = (item_sums("sts", list(rng.random((23, 1))), list(rng.random((23, 1)))) for _ in range(2))
     same, other = (run_of(of_model, "sts") for of_model in sums)
     found = mains({"a": [same] * 2, "other": [other], "b": [same] * 2}, "pearson")
-    assert statistics.compare(0.0, found["a"], found["b"]).p == 1.0
+    assert statistics.compare(0.0, found["a"], found["b"], 23).p == 1.0
 
 
 def test_a_clear_difference_has_the_smallest_possible_p_which_is_not_zero():
@@ -121,10 +121,10 @@ def test_a_clear_difference_has_the_smallest_possible_p_which_is_not_zero():
     better = rng.random(400) < 0.9
     worse = rng.random(400) < 0.6
     adapted, foundation = resampled(better), resampled(worse)
-    found = statistics.compare(0.3, adapted, foundation)
+    found = statistics.compare(0.3, adapted, foundation, 400)
     assert found.p == pytest.approx(2 / 10_001)
     assert found.interval[0] > 0
-    assert statistics.compare(-0.3, foundation, adapted).p == found.p
+    assert statistics.compare(-0.3, foundation, adapted, 400).p == found.p
 
 
 def test_the_paired_p_value_is_near_that_of_the_paired_t_test():
@@ -132,13 +132,26 @@ def test_the_paired_p_value_is_near_that_of_the_paired_t_test():
     first = rng.random(500) < 0.75
     second = np.where(rng.random(500) < 0.8, first, rng.random(500) < 0.6)
     expected = stats.ttest_rel(first.astype(float), second.astype(float)).pvalue
-    assert statistics.compare(0.0, resampled(first), resampled(second)).p == pytest.approx(expected, abs=0.03)
+    assert statistics.compare(0.0, resampled(first), resampled(second), 500).p == pytest.approx(expected, abs=0.03)
+
+
+@pytest.mark.parametrize(("units", "smallest"), [(2, 0.5), (3, 0.25), (4, 0.125), (5, 0.0625), (20, 2 / 10_001)])
+def test_few_units_that_all_favour_one_model_have_the_smallest_p_of_an_exact_test_of_sign_flips(units, smallest):
+    # Documents of ten rows: eight right by one model, five by the other.
+    better, worse = ([int(row < right) for i in range(units) for row in range(10)] for right in (8, 5))
+    names = [f"document {i // 10}" for i in range(10 * units)]
+    runs = {
+        name: [run_of(statistics.sums_of_units(accuracies(right), names)[0])]
+        for name, right in (("better", better), ("worse", worse))
+    }
+    found = mains(runs)
+    assert statistics.compare(0.3, found["better"], found["worse"], units).p == pytest.approx(smallest)
 
 
 def test_resamples_that_leave_the_metric_undefined_give_no_interval_and_no_p():
     undefined = np.array([0.1, np.nan, 0.3])
     assert statistics.interval(undefined) is None
-    assert statistics.compare(0.1, undefined, np.zeros(3)).p is None
+    assert statistics.compare(0.1, undefined, np.zeros(3), 30).p is None
 
 
 def test_williams_test_gives_the_published_example():

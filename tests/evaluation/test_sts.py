@@ -148,6 +148,8 @@ def test_a_model_trained_on_one_task_is_tested_on_another_and_leaks_between_them
     english = found["tasks"]["english"]
     assert english["rows"] == {"train": 40, "dev": 12, "test": 16, "test of korean": 16}
     assert english["dropped"]["leaked"] == 1
+    # Leaked rows are told as dropped, not as a part of the rows that was left out.
+    assert english["kept_of"] == {"train": 40, "dev": 12, "test": 16}
     assert english["split_languages"] == {"test of korean": "ko"}
     splits = {row["split"] for row in found["scores"] if row["task"] == "english"}
     assert splits == {"test", "test of korean"}
@@ -155,6 +157,20 @@ def test_a_model_trained_on_one_task_is_tested_on_another_and_leaks_between_them
     assert (
         own["english"].digest != prepare_tasks(recipe_without(recipe, "english"), tmp_path / "work")["english"].digest
     )
+
+
+def test_a_split_that_leaks_into_another_tests_leave_empty_is_refused(korsts, tmp_path, make_recipe):
+    other = tmp_path / "other"
+    other.mkdir()
+    for split, of_other in (("train", "train"), ("dev", "test"), ("test", "dev")):
+        (other / f"sts-{of_other}.tsv").write_bytes((korsts / f"sts-{split}.tsv").read_bytes())
+    tasks = {
+        "own": TaskSettings(task="korsts", path="korsts", also_test=("other",)),
+        "other": TaskSettings(task="korsts", path="other"),
+    }
+    told = "own: also_test: without the rows that stand in other test splits too, split dev is empty"
+    with pytest.raises(DataError, match=told):
+        read(tmp_path, make_recipe, **tasks)
 
 
 def recipe_without(recipe, name):

@@ -65,7 +65,9 @@ def test_rows_of_one_patient_stay_in_one_split_where_hashing_deals_them(tmp_path
     groups = {name: {e.document for e in part} for name, part in (("train", found.train), ("dev", found.dev))}
     assert sum(found.rows.values()) == 300 and all(n % 3 == 0 for n in found.rows.values())
     assert not groups["train"] & groups["dev"]
-    assert "rows belong to 100 groups (column patient), which the intervals resample as wholes" in found.notes
+    of_test = len({example.document for example in found.sealed._parts["test"]})
+    told = f"groups (column patient, {of_test} of them in test), which the intervals resample as wholes"
+    assert 0 < of_test < 30 and f"rows belong to 100 {told}" in found.notes
 
 
 def test_patients_in_two_published_splits_are_told(tmp_path, make_recipe):
@@ -149,6 +151,34 @@ def test_files_that_are_not_the_published_ones_are_told_and_read(korsts, tmp_pat
 def test_the_published_files_are_known_as_such(name, folder, open_data, make_recipe):
     found = prepared(TaskSettings(task=name, path=str(open_data / folder)), open_data, make_recipe)
     assert not [note for note in found.notes if "not the published files" in note]
+
+
+def test_settings_that_nothing_would_read_are_refused_with_what_to_do(tmp_path, make_recipe):
+    pairs = TableSettings(files={"train": "a", "test": "b"}, texts=("a", "b"), targets=("score",))
+    labels = pairs.model_copy(update={"texts": ("a",), "split": "dataset"})
+    tasks = {
+        "terms": TaskSettings(
+            task="mlm_terms", corpus="c", terms={"path": "t.csv", "columns": ("ko",)}, repetitions=20
+        ),
+        "pairs": TaskSettings(task="table_sts", path="d", table=pairs.model_copy(update={"positive": "1"})),
+        "labels": TaskSettings(task="table_multilabel", path="d", table=labels),
+        "splits": TaskSettings(
+            task="table_sts", path="d", table=pairs.model_copy(update={"splits": {"t": "train"}}), epochs=(3, 2, 3)
+        ),
+        "rates": TaskSettings(task="table_sts", path="d", table=pairs, learning_rates=(1e-4, 1e-4)),
+    }
+    with pytest.raises(ConfigError) as raised:
+        prepare_tasks(make_recipe(MODELS, tasks), tmp_path)
+    for expected in (
+        "6 problem(s)",
+        "tasks.terms: task mlm_terms masks all terms, draws nothing and takes no repetitions; remove it",
+        "tasks.pairs: table.positive is one of two classes; task table_sts is of kind sts: remove it",
+        "tasks.labels: table.split is a column of the file `all`; name that in table.files, or remove split",
+        "tasks.splits: table.splits says what stands in the column table.split; name that, or remove splits",
+        "tasks.splits: epochs holds a value twice: [3, 2, 3]; give each once",
+        "tasks.rates: learning_rates holds a value twice: [0.0001, 0.0001]; give each once",
+    ):
+        assert expected in str(raised.value)
 
 
 def test_settings_that_a_kind_has_no_use_for_are_refused(korsts, tmp_path, make_recipe):

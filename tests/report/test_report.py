@@ -8,11 +8,13 @@ import json
 import re
 from html.parser import HTMLParser
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
+from bimed_dist.config import parse_recipe
 from bimed_dist.errors import ConfigError, DataError
-from bimed_dist.report import cells, figures, page, scores, sections, stage, tables
+from bimed_dist.report import cells, figures, forgetting, page, scores, sections, stage, tables
 from bimed_dist.report.records import read_metrics
 
 # Tests are imported by path, so a module beside them is too.
@@ -121,13 +123,19 @@ def test_a_seed_that_failed_beside_others_is_told_with_the_score():
     assert (score.state, score.reason) == ("measured", "1 cell(s) failed: seed=3: killed")
 
 
-def test_mlm_accuracy_of_different_vocabularies_is_not_compared():
+def test_a_split_that_failed_alone_is_shown_as_failed_and_the_other_splits_keep_their_scores():
     results = fake_work.results()
-    for score in results["scores"]:
-        if score["task"] == "mlm":
-            score["main"] = score["metric"] == "accuracy"
-    row = row_of("mlm", "bi-ko-mini", results=results)
-    assert (row.difference, row.why_no_difference, row.best) == (None, scores.NOT_COMPARABLE, frozenset())
+    for rows in (results["scores"], results["comparisons"]):
+        rows[:] = [row for row in rows if (row["task"], row["split"]) != ("ct", "external")]
+    error = {"task": "ct", "model": "bi-ko-mini", "cell": "test,seed=1, external", "error": "all answers are equal"}
+    results["failures"].append({**error, "split": "external"})
+    external = row_of("ct", "bi-ko-mini", "external", results).model_score
+    assert (external.state, external.reason) == ("failed", "test,seed=1, external: all answers are equal")
+    assert row_of("ct", "bi-ko-mini", "external", results).foundation_score.state == "n/a"
+    test = row_of("ct", "bi-ko-mini", "test", results).model_score
+    assert (test.mean, test.reason) == (0.9460, "")
+    shown = {row[0].text: row[3] for row in tables.task_table(results, "ct").rows if row[1].text == "Macro F1"}
+    assert shown["external"].text == "failed" and shown["test"].text.startswith("0.946")
 
 
 def test_columns_of_the_text_table_line_up_below_korean():
@@ -163,7 +171,7 @@ def test_the_headline_does_not_claim_a_gain_where_all_got_worse():
 
 def test_forgetting_looks_at_the_foundations_own_language():
     rows = scores.compared_rows(fake_work.results())
-    known = scores.forgetting_rows(rows, {"ko-mini": "ko", "en-mini": "en"})
+    known = scores.forgetting_rows(rows, {"ko-mini": ("ko",), "en-mini": ("en",)})
     assert [(r.task, r.split, r.foundation) for r in known] == [
         ("korsts", "test", "ko-mini"),
         ("stsb", "test", "en-mini"),
@@ -171,7 +179,7 @@ def test_forgetting_looks_at_the_foundations_own_language():
         ("mlm", "ko", "ko-mini"),
         ("mlm", "en", "en-mini"),
     ]
-    unknown = scores.forgetting_rows(rows, {"ko-mini": None, "en-mini": "en"})
+    unknown = scores.forgetting_rows(rows, {"ko-mini": (), "en-mini": ("en",)})
     assert [(r.task, r.foundation) for r in unknown if r.foundation == "ko-mini"] == [
         ("korsts", "ko-mini"),
         ("stsb", "ko-mini"),
@@ -180,6 +188,64 @@ def test_forgetting_looks_at_the_foundations_own_language():
         ("mlm", "ko-mini"),
     ]
     assert [scores.verdict(row) for row in known[:4:3]] == ["no clear change", "worse"]
+
+
+def test_where_no_foundations_language_is_known_nothing_is_claimed_of_it():
+    rows = scores.compared_rows(fake_work.results())
+    told = sections._forgetting(rows, {}, {}).paragraphs
+    assert len(told) == 1 and told[0].startswith("In tasks of a single language the adapted model does worse in ")
+    assert "The own language of en-mini, ko-mini is not recorded" in told[0]
+    own, single = sections._forgetting(rows, {"ko-mini": ("ko",), "en-mini": ()}, {}).paragraphs
+    assert own == (
+        "In the foundation's own language the adapted model does worse in 2 of 3 comparisons, 1 of them beyond chance."
+    )
+    assert single.startswith("In tasks of a single language ") and "of en-mini is not recorded" in single
+
+
+def test_a_foundations_language_is_what_the_recipe_says_or_that_of_nearly_all_rows_it_was_trained_on():
+    tree = fake_work.recipe().model_dump(mode="json", exclude_none=True)
+    tree["pretraining"]["ko-mini"] |= {
+        "long_phase": {"steps": 500, "max_length": 256, "global_batch": 16, "micro_batch": 16},
+        "replay": {"shards": "bilingual", "share": 0.25},
+    }
+    tree["pretraining"]["bi-ko-mini"]["replay"] = {"shards": "korean", "share": 0.1}
+    tree["evaluation"]["models"]["en-mini"]["language"] = ["en", "es"]
+    recipe = parse_recipe(tree, where="test")
+    shards = {name: {"by_language": {"ko": {"tokens": 10}}} for name in recipe.shards}
+
+    def languages(*phases):
+        runs = {name: {"phases": phases} for name in recipe.pretraining}
+        found = {"pretraining": runs, "shards": shards}
+        manifests = {
+            stage: {name: SimpleNamespace(counts=counts) for name, counts in of.items()} for stage, of in found.items()
+        }
+        return forgetting.foundation_languages(SimpleNamespace(of=manifests.__getitem__), recipe)
+
+    def phase(steps, **rows):
+        return {"steps": steps, "rows_per_epoch": sum(rows.values()), "by_language": rows}
+
+    # 96,000 rows, then 8,000 of them half in English.
+    nearly_all = phase(1500, ko=960, en=40), phase(500, ko=50, en=50)
+    assert languages(*nearly_all)["ko-mini"] == ("ko",)
+    assert languages(nearly_all[1], nearly_all[0])["ko-mini"] == ()
+    assert languages(phase(1500, ko=80, mixed=20))["ko-mini"] == ()
+    assert languages(phase(1500, ko=80, other=20))["ko-mini"] == ("ko",)
+    assert languages(phase(1500, mixed=100))["ko-mini"] == ()
+    assert languages()["ko-mini"] == ("ko",)
+    assert languages(*nearly_all)["en-mini"] == ("en", "es")
+    assert forgetting.replayed(recipe) == {
+        "bi-ko-mini": "replay: 10.0% of the rows of its pre-training are of shards/korean"
+    }
+
+
+def test_a_finished_report_is_not_that_of_other_languages_of_the_foundations(tmp_path):
+    recipe = fake_work.recipe()
+    fake_work.build(tmp_path, recipe)
+    stage.run(recipe, tmp_path)
+    tree = recipe.model_dump(mode="json", exclude_none=True)
+    tree["evaluation"]["models"]["en-mini"]["language"] = "en"
+    with pytest.raises(ConfigError, match="languages: was null, now"):
+        stage.run(parse_recipe(tree, where="test"), tmp_path)
 
 
 # ------------------------------------------------------------------------------------------------------------- escaping
@@ -339,6 +405,25 @@ def test_curves_are_those_of_the_sentence_objective_that_was_trained():
     assert [title for title, _ in figures.curve_panels({"run": lines})] == ["MLM loss", "SOP loss", "SOP accuracy"]
     table = tables.training_table({"run": lines})
     assert table.columns == ("Run", "Step", "MLM loss", "SOP loss", "SOP accuracy")
+
+
+def test_a_run_tells_the_steps_and_rows_that_it_did_and_not_those_that_were_planned():
+    settings = {"steps": 9_000, "global_batch": 64}
+    counts = {"steps": 2_000, "rows": 120_800, "epochs": 1.52, "engine": "ddp", "processes": 2}
+    run = SimpleNamespace(settings=settings, counts={**counts, "phases": [{"steps": 1_800}, {"steps": 200}]})
+    assert sections.trained_on(run) == (
+        "2,000 steps (1,800 and 200 of longer rows), 120,800 rows, 1.52 epochs, ddp, 2 processes"
+    )
+    run.counts = {**counts, "phases": [{"steps": 2_000}]}
+    assert sections.trained_on(run) == "2,000 steps, 120,800 rows, 1.52 epochs, ddp, 2 processes"
+    run.counts = {"steps": 2_000}
+    assert sections.trained_on(run) == "2,000 steps"
+
+
+def test_training_curves_say_which_numbers_compare_across_vocabularies():
+    (told,) = sections._training({}, {}).paragraphs
+    assert "MLM loss and accuracy are per piece" in told
+    assert "Bits per character compare across vocabularies, for runs with the same held-out text only." in told
 
 
 def test_a_broken_metrics_line_is_named(tmp_path):
@@ -505,9 +590,39 @@ def test_metrics_of_single_labels_have_a_table_of_their_own():
     assert by_label.columns == ("Split", "Label", *fake_work.MODELS, "rules")
     (row,) = by_label.rows
     assert [cell.text for cell in row] == ["test", "cancer", "0.600", "–", "–", "–", "0.700"]
-    assert row[2].detail == "0.800" and row[6].detail == "–"
+    assert row[2].detail == "– · 0.800" and row[6].detail == "– · –" and row[3].detail == ""
     assert by_label.caption == "By label: F1, below it 95 % interval, AUROC"
     assert tables.label_table(found, "korsts") is None
+
+
+def test_a_label_that_the_split_lacks_has_a_dash_for_its_f1_and_no_other_metric_takes_that_place():
+    found = with_rules()
+    per_label = next(row for row in found["scores"] if row["metric"] == "f1:cancer")
+    found["scores"] += [
+        {**per_label, "metric": "hamming_loss:cancer", "mean": 0.1, "interval": [0.05, 0.2]},
+        {**per_label, "metric": "hamming_loss:embolism", "mean": 0.3, "interval": [0.2, 0.4]},
+    ]
+    table = tables.label_table(found, "ct")
+    assert table.caption == "By label: F1, below it 95 % interval, AUROC, Hamming loss"
+    cancer, embolism = (row[2] for row in table.rows)
+    assert (cancer.text, cancer.detail) == ("0.600", "– · 0.800 · 0.100")
+    assert (embolism.text, embolism.detail) == ("–", "– · – · 0.300")
+    of_embolism = list(csv.DictReader(io.StringIO(cells.table_csv(table), newline="")))[1]
+    assert (of_embolism["Label"], of_embolism["ko-mini"]) == ("embolism", "")
+
+
+def test_the_spread_of_tasks_that_train_nothing_is_that_of_draws_and_has_no_effect_size_over_seeds():
+    found = fake_work.results()
+    for row in found["comparisons"]:
+        row["effect_sizes"] = {"hedges_g": 3.0, "cohens_h": 0.2 if row["task"] == "nsp" else None}
+    assert tables.comparison_table(found, "ner").columns[-1] == "Hedges' g over seeds"
+    assert tables.comparison_table(found, "nsp").columns[-1] == "Cohen's h"
+    assert tables.comparison_table(found, "mlm").columns[-1] == "p (Holm)"
+    assert tables.task_table(found, "ner").caption.startswith("All metrics: mean ± sd over seeds,")
+    assert tables.task_table(found, "mlm").caption.startswith("All metrics: mean ± sd over draws of masks or pairs,")
+    rows = scores.main_rows(found)
+    assert tables.main_table(rows).columns[-1] == "Seeds or draws"
+    assert tables.main_table([row for row in rows if row.task != "mlm" and row.task != "nsp"]).columns[-1] == "Seeds"
 
 
 def test_next_sentence_probabilities_are_a_figure_for_each_model_and_sources_are_no_languages():

@@ -1,0 +1,60 @@
+"""Which languages are a foundation's own, and what was done against forgetting them, as recipe and records tell."""
+
+from collections import Counter
+from collections.abc import Mapping
+
+from bimed_dist.config import Recipe
+from bimed_dist.evaluation_settings import EvaluatedModel
+from bimed_dist.report.records import Records
+
+_OWN = 0.9
+"""Share of the text from which on its language is the one a model was made for."""
+
+
+def foundation_languages(records: Records, recipe: Recipe) -> dict[str, tuple[str, ...]]:
+    """Evaluated model -> its own languages: what the recipe says, or the one language of nearly all the text that it
+    was pre-trained on here, replayed and mixed text included; empty where neither tells.
+    """
+    return {
+        label: model.languages or _main_language(_trained_on(model, records, recipe))
+        for label, model in (recipe.evaluation.models if recipe.evaluation else {}).items()
+    }
+
+
+def _trained_on(model: EvaluatedModel, records: Records, recipe: Recipe) -> Mapping[str, float]:
+    """Rows of its pre-training by language, or tokens of its shards where the run tells no rows; empty where it was not
+    pre-trained here.
+    """
+    stage, _, run = model.folder.partition("/")
+    if stage != "pretraining" or run not in recipe.pretraining:
+        return {}
+    settings = recipe.pretraining[run]
+    phases = records.of("pretraining")[run].counts.get("phases", ())
+    if not phases:
+        by_language = records.of("shards")[settings.shards].counts["by_language"]
+        return {code: part["tokens"] for code, part in by_language.items()}
+    rows: Counter[str] = Counter()
+    for phase, counts in zip(settings.phases, phases, strict=False):
+        # Counted over an epoch, of which a phase may have seen a part or several.
+        trained = counts["steps"] * phase.global_batch / max(counts["rows_per_epoch"], 1)
+        rows.update({code: trained * number for code, number in counts["by_language"].items()})
+    return rows
+
+
+def _main_language(amounts: Mapping[str, float]) -> tuple[str, ...]:
+    # Numbers and signs are of no language; mixed text is of two.
+    of_languages = {code: amount for code, amount in amounts.items() if code != "other"}
+    main = max(of_languages, key=of_languages.__getitem__, default="mixed")
+    whole = sum(of_languages.values())
+    return (main,) if main != "mixed" and of_languages[main] >= _OWN * whole > 0 else ()
+
+
+def replayed(recipe: Recipe) -> dict[str, str]:
+    """Adapted model -> what was replayed while it was pre-trained, such as `10 % of the rows are of shards/general`."""
+    found = {}
+    for label, model in (recipe.evaluation.models if recipe.evaluation else {}).items():
+        stage, _, run = model.folder.partition("/")
+        replay = recipe.pretraining[run].replay if stage == "pretraining" and run in recipe.pretraining else None
+        if model.adapted_from is not None and replay is not None:
+            found[label] = f"replay: {replay.share:.1%} of the rows of its pre-training are of shards/{replay.shards}"
+    return found
