@@ -26,7 +26,6 @@ from bimed_dist.evaluation.encoding import Encoded, encode, of_items, tokenizer_
 from bimed_dist.evaluation.models import load_classifier, load_head_model, one_line
 from bimed_dist.evaluation.preparation import Prepared
 from bimed_dist.evaluation.task import Example, Kind
-from bimed_dist.manifest import write_json
 
 # What training or scoring a cell may raise. Torch's out-of-memory is a RuntimeError; the second line is what the code
 # of anybody's model raises where a configuration does not suit it.
@@ -182,64 +181,6 @@ class Pair:
 
     def scores(self, gold: list[np.ndarray], predicted: list[np.ndarray]) -> dict[str, float]:
         return metrics.scores(self.prepared.task.kind, gold, predicted, self.prepared.labels)
-
-
-def best(dev_scores: Mapping[Candidate, list[float]]) -> Candidate | None:
-    """Highest mean over seeds; the first of the grid where two are equal."""
-    return max(dev_scores, key=lambda candidate: float(np.mean(dev_scores[candidate])), default=None)
-
-
-def write_choice(pair: Pair, dev_scores: Mapping[Candidate, list[float]], chosen: Candidate) -> None:
-    """`choice.json`, which opens the test splits. Choices of before, among other candidates or seeds, stay in it."""
-    tried = [
-        {"learning_rate": c.learning_rate, "epochs": c.epochs, "dev": values, "mean": float(np.mean(values))}
-        for c, values in dev_scores.items()
-    ]
-    write_json(
-        pair.folder / "choice.json",
-        {
-            "schema": cells.SCHEMA,
-            "key": pair.choice_key(),
-            "metric": pair.prepared.task.metric,
-            "candidates": tried,
-            "chosen": {"learning_rate": chosen.learning_rate, "epochs": chosen.epochs},
-            "earlier": _earlier(pair),
-        },
-    )
-
-
-def _earlier(pair: Pair) -> list[dict[str, Any]]:
-    """Other choices that stood in this one's place, the oldest first: for what, which, and whether it was tested."""
-    try:
-        found = json.loads((pair.folder / "choice.json").read_text(encoding="utf-8"))
-        before = {"key": found["key"], "chosen": found["chosen"], "tested": _was_tested(pair, found["key"])}
-        known = [*found.get("earlier", ()), before]
-    except (OSError, ValueError, LookupError, TypeError):
-        # None, or a damaged one, which opens nothing either.
-        return []
-    return [choice for choice in known if choice["key"] != pair.choice_key()]
-
-
-def _was_tested(pair: Pair, key: Mapping[str, Any]) -> bool:
-    """Whether there is a test record of the choice that was made for `key`."""
-    for path in pair.folder.glob("test,seed=*.json"):
-        try:
-            record = json.loads(path.read_text(encoding="utf-8"))
-            if record["status"] == "done" and record["key"].items() >= key.items():
-                return True
-        except (OSError, ValueError, LookupError, AttributeError):
-            continue
-    return False
-
-
-def was_chosen_after_a_test(pair: Pair) -> bool:
-    """Whether the same model had test scores on the same data when it was chosen among these candidates and seeds."""
-    found = json.loads((pair.folder / "choice.json").read_text(encoding="utf-8"))
-    same = {name: value for name, value in pair.choice_key().items() if name not in ("grid", "seeds")}
-    return any(
-        choice["tested"] and {name: choice["key"].get(name) for name in same} == same
-        for choice in found.get("earlier", ())
-    )
 
 
 def computed(pairs: Sequence[Pair], at: int, cell: Cell) -> dict[str, Any]:

@@ -8,8 +8,9 @@ import numpy as np
 
 from bimed_dist.errors import DataError
 from bimed_dist.evaluation import cells, intrinsic, metrics
+from bimed_dist.evaluation.choice import was_chosen_after_a_test
 from bimed_dist.evaluation.encoding import Encoded
-from bimed_dist.evaluation.grid import CELL_ERRORS, Candidate, Cell, Pair, intrinsic_gold, was_chosen_after_a_test
+from bimed_dist.evaluation.grid import CELL_ERRORS, Candidate, Cell, Pair, intrinsic_gold
 from bimed_dist.evaluation.models import one_line
 from bimed_dist.evaluation.task import SOURCE, Example
 

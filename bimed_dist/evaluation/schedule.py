@@ -6,7 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from bimed_dist.evaluation.grid import Candidate, Cell, Pair, best, weights_path, write_choice
+from bimed_dist.evaluation.choice import best, write_choice
+from bimed_dist.evaluation.grid import Candidate, Cell, Pair, weights_path
 
 Job = tuple[int, Cell]
 """Number of a pair, and one of its cells."""

@@ -182,3 +182,8 @@ def aligned(lines: Sequence[Sequence[str]], right: Sequence[bool]) -> list[str]:
 
 def display_width(line: str) -> int:
     return sum(0 if unicodedata.combining(c) else 2 if unicodedata.east_asian_width(c) in "WF" else 1 for c in line)
+
+
+def plural(number: int, noun: str) -> str:
+    ending = "" if number == 1 else "es" if noun.endswith("s") else "s"
+    return f"{number:,} {noun}{ending}"

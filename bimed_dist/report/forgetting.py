@@ -1,11 +1,13 @@
-"""Which languages are a foundation's own, and what was done against forgetting them, as recipe and records tell."""
+"""Forgetting: which languages are a foundation's own, what was done against it, and what the scores say of it."""
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from bimed_dist.config import Recipe
 from bimed_dist.evaluation_settings import EvaluatedModel
+from bimed_dist.report.cells import plural
 from bimed_dist.report.records import Records
+from bimed_dist.report.scores import MainRow
 
 _OWN = 0.9
 """Share of the text from which on its language is the one a model was made for."""
@@ -58,3 +60,28 @@ def replayed(recipe: Recipe) -> dict[str, str]:
         if model.adapted_from is not None and replay is not None:
             found[label] = f"replay: {replay.share:.1%} of the rows of its pre-training are of shards/{replay.shards}"
     return found
+
+
+def told_of_forgetting(rows: Sequence[MainRow], languages: Mapping[str, Sequence[str]]) -> tuple[str, ...]:
+    """Paragraphs on these comparisons in one language; `languages` are the foundations' own, where they are known."""
+    if not rows:
+        return ("No task in a foundation's own language was measured for both models, so nothing can be said.",)
+    known = [row for row in rows if languages.get(row.foundation or "")]
+    unknown = [row for row in rows if not languages.get(row.foundation or "")]
+    told = []
+    if known:
+        told.append(f"In the foundation's own language the adapted model does worse in {_worse(known)}.")
+    if unknown:
+        names = ", ".join(sorted({str(row.foundation) for row in unknown}))
+        told.append(
+            f"In tasks of a single language the adapted model does worse in {_worse(unknown)}. The own language of "
+            f"{names} is not recorded (`language` of the model in the recipe), so that these show no forgetting."
+        )
+    return tuple(told)
+
+
+def _worse(rows: Sequence[MainRow]) -> str:
+    """Such as `2 of 5 comparisons, 1 of them beyond chance`."""
+    worse = [row for row in rows if row.gain < 0]
+    clear = f", {sum(row.clear for row in worse)} of them beyond chance" if any(row.tested for row in worse) else ""
+    return f"{len(worse)} of {plural(len(rows), 'comparison')}{clear}"

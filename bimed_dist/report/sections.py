@@ -10,10 +10,10 @@ from bimed_dist.config import Recipe
 from bimed_dist.manifest import Manifest
 from bimed_dist.report import figures, scores, tables, vocabulary
 from bimed_dist.report.attribution import attribution_table
-from bimed_dist.report.cells import Table, decimal, language_name, metric_name, signed
+from bimed_dist.report.cells import Table, decimal, language_name, metric_name, plural, signed
 from bimed_dist.report.contamination import found_in_corpora
 from bimed_dist.report.corpus import corpus_tables
-from bimed_dist.report.forgetting import foundation_languages, replayed
+from bimed_dist.report.forgetting import foundation_languages, replayed, told_of_forgetting
 from bimed_dist.report.records import Records
 from bimed_dist.report.scores import MainRow
 
@@ -80,7 +80,7 @@ def headline(rows: Sequence[MainRow]) -> str:
     if not compared:
         return f"No adapted model could be compared with its foundation{_missing(missing)}."
     raised, lowered = ([row for row in compared if sign * row.gain > 0] for sign in (1, -1))
-    sentence = f"Continued pre-training improved {len(raised)} of {_plural(len(compared), 'score')}{_clear(raised)}"
+    sentence = f"Continued pre-training improved {len(raised)} of {plural(len(compared), 'score')}{_clear(raised)}"
     if lowered:
         sentence += f" and worsened {len(lowered)}{_clear(lowered)}"
     # Gains in loss or bits are on another scale than gains in correlation or F1.
@@ -110,12 +110,7 @@ def _missing(rows: Sequence[MainRow]) -> str:
         return ""
     failed = sum("failed" in (row.foundation_score.state, row.model_score.state) for row in rows)
     reason = f", {failed} of them because a run failed" if failed else ""
-    return f"; {_plural(len(rows), 'comparison')} can't be made{reason}"
-
-
-def _plural(number: int, noun: str) -> str:
-    ending = "" if number == 1 else "es" if noun.endswith("s") else "s"
-    return f"{number:,} {noun}{ending}"
+    return f"; {plural(len(rows), 'comparison')} can't be made{reason}"
 
 
 # ------------------------------------------------------------------------------------------------------------- sections
@@ -286,7 +281,7 @@ def trained_on(manifest: Manifest) -> str:
     parts += [f"{counts['rows']:,} rows"] if "rows" in counts else []
     parts += [f"{counts['epochs']:g} epochs"] if "epochs" in counts else []
     parts += [str(counts["engine"])] if "engine" in counts else []
-    parts += [_plural(counts["processes"], "process")] if "processes" in counts else []
+    parts += [plural(counts["processes"], "process")] if "processes" in counts else []
     return ", ".join(parts)
 
 
@@ -313,35 +308,13 @@ def _corpus(corpora: Mapping[str, Manifest]) -> Section:
 def _forgetting(rows: Sequence[MainRow], languages: Mapping[str, Sequence[str]], against: Mapping[str, str]) -> Section:
     """languages: a foundation's own; against: adapted model -> what was done against forgetting."""
     concerned = scores.forgetting_rows(rows, languages)
-    known = [row for row in concerned if languages.get(row.foundation or "")]
-    unknown = [row for row in concerned if not languages.get(row.foundation or "")]
-    paragraphs = []
-    if known:
-        paragraphs.append(f"In the foundation's own language the adapted model does worse in {_worse(known)}.")
-    if unknown:
-        names = ", ".join(sorted({str(row.foundation) for row in unknown}))
-        paragraphs.append(
-            f"In tasks of a single language the adapted model does worse in {_worse(unknown)}. The own language of "
-            f"{names} is not recorded (`language` of the model in the recipe), so that these show no forgetting."
-        )
-    if not concerned:
-        paragraphs.append(
-            "No task in a foundation's own language was measured for both models, so nothing can be said."
-        )
     return Section(
         title="Forgetting",
         anchor="forgetting",
-        paragraphs=tuple(paragraphs),
+        paragraphs=told_of_forgetting(concerned, languages),
         facts=tuple(against.items()),
         tables=(tables.forgetting_table(rows, languages),) if concerned else (),
     )
-
-
-def _worse(rows: Sequence[MainRow]) -> str:
-    """Such as `2 of 5 comparisons, 1 of them beyond chance`."""
-    worse = [row for row in rows if row.gain < 0]
-    clear = f", {sum(row.clear for row in worse)} of them beyond chance" if any(row.tested for row in worse) else ""
-    return f"{len(worse)} of {_plural(len(rows), 'comparison')}{clear}"
 
 
 def _run(records: Records, recipe: Recipe) -> Section:
@@ -369,7 +342,7 @@ def limits(records: Records, recipe: Recipe, rows: Sequence[MainRow]) -> list[st
     seeds = records.results["grid"]["seeds"]
     if len(seeds) < 5:
         found.append(
-            f"{_plural(len(seeds), 'seed')} per score: fine-tuning scores swing with the seed, take five or more."
+            f"{plural(len(seeds), 'seed')} per score: fine-tuning scores swing with the seed, take five or more."
         )
     if any(row.tested for row in rows):
         found.append(
@@ -379,7 +352,7 @@ def limits(records: Records, recipe: Recipe, rows: Sequence[MainRow]) -> list[st
         )
     failures = records.results["failures"]
     if failures:
-        found.append(f"{_plural(len(failures), 'cell')} failed; each is told beside its score.")
+        found.append(f"{plural(len(failures), 'cell')} failed; each is told beside its score.")
     if any(row.foundation is not None and not row.tested for row in rows if row.difference is not None):
         found.append("Differences without an interval or p were not tested; they may be chance.")
     found.append("A score says how a model does on this test set, not that it is safe in care.")
@@ -393,7 +366,7 @@ def _limits_of_tasks(tasks: Mapping[str, Mapping[str, Any]]) -> list[str]:
         found.append(f"Only part of the rows was used for: {', '.join(cut)}. Published scores are on all rows.")
     dropped = sum(sum(t["dropped"].values()) for t in tasks.values())
     if dropped:
-        found.append(f"{_plural(dropped, 'row')} dropped as duplicates or leaks; published scores may include them.")
+        found.append(f"{plural(dropped, 'row')} dropped as duplicates or leaks; published scores may include them.")
     synthetic = [t["title"] for t in tasks.values() if t["task"].startswith("synthetic_")]
     if synthetic:
         found.append(

@@ -21,7 +21,7 @@ from scipy import stats
 
 from bimed_dist.config import load_recipe
 from bimed_dist.errors import ConfigError, DataError
-from bimed_dist.evaluation import finetuning, grid, results, stage
+from bimed_dist.evaluation import choice, finetuning, grid, results, stage
 from bimed_dist.evaluation.intrinsic import chosen_words
 from bimed_dist.evaluation.measured import Measured, SplitResult, collected
 from bimed_dist.evaluation.preparation import SealedSplits, prepare_tasks
@@ -267,29 +267,29 @@ def test_a_choice_among_other_candidates_or_seeds_after_a_test_score_is_told_and
     assert notes_with((1e-4,)) == []
     assert notes_with((1e-4, 1e-3)) == told
     assert notes_with((1e-4, 1e-3), seeds=(1, 2)) == told
-    choice = work / "evaluation" / "cells" / "sts" / "base" / "choice.json"
-    found = json.loads(choice.read_text(encoding="utf-8"))
+    file = work / "evaluation" / "cells" / "sts" / "base" / "choice.json"
+    found = json.loads(file.read_text(encoding="utf-8"))
     grids = [(c["key"]["grid"], c["key"]["seeds"], c["tested"]) for c in found["earlier"]]
     assert grids == [([[1e-4, 1]], [1], True), ([[1e-4, 1], [1e-3, 1]], [1], True)]
     # Choices that no test score had seen yet, or that were for other data, are no reason.
     (pair,) = pairs_of(make_recipe(models, {"sts": TaskSettings(task="korsts", path="korsts")}, seeds=(1,)), work)
     for path in pair.folder.glob("test,seed=*.json"):
         path.unlink()
-    choice.write_text(json.dumps({**found, "earlier": []}), encoding="utf-8")
-    grid.write_choice(pair, {pair.candidates[0]: [0.5]}, pair.candidates[0])
-    assert len(json.loads(choice.read_text(encoding="utf-8"))["earlier"]) == 1
-    assert not grid.was_chosen_after_a_test(pair)
+    file.write_text(json.dumps({**found, "earlier": []}), encoding="utf-8")
+    choice.write_choice(pair, {pair.candidates[0]: [0.5]}, pair.candidates[0])
+    assert len(json.loads(file.read_text(encoding="utf-8"))["earlier"]) == 1
+    assert not choice.was_chosen_after_a_test(pair)
     other = {**found["earlier"][0], "key": {**found["earlier"][0]["key"], "data_digest": "another"}}
-    choice.write_text(json.dumps({"earlier": [other]}), encoding="utf-8")
-    assert not grid.was_chosen_after_a_test(pair)
-    choice.write_text(json.dumps({"earlier": found["earlier"][:1]}), encoding="utf-8")
-    assert grid.was_chosen_after_a_test(pair)
+    file.write_text(json.dumps({"earlier": [other]}), encoding="utf-8")
+    assert not choice.was_chosen_after_a_test(pair)
+    file.write_text(json.dumps({"earlier": found["earlier"][:1]}), encoding="utf-8")
+    assert choice.was_chosen_after_a_test(pair)
 
 
 def test_a_tie_goes_to_the_first_of_the_grid():
     first, second, third = (grid.Candidate(1e-5, epochs) for epochs in (1, 2, 3))
-    assert grid.best({first: [0.5, 0.7], second: [0.9, 0.3], third: [0.1, 0.2]}) == first
-    assert grid.best({}) is None
+    assert choice.best({first: [0.5, 0.7], second: [0.9, 0.3], third: [0.1, 0.2]}) == first
+    assert choice.best({}) is None
 
 
 def test_test_splits_stay_closed_until_a_choice_for_this_grid_is_written(tmp_path):
