@@ -233,6 +233,7 @@ def test_a_mistake_in_the_recipe_is_told_once_before_anything_is_computed(overri
     assert not (tmp_path / "work" / "evaluation").exists()
 
 
+@pytest.mark.slow
 def test_a_launch_with_deepspeed_is_refused_once(recipe, launch, tmp_path):
     code, _, told = launch(recipe, tmp_path / "work", config="cpu.yaml").run()
     assert code != 0

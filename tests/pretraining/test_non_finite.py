@@ -114,7 +114,9 @@ def test_every_engine_leaves_out_the_same_steps(broken, skipping, launcher):
         torch.testing.assert_close(found[name], expected[name], rtol=0, atol=5e-6, equal_nan=True)
 
 
-@pytest.mark.parametrize("launcher", [None, "cpu.yaml"], ids=["single", "zero2"])
+@pytest.mark.parametrize(
+    "launcher", [pytest.param(None, id="single"), pytest.param("cpu.yaml", id="zero2", marks=pytest.mark.slow)]
+)
 def test_one_step_too_many_stops_every_rank_and_the_checkpoint_before_it_stays(broken, launcher):
     result = broken.job.run(*OPTIONS, *allowed(1), launcher=launcher)
     step = broken.steps[1]
