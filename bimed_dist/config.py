@@ -15,7 +15,7 @@ from pydantic import Discriminator, Field, Tag, ValidationError, model_validator
 
 from bimed_dist.corpus_settings import CorpusSettings
 from bimed_dist.errors import ConfigError
-from bimed_dist.evaluation_settings import EvaluationSettings
+from bimed_dist.evaluation_settings import EvaluatedModel, EvaluationSettings
 from bimed_dist.pretraining_settings import PretrainingSettings
 from bimed_dist.settings import Name, NotNegative, Positive, Settings, Share
 from bimed_dist.tree import read_tree, set_value
@@ -193,6 +193,15 @@ class Recipe(Settings):
     report: ReportSettings | None = None
     attribution: dict[Name, AttributionSettings] = Field(default_factory=dict)
 
+    @property
+    def evaluated_models(self) -> dict[str, EvaluatedModel]:
+        return self.evaluation.models if self.evaluation is not None else {}
+
+    def run_of(self, reference: str) -> str | None:
+        """The pre-training run of this recipe that `pretraining/NAME` means; none for any other folder or hub name."""
+        stage, _, name = reference.partition("/")
+        return name if stage == "pretraining" and name in self.pretraining else None
+
     @model_validator(mode="after")
     def references_exist(self) -> "Recipe":
         problems = []
@@ -251,7 +260,7 @@ def open_references(recipe: Recipe) -> Iterable[tuple[str, str]]:
             yield f"model.{name}.foundation", model.foundation
         if model.tokenizer is not None:
             yield f"model.{name}.tokenizer", model.tokenizer
-    for name, evaluated in (recipe.evaluation.models if recipe.evaluation else {}).items():
+    for name, evaluated in recipe.evaluated_models.items():
         yield f"evaluation.models.{name}.folder", evaluated.folder
 
 

@@ -1,5 +1,6 @@
 """Settings of the evaluation stage: models, tasks and what each of them reads, and the grid."""
 
+from collections.abc import Iterable
 from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
@@ -115,6 +116,16 @@ class TaskSettings(Settings):
     own splits."""
 
 
+def given_twice(settings: Settings, fields: Iterable[str]) -> list[str]:
+    """What is wrong where one of these fields, each a tuple or none, holds a value more than once."""
+    lists = {field: list(getattr(settings, field) or ()) for field in fields}
+    return [
+        f"{field} holds a value twice: {values}; give each once"
+        for field, values in lists.items()
+        if len(set(values)) < len(values)
+    ]
+
+
 class EvaluationSettings(Settings):
     models: Annotated[dict[Name, EvaluatedModel], Field(min_length=1)]
     tasks: Annotated[dict[Name, TaskSettings], Field(min_length=1)]
@@ -133,9 +144,7 @@ class EvaluationSettings(Settings):
             if model.adapted_from is not None and model.adapted_from not in self.models.keys() - {name}:
                 problems.append(f"models.{name}.adapted_from={model.adapted_from} is no other model that is evaluated")
         # A seed given twice would make the spread over seeds too small.
-        for field in ("seeds", "epochs", "learning_rates"):
-            if len(set(getattr(self, field))) != len(getattr(self, field)):
-                problems.append(f"{field} holds a value twice: {list(getattr(self, field))}")
+        problems += given_twice(self, ("seeds", "epochs", "learning_rates"))
         if problems:
             raise ValueError("; ".join(problems))
         return self

@@ -9,7 +9,7 @@ from bimed_dist.evaluation.reading import named_rows
 from bimed_dist.evaluation.task import FINE_TUNED, Kind, Origin, Task
 from bimed_dist.evaluation.tasks import TASKS
 from bimed_dist.evaluation.validation import raise_all
-from bimed_dist.evaluation_settings import TableSettings, TaskSettings, TermSettings
+from bimed_dist.evaluation_settings import TableSettings, TaskSettings, TermSettings, given_twice
 from bimed_dist.manifest import input_digest
 from bimed_dist.workspace import data_path
 
@@ -66,10 +66,7 @@ def _problems(settings: TaskSettings) -> list[str]:
             problems.append(f"task {settings.task} is of kind {task.kind} and takes no {name}")
     if settings.repetitions is not None and task.needs == "terms":
         problems.append(f"task {settings.task} masks all terms, draws nothing and takes no repetitions; remove it")
-    for name in ("learning_rates", "epochs"):
-        values = getattr(settings, name) or ()
-        if len(set(values)) != len(values):
-            problems.append(f"{name} holds a value twice: {list(values)}; give each once")
+    problems += given_twice(settings, ("learning_rates", "epochs"))
     return problems + (_table_problems(settings.task, task, settings.table) if settings.table is not None else [])
 
 

@@ -290,7 +290,8 @@ def _stop_requests() -> Iterator[list[bool]]:
                 ctypes.CDLL(None).signal(int(number[0]), 0)  # SIG_DFL; signal.signal is for the main thread
                 os.kill(os.getpid(), number[0])
 
-    threading.Thread(target=watch, name="stop requests", daemon=True).start()
+    watcher = threading.Thread(target=watch, name="stop requests", daemon=True)
+    watcher.start()
     with received, sent, signals_handled(dict.fromkeys(_STOP_SIGNALS, lambda *_: None)):
         before = signal.set_wakeup_fd(sent.fileno())
         try:
@@ -298,3 +299,4 @@ def _stop_requests() -> Iterator[list[bool]]:
         finally:
             signal.set_wakeup_fd(before)
             sent.shutdown(socket.SHUT_WR)  # ends the thread
+            watcher.join()  # before what it reads from is closed

@@ -10,6 +10,8 @@ from typing import Any, Protocol
 
 from tqdm import tqdm
 
+from bimed_dist.manifest import write_whole
+
 _log = logging.getLogger(__name__)
 METRICS_NAME = "metrics.jsonl"
 _SECONDS_BETWEEN_LINES = 30
@@ -31,12 +33,7 @@ class RunRecord:
         keep = [m for m in read_metrics(self._path) if m["step"] <= first_step]
         if first_step == 0:
             keep = []
-        rewritten = self._path.with_name(METRICS_NAME + ".partial")
-        with rewritten.open("w", encoding="utf-8") as file:
-            file.write("".join(json.dumps(m) + "\n" for m in keep))
-            file.flush()
-            os.fsync(file.fileno())  # or a power cut leaves an empty file beside the checkpoint
-        rewritten.replace(self._path)
+        write_whole(self._path, "".join(json.dumps(m) + "\n" for m in keep))
         self._trackers = trackers
         self._label, self._steps, self._first_step = label, steps, first_step
         self._shown = first_step

@@ -125,8 +125,9 @@ def _train(engine: Engine, recipe: Recipe, name: str, work: Path, start: float) 
     begun = {"settings": _settings(recipe, name), "inputs": _inputs(settings, work, manifest.read_manifest)}
     engine.on_main(lambda: duration.begin(folder, **begun))
     # Like manifest.finished: a setting that is newer than the run and is not set is no other setting.
-    settings_set = {name: value for name, value in begun["settings"].items() if value is not None}
-    kept = {name: value for name, value in settings_set.items() if name not in duration.LENGTH}
+    kept = {
+        name: value for name, value in begun["settings"].items() if value is not None and name not in duration.LENGTH
+    }
     run_digest = manifest.digest_of({**begun, "settings": kept})
 
     model = load_prepared(work / "model" / settings.model)

@@ -132,8 +132,8 @@ def measure(value: float | None) -> Cell:
     return Cell(DASH, "", "missing") if value is None else Cell(decimal(value), value, "number")
 
 
-def nothing(why: str = "") -> Cell:
-    return Cell(DASH, "", "missing", note=why)
+def nothing() -> Cell:
+    return Cell(DASH, "", "missing")
 
 
 # --------------------------------------------------------------------------------------------------------- text and CSV

@@ -32,8 +32,8 @@ def found_in_corpora(records: Records, recipe: Recipe, task: str) -> list[tuple[
 
 def starts_elsewhere(recipe: Recipe, folder: str) -> bool:
     """Whether a model comes from weights that were not trained in this recipe."""
-    stage, _, run = folder.partition("/")
-    if stage != "pretraining" or run not in recipe.pretraining:
+    run = recipe.run_of(folder)
+    if run is None:
         return True
     foundation = recipe.model[recipe.pretraining[run].model].foundation
     return foundation is not None and starts_elsewhere(recipe, foundation)

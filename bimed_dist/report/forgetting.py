@@ -19,7 +19,7 @@ def foundation_languages(records: Records, recipe: Recipe) -> dict[str, tuple[st
     """
     return {
         label: model.languages or _main_language(_trained_on(model, records, recipe))
-        for label, model in (recipe.evaluation.models if recipe.evaluation else {}).items()
+        for label, model in recipe.evaluated_models.items()
     }
 
 
@@ -27,8 +27,8 @@ def _trained_on(model: EvaluatedModel, records: Records, recipe: Recipe) -> Mapp
     """Rows of its pre-training by language, or tokens of its shards where the run tells no rows; empty where it was not
     pre-trained here.
     """
-    stage, _, run = model.folder.partition("/")
-    if stage != "pretraining" or run not in recipe.pretraining:
+    run = recipe.run_of(model.folder)
+    if run is None:
         return {}
     settings = recipe.pretraining[run]
     phases = records.of("pretraining")[run].counts.get("phases", ())
@@ -54,9 +54,9 @@ def _main_language(amounts: Mapping[str, float]) -> tuple[str, ...]:
 def replayed(recipe: Recipe) -> dict[str, str]:
     """Adapted model -> what was replayed while it was pre-trained, such as `10 % of the rows are of shards/general`."""
     found = {}
-    for label, model in (recipe.evaluation.models if recipe.evaluation else {}).items():
-        stage, _, run = model.folder.partition("/")
-        replay = recipe.pretraining[run].replay if stage == "pretraining" and run in recipe.pretraining else None
+    for label, model in recipe.evaluated_models.items():
+        run = recipe.run_of(model.folder)
+        replay = recipe.pretraining[run].replay if run is not None else None
         if model.adapted_from is not None and replay is not None:
             found[label] = f"replay: {replay.share:.1%} of the rows of its pre-training are of shards/{replay.shards}"
     return found

@@ -313,7 +313,7 @@ def _forgetting(rows: Sequence[MainRow], languages: Mapping[str, Sequence[str]],
         anchor="forgetting",
         paragraphs=told_of_forgetting(concerned, languages),
         facts=tuple(against.items()),
-        tables=(tables.forgetting_table(rows, languages),) if concerned else (),
+        tables=(tables.forgetting_table(concerned, languages),) if concerned else (),
     )
 
 

@@ -48,8 +48,7 @@ def run(recipe: Recipe, work: Path) -> Outcome:
 
 def _languages(recipe: Recipe) -> dict[str, list[str]] | None:
     """What the recipe says of the models' own languages: it stands in no manifest. None where it says nothing."""
-    models = recipe.evaluation.models if recipe.evaluation else {}
-    return {label: list(model.languages) for label, model in models.items() if model.languages} or None
+    return {label: list(m.languages) for label, m in recipe.evaluated_models.items() if m.languages} or None
 
 
 def write_report(records: Records, recipe: Recipe, folder: Path) -> dict[str, Any]:

@@ -75,7 +75,7 @@ def score_cell(score: Score | None, best: bool = False, interval: bool = False) 
 
 def main_table(rows: Sequence[MainRow]) -> Table:
     seeds = "Seeds or draws" if any(row.drawn for row in rows) else "Seeds"
-    columns = (*("Task", "Adapted model", "Foundation", "Adapted", "Difference"), "95 % interval", "p (Holm)", seeds)
+    columns = ("Task", "Adapted model", "Foundation", "Adapted", "Difference", "95 % interval", "p (Holm)", seeds)
     return make_table("main", "Main results", columns, [_main_cells(row) for row in rows], grouped=True)
 
 
@@ -261,6 +261,7 @@ def _effect_cell(value: float | None) -> Cell:
 
 
 def forgetting_table(rows: Sequence[MainRow], languages: Mapping[str, Sequence[str]]) -> Table:
+    """rows: those of `scores.forgetting_rows`; languages: foundation -> its own."""
     columns = ("Adapted model", "Foundation's language", "Task", "Foundation", "Adapted", "Difference", "What it shows")
     cells = [
         (
@@ -272,7 +273,7 @@ def forgetting_table(rows: Sequence[MainRow], languages: Mapping[str, Sequence[s
             _difference_cells(row)[0],
             text(scores.verdict(row)),
         )
-        for row in scores.forgetting_rows(rows, languages)
+        for row in rows
     ]
     caption = "Adapted model against its foundation in the foundation's own language; in any where it is not recorded"
     return make_table("forgetting", caption, columns, cells)

@@ -1,8 +1,10 @@
 """Tiny models with random weights, and benchmark files in their published formats."""
 
+import json
 import random
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -11,7 +13,11 @@ from transformers import BertConfig, BertForPreTraining, BertModel, BertTokenize
 
 from bimed_dist.config import Recipe
 from bimed_dist.corpus_settings import CorpusSettings, SyntheticSource
+from bimed_dist.evaluation import stage
+from bimed_dist.evaluation.grid import Pair
+from bimed_dist.evaluation.preparation import prepare_tasks
 from bimed_dist.evaluation_settings import EvaluatedModel, EvaluationSettings, TaskSettings
+from bimed_dist.workspace import locate
 
 SPECIAL = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
 WORDS = [
@@ -106,3 +112,28 @@ def make_recipe(tmp_path: Path) -> Callable[..., Recipe]:
         )
 
     return make
+
+
+@pytest.fixture
+def two_models(tiny_model: Callable[..., Path]) -> dict[str, EvaluatedModel]:
+    return {
+        "base": EvaluatedModel(folder=str(tiny_model("base", words=[]))),
+        "adapted": EvaluatedModel(folder=str(tiny_model("adapted", seed=1)), adapted_from="base"),
+    }
+
+
+def results_of(work: Path) -> dict[str, Any]:
+    return json.loads((work / "evaluation" / "results.json").read_text(encoding="utf-8"))
+
+
+def pairs_of(recipe: Recipe, work: Path) -> list[Pair]:
+    """The pairs that the stage makes of a recipe's only task."""
+    (prepared,) = prepare_tasks(recipe, work).values()
+    encoded = {}
+    return [
+        stage.make_pair(
+            recipe.evaluation, prepared, label, stage.load_subject(locate(model.folder, recipe, work)),
+            work / "evaluation", encoded,
+        )
+        for label, model in recipe.evaluation.models.items()
+    ]  # fmt: skip

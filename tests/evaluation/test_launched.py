@@ -22,6 +22,8 @@ from bimed_dist.evaluation_settings import EvaluatedModel, TaskSettings
 from bimed_dist.manifest import write_manifest
 from bimed_dist.tokenizer import load_tokenizer
 
+from .conftest import results_of
+
 # Sums of up to three passes run in another order in two processes, in fp32, over nine updates. Of predictions in 0 to 5
 # the largest difference found is 1e-7; gradients that are not summed change them by 0.1, other dropout by 0.01.
 SCORES = 1e-5
@@ -96,10 +98,6 @@ def records(work: Path) -> dict[str, dict]:
     for record in found.values():
         record.pop("seconds", None)
     return found
-
-
-def results_of(work: Path) -> dict:
-    return json.loads((work / "evaluation" / "results.json").read_text(encoding="utf-8"))
 
 
 def write_corpus(work: Path) -> None:

@@ -18,6 +18,8 @@ from bimed_dist.evaluation_settings import EvaluatedModel, TaskSettings, TermSet
 from bimed_dist.manifest import write_manifest
 from bimed_dist.tokenizer import load_tokenizer
 
+from .conftest import results_of
+
 
 def write_corpus(work, documents):
     """A finished corpus folder with these held-out documents, (language, source, sentences) each."""
@@ -31,10 +33,6 @@ def write_corpus(work, documents):
     file.write_text("\n".join(lines) + "\n", encoding="utf-8")
     write_manifest(folder, stage="corpus", name="c", settings={}, inputs={}, counts={}, files=[file], seconds=0)
     return work
-
-
-def results_of(work):
-    return json.loads((work / "evaluation" / "results.json").read_text(encoding="utf-8"))
 
 
 def test_masks_are_drawn_as_often_as_asked_for_and_told_by_source_and_pairs_by_their_probabilities(

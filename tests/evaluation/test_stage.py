@@ -21,7 +21,7 @@ from scipy import stats
 
 from bimed_dist.config import load_recipe
 from bimed_dist.errors import ConfigError, DataError
-from bimed_dist.evaluation import choice, finetuning, grid, results, stage
+from bimed_dist.evaluation import finetuning, grid, results, stage
 from bimed_dist.evaluation.intrinsic import chosen_words
 from bimed_dist.evaluation.measured import Measured, SplitResult, collected
 from bimed_dist.evaluation.preparation import SealedSplits, prepare_tasks
@@ -33,21 +33,11 @@ from bimed_dist.manifest import locked, versions, write_manifest
 from bimed_dist.tokenizer import load_tokenizer
 from bimed_dist.workspace import locate
 
-
-def results_of(work):
-    return json.loads((work / "evaluation" / "results.json").read_text(encoding="utf-8"))
+from .conftest import pairs_of, results_of
 
 
 def cell_times(work):
     return {path: path.stat().st_mtime_ns for path in (work / "evaluation" / "cells").rglob("*.json")}
-
-
-@pytest.fixture
-def two_models(tiny_model):
-    return {
-        "base": EvaluatedModel(folder=str(tiny_model("base", words=[]))),
-        "adapted": EvaluatedModel(folder=str(tiny_model("adapted", seed=1)), adapted_from="base"),
-    }
 
 
 def write_corpus(work, documents):
@@ -227,84 +217,6 @@ def test_a_grid_that_is_killed_again_and_again_at_random_continues_to_the_same_r
     assert any(path.name.startswith("test,") for path in kept)
     assert {path: after[path] for path in kept} == kept
     assert results_of(work) == results_of(tmp_path / "whole")
-
-
-def test_the_choice_is_the_best_development_mean_and_only_it_is_scored_on_test(
-    korsts, two_models, tmp_path, make_recipe
-):
-    tasks = {"sts": TaskSettings(task="korsts", path="korsts", learning_rates=(1e-5, 3e-3), epochs=(1, 2))}
-    stage.run(make_recipe({"base": two_models["base"]}, tasks), tmp_path / "work")
-    folder = tmp_path / "work" / "evaluation" / "cells" / "sts" / "base"
-    choice = json.loads((folder / "choice.json").read_text(encoding="utf-8"))
-    means = {(c["learning_rate"], c["epochs"]): c["mean"] for c in choice["candidates"]}
-    assert len(means) == 4
-    chosen = (choice["chosen"]["learning_rate"], choice["chosen"]["epochs"])
-    assert means[chosen] == max(means.values())
-    cell = json.loads((folder / f"lr={chosen[0]!r},epochs={chosen[1]},seed=1.json").read_text(encoding="utf-8"))
-    assert set(cell["dev"]) == {"pearson", "spearman"}
-    assert "test" not in json.dumps(cell)
-    test = json.loads((folder / "test,seed=1.json").read_text(encoding="utf-8"))
-    assert test["key"]["chosen"] == list(chosen)
-    assert sorted(path.name for path in folder.iterdir() if "test" in path.name) == [
-        "test,seed=1.json",
-        "test,seed=2.json",
-    ]
-
-
-def test_a_choice_among_other_candidates_or_seeds_after_a_test_score_is_told_and_the_earlier_one_is_kept(
-    korsts, two_models, tmp_path, make_recipe
-):
-    work, models = tmp_path / "work", {"base": two_models["base"]}
-    told = ["base: chosen anew, among other candidates or seeds, after a test score had been computed"]
-
-    def notes_with(rates, seeds=(1,)):
-        tasks = {"sts": TaskSettings(task="korsts", path="korsts", learning_rates=rates)}
-        stage.run(make_recipe(models, tasks, seeds=seeds), work)
-        (work / "evaluation" / "manifest.json").unlink()
-        return [note for note in results_of(work)["tasks"]["sts"]["notes"] if "chosen anew" in note]
-
-    assert notes_with((1e-4,)) == []
-    assert notes_with((1e-4,)) == []
-    assert notes_with((1e-4, 1e-3)) == told
-    assert notes_with((1e-4, 1e-3), seeds=(1, 2)) == told
-    file = work / "evaluation" / "cells" / "sts" / "base" / "choice.json"
-    found = json.loads(file.read_text(encoding="utf-8"))
-    grids = [(c["key"]["grid"], c["key"]["seeds"], c["tested"]) for c in found["earlier"]]
-    assert grids == [([[1e-4, 1]], [1], True), ([[1e-4, 1], [1e-3, 1]], [1], True)]
-    # Choices that no test score had seen yet, or that were for other data, are no reason.
-    (pair,) = pairs_of(make_recipe(models, {"sts": TaskSettings(task="korsts", path="korsts")}, seeds=(1,)), work)
-    for path in pair.folder.glob("test,seed=*.json"):
-        path.unlink()
-    file.write_text(json.dumps({**found, "earlier": []}), encoding="utf-8")
-    choice.write_choice(pair, {pair.candidates[0]: [0.5]}, pair.candidates[0])
-    assert len(json.loads(file.read_text(encoding="utf-8"))["earlier"]) == 1
-    assert not choice.was_chosen_after_a_test(pair)
-    other = {**found["earlier"][0], "key": {**found["earlier"][0]["key"], "data_digest": "another"}}
-    file.write_text(json.dumps({"earlier": [other]}), encoding="utf-8")
-    assert not choice.was_chosen_after_a_test(pair)
-    file.write_text(json.dumps({"earlier": found["earlier"][:1]}), encoding="utf-8")
-    assert choice.was_chosen_after_a_test(pair)
-
-
-def test_a_tie_goes_to_the_first_of_the_grid():
-    first, second, third = (grid.Candidate(1e-5, epochs) for epochs in (1, 2, 3))
-    assert choice.best({first: [0.5, 0.7], second: [0.9, 0.3], third: [0.1, 0.2]}) == first
-    assert choice.best({}) is None
-
-
-def test_test_splits_stay_closed_until_a_choice_for_this_grid_is_written(tmp_path):
-    sealed = SealedSplits({"test": ()})
-    choice = tmp_path / "choice.json"
-    with pytest.raises(ConfigError, match="not written"):
-        sealed.open(choice, {"task": "a"})
-    choice.write_text(json.dumps({"key": {"task": "b"}, "chosen": {"epochs": 1}}))
-    with pytest.raises(ConfigError, match="another model, data or grid"):
-        sealed.open(choice, {"task": "a"})
-    choice.write_text(json.dumps({"key": {"task": "a"}, "chosen": None}))
-    with pytest.raises(ConfigError, match="test splits are closed"):
-        sealed.open(choice, {"task": "a"})
-    choice.write_text(json.dumps({"key": {"task": "a"}, "chosen": {"epochs": 1}}))
-    assert sealed.open(choice, {"task": "a"}) == {"test": ()}
 
 
 def test_a_model_that_can_not_be_used_fails_and_the_others_are_scored(
@@ -647,19 +559,6 @@ def test_whatever_a_models_code_raises_fails_its_cell_with_class_and_message(
         records[pair.label] = grid.compute(pair, pair.first_cells()[0])
     assert {label: record["status"] for label, record in records.items()} == {"base": "done", "adapted": "failed"}
     assert records["adapted"]["error"].startswith(error.__name__) and "does not suit" in records["adapted"]["error"]
-
-
-def pairs_of(recipe, work):
-    """The pairs that the stage makes of a recipe's only task."""
-    (prepared,) = prepare_tasks(recipe, work).values()
-    encoded = {}
-    return [
-        stage.make_pair(
-            recipe.evaluation, prepared, label, stage.load_subject(locate(model.folder, recipe, work)),
-            work / "evaluation", encoded,
-        )
-        for label, model in recipe.evaluation.models.items()
-    ]  # fmt: skip
 
 
 def test_without_a_terminal_the_end_of_every_grid_is_logged_with_the_time_left(

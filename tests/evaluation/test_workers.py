@@ -13,6 +13,8 @@ import yaml
 from bimed_dist.evaluation import stage, workers
 from bimed_dist.evaluation_settings import EvaluatedModel, TaskSettings
 
+from .conftest import results_of
+
 
 @pytest.fixture
 def recipe(korsts, tiny_model, make_recipe):
@@ -34,10 +36,6 @@ def records(work):
         record.pop("seconds", None)
         found[path.name] = record
     return found
-
-
-def results_of(work):
-    return json.loads((work / "evaluation" / "results.json").read_text(encoding="utf-8"))
 
 
 def worker_processes(of_process):
