@@ -7,7 +7,7 @@ weights are drawn anew shows the text and not the model (Adebayo et al. 2018).
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -23,17 +23,18 @@ from bimed_dist.evaluation.models import MeanPooled
 POINTS = 11
 """Of a curve: 0 %, 10 %, ... 100 % of the words."""
 RANDOM_ORDERS = 10
+RANDOM = "random"
+"""Where curves stand by method: the mean over random orders."""
 
 
-@dataclass(frozen=True)
-class Curves:
+class Curves(NamedTuple):
     deletion: np.ndarray
-    """(POINTS,) answer with the first words masked."""
+    """(POINTS,) or (POINTS, outputs) answers with the first words masked."""
     insertion: np.ndarray
-    """(POINTS,) answer with only the first words shown."""
-    random_deletion: np.ndarray
-    random_insertion: np.ndarray
-    """Means over words in RANDOM_ORDERS random orders."""
+    """The same with only the first words shown."""
+
+    def of(self, output: int) -> "Curves":
+        return Curves(self.deletion[:, output], self.insertion[:, output])
 
 
 def area(curve: np.ndarray) -> float:
@@ -46,26 +47,32 @@ def prefixes(order: np.ndarray) -> list[np.ndarray]:
     return [order[: round(len(order) * point / (POINTS - 1))] for point in range(POINTS)]
 
 
-def curves(
-    model: nn.Module, row: Row, words: Words, attribution: np.ndarray, mask_id: int, kind: str, output: int
-) -> Curves:
-    """attribution: (W,), NaN for words that were cut off. The answer is the probability of the label or class, or
+def falling(attribution: np.ndarray, words: Words) -> np.ndarray:
+    """Numbers of the words that the model saw, the one with the highest attribution (W,) first."""
+    seen = np.flatnonzero(words.seen)
+    return seen[np.argsort(-attribution[seen], kind="stable")]
+
+
+def random_orders(words: Words) -> list[np.ndarray]:
+    rng = np.random.default_rng(0)
+    return [rng.permutation(np.flatnonzero(words.seen)) for _ in range(RANDOM_ORDERS)]
+
+
+def curves(model: nn.Module, row: Row, words: Words, orders: Sequence[np.ndarray], mask_id: int, kind: str) -> Curves:
+    """Means over these orders of words, (POINTS, outputs) each. Answers are probabilities of the labels or classes, or
     score / 5.
     """
     seen = np.flatnonzero(words.seen)
-    rng = np.random.default_rng(0)
-    orders = [seen[np.argsort(-attribution[seen], kind="stable")]]
-    orders += [rng.permutation(seen) for _ in range(RANDOM_ORDERS)]
     hidden = [first for order in orders for first in prefixes(order)]
     hidden += [np.setdiff1d(seen, first) for order in orders for first in prefixes(order)]
     rows = [masked(row, np.isin(words.of_piece, some), mask_id) for some in hidden]
-    found = answers(model, rows, mask_id, kind, output).reshape(2, len(orders), POINTS)
-    return Curves(found[0, 0], found[1, 0], found[0, 1:].mean(axis=0), found[1, 1:].mean(axis=0))
+    found = answers(model, rows, mask_id, kind).reshape(2, len(orders), POINTS, -1).mean(axis=1)
+    return Curves(*found)
 
 
 @torch.inference_mode()
-def answers(model: nn.Module, rows: Sequence[Row], pad_id: int, kind: str, output: int) -> np.ndarray:
-    """(rows,) answers on rows of one length."""
+def answers(model: nn.Module, rows: Sequence[Row], pad_id: int, kind: str) -> np.ndarray:
+    """(rows, outputs) answers on rows of one length."""
     size = max(1, pass_pieces() // len(rows[0].ids))
     logits = [model(**padded(rows[i : i + size], pad_id)).logits for i in range(0, len(rows), size)]
     values = finite(torch.cat(logits).float().cpu())
@@ -73,7 +80,7 @@ def answers(model: nn.Module, rows: Sequence[Row], pad_id: int, kind: str, outpu
         values = values.softmax(-1)
     elif kind != "sts":
         values = values.sigmoid()
-    return values[:, output].double().numpy()
+    return values.double().numpy()
 
 
 def with_random_weights(model: nn.Module, seed: int) -> nn.Module:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from bimed_dist import templates
-from bimed_dist.attribution.faithfulness import POINTS
+from bimed_dist.attribution.faithfulness import POINTS, RANDOM
 from bimed_dist.config import AttributionSettings, Recipe
 from bimed_dist.evaluation.preparation import Prepared
 from bimed_dist.evaluation.task import Example
@@ -88,9 +88,11 @@ def _shaded(explanation: "Explanation", scores: np.ndarray) -> list[list[dict[st
 
 def _curves(found: Sequence["Explanation"], model: str) -> dict[str, str]:
     """Mean curves of a model's integrated gradients as points of an SVG polyline, x and y from 0 to 100."""
-    drawn = [e.curves["integrated_gradients"] for e in found if e.model == model]
     lines = {}
-    for name in ("deletion", "random_deletion", "insertion", "random_insertion"):
-        mean = np.clip(np.mean([getattr(c, name) for c in drawn], axis=0), 0, 1)
-        lines[name] = " ".join(f"{100 * i / (POINTS - 1):.0f},{100 - 100 * y:.1f}" for i, y in enumerate(mean))
+    for prefix, order in (("", "integrated_gradients"), ("random_", RANDOM)):
+        for name in ("deletion", "insertion"):
+            drawn = [getattr(e.curves[order], name) for e in found if e.model == model]
+            mean = np.clip(np.mean(drawn, axis=0), 0, 1)
+            points = (f"{100 * i / (POINTS - 1):.0f},{100 - 100 * y:.1f}" for i, y in enumerate(mean))
+            lines[prefix + name] = " ".join(points)
     return lines

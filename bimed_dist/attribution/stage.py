@@ -13,9 +13,10 @@ from typing import Any
 import numpy as np
 import torch
 from torch import nn
+from tqdm import tqdm
 
 from bimed_dist.attribution import faithfulness, page
-from bimed_dist.attribution.faithfulness import Curves, area
+from bimed_dist.attribution.faithfulness import RANDOM, Curves, area
 from bimed_dist.attribution.gradients import METHODS, attributed
 from bimed_dist.attribution.words import Words, sums_of_words, words_of_pieces
 from bimed_dist.config import AttributionSettings, Recipe
@@ -76,6 +77,7 @@ class Explanation:
     gap: float
     """Of the integral, as a share of what it should add up to."""
     curves: dict[str, Curves]
+    """By method, and in random order: answers with more and more words masked, or shown."""
     random_weights: dict[str, float | None]
     """By method: rank correlation with the attribution of the same model with random weights."""
 
@@ -197,20 +199,48 @@ def others_than_evaluated(off: Mapping[str, float | None]) -> list[str]:
 
 def _explained(trained: Trained, examples: tuple[Example, ...], shown: Sequence[Sequence[int]]) -> list[Explanation]:
     """shown: outputs to explain of each example."""
-    pair, model = trained.pair, trained.model
-    drawn_anew = faithfulness.with_random_weights(model, RANDOM_SEED)
+    drawn_anew = faithfulness.with_random_weights(trained.model, RANDOM_SEED)
     found = []
-    for number, example in enumerate(examples):
-        texts = example.texts if len(example.texts) == 2 else example.texts[0]
-        encoding = pair.tokenizer([texts], truncation=True, max_length=pair.limit).encodings[0]
-        words = words_of_pieces(example.texts, encoding.sequence_ids, encoding.offsets)
-        row, predicted = trained.rows[number], trained.predicted[number]
-        for output in shown[number]:
-            threshold = None if trained.thresholds is None else trained.thresholds[output]
-            found.append(
-                _explanation(pair, model, drawn_anew, number, row, words, output, float(predicted[output]), threshold)
-            )
+    with tqdm(total=sum(map(len, shown)), desc=trained.pair.label, unit=" explanations", disable=None) as progress:
+        for number, example in enumerate(examples):
+            for explanation in _of_row(trained, drawn_anew, number, example, shown[number]):
+                found.append(explanation)
+                progress.update()
     return found
+
+
+def _of_row(
+    trained: Trained, drawn_anew: nn.Module, number: int, example: Example, outputs: Sequence[int]
+) -> Iterator[Explanation]:
+    pair, model, row = trained.pair, trained.model, trained.rows[number]
+    mask_id, kind = pair.tokenizer.mask_token_id, pair.prepared.task.kind
+    texts = example.texts if len(example.texts) == 2 else example.texts[0]
+    encoding = pair.tokenizer([texts], truncation=True, max_length=pair.limit).encodings[0]
+    words = words_of_pieces(example.texts, encoding.sequence_ids, encoding.offsets)
+
+    def curves(*orders: np.ndarray) -> Curves:
+        return faithfulness.curves(model, row, words, orders, mask_id, kind)
+
+    at_random = curves(*faithfulness.random_orders(words))  # most of the passes, the same for all outputs and methods
+    for output in outputs:
+        attribution, other = (attributed(one, row, words.of_piece >= 0, mask_id, output) for one in (model, drawn_anew))
+        scores = {method: sums_of_words(attribution.pieces[method], words) for method in METHODS}
+        others = {method: sums_of_words(other.pieces[method], words) for method in METHODS}
+        drawn = {method: curves(faithfulness.falling(scores[method], words)).of(output) for method in METHODS}
+        yield Explanation(
+            model=pair.label,
+            row=number,
+            output=output,
+            predicted=float(trained.predicted[number][output]),
+            threshold=None if trained.thresholds is None else trained.thresholds[output],
+            words=words,
+            scores=scores,
+            gap=abs(attribution.gap) / max(abs(attribution.change), 1e-9),
+            curves={**drawn, RANDOM: at_random.of(output)},
+            random_weights={
+                method: faithfulness.rank_correlation(scores[method], others[method]) for method in METHODS
+            },
+        )
 
 
 def answers_of(kind: str, labels: Sequence[str], example: Example) -> tuple[float, ...]:
@@ -244,54 +274,24 @@ def outputs_to_show(
     return [*true[:LABELS_SHOWN], *wrong[:LABELS_SHOWN]] or sorted(set(likeliest))
 
 
-def _explanation(
-    pair: Pair,
-    model: nn.Module,
-    drawn_anew: nn.Module,
-    number: int,
-    row: Any,
-    words: Words,
-    output: int,
-    predicted: float,
-    threshold: float | None,
-) -> Explanation:
-    mask_id, kind = pair.tokenizer.mask_token_id, pair.prepared.task.kind
-    of_word = words.of_piece >= 0
-    found = attributed(model, row, of_word, mask_id, output)
-    random = attributed(drawn_anew, row, of_word, mask_id, output)
-    scores = {method: sums_of_words(found.pieces[method], words) for method in METHODS}
-    others = {method: sums_of_words(random.pieces[method], words) for method in METHODS}
-    return Explanation(
-        model=pair.label,
-        row=number,
-        output=output,
-        predicted=predicted,
-        threshold=threshold,
-        words=words,
-        scores=scores,
-        gap=abs(found.gap) / max(abs(found.change), 1e-9),
-        curves={
-            method: faithfulness.curves(model, row, words, scores[method], mask_id, kind, output) for method in METHODS
-        },
-        random_weights={method: faithfulness.rank_correlation(scores[method], others[method]) for method in METHODS},
-    )
-
-
 def summary_of(found: Sequence[Explanation]) -> dict[str, Any]:
     """Means over the explanations of one model: areas under the curves, sanity check, gap, weight by language."""
     summary: dict[str, Any] = {"explanations": len(found), "gap": float(np.median([e.gap for e in found]))}
+    at_random = {f"random_{name}": value for name, value in _mean_areas(found, RANDOM).items()}
     for method in METHODS:
-        drawn = [e.curves[method] for e in found]
         known = [r for e in found if (r := e.random_weights[method]) is not None]
         summary[method] = {
-            "deletion": float(np.mean([area(c.deletion) for c in drawn])),
-            "random_deletion": float(np.mean([area(c.random_deletion) for c in drawn])),
-            "insertion": float(np.mean([area(c.insertion) for c in drawn])),
-            "random_insertion": float(np.mean([area(c.random_insertion) for c in drawn])),
+            **_mean_areas(found, method),
+            **at_random,
             "random_weights": float(np.mean(known)) if known else None,
             "weight_by_language": weight_by_language(found, method),
         }
     return summary
+
+
+def _mean_areas(found: Sequence[Explanation], order: str) -> dict[str, float]:
+    drawn = [e.curves[order] for e in found]
+    return {name: float(np.mean([area(getattr(c, name)) for c in drawn])) for name in Curves._fields}
 
 
 def weight_by_language(found: Sequence[Explanation], method: str) -> dict[str, float]:

@@ -68,32 +68,44 @@ def test_gradient_times_input_is_what_autograd_says():
     assert found.pieces["gradient_x_input"] == pytest.approx(expected, rel=1e-4, abs=1e-6)
 
 
+def curves_of(model, orders, kind, output=0):
+    return faithfulness.curves(model, ROW, WORDS, orders, MASK, kind).of(output)
+
+
 def test_curves_begin_and_end_at_the_whole_and_the_masked_row_and_follow_the_order():
     model = model_of("bert")
-    whole, *alone, empty = (
-        faithfulness.answers(model, [gradients.masked(ROW, np.isin(WORDS.of_piece, hidden), MASK)], 0, "multilabel", 0)[
-            0
-        ]
-        for hidden in ([], [0], [1], [2], [3], [0, 1, 2, 3])
-    )
-    found = faithfulness.curves(model, ROW, WORDS, np.array([0.1, 0.2, 0.9, -0.5]), MASK, "multilabel", 0)
+    hidden = [gradients.masked(ROW, np.isin(WORDS.of_piece, some), MASK) for some in ([], [0], [1], [2], [3], range(4))]
+    whole, *alone, empty = faithfulness.answers(model, hidden, 0, "multilabel")[:, 1]
+    order = faithfulness.falling(np.array([0.1, 0.2, 0.9, -0.5]), WORDS)
+    assert order.tolist() == [2, 1, 0, 3]
+    found = curves_of(model, [order], "multilabel", output=1)
     assert found.deletion.shape == found.insertion.shape == (faithfulness.POINTS,)
     assert (found.deletion[0], found.deletion[-1]) == pytest.approx((whole, empty), abs=1e-6)
     assert (found.insertion[0], found.insertion[-1]) == pytest.approx((empty, whole), abs=1e-6)
     # 30 % of four words is one word: the third, which has the highest attribution.
     assert found.deletion[3] == pytest.approx(alone[2], abs=1e-6)
-    assert (found.random_deletion[0], found.random_deletion[-1]) == pytest.approx((whole, empty), abs=1e-6)
+    at_random = curves_of(model, faithfulness.random_orders(WORDS), "multilabel", output=1)
+    assert (at_random.deletion[0], at_random.deletion[-1]) == pytest.approx((whole, empty), abs=1e-6)
+
+
+def test_curves_of_several_orders_are_their_means():
+    model, orders = model_of("bert"), faithfulness.random_orders(WORDS)[:2]
+    both, *alone = (curves_of(model, some, "sts") for some in (orders, orders[:1], orders[1:]))
+    assert np.allclose(both.deletion, np.mean([c.deletion for c in alone], axis=0), atol=1e-6)
+    assert np.allclose(both.insertion, np.mean([c.insertion for c in alone], axis=0), atol=1e-6)
 
 
 def test_the_order_of_true_effects_beats_random_order_and_the_reverse_loses():
     model = model_of("bert")
     hidden = [gradients.masked(ROW, WORDS.of_piece == word, MASK) for word in range(4)]
-    effects = faithfulness.answers(model, [ROW], 0, "sts", 0) - faithfulness.answers(model, hidden, 0, "sts", 0)
-    best, worst = (
-        faithfulness.area(faithfulness.curves(model, ROW, WORDS, sign * effects, MASK, "sts", 0).deletion)
-        for sign in (1, -1)
+    whole, *without = faithfulness.answers(model, [ROW, *hidden], 0, "sts")[:, 0]
+    effects = whole - np.array(without)
+    orders = (
+        [faithfulness.falling(effects, WORDS)],
+        faithfulness.random_orders(WORDS),
+        [faithfulness.falling(-effects, WORDS)],
     )
-    random = faithfulness.area(faithfulness.curves(model, ROW, WORDS, effects, MASK, "sts", 0).random_deletion)
+    best, random, worst = (faithfulness.area(curves_of(model, some, "sts").deletion) for some in orders)
     assert best < random < worst
 
 
