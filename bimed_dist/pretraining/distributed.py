@@ -9,7 +9,6 @@ import datetime
 import math
 import os
 import platform
-import sys
 import time
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -28,6 +27,7 @@ from transformers.integrations.deepspeed import unset_hf_deepspeed_config
 
 from bimed_dist.errors import BimedError, CheckpointError, RankLostError
 from bimed_dist.pretraining import deepspeed_config
+from bimed_dist.pretraining.cpu_operator import load_operator
 from bimed_dist.pretraining.ordered_sum import OrderedSum, neighbours
 from bimed_dist.pretraining.state import WEIGHT, Piece, SavedState, Snapshot
 from bimed_dist.pretraining.trackers import PROJECT
@@ -63,8 +63,7 @@ class Engine:
             require_gpu_each(torch.cuda.device_count())
         plugin = None
         if zero_file is not None:
-            # DeepSpeed compiles its shared-memory operator with the ninja of this environment, activated or not.
-            os.environ["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', '')}"
+            load_operator()
             zero = deepspeed_config.read_zero_file(zero_file)
             config = deepspeed_config.resolve(zero, settings, world_size)
             plugin = DeepSpeedPlugin(hf_ds_config=config, zero3_init_flag=False)

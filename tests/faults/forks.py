@@ -189,15 +189,14 @@ def _report_ended(replies) -> None:
 
 def _import_everything() -> None:
     """Also what is imported, and compiled, when the first engine starts."""
-    os.environ["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', '')}"
     import deepspeed.runtime.zero.muon.muon_optimizer  # noqa: F401
     import setuptools  # noqa: F401
     import torch.utils.tensorboard  # noqa: F401
-    from deepspeed.ops.op_builder.cpu import ShareMemCommBuilder
 
     import bimed_dist.pretraining.stage  # noqa: F401
+    from bimed_dist.pretraining.cpu_operator import load_operator
 
-    ShareMemCommBuilder().load(verbose=False)
+    load_operator()
 
 
 def _fork_job(order) -> list[int]:
