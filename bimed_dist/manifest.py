@@ -101,11 +101,15 @@ def write_json(path: Path, value: Any) -> None:
 def write_whole(path: Path, text: str) -> None:
     """Write a file so that a reader sees the old one or the new one, never half of it, after a power cut too."""
     temporary = path.with_name(path.name + ".partial")
-    with temporary.open("w", encoding="utf-8") as file:
-        file.write(text)
-        file.flush()
-        os.fsync(file.fileno())
-    temporary.replace(path)
+    try:
+        with temporary.open("w", encoding="utf-8") as file:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(path)
+    except OSError:
+        temporary.unlink(missing_ok=True)
+        raise
 
 
 def read_manifest(folder: Path) -> Manifest:
@@ -196,7 +200,8 @@ def finished(folder: Path, settings: Mapping[str, Any], inputs: Mapping[str, str
             raise DataError(f"{begun} is damaged ({error}); move the folder away and build it again") from None
         _refuse_change(folder, "settings", before_settings, settings)
         _refuse_change(folder, "inputs", before_inputs, inputs)
-    elif folder.exists() and any(folder.iterdir()):
+    # Killed while it was begun.
+    elif folder.exists() and any(path.name != f"{SETTINGS_NAME}.partial" for path in folder.iterdir()):
         raise ConfigError(f"{folder} holds files but no {FILE_NAME}; it was not made by this program: move it away")
     return None
 

@@ -11,6 +11,7 @@ from options import run_stage, stage_command, stage_module, state_line, summary_
 
 from bimed_dist.errors import BimedError, ConfigError, Stopped
 from bimed_dist.manifest import Outcome, read_manifest
+from bimed_dist.pretraining.parent import stopped_with_parent
 from bimed_dist.processes import signals_handled
 from bimed_dist.report.tables import main_table_text
 from bimed_dist.workspace import stage_order
@@ -34,8 +35,9 @@ def main(context, recipe, work, dry_run):
             outcome = run_stage(stage, recipe, name, work)
         click.echo(f"[{number}/{len(order)}] {summary_line(outcome)}")
     if recipe.report is not None and not dry_run:
-        results = json.loads((work / "evaluation" / "results.json").read_text(encoding="utf-8"))
-        click.echo(f"\n{main_table_text(results)}\n")
+        if recipe.evaluation is not None:
+            results = json.loads((work / "evaluation" / "results.json").read_text(encoding="utf-8"))
+            click.echo(f"\n{main_table_text(results)}\n")
         click.echo(f"report: {work / 'report' / 'index.html'}")
 
 
@@ -54,7 +56,7 @@ def pretrain(recipe, name, work, params):
     if processes > 1 or "deepspeed_config" in chosen:  # accelerate's launcher of one process passes no signals on
         launcher += ["-m", "accelerate.commands.launch", "--config_file", str(config), "--main_process_port", "0"]
         # torchrun's own choice is one thread a process.
-        environment.setdefault("OMP_NUM_THREADS", str(max(1, (os.cpu_count() or 1) // processes)))
+        environment.setdefault("OMP_NUM_THREADS", str(max(1, len(os.sched_getaffinity(0)) // processes)))
     if config is not None and config.name.startswith("cpu"):
         environment["CUDA_VISIBLE_DEVICES"] = ""
     folder = pretraining.folder_of(name, work)
@@ -62,6 +64,11 @@ def pretrain(recipe, name, work, params):
     code = run_and_wait([*launcher, *program], environment)
     if code and (folder / pretraining.STOPPED_NAME).is_file():
         raise Stopped(f"pre-training {name} was stopped with a checkpoint; run the same command to continue")
+    if code < 0:
+        raise BimedError(
+            f"pre-training {name} was killed by {signal.Signals(-code).name}"
+            f"{', most likely for lack of memory' if code == -signal.SIGKILL else ''}; run the same command to continue"
+        )
     if code:
         error = BimedError(f"pre-training {name} ended with exit code {code}; the reason is above")
         error.exit_code = code
@@ -77,8 +84,14 @@ def accelerate_config(recipe, name):
     path = REPOSITORY / "ds_configs" / "accelerate" / config
     if not path.is_file():
         raise ConfigError(f"pretraining.{name}.accelerate_config: there is no {path}")
-    deepspeed = yaml.safe_load(path.read_text(encoding="utf-8")).get("deepspeed_config", {})
-    if deepspeed.get("deepspeed_multinode_launcher", "standard") != "standard":
+    chosen = yaml.safe_load(path.read_text(encoding="utf-8"))
+    if chosen.get("num_machines", 1) > 1:
+        raise ConfigError(
+            f"pretraining.{name}.accelerate_config: {config} is for several machines, and this program starts "
+            "processes on one; make the stages before with launch/corpus.py, vocabulary.py, shards.py and model.py, "
+            "and start launch/pretrain.py on every machine (docs/multi_node.md)"
+        )
+    if chosen.get("deepspeed_config", {}).get("deepspeed_multinode_launcher", "standard") != "standard":
         raise ConfigError(
             f"{path}: deepspeed_multinode_launcher must be standard; the others append the whole environment, secrets "
             "included, to a file"
@@ -89,7 +102,9 @@ def accelerate_config(recipe, name):
 def run_and_wait(command, environment):
     """Run a program to its end and give its exit code; it gets our signals and the time to save."""
     # Its summary line would repeat the one printed here, and DeepSpeed prints to standard output too.
-    process = subprocess.Popen(command, cwd=REPOSITORY, env=environment, stdout=subprocess.DEVNULL)
+    process = subprocess.Popen(
+        command, cwd=REPOSITORY, env=environment, stdout=subprocess.DEVNULL, preexec_fn=stopped_with_parent()
+    )
     handlers = {
         # Slurm's warning is SIGUSR1, which launchers don't pass on.
         **dict.fromkeys((signal.SIGTERM, signal.SIGUSR1), lambda *_: process.send_signal(signal.SIGTERM)),

@@ -229,6 +229,16 @@ def test_a_folder_filled_over_several_runs_goes_on_with_the_same_settings_only(t
     assert finished(folder, SETTINGS, INPUTS) == written
 
 
+def test_a_start_that_was_killed_or_had_no_room_while_it_noted_its_settings_keeps_no_later_one_out(tmp_path: Path):
+    (tmp_path / f"{SETTINGS_NAME}.partial").touch()
+    assert finished(tmp_path, SETTINGS, INPUTS) is None
+    (tmp_path / f"{SETTINGS_NAME}.partial").unlink()
+    (tmp_path / f"{SETTINGS_NAME}.partial").symlink_to("/dev/full")
+    with pytest.raises(OSError, match="No space left"):
+        begin(tmp_path, SETTINGS, INPUTS)
+    assert not list(tmp_path.iterdir())
+
+
 @pytest.mark.parametrize("text", ["", "[]", '{"settings": {}}'])
 def test_a_damaged_note_of_settings_is_reported(tmp_path: Path, text: str):
     (tmp_path / SETTINGS_NAME).write_text(text)

@@ -1,12 +1,13 @@
 """DeepSpeed's shared-memory operator for CPUs, compiled when training first starts on a machine.
 
 torch marks a running build with a file. Where the builder is killed the file stays, and every later start waits for it
-without a word and without an end (torch.utils.file_baton). So each build is made in a folder of its own that gets its
-name when it is done, under a lock of the kernel, which goes with its process.
+without a word and without an end (torch.utils.file_baton). So each build is made in a folder of its own and its result
+moved to where all look for it. The lock only keeps them from compiling side by side: right without it too.
 """
 
 import fcntl
 import hashlib
+import importlib.util
 import logging
 import os
 import platform
@@ -14,9 +15,11 @@ import re
 import shutil
 import subprocess
 import sys
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch.utils.cpp_extension import get_default_build_root
@@ -27,32 +30,35 @@ _log = logging.getLogger(__name__)
 
 
 def load_operator() -> None:
-    """Compile and load what DeepSpeed needs for communication on CPUs, before it does so by itself; nothing on GPUs.
+    """Load what DeepSpeed needs for communication on CPUs before it compiles it in its own way; nothing on GPUs.
 
     Raises ConfigError where it can't be compiled.
     """
     from deepspeed import ops  # takes seconds, which jobs without DeepSpeed need not wait
     from deepspeed.accelerator import get_accelerator
+    from deepspeed.ops.op_builder.builder import OpBuilder
 
     builder = get_accelerator().create_op_builder("ShareMemCommBuilder")
-    if builder is None or not ops.__compatible_ops__.get(builder.NAME, False):
+    if builder is None or not ops.__compatible_ops__.get(builder.NAME, False) or builder.name in OpBuilder._loaded_ops:
         return
     folder = build_folder()
+    library = folder / f"{builder.name}.so"
     try:
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        with _locked(folder.with_name(f"{folder.name}.lock")) as alone:
-            if folder.is_dir():
-                if alone:  # so who made this mark has ended
-                    (folder / builder.name / "lock").unlink(missing_ok=True)
-                _load(builder, folder)
-            else:
-                _compile(builder, folder)
-    except (OSError, RuntimeError, ImportError, subprocess.SubprocessError) as error:
-        first_line = (str(error).splitlines() or [""])[0]
+        folder.mkdir(parents=True, exist_ok=True)
+        with _locked(folder / "lock"):
+            if not library.is_file():
+                _compile(builder, library)
+        if builder.name not in OpBuilder._loaded_ops:
+            OpBuilder._loaded_ops[builder.name] = _module(builder.name, library)
+    except ImportError as error:
+        raise ConfigError(f"{library} can't be loaded ({error}); remove {folder}, it is made again") from None
+    except (OSError, RuntimeError, subprocess.SubprocessError) as error:
+        said = str(error).splitlines()  # all that ninja printed
+        lines = [line for line in said if "error" in line.lower()] or said
         raise ConfigError(
-            f"DeepSpeed's operator for CPUs can't be compiled in {folder} ({type(error).__name__}: {first_line}); it "
-            "needs a C++ compiler and Python's headers (Debian: g++, python3-dev), and a folder that can be written "
-            "to, which TORCH_EXTENSIONS_DIR chooses"
+            f"DeepSpeed's operator for CPUs can't be compiled in {folder}; it needs a C++ compiler, Python's headers "
+            "(Debian: g++, python3-dev) and a folder that can be written to, which TORCH_EXTENSIONS_DIR chooses. What "
+            f"was said ({type(error).__name__}):\n" + "\n".join(lines[:5])
         ) from None
 
 
@@ -64,37 +70,41 @@ def build_folder() -> Path:
     return Path(base) / f"bimed_dist-{hashlib.sha256(repr(suits).encode()).hexdigest()[:16]}"
 
 
-def _compile(builder, folder: Path) -> None:
-    _log.info("compiling DeepSpeed's operator for CPUs in %s, once; about a minute", folder)
-    for left_over in folder.parent.glob(f"{folder.name}.building-*"):
-        shutil.rmtree(left_over, ignore_errors=True)
-    # A killed builder's compilers may still write to theirs.
-    unfinished = folder.with_name(f"{folder.name}.building-{platform.node()}-{os.getpid()}")
-    _load(builder, unfinished)
-    if unfinished.is_dir():  # not where DeepSpeed was installed with the operator
-        unfinished.rename(folder)
-
-
-def _load(builder, folder: Path) -> None:
+def _compile(builder: Any, library: Path) -> None:
+    """Also loads it, by the way."""
+    _log.warning("compiling DeepSpeed's operator for CPUs, once on this machine; about a minute")
     before = {name: os.environ.get(name) for name in ("PATH", "TORCH_EXTENSIONS_DIR")}
+    building = Path(tempfile.mkdtemp(prefix=f"building-{platform.node()}-", dir=library.parent))
     # ninja comes with this environment, activated or not.
     os.environ["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{before['PATH'] or ''}"
-    os.environ["TORCH_EXTENSIONS_DIR"] = str(folder)
+    os.environ["TORCH_EXTENSIONS_DIR"] = str(building)
     try:
         builder.load(verbose=False)
+        built = building / builder.name / library.name
+        if built.is_file():  # not where DeepSpeed was installed with the operator
+            built.replace(library)
     finally:
+        shutil.rmtree(building, ignore_errors=True)
         for name, value in before.items():
             os.environ.pop(name) if value is None else os.environ.update({name: value})
 
 
+def _module(name: str, library: Path) -> Any:
+    spec = importlib.util.spec_from_file_location(name, library)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
 @contextmanager
-def _locked(path: Path) -> Iterator[bool]:
-    """Wait until no other process builds; False where the file system knows no locks."""
+def _locked(path: Path) -> Iterator[None]:
+    """Wait until no other process compiles, where the file system knows locks; they go with their process."""
     with path.open("a") as file:
         try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            _log.warning("waiting for another process that compiles DeepSpeed's operator for CPUs (%s)", path)
             fcntl.flock(file, fcntl.LOCK_EX)
-            alone = True
         except OSError as error:
-            _log.warning("%s can't be locked (%s); where a start hangs, remove the file `lock` below it", path, error)
-            alone = False
-        yield alone
+            _log.warning("%s can't be locked (%s)", path, error.strerror)
+        yield

@@ -1,10 +1,14 @@
 """A process and the launcher that started it. Imports nothing large, so that it can be called before torch is."""
 
 import ctypes
+import functools
 import os
+import platform
 import signal
 import sys
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 _PR_SET_PDEATHSIG = 1
 
@@ -23,10 +27,17 @@ def end_with_launcher() -> None:
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
 
 
+def stopped_with_parent() -> Callable[[], Any]:
+    """For a new process to call first: the kernel asks it to stop, with a checkpoint, when its parent is gone."""
+    return functools.partial(ctypes.CDLL(None).prctl, _PR_SET_PDEATHSIG, signal.SIGTERM)
+
+
 def launch_identity() -> str:
-    """Of the launcher that started this process: the same in all its restarts, another one in the next launch."""
+    """Of the launcher that started this process: the same in all its restarts, another one in the next launch, and on
+    every machine.
+    """
     parent = os.getppid()
     stat = Path(f"/proc/{parent}/stat")
     # Field 22 behind the name, which is in brackets: clock ticks from the machine's start to the launcher's.
     started = stat.read_text(encoding="utf-8").rpartition(")")[2].split()[19] if stat.is_file() else "0"
-    return f"{parent} started at {started}"
+    return f"{parent} on {platform.node()} started at {started}"

@@ -76,8 +76,10 @@ def check(recipe: Recipe, name: str, work: Path, resume: str, processes: int) ->
 def run(recipe: Recipe, name: str, work: Path, resume: str = "never") -> Outcome:
     """Train `pretraining.NAME`, or continue it; every process of the job calls this."""
     start = time.monotonic()
-    engine = Engine(recipe.pretraining[name])
     restarted = int(os.environ.get("TORCHELASTIC_RESTART_COUNT", "0")) > 0  # by the launcher, with the same arguments
+    if restarted:
+        _refuse_restart_of_stopped(folder_of(name, work))
+    engine = Engine(recipe.pretraining[name])
     with engine.naming_the_lost():
         outcome = engine.on_main(lambda: check(recipe, name, work, "auto" if restarted else resume, engine.world_size))
         try:
@@ -86,7 +88,7 @@ def run(recipe: Recipe, name: str, work: Path, resume: str = "never") -> Outcome
                 with ExitStack() as held:
                     # Whatever another job did between check and lock, this one continues from what it finds now.
                     engine.on_main(lambda: held.enter_context(manifest.locked(folder_of(name, work))))
-                    engine.on_main(lambda: _forget_stop(folder_of(name, work), restarted))
+                    engine.on_main(lambda: (folder_of(name, work) / STOPPED_NAME).unlink(missing_ok=True))
                     outcome = _train(engine, recipe, name, work, start)
         except (Stopped, NonFiniteError):  # all ranks come to the same end, which is no accident
             engine.close()
@@ -111,13 +113,12 @@ def _verify_copies(engine: Engine, settings: PretrainingSettings, work: Path) ->
     engine.on_other_machines(verify)
 
 
-def _forget_stop(folder: Path, restarted: bool) -> None:
-    """Remove the note of the launch before; Stopped where the launcher restarts what was asked to stop."""
+def _refuse_restart_of_stopped(folder: Path) -> None:
+    """Stopped where the launcher restarts what was asked to stop: before waiting for machines whose launchers ended."""
     note = folder / STOPPED_NAME
-    # That of an earlier launch is still there where the first attempt of this one ended before it came here.
-    if restarted and note.is_file() and json.loads(note.read_text(encoding="utf-8")).get("launch") == launch_identity():
+    # That of an earlier launch is still there where the first attempt of this one ended before it was removed.
+    if note.is_file() and launch_identity() in json.loads(note.read_text(encoding="utf-8")).get("launches", ()):
         raise Stopped("stopped on request before; not restarted")
-    note.unlink(missing_ok=True)
 
 
 def _train(engine: Engine, recipe: Recipe, name: str, work: Path, start: float) -> Outcome:
@@ -168,8 +169,8 @@ def _train(engine: Engine, recipe: Recipe, name: str, work: Path, start: float) 
             trainer.train(first_step)
     except Stopped as stop:
         # Launchers don't pass our exit code on, so a script that starts the job anew looks for this file.
-        why = str(stop)
-        engine.on_main(lambda: manifest.write_json(folder / STOPPED_NAME, {"why": why, "launch": launch_identity()}))
+        note = {"why": str(stop), "launches": sorted(set(engine.gather(launch_identity())))}
+        engine.on_main(lambda: manifest.write_json(folder / STOPPED_NAME, note))
         raise
     finally:
         if record:

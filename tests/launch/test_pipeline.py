@@ -38,3 +38,16 @@ def test_the_demo_recipe_runs_from_text_to_report_and_then_has_nothing_to_do(roo
     again = subprocess.run(command, cwd=root, capture_output=True, text=True)
     assert again.returncode == 0, again.stderr
     assert again.stdout.count("done before") == 19
+
+
+@pytest.mark.slow
+def test_a_recipe_with_a_report_and_no_evaluation_ends_well(root, tmp_path):
+    (tmp_path / "recipe.yaml").write_text(
+        "{name: text, seed: 1, report: {title: Text}, "
+        "corpus: {c: {sources: [{kind: synthetic, name: s, documents: 20}]}}}",
+        encoding="utf-8",
+    )
+    command = [sys.executable, "launch/pipeline.py", str(tmp_path / "recipe.yaml"), "--work", str(tmp_path / "work")]
+    done = subprocess.run(command, cwd=root, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert str(tmp_path / "work" / "report" / "index.html") in done.stdout

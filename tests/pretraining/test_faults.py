@@ -323,18 +323,48 @@ def test_a_stop_of_the_launcher_of_one_process_ends_training_with_a_checkpoint(j
     assert f"after step {newest_step(job)}" in (job.folder() / "stopped.json").read_text(encoding="utf-8")
 
 
-@pytest.mark.slow
-def test_a_stop_of_the_pipeline_with_one_process_ends_it_with_a_checkpoint_and_exit_code_75(job, tmp_path):
+def training_pipeline(job, log_folder, launcher: str) -> subprocess.Popen:
+    """A pipeline whose training has saved a checkpoint."""
     command = [*job.command()[:1], "launch/pipeline.py", *job.arguments(*LONG)]
-    command += ["--set", "pretraining.run.accelerate_config=one_gpu.yaml"]
-    with (tmp_path / "log").open("w") as log:
+    command += ["--set", f"pretraining.run.accelerate_config={launcher}"]
+    before = saved(job)
+    with (log_folder / "log").open("a") as log:
         pipeline = subprocess.Popen(command, cwd=job.root, env=environment(), stdout=log, stderr=log)
     deadline = time.monotonic() + TIMEOUT
-    while not saved(job):
-        assert pipeline.poll() is None and time.monotonic() < deadline, (tmp_path / "log").read_text()
+    while saved(job) == before:
+        assert pipeline.poll() is None and time.monotonic() < deadline, (log_folder / "log").read_text()
         time.sleep(0.05)
+    return pipeline
+
+
+@pytest.mark.slow
+def test_a_stop_of_the_pipeline_with_one_process_ends_it_with_a_checkpoint_and_exit_code_75(job, tmp_path):
+    pipeline = training_pipeline(job, tmp_path, "one_gpu.yaml")
     pipeline.terminate()
     assert pipeline.wait(25) == 75, (tmp_path / "log").read_text()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("launcher", ["one_gpu.yaml", "cpu_ddp.yaml"])
+def test_a_killed_pipeline_stops_its_training_with_a_checkpoint(job, tmp_path, launcher):
+    pipeline = training_pipeline(job, tmp_path, launcher)
+    started = psutil.Process(pipeline.pid).children(recursive=True)
+    pipeline.kill()
+    pipeline.wait(5)
+    _, alive = psutil.wait_procs(started, timeout=35)
+    for process in alive:
+        process.kill()
+    assert started and not alive
+    assert f"after step {newest_step(job)}" in (job.folder() / "stopped.json").read_text(encoding="utf-8")
+
+
+@pytest.mark.slow
+def test_the_pipeline_tells_by_which_signal_its_training_was_killed(job, tmp_path):
+    pipeline = training_pipeline(job, tmp_path, "one_gpu.yaml")
+    for process in psutil.Process(pipeline.pid).children():
+        process.kill()
+    assert pipeline.wait(25) == 2
+    assert "was killed by SIGKILL, most likely for lack of memory" in (tmp_path / "log").read_text()
 
 
 @pytest.mark.slow
@@ -350,12 +380,17 @@ def test_a_launch_that_fails_early_is_not_said_to_be_stopped_because_the_one_bef
 
 
 def test_a_restart_goes_on_where_only_an_earlier_launch_was_stopped_on_request(job, forks):
-    restarted = "import os; os.environ['TORCHELASTIC_RESTART_COUNT'] = '1'\n"
+    # Refused before any engine is made, since other machines' launchers may have ended.
+    restarted = (
+        "import os; os.environ['TORCHELASTIC_RESTART_COUNT'] = '1'\n"
+        "from bimed_dist.pretraining import stage; made = stage.Engine\n"
+        "stage.Engine = lambda settings: (print('engine made'), made(settings))[1]\n"
+    )
     same = "from bimed_dist.pretraining import stage; stage.launch_identity = lambda: 'one'\n"
     before = forks.start(job.arguments(*LONG, "--set", "pretraining.run.time_budget=0.001"), patch=same)
     assert before.wait(TIMEOUT) == [75], before.output()
     again = forks.start(job.arguments(*LONG), patch=restarted + same)
-    assert again.wait(TIMEOUT) == [75] and "not restarted" in again.output()
+    assert again.wait(TIMEOUT) == [75] and "not restarted" in again.output() and "engine made" not in again.output()
     step = newest_step(job)
     later = forks.start(job.arguments(*LONG, "--set", "pretraining.run.time_budget=0.001"), patch=restarted)
     assert later.wait(TIMEOUT) == [75], later.output()
@@ -424,3 +459,12 @@ def test_a_recipe_that_names_another_launcher_is_refused_before_anything_starts(
     result = subprocess.run(command, capture_output=True, text=True, timeout=TIMEOUT)
     assert result.returncode == 2
     assert "deepspeed_multinode_launcher must be standard" in result.stderr
+
+
+@pytest.mark.slow
+def test_the_pipeline_refuses_what_it_would_have_to_start_on_several_machines(job):
+    command = [*job.command()[:1], "launch/pipeline.py", *job.arguments()]
+    command += ["--set", "pretraining.run.accelerate_config=multi_node.yaml"]
+    result = subprocess.run(command, cwd=job.root, env=environment(), capture_output=True, text=True, timeout=TIMEOUT)
+    assert result.returncode == 2
+    assert "multi_node.yaml is for several machines" in result.stderr and "docs/multi_node.md" in result.stderr
