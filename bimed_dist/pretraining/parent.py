@@ -10,6 +10,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from bimed_dist.errors import RankLostError
+
 _PR_SET_PDEATHSIG = 1
 
 
@@ -25,6 +27,34 @@ def end_with_launcher() -> None:
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
     elif "ACCELERATE_MIXED_PRECISION" in os.environ:
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
+    # One that went before that sends nothing.
+    if os.environ.keys() & {"TORCHELASTIC_RUN_ID", "ACCELERATE_MIXED_PRECISION"} and _is_orphan():
+        print("error: the launcher of this process has gone; start the job again", file=sys.stderr, flush=True)
+        os._exit(RankLostError.exit_code)
+
+
+def _is_orphan() -> bool:
+    """Whether no process above this one is Python, as torchrun's and accelerate's launchers are; who adopts orphans
+    (init, systemd, a container's first process) is not.
+    """
+    pid = os.getppid()
+    while pid:
+        try:
+            if b"python" in Path(f"/proc/{pid}/cmdline").read_bytes():
+                return False
+        except OSError:
+            return False  # nothing can be said
+        pid = parent_of(pid) or 0
+    return True
+
+
+def parent_of(pid: int) -> int | None:
+    """None where that process is gone."""
+    try:
+        # Behind the name, which is in brackets and may hold anything.
+        return int(Path(f"/proc/{pid}/stat").read_text(encoding="utf-8").rpartition(")")[2].split()[1])
+    except (OSError, ValueError, IndexError):
+        return None
 
 
 def stopped_with_parent() -> Callable[[], Any]:

@@ -24,6 +24,7 @@ from typing import Any
 import torch.distributed as dist
 
 from bimed_dist.errors import RankLostError
+from bimed_dist.pretraining.parent import parent_of
 
 _log = logging.getLogger(__name__)
 _SECONDS_TO_NAME = 5.0
@@ -133,8 +134,8 @@ class Watch:
                 )
 
     def _silent(self, seconds: float) -> list[int]:
-        if time.monotonic() - self._answered > seconds:
-            return []  # nothing is known of anybody
+        if time.monotonic() - self._answered > min(seconds, 2.5 * self._period):
+            return []  # it is the store that is silent, and nothing is known of anybody
         now = time.monotonic()
         return [other for other, (_, since) in self._seen.items() if now - since > seconds]
 
@@ -155,16 +156,8 @@ class Watch:
         here = [pid for host, pid, parent in (self._who[rank] for rank in ranks) if (host, parent) == own]
         for number in (signal.SIGUSR2, signal.SIGKILL):  # the launcher would wait for them
             for pid in here:
-                if _parent_of(pid) == os.getppid():
+                if parent_of(pid) == os.getppid():
                     with suppress(ProcessLookupError):  # another rank was faster
                         os.kill(pid, number)
             time.sleep(1)
         os._exit(RankLostError.exit_code)
-
-
-def _parent_of(pid: int) -> int | None:
-    try:
-        with open(f"/proc/{pid}/stat", encoding="utf-8") as file:
-            return int(file.read().rpartition(")")[2].split()[1])
-    except (OSError, ValueError, IndexError):
-        return None

@@ -7,6 +7,7 @@ import shlex
 import shutil
 import signal
 import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -293,6 +294,24 @@ def test_a_process_whose_launcher_is_killed_while_it_imports_torch_ends_too(job,
     shell.kill()
     shell.wait(5)
     assert not psutil.wait_procs([program], timeout=5)[1]
+
+
+@pytest.mark.skipif(b"python" in Path("/proc/1/cmdline").read_bytes(), reason="who adopts orphans here is Python")
+def test_a_process_whose_launcher_was_gone_before_it_could_notice_ends_at_once(job, tmp_path):
+    """A launcher that ends while the process it has started still waits to become the program."""
+    rank = {**environment(), "RANK": "0", "TORCHELASTIC_RUN_ID": "none"}
+    late = f"echo $$; sleep 2; exec {shlex.join(job.command())}"
+    launcher = f"import subprocess; subprocess.Popen(['sh', '-c', {late!r}], start_new_session=True)"
+    with (tmp_path / "log").open("w") as log:
+        subprocess.run([sys.executable, "-c", launcher], cwd=job.root, env=rank, stdout=log, stderr=log, check=True)
+    deadline = time.monotonic() + 30
+    while "the launcher of this process has gone" not in (tmp_path / "log").read_text():
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    program = int((tmp_path / "log").read_text().split()[0])
+    while psutil.pid_exists(program):
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
 
 
 @pytest.mark.slow
