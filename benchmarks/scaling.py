@@ -78,12 +78,10 @@ def expectations() -> list[dict[str, Any]]:
 # --------------------------------------------------------------------------------------------- in each of two processes
 
 
-def count_exchanged(micro_batches: int) -> dict[str, Any]:
-    """Bytes that this rank sends in one update, by the collectives that it calls, as rings would send them."""
-    import numpy as np
+def counting() -> Counter[str]:
+    """By collective, the bytes that this rank sends from now on, as rings would send them."""
     import torch
     import torch.distributed as dist
-    from torch.distributed.algorithms.ddp_comm_hooks.default_hooks import allreduce_hook
 
     sent: Counter[str] = Counter()
     share = 1 - 1 / int(os.environ["WORLD_SIZE"])
@@ -103,7 +101,16 @@ def count_exchanged(micro_batches: int) -> dict[str, Any]:
 
     for name, factor in (("all_reduce", 2), ("reduce", 1), ("reduce_scatter_tensor", 1), ("all_gather_into_tensor", 1)):
         counted(name, factor)
+    return sent
+
+
+def count_exchanged(micro_batches: int) -> dict[str, Any]:
+    """Bytes that this rank sends in one update."""
+    sent = counting()
     # After that, since DeepSpeed looks these functions up when it is loaded.
+    import numpy as np
+    import torch
+    from torch.distributed.algorithms.ddp_comm_hooks.default_hooks import allreduce_hook
     from training_step import random_batch
     from transformers import BertConfig, BertForPreTraining
 

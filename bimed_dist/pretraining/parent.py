@@ -50,11 +50,18 @@ def _is_orphan() -> bool:
 
 def parent_of(pid: int) -> int | None:
     """None where that process is gone."""
+    fields = _stat(pid)
+    return int(fields[1]) if fields else None
+
+
+def _stat(pid: int) -> list[str]:
+    """Of /proc/PID/stat what stands behind the name, which is in brackets and may hold anything; empty where that
+    process is gone.
+    """
     try:
-        # Behind the name, which is in brackets and may hold anything.
-        return int(Path(f"/proc/{pid}/stat").read_text(encoding="utf-8").rpartition(")")[2].split()[1])
-    except (OSError, ValueError, IndexError):
-        return None
+        return Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace").rpartition(")")[2].split()
+    except OSError:
+        return []
 
 
 def stopped_with_parent() -> Callable[[], Any]:
@@ -67,7 +74,6 @@ def launch_identity() -> str:
     every machine.
     """
     parent = os.getppid()
-    stat = Path(f"/proc/{parent}/stat")
-    # Field 22 behind the name, which is in brackets: clock ticks from the machine's start to the launcher's.
-    started = stat.read_text(encoding="utf-8").rpartition(")")[2].split()[19] if stat.is_file() else "0"
+    fields = _stat(parent)
+    started = fields[19] if fields else "0"  # clock ticks from the machine's start to the launcher's
     return f"{parent} on {platform.node()} started at {started}"

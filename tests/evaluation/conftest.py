@@ -2,7 +2,7 @@
 
 import json
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +17,7 @@ from bimed_dist.evaluation import stage
 from bimed_dist.evaluation.grid import Pair
 from bimed_dist.evaluation.preparation import prepare_tasks
 from bimed_dist.evaluation_settings import EvaluatedModel, EvaluationSettings, TaskSettings
+from bimed_dist.manifest import write_manifest
 from bimed_dist.workspace import locate
 
 SPECIAL = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
@@ -124,6 +125,20 @@ def two_models(tiny_model: Callable[..., Path]) -> dict[str, EvaluatedModel]:
 
 def results_of(work: Path) -> dict[str, Any]:
     return json.loads((work / "evaluation" / "results.json").read_text(encoding="utf-8"))
+
+
+def write_corpus(work: Path, documents: Iterable[tuple[str, str, Sequence[str]]]) -> Path:
+    """A finished corpus folder with these held-out documents, (language, source, sentences) each."""
+    folder = work / "corpus" / "c"
+    folder.mkdir(parents=True)
+    lines = [
+        json.dumps({"id": str(i), "source": source, "language": language, "paragraphs": [sentences]})
+        for i, (language, source, sentences) in enumerate(documents)
+    ]
+    file = folder / "held_out.jsonl"
+    file.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    write_manifest(folder, stage="corpus", name="c", settings={}, inputs={}, counts={}, files=[file], seconds=0)
+    return work
 
 
 def pairs_of(recipe: Recipe, work: Path) -> list[Pair]:

@@ -19,10 +19,9 @@ import yaml
 from bimed_dist.config import Recipe
 from bimed_dist.evaluation import finetuning, stage
 from bimed_dist.evaluation_settings import EvaluatedModel, TaskSettings
-from bimed_dist.manifest import write_manifest
 from bimed_dist.tokenizer import load_tokenizer
 
-from .conftest import results_of
+from .conftest import results_of, write_corpus
 
 # Sums of up to three passes run in another order in two processes, in fp32, over nine updates. Of predictions in 0 to 5
 # the largest difference found is 1e-7; gradients that are not summed change them by 0.1, other dropout by 0.01.
@@ -100,27 +99,6 @@ def records(work: Path) -> dict[str, dict]:
     return found
 
 
-def write_corpus(work: Path) -> None:
-    """A finished corpus folder with 30 held-out documents."""
-    folder, rng = work / "corpus" / "c", random.Random(3)
-    folder.mkdir(parents=True)
-    lines = [
-        json.dumps({"id": str(i), "language": "en", "paragraphs": [[sentence(rng, 14) + "." for _ in range(3)]]})
-        for i in range(30)
-    ]
-    (folder / "held_out.jsonl").write_text("\n".join(lines) + "\n", encoding="utf-8")
-    write_manifest(
-        folder,
-        stage="corpus",
-        name="c",
-        settings={},
-        inputs={},
-        counts={},
-        files=[folder / "held_out.jsonl"],
-        seconds=0,
-    )
-
-
 def numbers(record: dict) -> dict[str, list[float]]:
     parts = record.get("splits", {"": record})
     found = {split: " ".join(part["predictions"]).split() for split, part in parts.items() if "predictions" in part}
@@ -149,7 +127,8 @@ def test_two_processes_score_what_one_process_scores(recipe, bc5cdr, make_recipe
     }
     recipe = make_recipe(recipe.evaluation.models, tasks, batch=40)
     for name in ("one", "two"):
-        write_corpus(tmp_path / name)
+        rng = random.Random(3)
+        write_corpus(tmp_path / name, [("en", "s", [sentence(rng, 14) + "." for _ in range(3)]) for _ in range(30)])
     stage.run(recipe, tmp_path / "one")
     assert passes_of_updates(tmp_path, recipe.evaluation.models["base"].folder, batch=40) == [1, 2, 3]
     code, out, told = launch(recipe, tmp_path / "two").run()

@@ -15,24 +15,9 @@ from bimed_dist.evaluation.models import load_head_model
 from bimed_dist.evaluation.preparation import prepare_tasks
 from bimed_dist.evaluation.task import Example, Origin
 from bimed_dist.evaluation_settings import EvaluatedModel, TaskSettings, TermSettings
-from bimed_dist.manifest import write_manifest
 from bimed_dist.tokenizer import load_tokenizer
 
-from .conftest import results_of
-
-
-def write_corpus(work, documents):
-    """A finished corpus folder with these held-out documents, (language, source, sentences) each."""
-    folder = work / "corpus" / "c"
-    folder.mkdir(parents=True)
-    lines = [
-        json.dumps({"id": str(i), "source": source, "language": language, "paragraphs": [sentences]})
-        for i, (language, source, sentences) in enumerate(documents)
-    ]
-    file = folder / "held_out.jsonl"
-    file.write_text("\n".join(lines) + "\n", encoding="utf-8")
-    write_manifest(folder, stage="corpus", name="c", settings={}, inputs={}, counts={}, files=[file], seconds=0)
-    return work
+from .conftest import results_of, write_corpus
 
 
 def test_masks_are_drawn_as_often_as_asked_for_and_told_by_source_and_pairs_by_their_probabilities(

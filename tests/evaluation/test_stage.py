@@ -29,29 +29,15 @@ from bimed_dist.evaluation.schedule import Schedule
 from bimed_dist.evaluation.task import Example
 from bimed_dist.evaluation.tasks import TASKS
 from bimed_dist.evaluation_settings import EvaluatedModel, TaskSettings
-from bimed_dist.manifest import locked, versions, write_manifest
+from bimed_dist.manifest import locked, versions
 from bimed_dist.tokenizer import load_tokenizer
 from bimed_dist.workspace import locate
 
-from .conftest import pairs_of, results_of
+from .conftest import pairs_of, results_of, write_corpus
 
 
 def cell_times(work):
     return {path: path.stat().st_mtime_ns for path in (work / "evaluation" / "cells").rglob("*.json")}
-
-
-def write_corpus(work, documents):
-    """A finished corpus folder with these held-out documents, (language, sentences) each."""
-    folder = work / "corpus" / "c"
-    folder.mkdir(parents=True)
-    lines = [
-        json.dumps({"id": str(i), "language": language, "paragraphs": [sentences]})
-        for i, (language, sentences) in enumerate(documents)
-    ]
-    file = folder / "held_out.jsonl"
-    file.write_text("\n".join(lines) + "\n", encoding="utf-8")
-    write_manifest(folder, stage="corpus", name="c", settings={}, inputs={}, counts={}, files=[file], seconds=0)
-    return work
 
 
 def sentences(word, i):
@@ -62,7 +48,9 @@ def sentences(word, i):
 def corpus(tmp_path):
     """Two languages, two documents each."""
     words = [("ko", "결절"), ("en", "lung"), ("ko", "소견"), ("en", "small nodule")]
-    return write_corpus(tmp_path / "work", [(language, sentences(word, i)) for i, (language, word) in enumerate(words)])
+    return write_corpus(
+        tmp_path / "work", [(language, "s", sentences(word, i)) for i, (language, word) in enumerate(words)]
+    )
 
 
 def test_results_have_every_score_with_spread_interval_and_comparison(
@@ -284,7 +272,9 @@ def test_wrong_data_is_refused_before_anything_is_written(korsts, two_models, tm
 
 def test_a_single_document_of_a_language_is_left_out_of_next_sentences(two_models, tmp_path, make_recipe):
     words = [("ko", "결절"), ("en", "lung"), ("en", "small nodule")]
-    work = write_corpus(tmp_path / "work", [(language, sentences(word, i)) for i, (language, word) in enumerate(words)])
+    work = write_corpus(
+        tmp_path / "work", [(language, "s", sentences(word, i)) for i, (language, word) in enumerate(words)]
+    )
     models = {"base": two_models["base"]}
     stage.run(make_recipe(models, {"nsp": TaskSettings(task="nsp", corpus="c")}), work)
     results = results_of(work)
@@ -300,7 +290,7 @@ def test_a_single_document_of_a_language_is_left_out_of_next_sentences(two_model
 
 
 def test_next_sentences_of_single_documents_only_are_refused(two_models, tmp_path, make_recipe):
-    work = write_corpus(tmp_path / "work", [("ko", sentences("결절", 1)), ("en", sentences("lung", 2))])
+    work = write_corpus(tmp_path / "work", [("ko", "s", sentences("결절", 1)), ("en", "s", sentences("lung", 2))])
     with pytest.raises(DataError, match="nsp: no language has pairs of sentences from two held-out documents"):
         stage.run(make_recipe(two_models, {"nsp": TaskSettings(task="nsp", corpus="c")}), work)
 
@@ -310,7 +300,7 @@ def test_a_language_whose_masked_words_do_not_fit_has_no_score_and_the_others_do
     example = Example("held_out.jsonl line 1 window 1", words, None)
     # The model takes 62 pieces, which are five words of twelve letters.
     seed = next(s for s in range(99) if not chosen_words(example, s)[:6].any())
-    work = write_corpus(tmp_path / "work", [("en", [" ".join(words)]), ("ko", ["결절 소견", "폐렴 의심"])])
+    work = write_corpus(tmp_path / "work", [("en", "s", [" ".join(words)]), ("ko", "s", ["결절 소견", "폐렴 의심"])])
     tasks = {"mlm": TaskSettings(task="mlm", corpus="c", max_length=512)}
     stage.run(make_recipe({"base": two_models["base"]}, tasks, seeds=(seed,)), work)
     results = results_of(work)

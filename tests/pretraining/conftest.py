@@ -5,11 +5,13 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+import time
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 import yaml
 from forks import Forks
@@ -17,6 +19,7 @@ from forks import Forks
 from bimed_dist.config import load_recipe
 from bimed_dist.corpus import stage as corpus
 from bimed_dist.model import stage as model
+from bimed_dist.pretraining import checkpoints
 from bimed_dist.pretraining import stage as pretraining
 from bimed_dist.shards import stage as shards
 from bimed_dist.vocabulary import stage as vocabulary
@@ -58,6 +61,13 @@ RECIPE = {
         }
     },
 }
+TIMEOUT = 240
+"""Seconds for what takes ten on a quiet machine."""
+LONG = (
+    "--set", "pretraining.run.steps=5000", "--set", "pretraining.run.checkpoint_every=20",
+    "--set", "pretraining.run.validate_every=5000",
+)  # fmt: skip
+"""Arguments of a run that tests stop or kill."""
 STAGES = {"corpus": corpus, "vocabulary": vocabulary, "shards": shards, "model": model}
 
 
@@ -113,7 +123,47 @@ class Job:
 
 
 def environment() -> dict[str, str]:
-    return {**os.environ, "OMP_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1"}
+    return {**os.environ, "OMP_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1", "CUDA_VISIBLE_DEVICES": ""}
+
+
+class Program:
+    """A program in the background, with the interface of a forked job."""
+
+    def __init__(self, command: Sequence[str], log: Path, cwd: Path, **more: str) -> None:
+        """more: of the environment."""
+        self.log = log
+        with log.open("a") as file:
+            self.process = subprocess.Popen(
+                command, cwd=cwd, env={**environment(), **more}, stdout=file, stderr=subprocess.STDOUT
+            )
+
+    def running(self) -> bool:
+        return self.process.poll() is None
+
+    def output(self) -> str:
+        return self.log.read_text(encoding="utf-8", errors="replace")
+
+    def ranks(self) -> list[psutil.Process]:
+        return [p for p in psutil.Process(self.process.pid).children() if "pretrain.py" in " ".join(p.cmdline())]
+
+
+def wait_for(condition: Callable[[], Any], running: Any, seconds: float = TIMEOUT) -> None:
+    """running: a Program, or ranks that were forked; they may not end before."""
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert running.running(), running.output()
+        assert time.monotonic() < deadline, running.output()
+        time.sleep(0.01)
+
+
+def saved(job: Job) -> list[Path]:
+    return sorted(p for p in (job.folder() / "checkpoints").glob("step-*") if p.suffix != ".partial")
+
+
+def newest_step(job: Job) -> int:
+    """0 where there is no checkpoint."""
+    found = checkpoints.newest(job.folder() / "checkpoints")
+    return found[1]["step"] if found else 0
 
 
 @pytest.fixture(scope="session")

@@ -1,29 +1,25 @@
 """The operator that DeepSpeed compiles for CPUs, each time in processes and folders of its own."""
 
-import os
-import subprocess
 import sys
-import time
+import uuid
 
 import pytest
 
+from .conftest import Program, wait_for
+
 TIMEOUT = 500
-PROGRAM = "from bimed_dist.pretraining.cpu_operator import load_operator; load_operator(); print('loaded')"
+PROGRAM = "from bimed_dist.pretraining.cpu_operator import load_operator; load_operator()"
 pytestmark = pytest.mark.slow
 
 
-def start(folder, root, program: str = PROGRAM, **environment: str) -> subprocess.Popen:
-    return subprocess.Popen(
-        [sys.executable, "-c", program],
-        env={**os.environ, "PYTHONPATH": str(root), "TORCH_EXTENSIONS_DIR": str(folder), **environment},
-        stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
-    )  # fmt: skip
+def start(folder, root, program: str = PROGRAM, **more: str) -> Program:
+    log = folder / f"{uuid.uuid4()}.log"
+    return Program([sys.executable, "-c", program], log, root, TORCH_EXTENSIONS_DIR=str(folder), **more)
 
 
-def ended(process) -> str:
-    output, _ = process.communicate(timeout=TIMEOUT)
-    assert process.returncode == 0 and output.endswith("loaded\n"), output
-    return output
+def ended(running: Program, code: int = 0) -> str:
+    assert running.process.wait(TIMEOUT) == code, running.output()
+    return running.output()
 
 
 def marks(folder):
@@ -32,12 +28,10 @@ def marks(folder):
 
 
 def test_a_killed_build_keeps_no_later_start_waiting_and_one_is_made_for_all(tmp_path, root):
-    killed, deadline = start(tmp_path, root), time.monotonic() + TIMEOUT
-    while not marks(tmp_path):
-        assert killed.poll() is None and time.monotonic() < deadline
-        time.sleep(0.05)
-    killed.kill()
-    killed.communicate()
+    killed = start(tmp_path, root)
+    wait_for(lambda: marks(tmp_path), killed, TIMEOUT)
+    killed.process.kill()
+    killed.process.wait(5)
     assert marks(tmp_path), "torch removed its mark, so that nothing was tried"
     outputs = [ended(process) for process in [start(tmp_path, root) for _ in range(2)]]
     assert sum("compiling DeepSpeed's operator" in output for output in outputs) == 1
@@ -47,12 +41,12 @@ def test_a_killed_build_keeps_no_later_start_waiting_and_one_is_made_for_all(tmp
     assert operator.stat().st_mtime_ns == before
 
     operator.write_bytes(b"cut")
-    output, _ = start(tmp_path, root).communicate(timeout=TIMEOUT)
+    output = ended(start(tmp_path, root), code=1)
     assert f"{operator} can't be loaded" in output and f"remove {operator.parent}, it is made again" in output
 
 
 def test_a_machine_without_a_compiler_is_told_what_is_missing_and_what_was_said(tmp_path, root):
-    output, _ = start(tmp_path, root, CXX="/bin/false").communicate(timeout=TIMEOUT)
+    output = ended(start(tmp_path, root, CXX="/bin/false"), code=1)
     assert "ConfigError: DeepSpeed's operator for CPUs can't be compiled in" in output
     assert "g++, python3-dev" in output and "/bin/false" in output.partition("What was said")[2]
     assert not list(tmp_path.glob("*/building-*"))

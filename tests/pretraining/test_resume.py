@@ -156,7 +156,8 @@ def test_reproducible_mode_refuses_processes_that_its_tree_has_no_branches_for_a
     assert running.wait(TIMEOUT) == [2] * 3
     assert "12 micro-batches can be shared by 1, 2, 4, ... up to 4 processes, not by 3" in running.output()
 
-    killed = forks.start(job.arguments(*options), patch=patches.KILL_AT.format(step=3))
+    # The save of step 4 waits for that of step 2, so that one is there.
+    killed = forks.start(job.arguments(*options), patch=patches.KILL_AT.format(step=5))
     assert killed.wait(TIMEOUT) == [-signal.SIGKILL]
     more_threads = "import torch; torch.set_num_threads(2)"
     two_threads = forks.start(job.arguments(*options, "--resume", "auto"), patch=more_threads)

@@ -2,7 +2,6 @@
 
 import os
 import shutil
-import subprocess
 import time
 
 import psutil
@@ -10,7 +9,7 @@ import pytest
 import two_machines
 from two_machines import logs
 
-from bimed_dist.pretraining import checkpoints
+from .conftest import newest_step, wait_for
 
 TIMEOUT = 300
 LOST_AFTER = 15
@@ -26,9 +25,23 @@ def network():
         yield
 
 
-def launch(job, options, log_folder, *of_launcher: str, launcher: str = "multi_node.yaml") -> list[subprocess.Popen]:
-    arguments = job.arguments("--resume", "auto", *options)
-    return two_machines.launch(arguments, log_folder, *of_launcher, launcher=launcher)
+class Launchers:
+    """On both machines, with the interface of a forked job."""
+
+    def __init__(self, job, options, log_folder, *of_launcher: str, launcher: str = "multi_node.yaml") -> None:
+        arguments = job.arguments("--resume", "auto", *options)
+        self.folder = log_folder
+        self.processes = two_machines.launch(arguments, log_folder, *of_launcher, launcher=launcher)
+
+    def running(self) -> bool:
+        return all(process.poll() is None for process in self.processes)
+
+    def output(self) -> str:
+        return logs(self.folder)
+
+    def kill(self) -> None:
+        for process in self.processes:
+            process.kill()
 
 
 def test_a_cut_link_ends_the_job_on_both_machines_and_the_next_launch_continues(job, tmp_path, network):
@@ -36,61 +49,41 @@ def test_a_cut_link_ends_the_job_on_both_machines_and_the_next_launch_continues(
         "--set", "pretraining.run.steps=100000", "--set", "pretraining.run.checkpoint_every=20",
         "--set", f"pretraining.run.lost_after={LOST_AFTER}",
     ]  # fmt: skip
-    started = launch(job, options, tmp_path)
+    launched = Launchers(job, options, tmp_path)
     try:
-        found, deadline = None, time.monotonic() + TIMEOUT
-        while found is None:
-            assert time.monotonic() < deadline and all(p.poll() is None for p in started), logs(tmp_path)
-            time.sleep(0.05)
-            found = checkpoints.newest(job.folder() / "checkpoints")
+        wait_for(lambda: newest_step(job) > 0, launched, TIMEOUT)
         two_machines.cut()
         start = time.monotonic()
-        codes = [process.wait(TIMEOUT) for process in started]
+        codes = [process.wait(TIMEOUT) for process in launched.processes]
         seconds = time.monotonic() - start
         print(f"ended {seconds:.1f} s after the cut")
-        assert all(codes) and seconds < LOST_AFTER + 10, logs(tmp_path)
-        assert "rank 1 (process" in logs(tmp_path) and "the job's store at 10.99.7.1" in logs(tmp_path)
-        before = checkpoints.newest(job.folder() / "checkpoints")[1]["step"]
+        assert all(codes) and seconds < LOST_AFTER + 10, launched.output()
+        assert "rank 1 (process" in launched.output() and "the job's store at 10.99.7.1" in launched.output()
+        before = newest_step(job)
 
         two_machines.mend()
-        started = launch(job, options, tmp_path)
-        deadline = time.monotonic() + TIMEOUT
-        while checkpoints.newest(job.folder() / "checkpoints")[1]["step"] <= before:
-            assert time.monotonic() < deadline and all(p.poll() is None for p in started), logs(tmp_path)
-            time.sleep(0.05)
-        for process in started:
+        launched = Launchers(job, options, tmp_path)
+        wait_for(lambda: newest_step(job) > before, launched, TIMEOUT)
+        for process in launched.processes:
             process.terminate()
-        assert all(process.wait(60) for process in started)
-        assert (job.folder() / "stopped.json").is_file(), logs(tmp_path)
+        assert all(process.wait(60) for process in launched.processes)
+        assert (job.folder() / "stopped.json").is_file(), launched.output()
     finally:
-        for process in started:
-            process.kill()
+        launched.kill()
 
 
 def test_a_killed_process_makes_the_launchers_of_both_machines_start_again_and_the_run_goes_on(job, tmp_path, network):
     options = ["--set", "pretraining.run.steps=100000", "--set", "pretraining.run.checkpoint_every=20"]
-    started = launch(job, options, tmp_path, "--max_restarts", "2", launcher="multi_node_zero2.yaml")
-
-    def newest() -> int:
-        found = checkpoints.newest(job.folder() / "checkpoints")
-        return found[1]["step"] if found else 0
-
-    def wait_for(condition) -> None:
-        deadline = time.monotonic() + TIMEOUT
-        while not condition():
-            assert time.monotonic() < deadline and all(p.poll() is None for p in started), logs(tmp_path)
-            time.sleep(0.05)
-
+    launched = Launchers(job, options, tmp_path, "--max_restarts", "2", launcher="multi_node_zero2.yaml")
     try:
-        wait_for(lambda: newest() > 0)
-        launcher = psutil.Process(started[1].pid)
+        wait_for(lambda: newest_step(job) > 0, launched, TIMEOUT)
+        launcher = psutil.Process(launched.processes[1].pid)
         next(p for p in launcher.children(recursive=True) if "pretrain.py" in " ".join(p.cmdline())).kill()
-        wait_for(lambda: "continuing from" in logs(tmp_path))
-        before = newest()
-        wait_for(lambda: newest() > before)
+        wait_for(lambda: "continuing from" in launched.output(), launched, TIMEOUT)
+        before = newest_step(job)
+        wait_for(lambda: newest_step(job) > before, launched, TIMEOUT)
     finally:
-        for process in started:
-            process.kill()
+        launched.kill()
 
 
 OWN_COPY = """

@@ -1,0 +1,230 @@
+"""What launchers and the pipeline do with a job: pass stops on, start it again, leave nothing behind."""
+
+import os
+import shlex
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import psutil
+import pytest
+import torch.distributed as dist
+
+from bimed_dist import manifest
+
+from .conftest import LONG, TIMEOUT, Program, environment, newest_step, saved, wait_for
+
+
+def launched(job, log_folder, launcher: str, **more: str) -> Program:
+    return Program(job.command(*LONG, launcher=launcher), log_folder / "log", job.root, **more)
+
+
+@pytest.mark.slow
+def test_the_launcher_passes_a_stop_on_and_leaves_a_file_for_scripts_and_no_secret_anywhere(job, tmp_path):
+    token = "canary-3f1c9d2e7b"
+    running = launched(job, tmp_path, "cpu.yaml", WANDB_API_KEY=token, HF_TOKEN=token)
+    try:
+        wait_for(lambda: saved(job), running)
+        running.process.send_signal(signal.SIGTERM)
+        start = time.monotonic()
+        code = running.process.wait(TIMEOUT)
+        assert time.monotonic() - start < 25
+    finally:
+        running.process.kill()
+    assert code != 0 and (job.folder() / "stopped.json").is_file(), running.output()
+    assert f"after step {newest_step(job)}" in running.output()
+    written = [running.log, *(p for p in job.work.rglob("*") if p.is_file())]
+    assert not [path for path in written if token.encode() in path.read_bytes()]
+    assert not (job.root / ".deepspeed_env").exists()
+
+
+def test_a_process_whose_launcher_is_killed_while_it_imports_torch_ends_too(job, tmp_path):
+    """A shell in place of the launcher: what starts is the program with a rank's environment."""
+    command = ["sh", "-c", f"{shlex.join(job.command())} & wait"]
+    shell = Program(command, tmp_path / "log", job.root, RANK="0", PYTHONVERBOSE="1")
+    wait_for(lambda: "import 'torch._C'" in shell.output(), shell)
+    (program,) = psutil.Process(shell.process.pid).children()
+    shell.process.kill()
+    shell.process.wait(5)
+    assert not psutil.wait_procs([program], timeout=5)[1]
+
+
+@pytest.mark.skipif(b"python" in Path("/proc/1/cmdline").read_bytes(), reason="who adopts orphans here is Python")
+def test_a_process_whose_launcher_was_gone_before_it_could_notice_ends_at_once(job):
+    """A launcher that ends while the process it has started still waits to become the program."""
+    rank = {**environment(), "RANK": "0", "TORCHELASTIC_RUN_ID": "none"}
+    late = f"sleep 2; exec {shlex.join(job.command())}"
+    launcher = f"import subprocess; subprocess.Popen(['sh', '-c', {late!r}], start_new_session=True)"
+    # What it prints to ends with the last process that holds it.
+    ended = subprocess.run(
+        [sys.executable, "-c", launcher], cwd=job.root, env=rank, capture_output=True, text=True, timeout=30
+    )
+    assert "the launcher of this process has gone" in ended.stderr
+
+
+@pytest.mark.slow
+def test_a_killed_launcher_leaves_no_process_and_no_shared_memory(job, tmp_path):
+    shared_memory = set(os.listdir("/dev/shm"))
+    running = launched(job, tmp_path, "cpu.yaml")
+    wait_for(lambda: saved(job), running)
+    ranks = running.ranks()
+    assert len(ranks) == 2
+    running.process.kill()
+    running.process.wait(5)
+    _, alive = psutil.wait_procs(ranks, timeout=5)
+    assert not alive
+    assert set(os.listdir("/dev/shm")) <= shared_memory
+
+
+@pytest.mark.slow
+def test_a_stop_of_the_launcher_of_one_process_ends_training_with_a_checkpoint(job, tmp_path):
+    running = launched(job, tmp_path, "one_gpu.yaml")
+    wait_for(lambda: saved(job), running)
+    ranks = running.ranks()
+    running.process.terminate()
+    running.process.wait(5)
+    _, alive = psutil.wait_procs(ranks, timeout=25)
+    for process in alive:
+        process.kill()
+    assert len(ranks) == 1 and not alive
+    assert f"after step {newest_step(job)}" in (job.folder() / "stopped.json").read_text(encoding="utf-8")
+
+
+def training_pipeline(job, log_folder, launcher: str) -> Program:
+    """A pipeline whose training has saved a checkpoint."""
+    before = saved(job)
+    command = [*job.command()[:1], "launch/pipeline.py", *job.arguments(*LONG)]
+    command += ["--set", f"pretraining.run.accelerate_config={launcher}"]
+    pipeline = Program(command, log_folder / "log", job.root)
+    wait_for(lambda: saved(job) != before, pipeline)
+    return pipeline
+
+
+@pytest.mark.slow
+def test_a_stop_of_the_pipeline_with_one_process_ends_it_with_a_checkpoint_and_exit_code_75(job, tmp_path):
+    pipeline = training_pipeline(job, tmp_path, "one_gpu.yaml")
+    pipeline.process.terminate()
+    assert pipeline.process.wait(25) == 75, pipeline.output()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("launcher", ["one_gpu.yaml", "cpu_ddp.yaml"])
+def test_a_killed_pipeline_stops_its_training_with_a_checkpoint(job, tmp_path, launcher):
+    pipeline = training_pipeline(job, tmp_path, launcher)
+    started = psutil.Process(pipeline.process.pid).children(recursive=True)
+    pipeline.process.kill()
+    pipeline.process.wait(5)
+    _, alive = psutil.wait_procs(started, timeout=35)
+    for process in alive:
+        process.kill()
+    assert started and not alive
+    assert f"after step {newest_step(job)}" in (job.folder() / "stopped.json").read_text(encoding="utf-8")
+
+
+@pytest.mark.slow
+def test_the_pipeline_tells_by_which_signal_its_training_was_killed(job, tmp_path):
+    pipeline = training_pipeline(job, tmp_path, "one_gpu.yaml")
+    for process in psutil.Process(pipeline.process.pid).children():
+        process.kill()
+    assert pipeline.process.wait(25) == 2
+    assert "was killed by SIGKILL, most likely for lack of memory" in pipeline.output()
+
+
+@pytest.mark.slow
+def test_a_launch_that_fails_early_is_not_said_to_be_stopped_because_the_one_before_was(job, forks):
+    before = forks.start(job.arguments(*LONG, "--set", "pretraining.run.time_budget=0.001"))
+    assert before.wait(TIMEOUT) == [75], before.output()
+    assert (job.folder() / "stopped.json").is_file()
+    command = [*job.command()[:1], "launch/pipeline.py", *job.arguments(*LONG)]
+    with manifest.locked(job.folder()):
+        result = subprocess.run(command, cwd=job.root, env=environment(), capture_output=True, text=True)
+    assert result.returncode == 2, result.stderr
+    assert "is being filled by process" in result.stderr
+
+
+def test_a_restart_goes_on_where_only_an_earlier_launch_was_stopped_on_request(job, forks):
+    # Refused before any engine is made, since other machines' launchers may have ended.
+    restarted = (
+        "import os; os.environ['TORCHELASTIC_RESTART_COUNT'] = '1'\n"
+        "from bimed_dist.pretraining import stage; made = stage.Engine\n"
+        "stage.Engine = lambda settings: (print('engine made'), made(settings))[1]\n"
+    )
+    same = "from bimed_dist.pretraining import stage; stage.launch_identity = lambda: 'one'\n"
+    before = forks.start(job.arguments(*LONG, "--set", "pretraining.run.time_budget=0.001"), patch=same)
+    assert before.wait(TIMEOUT) == [75], before.output()
+    again = forks.start(job.arguments(*LONG), patch=restarted + same)
+    assert again.wait(TIMEOUT) == [75] and "not restarted" in again.output() and "engine made" not in again.output()
+    step = newest_step(job)
+    later = forks.start(job.arguments(*LONG, "--set", "pretraining.run.time_budget=0.001"), patch=restarted)
+    assert later.wait(TIMEOUT) == [75], later.output()
+    assert newest_step(job) > step
+
+
+@pytest.mark.slow
+def test_the_launchers_restarts_continue_from_the_last_commit_by_themselves(job, tmp_path):
+    options = ("--set", "pretraining.run.steps=300", "--set", "pretraining.run.checkpoint_every=20")
+    whole = job.copy(tmp_path / "whole")
+    assert whole.run(*options, launcher="cpu_ddp.yaml").returncode == 0
+    command = job.command(*options, launcher="cpu_ddp.yaml")
+    at = command.index("launch/pretrain.py")
+    restarting = Program([*command[:at], "--max_restarts", "2", *command[at:]], tmp_path / "log", job.root)
+    wait_for(lambda: saved(job), restarting)
+    restarting.ranks()[1].kill()
+    assert restarting.process.wait(TIMEOUT) == 0, restarting.output()
+    assert "continuing from" in restarting.output()
+    files = [j.folder() / "export" / "model.safetensors" for j in (job, whole)]
+    assert files[0].read_bytes() == files[1].read_bytes()
+
+
+def test_a_process_that_was_restarted_less_often_than_others_ends_to_be_restarted(job, forks):
+    """As where two machines' launchers count: rank 1 was restarted, and rank 0 would wait for it in vain."""
+    store = dist.TCPStore("127.0.0.1", 0, is_master=True, wait_for_workers=False)
+    launched = {"MASTER_PORT": str(store.port), "TORCHELASTIC_MAX_RESTARTS": "2"}
+    launched["TORCHELASTIC_USE_AGENT_STORE"] = "True"
+    count = "import os; os.environ['TORCHELASTIC_RESTART_COUNT'] = os.environ['RANK']\n"
+    running = forks.start(job.arguments(), 2, "ddp", patch=count, more=launched)
+    wait_for(lambda: running.running() == [1], running, 60)
+    assert "processes of another machine were restarted once more" in running.output()
+    running.kill(signal.SIGKILL)
+    assert running.wait(10) == [4, -signal.SIGKILL]
+
+
+def test_processes_of_another_launcher_are_refused_with_the_reason(job, forks):
+    running = forks.start(job.arguments(), 2, "zero2", patch="import os; del os.environ['TORCHELASTIC_RUN_ID']")
+    assert running.wait(TIMEOUT) == [2, 2]
+    assert "append the whole environment, secrets included, to a file .deepspeed_env" in running.output()
+
+
+@pytest.mark.parametrize("name", ["ACCELERATE_USE_FSDP", "ACCELERATE_DYNAMO_BACKEND"])
+def test_engines_whose_weights_checkpoints_would_not_hold_are_refused(job, forks, name):
+    running = forks.start(job.arguments(), 2, "ddp", patch=f"import os; os.environ['{name}'] = 'inductor'")
+    assert running.wait(TIMEOUT) == [2, 2]
+    assert "which checkpoints don't know; they know plain DDP and DeepSpeed ZeRO" in running.output()
+
+
+def test_a_recipe_that_names_another_launcher_is_refused_before_anything_starts(prepared, tmp_path):
+    root = tmp_path / "repository"
+    shutil.copytree(prepared.root / "launch", root / "launch")
+    folder = root / "ds_configs" / "accelerate"
+    folder.mkdir(parents=True)
+    (folder / "pdsh.yaml").write_text(
+        "num_processes: 2\ndeepspeed_config: {deepspeed_multinode_launcher: pdsh}\n", encoding="utf-8"
+    )
+    job = prepared.copy(tmp_path / "work")
+    command = [*job.command()[:1], str(root / "launch" / "pipeline.py"), str(job.recipe), "--work", str(job.work)]
+    command += ["--set", "pretraining.run.accelerate_config=pdsh.yaml"]
+    result = subprocess.run(command, capture_output=True, text=True, timeout=TIMEOUT)
+    assert result.returncode == 2
+    assert "deepspeed_multinode_launcher must be standard" in result.stderr
+
+
+@pytest.mark.slow
+def test_the_pipeline_refuses_what_it_would_have_to_start_on_several_machines(job):
+    command = [*job.command()[:1], "launch/pipeline.py", *job.arguments()]
+    command += ["--set", "pretraining.run.accelerate_config=multi_node.yaml"]
+    result = subprocess.run(command, cwd=job.root, env=environment(), capture_output=True, text=True, timeout=TIMEOUT)
+    assert result.returncode == 2
+    assert "multi_node.yaml is for several machines" in result.stderr and "docs/multi_node.md" in result.stderr
