@@ -20,6 +20,8 @@ from torch import Tensor
 from torch.nn.functional import scaled_dot_product_attention
 from transformers import AttentionInterface
 
+from bimed_dist.model.dropout import kept
+
 NAME = "packed"
 _LENGTH_STEP = 32
 """Pairs whose lengths round up to the same multiple share a rectangle."""
@@ -142,9 +144,23 @@ def packed_attention(
             x[part.start : part.start + part.rows * part.length].unflatten(0, (part.rows, part.length)).transpose(1, 2)
             for x in padded
         )
-        out = scaled_dot_product_attention(q, k, v, attn_mask=part.mask, dropout_p=dropout, scale=scaling)
+        if dropout and q.device.type == "cpu":
+            out = _with_dropout(q, k, v, part.mask, dropout, scaling)
+        else:
+            out = scaled_dot_product_attention(q, k, v, attn_mask=part.mask, dropout_p=dropout, scale=scaling)
         outputs.append(out.transpose(1, 2).flatten(0, 1))
     return torch.cat(outputs).index_select(0, layout.from_padded)[None], None
+
+
+def _with_dropout(
+    q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None, dropout: float, scaling: float | None
+) -> Tensor:
+    """What scaled_dot_product_attention computes on a CPU, which knows no fused kernel with dropout, with ours."""
+    scores = (q * (scaling or q.shape[-1] ** -0.5)) @ k.transpose(-1, -2)  # (rows, heads, length, length)
+    if mask is not None:
+        scores.masked_fill_(~mask, -torch.inf)
+    weights = scores.softmax(-1)
+    return (weights * kept(weights, dropout)) @ v
 
 
 AttentionInterface.register(NAME, packed_attention)

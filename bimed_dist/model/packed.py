@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 from transformers import BertForPreTraining
 
-from bimed_dist.model import attention
+from bimed_dist.model import attention, dropout
 from bimed_dist.shards.batches import PackedBatch
 
 
@@ -52,8 +52,8 @@ def micro_batch(batch: PackedBatch, device: torch.device) -> MicroBatch:
 class PackedPretraining(nn.Module):
     """Runs Hugging Face's BertForPreTraining on packed micro-batches; owns no weights of its own.
 
-    The model's attention implementation becomes `packed`. Without a sentence objective (`pairs`) nothing is asked of
-    pooler and NSP head, and they are not trained.
+    The model's attention implementation becomes `packed` and its dropout ours. Without a sentence objective (`pairs`)
+    nothing is asked of pooler and NSP head, and they are not trained.
     """
 
     def __init__(self, model: BertForPreTraining, *, pairs: bool = True) -> None:
@@ -63,6 +63,7 @@ class PackedPretraining(nn.Module):
             model.bert.pooler.requires_grad_(False)
             model.cls.seq_relationship.requires_grad_(False)
         model.set_attn_implementation(attention.NAME)
+        dropout.use_in(model)
         self.model = model
 
     def forward(self, batch: MicroBatch) -> tuple[Tensor, Tensor, Tensor, Tensor]:
