@@ -1,9 +1,13 @@
 """Tokens per second of two processes against one, through the launcher, for DDP, ZeRO-2 and the reproducible mode.
 
-Every side trains the same model on the same rows with all cores: one process with a thread for each of them, or two
-with half of the threads each. The sides alternate, in rounds; a round is a launch of each, and the ratio of a round is
-that of the medians of its updates. Two gloo processes exchange gradients through memory, so this is what the exchange
-and the engines cost, and no network.
+Every side trains the same model on as many rows an update with all cores: one process with a thread for each of them,
+or two with half of the threads each. The sides alternate, in rounds; a round is a launch of each, and the ratio of a
+round is that of the medians of its updates. Two gloo processes exchange gradients through memory, so this is what the
+exchange and the engines cost, and no network.
+
+Two trainings apart, side by side, each of half of the rows, show what two processes reach that exchange nothing. What
+the others reach of that is the efficiency that docs/scaling.md has a formula for; the formula is given the speed of the
+two apart and the bandwidth of an all-reduce, measured here before and after.
 
     python benchmarks/processes.py
 """
@@ -16,64 +20,102 @@ import subprocess
 import sys
 import tempfile
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import click
 import yaml
 from _measuring import ROOT, record, synthetic_recipe
+from safetensors.torch import load_file
+from scaling import bytes_sent, efficiency, two_processes
 
 from bimed_dist.config import parse_recipe
 from bimed_dist.corpus import stage as corpus_stage
 from bimed_dist.model import stage as model_stage
+from bimed_dist.pretraining_settings import PretrainingSettings
 from bimed_dist.shards import stage as shards_stage
+from bimed_dist.shards.batches import RowStream
+from bimed_dist.shards.reading import ShardSet
 from bimed_dist.vocabulary import stage as vocabulary_stage
 
 WARM_UP = 2
 """Updates of each launch that don't count."""
+ROWS = 64
+"""Of an update, on all processes."""
 REPRODUCIBLE = ("--set", "pretraining.run.reproducible=across_world_sizes")
-SIDES: dict[str, tuple[str | None, tuple[str, ...]]] = {
-    "one process": (None, ()),
-    "two, DDP": ("cpu_ddp.yaml", ()),
-    "two, ZeRO-2": ("cpu.yaml", ()),
-    "one process, reproducible": (None, REPRODUCIBLE),
-    "two, reproducible": ("cpu_ddp.yaml", REPRODUCIBLE),
+
+
+class Side(NamedTuple):
+    launcher: str | None = None
+    """File of ds_configs/accelerate."""
+    more: tuple[str, ...] = ()
+    runs: tuple[str, ...] = ("run",)
+    """Trainings side by side."""
+
+
+SIDES = {
+    "one process": Side(),
+    "two apart": Side(runs=("first_half", "second_half")),
+    "two, DDP": Side("cpu_ddp.yaml"),
+    "two, ZeRO-2": Side("cpu.yaml"),
+    "one process, reproducible": Side(more=REPRODUCIBLE),
+    "two, reproducible": Side("cpu_ddp.yaml", REPRODUCIBLE),
 }
-"""Side -> file of ds_configs/accelerate, more arguments."""
+STAGES = {"two, DDP": 0, "two, ZeRO-2": 2}
+"""ZeRO stage of the sides that the formula is checked against."""
 
 
 def recipe_of(layers: int, width: int, steps: int) -> dict[str, Any]:
     tree = synthetic_recipe().model_dump(mode="json", exclude_unset=True)
     architecture = {"layers": layers, "width": width, "heads": width // 64, "feed_forward": 4 * width, "positions": 128}
     run = {
-        "model": "benchmark", "shards": "synthetic", "steps": steps + WARM_UP, "global_batch": 64, "micro_batch": 16,
+        "model": "benchmark", "shards": "synthetic", "steps": steps + WARM_UP, "global_batch": ROWS, "micro_batch": 16,
         "log_every": 1, "validation_rows": 16, "validate_every": 10**6, "checkpoint_every": 10**6, "trackers": [],
     }  # fmt: skip
+    half = {**run, "global_batch": ROWS // 2}
     model = {"benchmark": {"architecture": architecture, "tokenizer": "vocabulary/synthetic"}}
-    return {**tree, "model": model, "pretraining": {"run": run}}
+    return {**tree, "model": model, "pretraining": {"run": run, "first_half": half, "second_half": half}}
 
 
 def tokens_per_second(side: str, recipe: Path, work: Path, cores: int) -> float:
-    """Median over the updates of one launch."""
-    launcher, more = SIDES[side]
+    """Of all processes, the median over the updates of one launch."""
+    launcher, more, runs = SIDES[side]
     program = [sys.executable]
     if launcher:
         config = ROOT / "ds_configs" / "accelerate" / launcher
         program += ["-m", "accelerate.commands.launch", "--config_file", str(config), "--main_process_port", "0"]
-    run = work / "pretraining" / "run"
-    shutil.rmtree(run, ignore_errors=True)
-    done = subprocess.run(
-        [*program, "launch/pretrain.py", str(recipe), "--work", str(work), *more],
-        cwd=ROOT,
-        env={**os.environ, "OMP_NUM_THREADS": str(cores // 2 if launcher else cores)},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    if done.returncode:
-        raise RuntimeError(f"{side} failed: {done.stderr[-2000:]}")
+    program += ["launch/pretrain.py", str(recipe), "--work", str(work), *more]
+    processes = 2 if launcher else len(runs)
+    environment = {**os.environ, "OMP_NUM_THREADS": str(cores // processes)}
+    for run in runs:
+        shutil.rmtree(work / "pretraining" / run, ignore_errors=True)
+    log = work / "log"
+    with log.open("w") as file:
+        commands = [[*program, "--name", run] for run in runs]
+        started = [
+            subprocess.Popen(command, cwd=ROOT, env=environment, stdout=file, stderr=file) for command in commands
+        ]
+    codes = [process.wait() for process in started]
+    if any(codes):
+        raise RuntimeError(f"{side} failed: {log.read_text(encoding='utf-8')[-2000:]}")
+    return sum(_median_of(work / "pretraining" / run) for run in runs)
+
+
+def _median_of(run: Path) -> float:
     lines = map(json.loads, (run / "metrics.jsonl").read_text(encoding="utf-8").splitlines())
-    rates = [line["tokens_per_second"] for line in lines if line["kind"] == "train"]
-    return statistics.median(rates[WARM_UP:])
+    return statistics.median([line["tokens_per_second"] for line in lines if line["kind"] == "train"][WARM_UP:])
+
+
+def tokens_of_an_update(settings: PretrainingSettings, work: Path) -> float:
+    rows = RowStream(ShardSet.open(work / "shards" / settings.shards, "train"), settings, seed=1)
+    return statistics.median(sum(len(b.input_ids) for b in rows.step_batches(step, 0, 1)) for step in range(5))
+
+
+def parameters_of(model: Path) -> int:
+    return sum(tensor.numel() for tensor in load_file(model / "model.safetensors").values())
+
+
+def megabytes_per_second() -> float:
+    return two_processes(None, "--worker", "bandwidth")["megabytes_per_second"]
 
 
 @click.command(help=__doc__)
@@ -92,21 +134,34 @@ def main(layers: int, width: int, steps: int, rounds: int) -> None:
         for stage in (corpus_stage, vocabulary_stage, shards_stage):
             stage.run(parsed, "synthetic", work)
         model_stage.run(parsed, "benchmark", work)
+        settings = parsed.pretraining["run"]
+        tokens, parameters = tokens_of_an_update(settings, work), parameters_of(work / "model" / "benchmark")
+        bandwidths = [megabytes_per_second()]
         for number in range(rounds):
             for side in SIDES:
                 rates[side].append(tokens_per_second(side, recipe, work, cores))
                 click.echo(f"round {number + 1} of {rounds}: {side}: {rates[side][-1]:,.0f} tokens/s", err=True)
 
+        bandwidths.append(megabytes_per_second())
+
     def ratio(side: str, beside: str) -> float:
         return round(statistics.median(a / b for a, b in zip(rates[side], rates[beside], strict=True)), 3)
+
+    def formula(side: str) -> float:
+        micro_batches = ROWS // 2 // settings.micro_batch
+        sent = bytes_sent(STAGES[side], parameters, 2, micro_batches, 4, 4)
+        apart = statistics.median(rates["two apart"]) / 2
+        return round(efficiency(sent, 8e6 * statistics.mean(bandwidths), tokens / 2, apart), 3)
 
     record(
         "processes",
         {
             "setting": {
                 "model": f"{layers} layers of {width}",
-                "global_batch": 64,
-                "micro_batch": 16,
+                "parameters": parameters,
+                "global_batch": ROWS,
+                "micro_batch": settings.micro_batch,
+                "tokens_of_an_update": tokens,
                 "max_length": 128,
                 "threads": f"{cores} for one process, {cores // 2} for each of two",
                 "updates_of_a_launch": steps,
@@ -115,6 +170,8 @@ def main(layers: int, width: int, steps: int, rounds: int) -> None:
             "tokens_per_second": {side: round(statistics.median(values)) for side, values in rates.items()},
             "ratio_to_one_process": {side: ratio(side, "one process") for side in SIDES},
             "reproducible_to_ddp": ratio("two, reproducible", "two, DDP"),
+            "all_reduce_megabytes_per_second": bandwidths,
+            "efficiency": {side: {"measured": ratio(side, "two apart"), "formula": formula(side)} for side in STAGES},
         },
     )
 
