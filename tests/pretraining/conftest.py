@@ -63,7 +63,7 @@ RECIPE = {
 }
 TIMEOUT = 240
 """Seconds for what takes ten on a quiet machine."""
-LONG = (
+ENDLESS = (
     "--set", "pretraining.run.steps=5000", "--set", "pretraining.run.checkpoint_every=20",
     "--set", "pretraining.run.validate_every=5000",
 )  # fmt: skip
@@ -94,12 +94,6 @@ class Job:
             capture_output=True,
             text=True,
         )
-
-    def start(self, *arguments: str, launcher: str | None = None) -> subprocess.Popen[str]:
-        return subprocess.Popen(
-            self.command(*arguments, launcher=launcher),
-            cwd=self.root, env=environment(), stderr=subprocess.PIPE, text=True,
-        )  # fmt: skip
 
     def arguments(self, *more: str) -> list[str]:
         """Of the training program."""

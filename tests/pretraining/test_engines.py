@@ -75,10 +75,10 @@ def test_recomputed_activations_change_nothing_where_weights_come_and_go(job, si
         torch.testing.assert_close(weights[name], expected, **WEIGHTS)
 
 
-def test_a_global_batch_that_the_processes_cannot_share_is_refused_before_training(job):
-    result = job.run("--set", "pretraining.run.global_batch=7", launcher="cpu.yaml")
-    assert result.returncode != 0
-    assert "global_batch=7 is not a multiple of the 2 processes" in result.stderr
+def test_a_global_batch_that_the_processes_cannot_share_is_refused_before_training(job, forks):
+    running = forks.start(job.arguments("--set", "pretraining.run.global_batch=7"), 2, "zero2")
+    assert running.wait(60) == [2, 2]
+    assert "global_batch=7 is not a multiple of the 2 processes" in running.output()
     assert not (job.folder() / "metrics.jsonl").exists()
 
 

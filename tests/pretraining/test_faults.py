@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from .conftest import LONG, TIMEOUT, newest_step, saved, wait_for
+from .conftest import ENDLESS, TIMEOUT, newest_step, saved, wait_for
 
 LOST_AFTER = 15
 needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="mounts a small file system")
@@ -22,7 +22,7 @@ needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="mounts a small file s
     ids=["SIGTERM", "SIGUSR1", "SIGINT"],
 )
 def test_a_signal_to_one_rank_ends_all_with_a_committed_checkpoint_and_exit_code_75(job, forks, number, engine, rank):
-    running = forks.start(job.arguments(*LONG), 1 if engine == "single" else 2, engine)
+    running = forks.start(job.arguments(*ENDLESS), 1 if engine == "single" else 2, engine)
     wait_for(lambda: saved(job), running)
     running.kill(number, [rank])
     start = time.monotonic()
@@ -44,7 +44,7 @@ def step(self, number, stop, before=loop.Trainer.step):
     return result
 loop.Trainer.step = step
 """
-    running = forks.start(job.arguments(*LONG), patch=never_ending)
+    running = forks.start(job.arguments(*ENDLESS), patch=never_ending)
     wait_for(lambda: saved(job), running)
     running.kill(signal.SIGTERM)
     time.sleep(1)
@@ -68,7 +68,7 @@ def step(self, number, stop, before=loop.Trainer.step):
             ctypes.CDLL(None).pthread_mutex_lock(mutex)
     return before(self, number, stop)
 """
-    running = forks.start(job.arguments(*LONG), patch=waiting + "loop.Trainer.step = step\n")
+    running = forks.start(job.arguments(*ENDLESS), patch=waiting + "loop.Trainer.step = step\n")
     wait_for(lambda: "waits" in running.output(), running)
     running.kill(signal.SIGTERM)
     time.sleep(4)
@@ -85,12 +85,12 @@ def close(self, before=distributed.Engine.close):
     print("engine closed")
 distributed.Engine.close = close
 """
-    running = forks.start(job.arguments(*LONG, "--set", "pretraining.run.time_budget=0.001"), 2, "ddp", closing)
+    running = forks.start(job.arguments(*ENDLESS, "--set", "pretraining.run.time_budget=0.001"), 2, "ddp", closing)
     assert running.wait(TIMEOUT) == [75, 75], running.output()
     assert running.output().count("engine closed") == 2  # torch's own end may hang where DDP is still there
     step = newest_step(job)
     assert f"stopped at the end of time_budget after step {step}" in running.output()
-    more = forks.start(job.arguments(*LONG, "--resume", "auto"))
+    more = forks.start(job.arguments(*ENDLESS, "--resume", "auto"))
     wait_for(lambda: "continuing from" in more.output(), more)
     assert not (job.folder() / "stopped.json").exists()
     more.kill(signal.SIGKILL)
@@ -100,7 +100,7 @@ distributed.Engine.close = close
 def test_a_stopped_rank_is_named_and_ends_the_job_within_the_timeout_and_ten_seconds(job, forks):
     shared_memory = set(os.listdir("/dev/shm"))
     options = ("--set", f"pretraining.run.lost_after={LOST_AFTER}", "--set", "pretraining.run.global_batch=12")
-    running = forks.start(job.arguments(*LONG, *options), 3, "ddp")
+    running = forks.start(job.arguments(*ENDLESS, *options), 3, "ddp")
     wait_for(lambda: saved(job), running)
     running.kill(signal.SIGSTOP, [1])
     start = time.monotonic()
@@ -140,7 +140,7 @@ loop.Trainer.step = step
 
 @pytest.mark.parametrize("engine", ["ddp", pytest.param("zero3", marks=pytest.mark.slow)])
 def test_a_killed_rank_is_named_by_the_others(job, forks, engine):
-    running = forks.start(job.arguments(*LONG), 2, engine)
+    running = forks.start(job.arguments(*ENDLESS), 2, engine)
     wait_for(lambda: saved(job), running)
     running.kill(signal.SIGKILL, [1])
     start = time.monotonic()
@@ -167,7 +167,7 @@ def small_disk(job, base: Path, size: str):
 @needs_root
 def test_a_disk_without_room_for_the_checkpoints_is_refused_before_the_first_step(job, tmp_path, forks):
     with small_disk(job, tmp_path, "5m") as (small, _):
-        running = forks.start(small.arguments(*LONG, "--set", "pretraining.run.keep_checkpoints=9"), 2, "zero1")
+        running = forks.start(small.arguments(*ENDLESS, "--set", "pretraining.run.keep_checkpoints=9"), 2, "zero1")
         assert running.wait(TIMEOUT) == [2, 2]
         assert running.output().count("GB are needed for 11 checkpoints of 0.001 GB") == 2
         assert not (small.folder() / "metrics.jsonl").exists()
@@ -176,7 +176,7 @@ def test_a_disk_without_room_for_the_checkpoints_is_refused_before_the_first_ste
 @needs_root
 def test_a_disk_that_fills_up_is_told_by_all_ranks_and_the_run_goes_on_after_room_was_made(job, tmp_path, forks):
     with small_disk(job, tmp_path, "40m") as (small, mount):
-        running = forks.start(small.arguments(*LONG), 2, "zero2")
+        running = forks.start(small.arguments(*ENDLESS), 2, "zero2")
         wait_for(lambda: saved(small), running)
         with (mount / "filler").open("wb", buffering=0) as file, contextlib.suppress(OSError):
             while True:
@@ -187,7 +187,7 @@ def test_a_disk_that_fills_up_is_told_by_all_ranks_and_the_run_goes_on_after_roo
         assert running.output().count("error: ") == 2
         before = newest_step(small)
         (mount / "filler").unlink()
-        more = forks.start(small.arguments(*LONG, "--resume", "auto"), 2, "zero2")
+        more = forks.start(small.arguments(*ENDLESS, "--resume", "auto"), 2, "zero2")
         wait_for(lambda: newest_step(small) > before, more)
         more.kill(signal.SIGTERM)
         assert more.wait(TIMEOUT) == [75, 75]
@@ -197,6 +197,6 @@ def test_a_disk_that_fills_up_is_told_by_all_ranks_and_the_run_goes_on_after_roo
 def test_a_read_only_work_folder_is_told_before_the_first_step(job, tmp_path, forks):
     with small_disk(job, tmp_path, "40m") as (small, mount):
         subprocess.run(["mount", "-o", "remount,ro", mount], check=True)
-        running = forks.start(small.arguments(*LONG), 2, "ddp")
+        running = forks.start(small.arguments(*ENDLESS), 2, "ddp")
         assert running.wait(TIMEOUT) == [2, 2]
         assert running.output().count("error: [Errno 30] Read-only file system") == 2

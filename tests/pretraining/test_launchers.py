@@ -15,11 +15,11 @@ import torch.distributed as dist
 
 from bimed_dist import manifest
 
-from .conftest import LONG, TIMEOUT, Program, environment, newest_step, saved, wait_for
+from .conftest import ENDLESS, TIMEOUT, Program, environment, newest_step, saved, wait_for
 
 
 def launched(job, log_folder, launcher: str, **more: str) -> Program:
-    return Program(job.command(*LONG, launcher=launcher), log_folder / "log", job.root, **more)
+    return Program(job.command(*ENDLESS, launcher=launcher), log_folder / "log", job.root, **more)
 
 
 @pytest.mark.slow
@@ -96,7 +96,7 @@ def test_a_stop_of_the_launcher_of_one_process_ends_training_with_a_checkpoint(j
 def training_pipeline(job, log_folder, launcher: str) -> Program:
     """A pipeline whose training has saved a checkpoint."""
     before = saved(job)
-    command = [*job.command()[:1], "launch/pipeline.py", *job.arguments(*LONG)]
+    command = [*job.command()[:1], "launch/pipeline.py", *job.arguments(*ENDLESS)]
     command += ["--set", f"pretraining.run.accelerate_config={launcher}"]
     pipeline = Program(command, log_folder / "log", job.root)
     wait_for(lambda: saved(job) != before, pipeline)
@@ -135,10 +135,10 @@ def test_the_pipeline_tells_by_which_signal_its_training_was_killed(job, tmp_pat
 
 @pytest.mark.slow
 def test_a_launch_that_fails_early_is_not_said_to_be_stopped_because_the_one_before_was(job, forks):
-    before = forks.start(job.arguments(*LONG, "--set", "pretraining.run.time_budget=0.001"))
+    before = forks.start(job.arguments(*ENDLESS, "--set", "pretraining.run.time_budget=0.001"))
     assert before.wait(TIMEOUT) == [75], before.output()
     assert (job.folder() / "stopped.json").is_file()
-    command = [*job.command()[:1], "launch/pipeline.py", *job.arguments(*LONG)]
+    command = [*job.command()[:1], "launch/pipeline.py", *job.arguments(*ENDLESS)]
     with manifest.locked(job.folder()):
         result = subprocess.run(command, cwd=job.root, env=environment(), capture_output=True, text=True)
     assert result.returncode == 2, result.stderr
@@ -153,12 +153,12 @@ def test_a_restart_goes_on_where_only_an_earlier_launch_was_stopped_on_request(j
         "stage.Engine = lambda settings: (print('engine made'), made(settings))[1]\n"
     )
     same = "from bimed_dist.pretraining import stage; stage.launch_identity = lambda: 'one'\n"
-    before = forks.start(job.arguments(*LONG, "--set", "pretraining.run.time_budget=0.001"), patch=same)
+    before = forks.start(job.arguments(*ENDLESS, "--set", "pretraining.run.time_budget=0.001"), patch=same)
     assert before.wait(TIMEOUT) == [75], before.output()
-    again = forks.start(job.arguments(*LONG), patch=restarted + same)
+    again = forks.start(job.arguments(*ENDLESS), patch=restarted + same)
     assert again.wait(TIMEOUT) == [75] and "not restarted" in again.output() and "engine made" not in again.output()
     step = newest_step(job)
-    later = forks.start(job.arguments(*LONG, "--set", "pretraining.run.time_budget=0.001"), patch=restarted)
+    later = forks.start(job.arguments(*ENDLESS, "--set", "pretraining.run.time_budget=0.001"), patch=restarted)
     assert later.wait(TIMEOUT) == [75], later.output()
     assert newest_step(job) > step
 

@@ -16,6 +16,8 @@ from bimed_dist.pretraining import checkpoints
 from bimed_dist.shards.batches import RowStream
 from bimed_dist.shards.reading import ShardSet
 
+from .conftest import TIMEOUT
+
 CHANGES = {"pairing": "sentences", "max_length": 64, "global_batch": 4, "dropout": 0.0, "checkpoint_every": 1}
 OPTIONS = [word for key, value in CHANGES.items() for word in ("--set", f"pretraining.run.{key}={value}")]
 KEEP_ALL = ("--set", "pretraining.run.keep_checkpoints=99")
@@ -76,16 +78,16 @@ def state(job, step: int) -> dict[str, torch.Tensor]:
 
 
 @pytest.fixture(scope="module")
-def skipping(prepared_broken, tmp_path_factory):
-    """One process that leaves out every bad step."""
+def skipping(prepared_broken, tmp_path_factory, forks):
+    """One process that leaves out every bad step, and what it said."""
     job = prepared_broken.job.copy(tmp_path_factory.mktemp("skipping") / "work")
-    result = job.run(*OPTIONS, *KEEP_ALL, *allowed(len(prepared_broken.steps)))
-    assert result.returncode == 0, result.stderr
-    return job, result.stderr
+    running = forks.start(job.arguments(*OPTIONS, *KEEP_ALL, *allowed(len(prepared_broken.steps))))
+    assert running.wait(TIMEOUT) == [0], running.output()
+    return job, running.output()
 
 
 def test_a_step_left_out_changes_neither_weights_nor_optimizer_and_is_logged_with_its_rows(skipping, prepared_broken):
-    job, errors = skipping
+    job, told = skipping
     for step in prepared_broken.steps[1:]:
         before, after = (state(job, n) for n in (step, step + 1))
         assert before.keys() == after.keys()
@@ -95,44 +97,40 @@ def test_a_step_left_out_changes_neither_weights_nor_optimizer_and_is_logged_wit
     for line in skipped:
         assert set(prepared_broken.rows[line["step"] - 1]) <= set(line["rows"])
         assert len(line["rows"]) <= 4
-        assert f"step {line['step']}: the loss is not a number" in errors
+        assert f"step {line['step']}: the loss is not a number" in told
     counts = json.loads((job.folder() / "manifest.json").read_text(encoding="utf-8"))["counts"]
     assert counts["skipped_steps"] == len(prepared_broken.steps)
     assert not {line["step"] - 1 for line in metrics(job, "train")} & set(prepared_broken.steps)
 
 
-@pytest.mark.parametrize(
-    "launcher",
-    [pytest.param("cpu.yaml", id="zero2"), pytest.param("cpu_zero3.yaml", id="zero3", marks=pytest.mark.slow)],
-)
-def test_every_engine_leaves_out_the_same_steps(broken, skipping, launcher):
-    result = broken.job.run(*OPTIONS, *allowed(len(broken.steps)), launcher=launcher)
-    assert result.returncode == 0, result.stderr
+@pytest.mark.parametrize("engine", ["zero2", pytest.param("zero3", marks=pytest.mark.slow)])
+def test_every_engine_leaves_out_the_same_steps(broken, skipping, forks, engine):
+    running = forks.start(broken.job.arguments(*OPTIONS, *allowed(len(broken.steps))), 2, engine)
+    assert running.wait(TIMEOUT) == [0, 0], running.output()
     assert [line["step"] - 1 for line in metrics(broken.job, "skipped")] == broken.steps
     found, expected = (load_file(j.folder() / "export" / "model.safetensors") for j in (broken.job, skipping[0]))
     for name in expected:  # the tolerance of test_engines.py
         torch.testing.assert_close(found[name], expected[name], rtol=0, atol=5e-6, equal_nan=True)
 
 
-@pytest.mark.parametrize(
-    "launcher", [pytest.param(None, id="single"), pytest.param("cpu.yaml", id="zero2", marks=pytest.mark.slow)]
-)
-def test_one_step_too_many_stops_every_rank_and_the_checkpoint_before_it_stays(broken, launcher):
-    result = broken.job.run(*OPTIONS, *allowed(1), launcher=launcher)
+@pytest.mark.parametrize(("engine", "processes"), [("single", 1), pytest.param("zero2", 2, marks=pytest.mark.slow)])
+def test_one_step_too_many_stops_every_rank_and_the_checkpoint_before_it_stays(broken, forks, engine, processes):
+    running = forks.start(broken.job.arguments(*OPTIONS, *allowed(1)), processes, engine)
     step = broken.steps[1]
-    assert result.returncode == (1 if launcher else 3)
-    assert f"error: step {step + 1}: the loss is not a number (epoch 0, rows " in result.stderr
-    assert all(str(row) in result.stderr for row in broken.rows[step])
+    assert running.wait(TIMEOUT) == [3] * processes
+    assert f"error: step {step + 1}: the loss is not a number (epoch 0, rows " in running.output()
+    assert all(str(row) in running.output() for row in broken.rows[step])
     _, record = checkpoints.newest(broken.job.folder() / "checkpoints")
     assert (record["step"], record["skipped"]) == (step, 1)
     assert not (broken.job.folder() / "manifest.json").exists()
 
 
-def test_steps_left_out_before_a_resume_count_after_it_and_more_may_be_allowed_then(broken):
+def test_steps_left_out_before_a_resume_count_after_it_and_more_may_be_allowed_then(broken, forks):
     for resume in ("never", "auto"):
-        result = broken.job.run(*OPTIONS, *allowed(1), "--resume", resume)
-        assert f"error: step {broken.steps[1] + 1}: the loss" in result.stderr
-    result = broken.job.run(*OPTIONS, *allowed(len(broken.steps)), "--resume", "auto")
-    assert result.returncode == 0, result.stderr
+        running = forks.start(broken.job.arguments(*OPTIONS, *allowed(1), "--resume", resume))
+        assert running.wait(TIMEOUT) == [3]
+        assert f"error: step {broken.steps[1] + 1}: the loss" in running.output()
+    running = forks.start(broken.job.arguments(*OPTIONS, *allowed(len(broken.steps)), "--resume", "auto"))
+    assert running.wait(TIMEOUT) == [0], running.output()
     counts = json.loads((broken.job.folder() / "manifest.json").read_text(encoding="utf-8"))["counts"]
     assert counts["skipped_steps"] == len(broken.steps)

@@ -13,12 +13,12 @@ from safetensors.torch import load_file
 
 from bimed_dist.pretraining import checkpoints
 
+from .conftest import TIMEOUT, Program, wait_for
+
 LONG = (
     "--set", "pretraining.run.steps=150", "--set", "pretraining.run.checkpoint_every=5",
     "--set", "pretraining.run.log_every=3",
 )  # fmt: skip
-TIMEOUT = 240
-"""Seconds for what takes ten on a quiet machine."""
 TIMED = "tokens_per_second"
 SHORT = ("--set", "pretraining.run.global_batch=12", "--set", "pretraining.run.checkpoint_every=2")
 # Sums over ranks and micro-batches run in another order, in float32, over twelve updates: as in test_engines.py.
@@ -34,26 +34,21 @@ def outcome(job) -> tuple[bytes, list[dict]]:
 
 def start_and_interrupt(job, launcher: str | None, checkpoint: str, number: int, resume: str) -> int:
     """Start, wait for a checkpoint, send a signal to the launcher and all ranks; the exit code."""
-    process = job.start(*LONG, "--resume", resume, launcher=launcher)
+    command = job.command(*LONG, "--resume", resume, launcher=launcher)
+    program = Program(command, job.work.with_suffix(".log"), job.root)
     folder = job.folder() / "checkpoints" / checkpoint
-    launched, members = psutil.Process(process.pid), []
+    launched, members = psutil.Process(program.process.pid), []
     deadline, listed = time.monotonic() + TIMEOUT, 0.0
-    while not folder.exists() and process.poll() is None and time.monotonic() < deadline:
+    while not folder.exists() and program.running() and time.monotonic() < deadline:
         if time.monotonic() - listed > 0.2:  # not when it counts: listing takes longer than a step
             members, listed = [*launched.children(recursive=True), launched], time.monotonic()
         time.sleep(0.002)
     for member in members:  # ranks have sessions of their own
         with contextlib.suppress(psutil.NoSuchProcess):
             member.send_signal(number)
-    _, errors = process.communicate(timeout=60)
-    assert folder.exists(), errors
-    return process.returncode
-
-
-def wait_for(condition, process) -> None:
-    deadline = time.monotonic() + TIMEOUT
-    while not condition() and process.poll() is None and time.monotonic() < deadline:
-        time.sleep(0.01)
+    code = program.process.wait(60)
+    assert folder.exists(), program.output()
+    return code
 
 
 @pytest.mark.parametrize(
@@ -209,35 +204,39 @@ def test_a_stop_request_ends_in_a_checkpoint_and_its_own_exit_code(job):
     assert folder.name == f"step-{record['step']:08d}"
 
 
-def test_a_second_launch_into_a_folder_that_is_being_trained_is_refused_and_the_first_goes_on(job):
+def test_a_second_launch_into_a_folder_that_is_being_trained_is_refused_and_the_first_goes_on(job, tmp_path):
     # So many steps that the second launch, an import of torch away, comes before the end.
     steps = ("--set", "pretraining.run.steps=6000", "--set", "pretraining.run.checkpoint_every=100")
-    first = job.start(*steps)
+    first = Program(job.command(*steps), tmp_path / "log", job.root)
     try:
         wait_for(lambda: (job.folder() / "metrics.jsonl").is_file(), first)
         second = job.run(*steps, "--resume", "auto")
         assert second.returncode == 2
-        assert f"is being filled by process {first.pid} on" in second.stderr
-        assert first.poll() is None
+        assert f"is being filled by process {first.process.pid} on" in second.stderr
+        assert first.running()
     finally:
-        first.send_signal(signal.SIGTERM)
-        _, errors = first.communicate(timeout=60)
-    assert first.returncode == 75, errors
+        first.process.terminate()
+    assert first.process.wait(60) == 75, first.output()
 
 
-def test_checkpoints_of_an_unfinished_run_are_not_trained_over(job):
-    start_and_interrupt(job, None, "step-00000010", signal.SIGKILL, "never")
+def killed_before_step_15(job, forks) -> None:
+    killed = forks.start(job.arguments(*LONG), patch=patches.KILL_AT.format(step=15))
+    assert killed.wait(TIMEOUT) == [-signal.SIGKILL]
+
+
+def test_checkpoints_of_an_unfinished_run_are_not_trained_over(job, forks):
+    killed_before_step_15(job, forks)
     before = sorted((job.folder() / "checkpoints").iterdir())
-    result = job.run(*LONG)
-    assert result.returncode == 2
-    assert "--resume auto" in result.stderr
+    again = forks.start(job.arguments(*LONG))
+    assert again.wait(TIMEOUT) == [2]
+    assert "--resume auto" in again.output()
     assert sorted((job.folder() / "checkpoints").iterdir()) == before
 
 
-def test_a_run_resumed_with_other_settings_is_refused_and_nothing_changes(job):
-    start_and_interrupt(job, None, "step-00000010", signal.SIGKILL, "never")
+def test_a_run_resumed_with_other_settings_is_refused_and_nothing_changes(job, forks):
+    killed_before_step_15(job, forks)
     before = sorted(job.folder().rglob("*"))
-    result = job.run(*LONG, "--set", "pretraining.run.learning_rate=5e-4", "--resume", "auto")
-    assert result.returncode == 2
-    assert "learning_rate: was 0.001, now 0.0005" in result.stderr
+    again = forks.start(job.arguments(*LONG, "--set", "pretraining.run.learning_rate=5e-4", "--resume", "auto"))
+    assert again.wait(TIMEOUT) == [2]
+    assert "learning_rate: was 0.001, now 0.0005" in again.output()
     assert sorted(job.folder().rglob("*")) == before
