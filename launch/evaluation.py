@@ -2,6 +2,8 @@ import os
 
 from options import run_or_tell, stage_command, told_once
 
+from bimed_dist.parent import end_with_launcher
+
 
 @stage_command
 def main(recipe, work, dry_run):
@@ -16,4 +18,5 @@ def main(recipe, work, dry_run):
 
 
 if __name__ == "__main__":
+    end_with_launcher()
     main()

@@ -25,13 +25,13 @@ from bimed_dist.model import attention
 from bimed_dist.model.export import export, pad_vocabulary
 from bimed_dist.model.foundation import load_prepared
 from bimed_dist.model.packed import PackedPretraining
+from bimed_dist.parent import launch_identity
 from bimed_dist.pretraining import checkpoints, deepspeed_config, duration, schedule
 from bimed_dist.pretraining.card import model_card
 from bimed_dist.pretraining.distributed import Engine, open_trackers
 from bimed_dist.pretraining.duration import Clock
 from bimed_dist.pretraining.inputs import check_inputs, held_out_rows, packed_module, training_rows
 from bimed_dist.pretraining.loop import Trainer, out_of_memory_advice
-from bimed_dist.pretraining.parent import launch_identity
 from bimed_dist.pretraining.records import METRICS_NAME, RunRecord, read_metrics
 from bimed_dist.pretraining.state import SavedState, bytes_of_a_checkpoint
 from bimed_dist.pretraining.trackers import flat

@@ -24,7 +24,7 @@ from typing import Any
 import torch.distributed as dist
 
 from bimed_dist.errors import RankLostError
-from bimed_dist.pretraining.parent import parent_of
+from bimed_dist.parent import parent_of
 
 _log = logging.getLogger(__name__)
 _SECONDS_TO_NAME = 5.0

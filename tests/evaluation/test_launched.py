@@ -195,6 +195,16 @@ def test_a_launch_that_is_asked_to_stop_says_so_once_and_leaves_whole_cells(reci
     assert {record.get("status", "done") for record in records(tmp_path / "work").values()} == {"done"}
 
 
+@pytest.mark.slow
+def test_a_killed_launcher_leaves_no_process_behind(recipe, launch, tmp_path):
+    process = launch(recipe, tmp_path / "work").start()
+    wait_for_a_cell(process, tmp_path / "work")
+    family = psutil.Process(process.pid).children(recursive=True)
+    process.kill()
+    process.wait(5)
+    assert family and psutil.wait_procs(family, timeout=5)[1] == []
+
+
 @pytest.mark.parametrize(
     "override, words",
     [

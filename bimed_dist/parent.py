@@ -19,7 +19,7 @@ def end_with_launcher() -> None:
     """Ask the kernel for a signal when our launcher is gone: nothing may be left on a machine.
 
     torchrun passes signals on, so where it is gone it was killed. accelerate's launcher of one process passes nothing
-    on and just ends, which becomes a stop with a checkpoint here.
+    on and just ends, which becomes a stop on request here.
     """
     if sys.platform != "linux":
         return
