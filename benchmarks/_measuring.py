@@ -128,7 +128,8 @@ def _commit() -> str:
         done = subprocess.run(["git", *arguments], cwd=ROOT, capture_output=True, text=True, check=False)
         return done.stdout.strip()
 
-    changed = "-changed" if git("status", "--porcelain", "--untracked-files=no") else ""
+    # But for what another benchmark has just written.
+    changed = "-changed" if git("status", "--porcelain", "--untracked-files=no", "--", ".", f":!{RESULTS}") else ""
     return (git("rev-parse", "--short", "HEAD") or "unknown") + changed
 
 

@@ -107,7 +107,8 @@ def _median_of(run: Path) -> float:
 
 def tokens_of_an_update(settings: PretrainingSettings, work: Path) -> float:
     rows = RowStream(ShardSet.open(work / "shards" / settings.shards, "train"), settings, seed=1)
-    return statistics.median(sum(len(b.input_ids) for b in rows.step_batches(step, 0, 1)) for step in range(5))
+    updates = [rows.step_batches(step, rank=0, world_size=1) for step in range(5)]
+    return statistics.median(sum(len(batch.input_ids) for batch in update) for update in updates)
 
 
 def parameters_of(model: Path) -> int:
