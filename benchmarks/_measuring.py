@@ -129,7 +129,11 @@ def _commit() -> str:
         return done.stdout.strip()
 
     # But for what another benchmark has just written.
-    changed = "-changed" if git("status", "--porcelain", "--untracked-files=no", "--", ".", f":!{RESULTS}") else ""
+    changed = (
+        "-changed"
+        if git("status", "--porcelain", "--untracked-files=no", "--", ".", ":(exclude)benchmarks/results")
+        else ""
+    )
     return (git("rev-parse", "--short", "HEAD") or "unknown") + changed
 
 

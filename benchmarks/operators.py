@@ -14,6 +14,8 @@ from collections import Counter
 from collections.abc import Callable
 from typing import Any
 
+os.environ["CUDA_VISIBLE_DEVICES"] = ""  # before torch is imported
+
 import click
 import numpy as np
 import torch
@@ -39,7 +41,7 @@ KINDS = {
         "copy_", "fill_",
     ),
 }  # fmt: skip
-"""Of forward and backward; `sum` is the gradient of biases."""
+"""Of forward and backward; `sum` is the gradient of biases. What dropout does with its numbers is element by element."""
 KIND_OF = {f"aten::{name}": kind for kind, names in KINDS.items() for name in names}
 REST = "everything else"
 

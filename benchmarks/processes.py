@@ -5,9 +5,10 @@ or two with half of the threads each. The sides alternate, in rounds; a round is
 round is that of the medians of its updates. Two gloo processes exchange gradients through memory, so this is what the
 exchange and the engines cost, and no network.
 
-Two trainings apart, side by side, each of half of the rows, show what two processes reach that exchange nothing. What
+Two trainings apart, side by side, each of half as many rows, show what two processes reach that exchange nothing. What
 the others reach of that is the efficiency that docs/scaling.md has a formula for; the formula is given the speed of the
-two apart and the bandwidth of an all-reduce, measured here before and after.
+two apart and the bandwidth of an all-reduce, measured here before and after. (ZeRO-2 also halves the optimizer's work,
+which each of the two apart does whole.)
 
     python benchmarks/processes.py
 """
@@ -85,7 +86,7 @@ def tokens_per_second(side: str, recipe: Path, work: Path, cores: int) -> float:
         program += ["-m", "accelerate.commands.launch", "--config_file", str(config), "--main_process_port", "0"]
     program += ["launch/pretrain.py", str(recipe), "--work", str(work), *more]
     processes = 2 if launcher else len(runs)
-    environment = {**os.environ, "OMP_NUM_THREADS": str(cores // processes)}
+    environment = {**os.environ, "OMP_NUM_THREADS": str(cores // processes), "CUDA_VISIBLE_DEVICES": ""}
     for run in runs:
         shutil.rmtree(work / "pretraining" / run, ignore_errors=True)
     log = work / "log"
@@ -169,6 +170,7 @@ def main(layers: int, width: int, steps: int, rounds: int) -> None:
                 "rounds": rounds,
             },
             "tokens_per_second": {side: round(statistics.median(values)) for side, values in rates.items()},
+            "tokens_per_second_of_rounds": {side: list(map(round, values)) for side, values in rates.items()},
             "ratio_to_one_process": {side: ratio(side, "one process") for side in SIDES},
             "reproducible_to_ddp": ratio("two, reproducible", "two, DDP"),
             "all_reduce_megabytes_per_second": bandwidths,
