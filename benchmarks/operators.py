@@ -41,7 +41,7 @@ KINDS = {
         "copy_", "fill_",
     ),
 }  # fmt: skip
-"""Of forward and backward; `sum` is the gradient of biases. What dropout does with its numbers is element by element."""
+"""Of forward and backward; `sum` is the gradient of biases. What dropout does with its random numbers counts below."""
 KIND_OF = {f"aten::{name}": kind for kind, names in KINDS.items() for name in names}
 REST = "everything else"
 

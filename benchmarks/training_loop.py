@@ -1,21 +1,27 @@
 """Seconds per update of the training loop against a bare loop with the same tricks.
 
-Both sides train the same small model on the same packed rows with the same fused AdamW and clipping, and alternate.
+Both sides train the same model on the same packed rows with the same fused AdamW and clipping, and alternate.
 The bare loop is what one would write by hand around the same encoder: no engine, no metrics, no checks, no record. The
 ratio is what the loop costs for accuracies, finite checks, other metrics and stop requests.
 
     python benchmarks/training_loop.py
 """
 
+import itertools
+import os
 import statistics
 import tempfile
 import time
 from pathlib import Path
+from typing import Any
+
+os.environ["CUDA_VISIBLE_DEVICES"] = ""  # before torch is imported
 
 import click
 import torch
 from _measuring import record, shards_of
 from torch.nn.functional import cross_entropy
+from training_step import SIZES, VOCABULARY
 from transformers import BertConfig, BertForPreTraining
 
 from bimed_dist.model.packed import PackedPretraining, micro_batch
@@ -28,11 +34,14 @@ from bimed_dist.shards.batches import RowStream, TrainingRows
 from bimed_dist.shards.reading import ShardSet
 
 
-def model_of(vocabulary: int) -> PackedPretraining:
+def model_of(size: str, dropout: float) -> PackedPretraining:
     torch.manual_seed(0)
+    width = SIZES[size].width
     config = BertConfig(
-        vocab_size=vocabulary, hidden_size=256, num_hidden_layers=4, num_attention_heads=4, intermediate_size=1024
-    )
+        vocab_size=VOCABULARY, hidden_size=width, num_hidden_layers=SIZES[size].layers,
+        num_attention_heads=width // 64, intermediate_size=4 * width,
+        hidden_dropout_prob=dropout, attention_probs_dropout_prob=dropout,
+    )  # fmt: skip
     return PackedPretraining(BertForPreTraining(config)).train()
 
 
@@ -54,27 +63,23 @@ def bare_step(
     optimizer.zero_grad()
 
 
-@click.command(help=__doc__)
-@click.option("--shards", type=click.Path(path_type=Path, exists=True), help="Folder of shards. [synthetic text]")
-@click.option("--steps", default=15, show_default=True, help="Updates that are timed, each on both sides.")
-def main(shards: Path | None, steps: int) -> None:
+def measure(size: str, dropout: float, shards: ShardSet, steps: int) -> dict[str, Any]:
+    rows = SIZES[size].tokens // 128
     settings = PretrainingSettings(
-        model="none", shards="none", steps=steps + 1, global_batch=64, micro_batch=32, log_every=1
+        model="none", shards="none", steps=steps + 1, global_batch=2 * rows, micro_batch=rows, log_every=1
     )
     seconds: dict[str, list[float]] = {"bare": [], "bimed_dist": []}
+    stream = RowStream(shards, settings, seed=1)
+    bare, ours = model_of(size, dropout), model_of(size, dropout)
+    bare_optimizer = schedule.optimizer(bare, settings)
+    for group in bare_optimizer.param_groups:
+        group["lr"] = settings.learning_rate
+    engine = Engine(settings)
+    engine.prepare(ours, schedule.optimizer(ours, settings))
     with tempfile.TemporaryDirectory() as work:
-        stream = RowStream(ShardSet.open(shards_of(shards, Path(work)), "train"), settings, seed=1)
-        vocabulary = stream.shards.tokens.vocabulary_size
-        bare, ours = model_of(vocabulary), model_of(vocabulary)
-        bare_optimizer = schedule.optimizer(bare, settings)
-        for group in bare_optimizer.param_groups:
-            group["lr"] = settings.learning_rate
-        engine = Engine(settings)
-        engine.prepare(ours, schedule.optimizer(ours, settings))
-        rows = TrainingRows(stream.shards, settings, seed=1)
         trainer = Trainer(
-            engine, ours, settings, seed=1, rows=rows, held_out=None, folder=Path(work), run_digest="",
-            record=None, clock=Clock(settings),
+            engine, ours, settings, seed=1, rows=TrainingRows(shards, settings, seed=1), held_out=None,
+            folder=Path(work), run_digest="", record=None, clock=Clock(settings),
         )  # fmt: skip
         sides = {
             "bare": lambda step: bare_step(bare, bare_optimizer, stream, step, settings.clip_norm),
@@ -86,21 +91,33 @@ def main(shards: Path | None, steps: int) -> None:
                 run(step)
                 if step:  # the first is warm-up
                     seconds[side].append(time.perf_counter() - start)
+    engine.close()
     ratios = [a / b for a, b in zip(seconds["bimed_dist"], seconds["bare"], strict=True)]
-    record(
-        "training_loop",
-        {
-            "setting": {
-                "model": "4 layers of 256",
-                "global_batch": 64,
-                "micro_batch": 32,
-                "threads": torch.get_num_threads(),
-                "steps": steps,
-            },
-            "seconds_per_update": {side: round(statistics.median(values), 4) for side, values in seconds.items()},
-            "ratio": round(statistics.median(ratios), 3),
-        },
-    )
+    return {
+        "size": size,
+        "dropout": dropout,
+        "global_batch": settings.global_batch,
+        "micro_batch": settings.micro_batch,
+        "seconds_per_update": {side: round(statistics.median(values), 4) for side, values in seconds.items()},
+        "ratio": round(statistics.median(ratios), 3),
+        "ratios": [round(ratio, 3) for ratio in ratios],
+    }
+
+
+@click.command(help=__doc__)
+@click.option("--shards", type=click.Path(path_type=Path, exists=True), help="Folder of shards. [synthetic text]")
+@click.option("--size", "sizes", type=click.Choice(list(SIZES)), multiple=True, default=list(SIZES), show_default=True)
+@click.option("--dropout", "dropouts", multiple=True, type=float, default=[0.0, 0.1], show_default=True)
+@click.option("--steps", default=9, show_default=True, help="Updates that are timed, each on both sides.")
+def main(shards, sizes, dropouts, steps):
+    results = []
+    with tempfile.TemporaryDirectory() as work:
+        opened = ShardSet.open(shards_of(shards, Path(work)), "train")
+        for size, dropout in itertools.product(sizes, dropouts):
+            results.append(measure(size, dropout, opened, steps))
+            click.echo(f"{size}, dropout {dropout}: {results[-1]['ratio']} times the bare loop's time", err=True)
+    setting = {"vocabulary": VOCABULARY, "max_length": 128, "threads": torch.get_num_threads(), "steps": steps}
+    record("training_loop", {"setting": setting, "results": results})
 
 
 if __name__ == "__main__":

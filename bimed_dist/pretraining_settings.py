@@ -84,9 +84,13 @@ class PretrainingSettings(Settings):
     """What is learned of pairs beside masked words: whether B follows A or is of another document (BERT), whether A and
     B stand in the order of the text (ALBERT; Lan et al. 2020), or nothing: rows are then one segment (RoBERTa)."""
     mask_rate: Annotated[float, Field(gt=0, lt=1)] = 0.15
+    """Share of the tokens (or words) that are to be predicted; special tokens and [UNK] never are."""
     mask_unit: Literal["token", "word"] = "token"
+    """`word`: all pieces of a word together; in Korean an eojeol up to punctuation."""
     mask_token_share: Share = 0.8
+    """Of those to be predicted, the share that [MASK] stands for."""
     random_token_share: Share = 0.1
+    """Of those to be predicted, the share that another token stands for, drawn evenly; the rest stays as it is."""
     optimizer: Literal["adamw", "lamb"] = "adamw"
     """`lamb` is for batches of thousands of rows; not with ZeRO."""
     learning_rate: Above0 = 1e-4

@@ -7,7 +7,8 @@ transformers hands this row to an attention function registered as `packed`; eac
 Three kernels, the first that can do what is asked:
 * `varlen`: torch.nn.attention.varlen on CUDA in half precision, without attention dropout, which the kernel lacks;
 * `flash`: the package flash-attn where it is installed, on CUDA in half precision, with attention dropout;
-* `padded`: pairs are gathered into rectangles of similar length, only around scaled_dot_product_attention.
+* `padded`: pairs are gathered into rectangles of similar length, only around scaled_dot_product_attention. On a CPU in
+  full precision with attention dropout, for which torch has no fused kernel, the same in plain operators takes its place.
 """
 
 from dataclasses import dataclass
@@ -144,7 +145,8 @@ def packed_attention(
             x[part.start : part.start + part.rows * part.length].unflatten(0, (part.rows, part.length)).transpose(1, 2)
             for x in padded
         )
-        if dropout and q.device.type == "cpu":
+        # In half precision torch keeps scores and weights in float32, which plain operators would not.
+        if dropout and q.device.type == "cpu" and q.dtype in (torch.float32, torch.float64):
             out = _with_dropout(q, k, v, part.mask, dropout, scaling)
         else:
             out = scaled_dot_product_attention(q, k, v, attn_mask=part.mask, dropout_p=dropout, scale=scaling)
@@ -155,7 +157,7 @@ def packed_attention(
 def _with_dropout(
     q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None, dropout: float, scaling: float | None
 ) -> Tensor:
-    """What scaled_dot_product_attention computes on a CPU, which knows no fused kernel with dropout, with ours."""
+    """What scaled_dot_product_attention computes on a CPU in full precision, but with our dropout."""
     scores = (q * (scaling or q.shape[-1] ** -0.5)) @ k.transpose(-1, -2)  # (rows, heads, length, length)
     if mask is not None:
         scores.masked_fill_(~mask, -torch.inf)

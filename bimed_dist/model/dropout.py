@@ -1,7 +1,8 @@
-"""Dropout on CPUs from 16 random bits for each number, in a third of the time that torch needs.
+"""Dropout on CPUs from 16 random bits for each number.
 
-torch draws one random number after the other for every value, whatever the number of threads, and that was 7 % of a
-step of BERT-base on two cores (docs/performance.md). Here four values share a draw of 64 bits.
+torch draws a number for each value, one after the other on processors that are not Intel's, and that was 7 % of a step
+of BERT-base on two cores of an AMD EPYC (docs/performance.md). Here four values share a draw of 64 bits, and every make
+of processor drops the same ones.
 """
 
 import torch
@@ -22,8 +23,9 @@ class Dropout(nn.Dropout):
 def kept(given: Tensor, p: float) -> Tensor:
     """What to multiply `given` with, in its shape and type: 0 with the probability p, else 1 / (1 - p).
 
-    p is rounded to a multiple of 2**-16 and the result scaled by what it then is, so that the mean stays the same.
-    Which values are dropped follows from torch's generator and not from the number of threads.
+    p is rounded to a multiple of 2**-16 and the scale is that of the rounded p, so that the mean stays the same (in
+    half precision as nearly as the scale can be written). Which values are dropped follows from torch's generator and
+    not from the number of threads.
     """
     steps = 2**_BITS
     dropped = min(round(p * steps), steps - 1)

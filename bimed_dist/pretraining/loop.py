@@ -122,6 +122,7 @@ class Trainer:
         engine, settings = self.engine, self.settings
         global_batch = settings.phase_at(step).global_batch
         batches = self.upcoming.batches(step)
+        waited = time.monotonic() - start
         masked = engine.sums(torch.tensor(sum(len(b.mlm_labels) for b in batches)))
         sums: list[Tensor] = []
         """Of each micro-batch: MLM loss, loss of pairs, right MLM guesses, right guesses of pairs."""
@@ -158,6 +159,7 @@ class Trainer:
             "learning_rate": rate,
             "grad_norm": norm,
             "tokens_per_second": tokens / (time.monotonic() - start),
+            "waiting_share": waited / (time.monotonic() - start),  # of this rank, for its rows
         }
         return metrics, *agreed
 

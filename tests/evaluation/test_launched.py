@@ -153,8 +153,9 @@ def of_rank(launcher: subprocess.Popen[str], rank: int) -> psutil.Process:
 
 
 def wait_for_a_cell(process: subprocess.Popen[str], work: Path) -> None:
+    deadline = time.monotonic() + 300
     while not list((work / "evaluation").rglob("lr=*.json")):
-        assert process.poll() is None, process.stderr.read()
+        assert process.poll() is None and time.monotonic() < deadline, process.stderr.read()
         time.sleep(0.002)
 
 
@@ -202,7 +203,10 @@ def test_a_killed_launcher_leaves_no_process_behind(recipe, launch, tmp_path):
     family = psutil.Process(process.pid).children(recursive=True)
     process.kill()
     process.wait(5)
-    assert family and psutil.wait_procs(family, timeout=5)[1] == []
+    _, alive = psutil.wait_procs(family, timeout=5)
+    for member in alive:
+        member.kill()
+    assert family and not alive
 
 
 @pytest.mark.parametrize(

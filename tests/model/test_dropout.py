@@ -72,3 +72,13 @@ def test_attention_weights_are_dropped_so_that_the_mean_of_outputs_stays():
     assert not torch.equal(draws[0], whole)
     # 864 means, none of which is further than 5 standard errors from what it should be: 5e-4 by chance for all of them.
     assert ((draws.mean(0) - whole).abs() < 5 * draws.std(0) / 2000**0.5).all()
+
+
+def test_in_half_precision_attention_stays_torchs_own_which_computes_in_float32():
+    q, k, v = (torch.randn(1, 2, 40, 8).bfloat16() for _ in range(3))
+    packing = attention.packing(np.array([0, 40]), torch.device("cpu"))
+    torch.manual_seed(4)
+    found, _ = attention.packed_attention(torch.nn.Module(), q, k, v, None, packing=packing, dropout=0.3)
+    torch.manual_seed(4)
+    expected = torch.nn.functional.scaled_dot_product_attention(q, k, v, dropout_p=0.3)
+    assert torch.equal(found, expected.transpose(1, 2))

@@ -1,5 +1,6 @@
 """A small finished work folder (corpus to model) from real text files, and real launches of the training program."""
 
+import contextlib
 import json
 import os
 import shutil
@@ -9,7 +10,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import psutil
 import pytest
@@ -108,9 +109,10 @@ class Job:
         overrides = [f"pretraining.run.{change}" for change in changes]
         return pretraining.run(load_recipe(self.recipe, overrides), "run", self.work, resume).manifest.counts
 
-    def metrics(self, kind: str) -> list[dict[str, Any]]:
+    def metrics(self, kind: str | None = None) -> list[dict[str, Any]]:
+        """Lines of a kind, or of all but checkpoints, which hold times and come when disks say."""
         lines = map(json.loads, (self.folder() / "metrics.jsonl").read_text(encoding="utf-8").splitlines())
-        return [line for line in lines if line["kind"] == kind]
+        return [line for line in lines if (line["kind"] == kind if kind else line["kind"] != "checkpoint")]
 
     def folder(self) -> Path:
         return self.work / "pretraining" / "run"
@@ -123,9 +125,12 @@ def environment() -> dict[str, str]:
 class Program:
     """A program in the background, with the interface of a forked job."""
 
+    started: ClassVar[list["Program"]] = []
+
     def __init__(self, command: Sequence[str], log: Path, cwd: Path, **more: str) -> None:
         """more: of the environment."""
         self.log = log
+        self.started.append(self)
         with log.open("a") as file:
             self.process = subprocess.Popen(
                 command, cwd=cwd, env={**environment(), **more}, stdout=file, stderr=subprocess.STDOUT
@@ -139,6 +144,20 @@ class Program:
 
     def ranks(self) -> list[psutil.Process]:
         return [p for p in psutil.Process(self.process.pid).children() if "pretrain.py" in " ".join(p.cmdline())]
+
+
+@pytest.fixture(autouse=True)
+def no_program_is_left() -> Iterator[None]:
+    """What a test that fails has started would go on beside the next ones."""
+    yield
+    while Program.started:
+        program = Program.started.pop()
+        with contextlib.suppress(psutil.NoSuchProcess):
+            process = psutil.Process(program.process.pid)
+            for member in (*process.children(recursive=True), process):
+                with contextlib.suppress(psutil.NoSuchProcess):
+                    member.kill()
+        program.process.wait()
 
 
 def wait_for(condition: Callable[[], Any], running: Any, seconds: float = TIMEOUT) -> None:

@@ -7,6 +7,8 @@ import torch
 import yaml
 from safetensors.torch import load_file
 
+from .conftest import TIMEOUT
+
 # Sums over ranks and micro-batches run in another order, in float32, over twelve updates. The largest difference is
 # 1.2e-7, in weights of 0.02 to 1; a lost gradient changes weights by the learning rate, 1e-3.
 WEIGHTS = {"rtol": 0.0, "atol": 5e-6}
@@ -18,18 +20,13 @@ WITHOUT_DROPOUT = ("--set", "pretraining.run.dropout=0.0")
 LAUNCHERS = {"ddp": "cpu_ddp.yaml", "zero1": "cpu_zero1.yaml", "zero2": "cpu.yaml", "zero3": "cpu_zero3.yaml"}
 
 
-def metrics(job) -> list[dict]:
-    lines = (job.folder() / "metrics.jsonl").read_text(encoding="utf-8").splitlines()
-    return [line for line in map(json.loads, lines) if line["kind"] != "checkpoint"]  # which come when disks say
-
-
 @pytest.fixture(scope="module")
 def single(prepared, tmp_path_factory):
     """One process without a launcher: its exported weights and its metrics."""
     job = prepared.copy(tmp_path_factory.mktemp("single") / "work")
     result = job.run(*WITHOUT_DROPOUT)
     assert result.returncode == 0, result.stderr
-    return load_file(job.folder() / "export" / "model.safetensors"), metrics(job)
+    return load_file(job.folder() / "export" / "model.safetensors"), job.metrics()
 
 
 @pytest.mark.parametrize(
@@ -46,7 +43,7 @@ def test_two_processes_train_what_one_process_trains(job, single, engine):
     assert weights.keys() == expected.keys()
     for name in expected:
         torch.testing.assert_close(weights[name], expected[name], **WEIGHTS)
-    for line, other in zip(metrics(job), single[1], strict=True):
+    for line, other in zip(job.metrics(), single[1], strict=True):
         assert (line["kind"], line["step"]) == (other["kind"], other["step"])
         for name in ("mlm_loss", "nsp_loss", "mlm_accuracy", "nsp_accuracy"):
             assert line[name] == pytest.approx(other[name], rel=LOSSES, abs=LOSSES)
@@ -54,6 +51,21 @@ def test_two_processes_train_what_one_process_trains(job, single, engine):
             assert line["grad_norm"] == pytest.approx(other["grad_norm"], rel=NORMS)
             assert line["grad_norm"] > 1  # clip_norm: the number logged is the norm before clipping
             assert line["learning_rate"] == other["learning_rate"]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("engine", ["ddp", "zero1", "zero2", "zero3"])
+def test_three_processes_train_what_one_process_trains(job, tmp_path, forks, engine):
+    options = (*WITHOUT_DROPOUT, "--set", "pretraining.run.global_batch=12")
+    alone = job.copy(tmp_path / "alone")
+    one, three = forks.start(alone.arguments(*options)), forks.start(job.arguments(*options), 3, engine)
+    assert (one.wait(TIMEOUT), three.wait(TIMEOUT)) == ([0], [0, 0, 0]), three.output()
+    weights, expected = (load_file(j.folder() / "export" / "model.safetensors") for j in (job, alone))
+    assert weights.keys() == expected.keys()
+    for name in expected:
+        torch.testing.assert_close(weights[name], expected[name], **WEIGHTS)
+    for line, other in zip(job.metrics("train"), alone.metrics("train"), strict=True):
+        assert line["grad_norm"] == pytest.approx(other["grad_norm"], rel=NORMS)
 
 
 @pytest.mark.parametrize("micro_batch", [8, pytest.param(3, marks=pytest.mark.slow)])

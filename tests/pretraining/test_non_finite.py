@@ -67,11 +67,6 @@ def broken(prepared_broken, tmp_path) -> Broken:
     return Broken(prepared_broken.job.copy(tmp_path / "work"), prepared_broken.steps, prepared_broken.rows)
 
 
-def metrics(job, kind: str) -> list[dict]:
-    lines = map(json.loads, (job.folder() / "metrics.jsonl").read_text(encoding="utf-8").splitlines())
-    return [line for line in lines if line["kind"] == kind]
-
-
 def state(job, step: int) -> dict[str, torch.Tensor]:
     """Weights and optimizer state of a checkpoint of one process."""
     return load_file(job.folder() / "checkpoints" / f"step-{step:08d}" / "rank-0000-of-0001.safetensors")
@@ -92,7 +87,7 @@ def test_a_step_left_out_changes_neither_weights_nor_optimizer_and_is_logged_wit
         before, after = (state(job, n) for n in (step, step + 1))
         assert before.keys() == after.keys()
         assert all(torch.equal(before[name].nan_to_num(), after[name].nan_to_num()) for name in before)
-    skipped = metrics(job, "skipped")
+    skipped = job.metrics("skipped")
     assert [line["step"] - 1 for line in skipped] == prepared_broken.steps
     for line in skipped:
         assert set(prepared_broken.rows[line["step"] - 1]) <= set(line["rows"])
@@ -100,14 +95,14 @@ def test_a_step_left_out_changes_neither_weights_nor_optimizer_and_is_logged_wit
         assert f"step {line['step']}: the loss is not a number" in told
     counts = json.loads((job.folder() / "manifest.json").read_text(encoding="utf-8"))["counts"]
     assert counts["skipped_steps"] == len(prepared_broken.steps)
-    assert not {line["step"] - 1 for line in metrics(job, "train")} & set(prepared_broken.steps)
+    assert not {line["step"] - 1 for line in job.metrics("train")} & set(prepared_broken.steps)
 
 
 @pytest.mark.parametrize("engine", ["zero2", pytest.param("zero3", marks=pytest.mark.slow)])
 def test_every_engine_leaves_out_the_same_steps(broken, skipping, forks, engine):
     running = forks.start(broken.job.arguments(*OPTIONS, *allowed(len(broken.steps))), 2, engine)
     assert running.wait(TIMEOUT) == [0, 0], running.output()
-    assert [line["step"] - 1 for line in metrics(broken.job, "skipped")] == broken.steps
+    assert [line["step"] - 1 for line in broken.job.metrics("skipped")] == broken.steps
     found, expected = (load_file(j.folder() / "export" / "model.safetensors") for j in (broken.job, skipping[0]))
     for name in expected:  # the tolerance of test_engines.py
         torch.testing.assert_close(found[name], expected[name], rtol=0, atol=5e-6, equal_nan=True)

@@ -1,7 +1,5 @@
 """bfloat16 is the same training with every engine: arithmetic in bfloat16, weights in float32, and so exported."""
 
-import json
-
 import pytest
 import torch
 from safetensors.torch import load_file
@@ -16,9 +14,7 @@ LOSSES, NORMS = 1e-3, 5e-3
 def trained(job, launcher: str) -> tuple[dict[str, torch.Tensor], list[dict]]:
     result = job.run(*BF16, launcher=launcher)
     assert result.returncode == 0, result.stderr
-    lines = (job.folder() / "metrics.jsonl").read_text(encoding="utf-8").splitlines()
-    metrics = [line for line in map(json.loads, lines) if line["kind"] != "checkpoint"]
-    return load_file(job.folder() / "export" / "model.safetensors"), metrics
+    return load_file(job.folder() / "export" / "model.safetensors"), job.metrics()
 
 
 @pytest.fixture(scope="module")

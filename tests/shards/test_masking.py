@@ -1,5 +1,6 @@
 import numpy as np
 import pytest
+from tokenizers import BertWordPieceTokenizer
 
 from bimed_dist.shards.masking import Masked, MaskRule, mask_tokens
 from bimed_dist.shards.reading import TokenTable
@@ -153,6 +154,44 @@ def test_every_row_has_something_to_predict(unit: str):
     owner = np.searchsorted(batch["row_starts"], masked.positions, side="right") - 1
     has_ordinary = np.logical_or.reduceat(batch["token_ids"] > 4, batch["row_starts"][:-1])
     assert np.unique(owner).tolist() == np.flatnonzero(has_ordinary).tolist()
+
+
+def test_whole_word_masking_takes_an_eojeol_up_to_punctuation_with_its_particles(tmp_path):
+    """The words that are expected come from the pre-tokenizer, those that are masked from the pieces alone."""
+    report = "흉부CT상 우상엽에서 12mm 결절이 관찰되었으나 T1-weighted 영상에서는 조영증강되지 않음(이전과 同一)."
+    letters = sorted(set(report) - {" "})
+    special = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
+    pieces = special + letters + [f"##{letter}" for letter in letters]
+    (tmp_path / "vocab.txt").write_text("\n".join(pieces) + "\n", encoding="utf-8")
+    tokenizer = BertWordPieceTokenizer(str(tmp_path / "vocab.txt"), lowercase=False, strip_accents=False)
+    encoding = tokenizer.encode(report)
+    words = [encoding.word_ids.index(number) for number in dict.fromkeys(encoding.word_ids) if number is not None]
+    ends = [*words[1:], len(encoding.ids) - 1]
+    texts = [report[encoding.offsets[a][0] : encoding.offsets[b - 1][1]] for a, b in zip(words, ends, strict=True)]
+    assert texts[:6] == ["흉부CT상", "우상엽에서", "12mm", "결절이", "관찰되었으나", "T1"] and texts[6:8] == [
+        "-",
+        "weighted",
+    ]
+    assert texts[-5:-2] == ["이전과", "同", "一"]
+
+    ids = np.array(encoding.ids)
+    continuing = tuple(number for number, piece in enumerate(pieces) if piece.startswith("##"))
+    tokens = TokenTable(
+        vocabulary_size=len(pieces), pad=0, unknown=1, cls=2, sep=3, mask=4, special_ids=(0, 1, 2, 3, 4),
+        continuing_ids=continuing,
+    )  # fmt: skip
+    seen = set()
+    for epoch in range(60):
+        masked = mask_tokens(
+            ids, np.arange(len(ids)), np.array([0, len(ids)]), np.array([0]), seed=1, epoch=epoch,
+            rule=MaskRule(rate=0.3, unit="word"), tokens=tokens,
+        )  # fmt: skip
+        hidden = set(masked.positions.tolist())
+        for text, start, end in zip(texts, words, ends, strict=True):
+            share = len(hidden & set(range(start, end)))
+            assert share in (0, end - start), text
+            seen |= {text} if share else set()
+    assert seen == set(texts)
 
 
 def test_a_row_of_unknown_tokens_only_is_left_alone():

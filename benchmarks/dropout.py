@@ -1,0 +1,96 @@
+"""What our dropout on CPUs is worth: tokens per second of a step with it, against the same step with torch's.
+
+The same packed rows, weights and optimizer; both sides alternate. With torch's, attention goes through
+scaled_dot_product_attention, whose dropout on a CPU is torch's too.
+
+    python benchmarks/dropout.py
+"""
+
+import itertools
+import os
+import statistics
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+os.environ["CUDA_VISIBLE_DEVICES"] = ""  # before torch is imported
+
+import click
+import numpy as np
+import torch
+from _measuring import record
+from training_step import SIZES, VOCABULARY, packed_step, random_batch, seconds, train
+from transformers import BertConfig, BertForPreTraining
+
+from bimed_dist.model import attention
+from bimed_dist.model.dropout import Dropout
+from bimed_dist.model.packed import PackedPretraining
+
+
+def model_of(size: str, torchs: bool) -> PackedPretraining:
+    torch.manual_seed(0)
+    width = SIZES[size].width
+    config = BertConfig(
+        vocab_size=VOCABULARY, hidden_size=width, num_hidden_layers=SIZES[size].layers,
+        num_attention_heads=width // 64, intermediate_size=4 * width,
+    )  # fmt: skip
+    module = PackedPretraining(BertForPreTraining(config)).train()
+    for part in module.modules():
+        if torchs and isinstance(part, Dropout):
+            part.__class__ = torch.nn.Dropout
+    module.optimizer = torch.optim.AdamW(module.parameters(), fused=True)
+    return module
+
+
+@contextmanager
+def torchs_attention() -> Iterator[None]:
+    ours = attention._with_dropout
+    attention._with_dropout = lambda q, k, v, mask, dropout, scaling: torch.nn.functional.scaled_dot_product_attention(
+        q, k, v, attn_mask=mask, dropout_p=dropout, scale=scaling
+    )
+    try:
+        yield
+    finally:
+        attention._with_dropout = ours
+
+
+def measure(size: str, threads: int, fill: float, repeats: int) -> dict[str, Any]:
+    torch.set_num_threads(threads)
+    ours, torchs = model_of(size, torchs=False), model_of(size, torchs=True)
+    rng, speeds = np.random.default_rng(0), {"torch": [], "ours": []}
+    for repeat in range(-1, repeats):
+        batch = random_batch(rng, SIZES[size].tokens // 128, 128, fill, VOCABULARY)
+        with torchs_attention():
+            taken = {"torch": seconds(lambda b=batch: train(lambda x: packed_step(torchs, x), torchs, b))}
+        taken["ours"] = seconds(lambda b=batch: train(lambda x: packed_step(ours, x), ours, b))
+        if repeat >= 0:  # the first is warm-up
+            for side in speeds:
+                speeds[side].append(len(batch.input_ids) / taken[side])
+    ratios = [a / b for a, b in zip(speeds["ours"], speeds["torch"], strict=True)]
+    return {
+        "size": size,
+        "threads": threads,
+        "fill": fill,
+        "tokens_per_second": {side: round(statistics.median(values)) for side, values in speeds.items()},
+        "ratio": round(statistics.median(ratios), 3),
+        "ratios": [round(ratio, 3) for ratio in ratios],
+    }
+
+
+@click.command(help=__doc__)
+@click.option("--size", "sizes", type=click.Choice(list(SIZES)), multiple=True, default=list(SIZES), show_default=True)
+@click.option(
+    "--threads", "threads", multiple=True, type=int, default=[1, len(os.sched_getaffinity(0))], show_default=True
+)
+@click.option("--fill", "fills", multiple=True, type=float, default=[1.0], show_default=True)
+@click.option("--repeats", default=9, show_default=True)
+def main(sizes, threads, fills, repeats):
+    results = []
+    for size, number, fill in itertools.product(sizes, threads, fills):
+        results.append(measure(size, number, fill, repeats))
+        click.echo(f"{size}, {number} thread(s), fill {fill}: {results[-1]['ratio']} times", err=True)
+    record("dropout", {"setting": {"vocabulary": VOCABULARY, "dropout": 0.1, "repeats": repeats}, "results": results})
+
+
+if __name__ == "__main__":
+    main()
