@@ -10,6 +10,7 @@ run. On a GPU precision is bfloat16 (autocast) and attention dropout 0; what a s
 
     python benchmarks/training_step.py --size small --fill 0.6
     python benchmarks/training_step.py --size base --max-length 128 --max-length 512      # one GPU, where there is one
+    python benchmarks/training_step.py --size base --max-length 128 --max-length 512 --compile
 """
 
 import itertools
@@ -139,7 +140,9 @@ def step_flops(size: Size, batch: PackedBatch) -> float:
     return 6 * (size.layers * layer + head)
 
 
-def measure(size: Size, max_length: int, fill: float, dropout: float, repeats: int, limit: float) -> dict[str, Any]:
+def measure(
+    size: Size, max_length: int, fill: float, dropout: float, compiled: bool, repeats: int, limit: float
+) -> dict[str, Any]:
     attention_dropout = dropout if DEVICE.type == "cpu" else 0.0
     models = []
     for _ in range(2):
@@ -154,6 +157,8 @@ def measure(size: Size, max_length: int, fill: float, dropout: float, repeats: i
         models.append(model)
     padded, packed = models[0], PackedPretraining(models[1])
     packed.optimizer = models[1].optimizer
+    if compiled:
+        packed.compile_layers()
     sides = {
         "padded": (padded, lambda batch: padded_step(padded, batch)),
         "packed": (packed, lambda batch: packed_step(packed, batch)),
@@ -185,6 +190,7 @@ def measure(size: Size, max_length: int, fill: float, dropout: float, repeats: i
         "max_length": max_length,
         "fill": fill,
         "dropout": dropout,
+        "compiled": compiled,
         "attention": kernel_name(DEVICE, DTYPE, attention_dropout),
         "real_tokens_per_second": {side: round(statistics.median(values)) for side, values in speeds.items()},
         "ratio": round(statistics.median(ratios), 2),
@@ -201,12 +207,13 @@ def measure(size: Size, max_length: int, fill: float, dropout: float, repeats: i
               help="Mean share of max-length that is real tokens.")  # fmt: skip
 @click.option("--dropout", "dropouts", multiple=True, type=float, default=[0.0, 0.1], show_default=True)
 @click.option("--max-length", "lengths", multiple=True, type=int, default=[128], show_default=True)
+@click.option("--compile", "compiled", is_flag=True, help="Let torch compile the layers of the packed side.")
 @click.option("--repeats", default=5, show_default=True)
-def main(sizes, fills, dropouts, lengths, repeats):
+def main(sizes, fills, dropouts, lengths, compiled, repeats):
     limit = product_flops()
     results = []
     for size, length, fill, dropout in itertools.product(sizes, lengths, fills, dropouts):
-        found = measure(SIZES[size], length, fill, dropout, repeats, limit)
+        found = measure(SIZES[size], length, fill, dropout, compiled, repeats, limit)
         results.append({"size": size, **found})
         click.echo(
             f"{size}, length {length}, fill {fill}, dropout {dropout}: {found['ratio']} times, "

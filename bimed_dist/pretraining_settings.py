@@ -110,6 +110,8 @@ class PretrainingSettings(Settings):
     precision: Literal["fp32", "bf16"] = "fp32"
     activation_checkpointing: bool = False
     """Compute activations again in the backward pass: less memory, a third slower, the same gradients."""
+    compile: Literal["layers"] | None = None
+    """Let torch compile the encoder layers when a launch starts. Meant for GPUs; on CPUs it was slower."""
     skipped_steps: NotNegative = 0
     """Updates at most that may be left out because a loss or gradient is not finite; one more stops the run."""
     log_every: Positive = 10
@@ -147,6 +149,10 @@ class PretrainingSettings(Settings):
             problems.append(f"long_phase.steps={self.long_phase.steps} leaves nothing of steps={self.steps}")
         if self.hours is not None and (self.schedule != "wsd" or self.long_phase is not None):
             problems.append("hours needs schedule=wsd, whose decay can begin at any time, and no long_phase")
+        if self.compile and self.reproducible:
+            problems.append(
+                f"reproducible={self.reproducible} takes no compile={self.compile}: kernels may differ then"
+            )
         for phase in self.phases if self.reproducible else ():
             if phase.global_batch % phase.micro_batch:
                 problems.append(

@@ -8,7 +8,7 @@ Three kernels, the first that can do what is asked:
 * `varlen`: torch.nn.attention.varlen on CUDA in half precision, without attention dropout, which the kernel lacks;
 * `flash`: the package flash-attn where it is installed, on CUDA in half precision, with attention dropout;
 * `padded`: pairs are gathered into rectangles of similar length, only around scaled_dot_product_attention. On a CPU in
-  full precision with attention dropout, for which torch has no fused kernel, the same in plain operators takes its place.
+  full precision with attention dropout, for which torch has no fused kernel, plain operators take its place.
 """
 
 from dataclasses import dataclass
@@ -112,6 +112,7 @@ def _has_flash_attn() -> bool:
     return find_spec("flash_attn") is not None
 
 
+@torch.compiler.disable  # its rectangles differ from one micro-batch to the next
 def packed_attention(
     module: torch.nn.Module,
     query: Tensor,

@@ -101,6 +101,11 @@ class PackedPretraining(nn.Module):
         # transformers 5.23 warns that it has a new name, which older ones that setup.cfg allows need not know.
         self.model.gradient_checkpointing_enable(gradient_checkpointing_kwargs={"use_reentrant": False})
 
+    def compile_layers(self) -> None:
+        """Let torch compile each encoder layer, for any number of tokens; attention's kernels stay what they are."""
+        for layer in self.model.bert.encoder.layer:
+            layer.compile(dynamic=True)
+
 
 def _losses(logits: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
     """(losses, right guesses) of each row of logits, float32 or finer."""

@@ -90,4 +90,6 @@ def packed_module(model: BertForPreTraining, settings: PretrainingSettings) -> P
     module = PackedPretraining(model, pairs=settings.sentence_objective != "none")
     if settings.activation_checkpointing:
         module.recompute_activations()
+    if settings.compile:
+        module.compile_layers()
     return module

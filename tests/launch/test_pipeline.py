@@ -14,7 +14,8 @@ SMALLER = [
     "vocabulary.bilingual.size=1800",
     *(f"pretraining.{run}.{setting}" for run in ("ko-mini", "en-mini", "bi-ko-mini", "bi-en-mini")
       for setting in ("steps=4", "warmup_steps=1", "global_batch=8", "micro_batch=4", "validation_rows=16",
-                      "validate_every=4", "checkpoint_every=4")),
+                      "validate_every=4", "checkpoint_every=4",
+                      "long_phase={steps: 1, max_length: 256, global_batch: 4, micro_batch: 2}")),
     "pretraining.bi-en-mini.accelerate_config=null",
     *(f"evaluation.tasks.{task}.rows={{train: 60, dev: 20, test: 20}}"
       for task in ("sts-korean", "sts-english", "ner")),

@@ -78,6 +78,20 @@ def test_a_step_does_not_depend_on_how_it_is_cut_into_micro_batches(job, single,
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize(("engine", "processes"), [("single", 1), ("ddp", 2), ("zero2", 2), ("zero3", 2)])
+@pytest.mark.parametrize("recompute", [False, True])
+def test_compiled_layers_train_the_same(job, single, forks, engine, processes, recompute):
+    options = (*WITHOUT_DROPOUT, "--set", "pretraining.run.compile=layers")
+    options += ("--set", f"pretraining.run.activation_checkpointing={str(recompute).lower()}")
+    running = forks.start(job.arguments(*options), processes, engine)
+    assert running.wait(TIMEOUT) == [0] * processes, running.output()
+    weights = load_file(job.folder() / "export" / "model.safetensors")
+    assert weights.keys() == single[0].keys()
+    for name, expected in single[0].items():
+        torch.testing.assert_close(weights[name], expected, **WEIGHTS)
+
+
+@pytest.mark.slow
 def test_recomputed_activations_change_nothing_where_weights_come_and_go(job, single):
     recompute = ("--set", "pretraining.run.activation_checkpointing=true")
     result = job.run(*WITHOUT_DROPOUT, *recompute, launcher=LAUNCHERS["zero3"])
