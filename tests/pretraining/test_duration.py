@@ -11,6 +11,8 @@ from bimed_dist.pretraining.duration import Clock
 from bimed_dist.pretraining.schedule import learning_rate
 from bimed_dist.pretraining_settings import PretrainingSettings
 
+from .conftest import TIMEOUT
+
 SECOND = 1 / 3600
 WSD = ("schedule=wsd", "decay_steps=3", "warmup_steps=2")
 
@@ -99,15 +101,16 @@ def test_hours_need_a_schedule_whose_decay_can_begin_at_any_time():
         settings(hours=1.0, schedule="linear", decay_steps=None)
 
 
-def test_two_processes_end_at_the_same_step_when_the_hours_are_over(job):
+def test_two_processes_end_at_the_same_step_when_the_hours_are_over(job, forks):
     changes = (*WSD, "steps=100000", f"hours={SECOND}", "checkpoint_every=100000", "validate_every=100000")
-    result = job.run(*(w for c in changes for w in ("--set", f"pretraining.run.{c}")), launcher="cpu_ddp.yaml")
-    assert result.returncode == 0, result.stderr
+    options = (word for change in changes for word in ("--set", f"pretraining.run.{change}"))
+    running = forks.start(job.arguments(*options), 2, "ddp")
+    assert running.wait(TIMEOUT) == [0, 0], running.output()
     steps = json.loads((job.folder() / "manifest.json").read_text(encoding="utf-8"))["counts"]["steps"]
     assert 5 <= steps < 100000
     rates = {line["step"]: line["learning_rate"] for line in job.metrics("train")}
     assert [rates[steps - left] for left in (3, 2, 1, 0)] == pytest.approx([1e-3, 1e-3, 2e-3 / 3, 1e-3 / 3])
-    assert f"decay from step {steps - 2} to the end at step {steps}" in result.stderr
+    assert f"decay from step {steps - 2} to the end at step {steps}" in running.output()
 
 
 @pytest.mark.parametrize("changes", [("schedule=constant",), WSD], ids=["constant", "wsd"])

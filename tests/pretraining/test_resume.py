@@ -13,7 +13,7 @@ from safetensors.torch import load_file
 
 from bimed_dist.pretraining import checkpoints
 
-from .conftest import TIMEOUT, Program, wait_for
+from .conftest import ENDLESS, TIMEOUT, Program, wait_for
 
 LONG = (
     "--set", "pretraining.run.steps=150", "--set", "pretraining.run.checkpoint_every=5",
@@ -202,19 +202,15 @@ def test_a_stop_request_ends_in_a_checkpoint_and_its_own_exit_code(job):
     assert folder.name == f"step-{record['step']:08d}"
 
 
-def test_a_second_launch_into_a_folder_that_is_being_trained_is_refused_and_the_first_goes_on(job, tmp_path):
-    # So many steps that the second launch, an import of torch away, comes before the end.
-    steps = ("--set", "pretraining.run.steps=6000", "--set", "pretraining.run.checkpoint_every=100")
-    first = Program(job.command(*steps), tmp_path / "log", job.root)
-    try:
-        wait_for(lambda: (job.folder() / "metrics.jsonl").is_file(), first)
-        second = job.run(*steps, "--resume", "auto")
-        assert second.returncode == 2
-        assert f"is being filled by process {first.process.pid} on" in second.stderr
-        assert first.running()
-    finally:
-        first.process.terminate()
-    assert first.process.wait(60) == 75, first.output()
+def test_a_second_launch_into_a_folder_that_is_being_trained_is_refused_and_the_first_goes_on(job, forks):
+    first = forks.start(job.arguments(*ENDLESS))
+    wait_for(lambda: (job.folder() / "metrics.jsonl").is_file(), first)
+    second = forks.start(job.arguments(*ENDLESS, "--resume", "auto"))
+    assert second.wait(TIMEOUT) == [2]
+    assert f"is being filled by process {first.pids[0]} on" in second.output()
+    assert first.running()
+    first.kill(signal.SIGTERM)
+    assert first.wait(60) == [75], first.output()
 
 
 def killed_before_step_15(job, forks) -> None:
