@@ -9,6 +9,9 @@ import time
 from pathlib import Path
 
 import pytest
+import torch.distributed as dist
+
+from bimed_dist.pretraining.watch import Watch
 
 from .conftest import ENDLESS, TIMEOUT, newest_step, saved, wait_for
 
@@ -150,6 +153,21 @@ def test_a_killed_rank_is_named_by_the_others(job, forks, engine):
 
 
 # ------------------------------------------------------------------------------------------------------------- the disk
+
+
+def test_nobody_is_named_while_it_is_the_jobs_store_that_is_silent(monkeypatch):
+    """As on a machine that was cut off: it has heard nothing of the others, and it is not they who are gone."""
+    store = dist.TCPStore("127.0.0.1", 0, is_master=True, wait_for_workers=False)
+    monkeypatch.setenv("MASTER_ADDR", "127.0.0.1")
+    monkeypatch.setenv("MASTER_PORT", str(store.port))
+    watched = Watch(0, 2, 10**6, lambda own: [own, ("there", 1, 1)])  # so many seconds that it ends nothing itself
+    try:
+        watched._seen = {1: (b"0 0", time.monotonic() - 16)}
+        assert watched._silent(15) == [1]
+        watched._answered = time.monotonic() - 4
+        assert watched._silent(15) == []
+    finally:
+        watched.stop()
 
 
 @contextlib.contextmanager
