@@ -9,6 +9,7 @@ from safetensors.torch import load_file
 from bimed_dist.config import load_recipe
 from bimed_dist.evaluation.models import load_head_model
 from bimed_dist.model.foundation import load_foundation, load_prepared
+from bimed_dist.pretraining import loop
 from bimed_dist.pretraining.inputs import packed_module
 from bimed_dist.shards.batches import validation_batches
 from bimed_dist.shards.reading import ShardSet
@@ -87,3 +88,10 @@ def test_attention_dropout_can_be_set_apart_from_the_rest(job):
         assert layer.attention.self.dropout.p == 0.0
         assert layer.attention.output.dropout.p == layer.output.dropout.p == 0.2
     assert bert.embeddings.dropout.p == 0.2
+
+
+def test_every_micro_batch_of_every_update_draws_dropout_of_its_own(job, monkeypatch):
+    drawn, before = [], loop.seed_dropout
+    monkeypatch.setattr(loop, "seed_dropout", lambda *numbers: (drawn.append(numbers), before(*numbers)))
+    job.run_here("steps=3", "warmup_steps=0")  # 8 rows an update, in micro-batches of 2
+    assert [(step, micro) for _, step, micro in drawn] == [(step, micro) for step in range(3) for micro in range(4)]

@@ -1,8 +1,9 @@
-"""The learning rate by step, against values worked out by hand."""
+"""The learning rate by step, against values worked out by hand; and what the optimizer does to which parameter."""
 
 import pytest
+from transformers import BertConfig, BertForPreTraining
 
-from bimed_dist.pretraining.schedule import learning_rate
+from bimed_dist.pretraining.schedule import learning_rate, optimizer
 from bimed_dist.pretraining_settings import PretrainingSettings
 
 # Ten steps, two of warm-up, peak 8.
@@ -30,3 +31,15 @@ def test_rates_by_step(schedule):
 @pytest.mark.parametrize("schedule", RATES)
 def test_a_run_without_warm_up_begins_at_the_peak(schedule):
     assert learning_rate(0, settings(schedule, warmup_steps=0)) == 8
+
+
+@pytest.mark.parametrize("name", ["adamw", "lamb"])
+def test_every_parameter_is_trained_and_all_but_biases_and_layer_norms_decay(name):
+    config = BertConfig(vocab_size=30, hidden_size=8, num_hidden_layers=1, num_attention_heads=2, intermediate_size=16)
+    model = BertForPreTraining(config)
+    groups = optimizer(model, settings("linear", optimizer=name, weight_decay=0.03)).param_groups
+    decay = {id(parameter): group["weight_decay"] for group in groups for parameter in group["params"]}
+    assert sum(len(group["params"]) for group in groups) == len(decay)
+    for parameter_name, parameter in model.named_parameters():
+        without = parameter_name.endswith("bias") or "LayerNorm" in parameter_name
+        assert decay[id(parameter)] == (0.0 if without else 0.03), parameter_name
