@@ -129,12 +129,8 @@ def _commit() -> str:
         return done.stdout.strip()
 
     # But for what another benchmark has just written.
-    changed = (
-        "-changed"
-        if git("status", "--porcelain", "--untracked-files=no", "--", ".", ":(exclude)benchmarks/results")
-        else ""
-    )
-    return (git("rev-parse", "--short", "HEAD") or "unknown") + changed
+    changed = git("status", "--porcelain", "--untracked-files=no", "--", ".", ":(exclude)benchmarks/results")
+    return (git("rev-parse", "--short", "HEAD") or "unknown") + ("-changed" if changed else "")
 
 
 def _today() -> str:

@@ -19,22 +19,17 @@ import click
 import numpy as np
 import torch
 from _measuring import record
-from training_step import SIZES, VOCABULARY, packed_step, random_batch, seconds, train
-from transformers import BertConfig, BertForPreTraining
+from training_step import SIZES, VOCABULARY, model_of, packed_step, random_batch, seconds, train
 
 from bimed_dist.model import attention
 from bimed_dist.model.dropout import Dropout
 from bimed_dist.model.packed import PackedPretraining
 
+DROPOUT = 0.1
 
-def model_of(size: str, torchs: bool) -> PackedPretraining:
-    torch.manual_seed(0)
-    width = SIZES[size].width
-    config = BertConfig(
-        vocab_size=VOCABULARY, hidden_size=width, num_hidden_layers=SIZES[size].layers,
-        num_attention_heads=width // 64, intermediate_size=4 * width,
-    )  # fmt: skip
-    module = PackedPretraining(BertForPreTraining(config)).train()
+
+def packed(size: str, torchs: bool) -> PackedPretraining:
+    module = PackedPretraining(model_of(SIZES[size], DROPOUT))
     for part in module.modules():
         if torchs and isinstance(part, Dropout):
             part.__class__ = torch.nn.Dropout
@@ -56,7 +51,7 @@ def torchs_attention() -> Iterator[None]:
 
 def measure(size: str, threads: int, fill: float, repeats: int) -> dict[str, Any]:
     torch.set_num_threads(threads)
-    ours, torchs = model_of(size, torchs=False), model_of(size, torchs=True)
+    ours, torchs = packed(size, torchs=False), packed(size, torchs=True)
     rng, speeds = np.random.default_rng(0), {"torch": [], "ours": []}
     for repeat in range(-1, repeats):
         batch = random_batch(rng, SIZES[size].tokens // 128, 128, fill, VOCABULARY)
@@ -89,7 +84,9 @@ def main(sizes, threads, fills, repeats):
     for size, number, fill in itertools.product(sizes, threads, fills):
         results.append(measure(size, number, fill, repeats))
         click.echo(f"{size}, {number} thread(s), fill {fill}: {results[-1]['ratio']} times", err=True)
-    record("dropout", {"setting": {"vocabulary": VOCABULARY, "dropout": 0.1, "repeats": repeats}, "results": results})
+    record(
+        "dropout", {"setting": {"vocabulary": VOCABULARY, "dropout": DROPOUT, "repeats": repeats}, "results": results}
+    )
 
 
 if __name__ == "__main__":

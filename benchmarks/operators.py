@@ -21,8 +21,7 @@ import numpy as np
 import torch
 from _measuring import record
 from torch.profiler import ProfilerActivity, profile
-from training_step import SIZES, VOCABULARY, packed_step, product_flops, random_batch, step_flops
-from transformers import BertConfig, BertForPreTraining
+from training_step import SIZES, VOCABULARY, model_of, packed_step, product_flops, random_batch, step_flops
 
 from bimed_dist.model.packed import PackedPretraining
 from bimed_dist.pretraining import schedule
@@ -41,7 +40,7 @@ KINDS = {
         "copy_", "fill_",
     ),
 }  # fmt: skip
-"""Of forward and backward; `sum` is the gradient of biases. What dropout does with its random numbers counts below."""
+"""Of forward and backward; `sum` is the gradient of biases. What dropout does with its numbers is in the last two."""
 KIND_OF = {f"aten::{name}": kind for kind, names in KINDS.items() for name in names}
 REST = "everything else"
 
@@ -57,12 +56,8 @@ def seconds_by_kind(run: Callable[[], Any]) -> Counter[str]:
 
 def measure(threads: int, fill: float, dropout: float, repeats: int) -> dict[str, Any]:
     torch.set_num_threads(threads)
-    torch.manual_seed(0)
     size, limit = SIZES["base"], product_flops(repeats=20)
-    config = BertConfig(
-        vocab_size=VOCABULARY, hidden_dropout_prob=dropout, attention_probs_dropout_prob=dropout
-    )  # the rest is BERT-base
-    module = PackedPretraining(BertForPreTraining(config)).train()
+    module = PackedPretraining(model_of(size, dropout))
     settings = PretrainingSettings(model="none", shards="none", steps=1, global_batch=16, micro_batch=16)
     optimizer = schedule.optimizer(module, settings)
     parts = {

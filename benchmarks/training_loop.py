@@ -22,8 +22,7 @@ import click
 import torch
 from _measuring import record, shards_of
 from torch.nn.functional import cross_entropy
-from training_step import SIZES, VOCABULARY
-from transformers import BertConfig, BertForPreTraining
+from training_step import SIZES, VOCABULARY, model_of
 
 from bimed_dist.model.packed import PackedPretraining, micro_batch
 from bimed_dist.pretraining import schedule
@@ -33,17 +32,6 @@ from bimed_dist.pretraining.loop import Trainer
 from bimed_dist.pretraining_settings import PretrainingSettings
 from bimed_dist.shards.batches import RowStream, TrainingRows
 from bimed_dist.shards.reading import ShardSet
-
-
-def model_of(size: str, dropout: float) -> PackedPretraining:
-    torch.manual_seed(0)
-    width = SIZES[size].width
-    config = BertConfig(
-        vocab_size=VOCABULARY, hidden_size=width, num_hidden_layers=SIZES[size].layers,
-        num_attention_heads=width // 64, intermediate_size=4 * width,
-        hidden_dropout_prob=dropout, attention_probs_dropout_prob=dropout,
-    )  # fmt: skip
-    return PackedPretraining(BertForPreTraining(config)).train()
 
 
 def bare_step(
@@ -72,7 +60,7 @@ def measure(size: str, dropout: float, shards: ShardSet, steps: int) -> dict[str
     seconds: dict[str, list[float]] = {"bare": [], "bimed_dist": []}
     cpu_seconds: dict[str, list[float]] = {"bare": [], "bimed_dist": []}
     stream = RowStream(shards, settings, seed=1)
-    bare, ours = model_of(size, dropout), model_of(size, dropout)
+    bare, ours = (PackedPretraining(model_of(SIZES[size], dropout)) for _ in range(2))
     bare_optimizer = schedule.optimizer(bare, settings)
     for group in bare_optimizer.param_groups:
         group["lr"] = settings.learning_rate

@@ -132,6 +132,17 @@ SIZES = {
 VOCABULARY = 45_056
 
 
+def model_of(size: Size, dropout: float, attention_dropout: float | None = None) -> BertForPreTraining:
+    """With the same weights each time; attention's dropout is that of the rest unless it is given."""
+    torch.manual_seed(0)
+    config = BertConfig(
+        vocab_size=VOCABULARY, hidden_size=size.width, num_hidden_layers=size.layers,
+        num_attention_heads=size.width // 64, intermediate_size=4 * size.width, hidden_dropout_prob=dropout,
+        attention_probs_dropout_prob=dropout if attention_dropout is None else attention_dropout,
+    )  # fmt: skip
+    return BertForPreTraining(config).train()
+
+
 def step_flops(size: Size, batch: PackedBatch) -> float:
     """Forward and backward of real tokens: 6 per weight and token, attention within rows, logits where masked."""
     lengths = np.diff(batch.row_starts).astype(float)
@@ -146,13 +157,7 @@ def measure(
     attention_dropout = dropout if DEVICE.type == "cpu" else 0.0
     models = []
     for _ in range(2):
-        torch.manual_seed(0)
-        config = BertConfig(
-            vocab_size=VOCABULARY, hidden_size=size.width, num_hidden_layers=size.layers,
-            num_attention_heads=size.width // 64, intermediate_size=4 * size.width,
-            hidden_dropout_prob=dropout, attention_probs_dropout_prob=attention_dropout,
-        )  # fmt: skip
-        model = BertForPreTraining(config).train().to(DEVICE)
+        model = model_of(size, dropout, attention_dropout).to(DEVICE)
         model.optimizer = torch.optim.AdamW(model.parameters(), fused=True)
         models.append(model)
     padded, packed = models[0], PackedPretraining(models[1])

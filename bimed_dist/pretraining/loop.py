@@ -154,12 +154,13 @@ class Trainer:
         if not math.isfinite(norm):
             self._skip(step, batches, [bool(parts.isfinite().all()) for parts in sums])
             return None, *agreed
+        seconds = time.monotonic() - start
         metrics = {
             **averages(totals, masked, global_batch, settings.sentence_objective),
             "learning_rate": rate,
             "grad_norm": norm,
-            "tokens_per_second": tokens / (time.monotonic() - start),
-            "waiting_share": waited / (time.monotonic() - start),  # of this rank, for its rows
+            "tokens_per_second": tokens / seconds,
+            "waiting_share": waited / seconds,  # of this rank, for its rows
         }
         return metrics, *agreed
 

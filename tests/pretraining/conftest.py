@@ -169,6 +169,14 @@ def wait_for(condition: Callable[[], Any], running: Any, seconds: float = TIMEOU
         time.sleep(0.01)
 
 
+def ended(processes: Sequence[psutil.Process], seconds: float) -> bool:
+    """Whether all have within so many seconds; those that have not are killed."""
+    _, alive = psutil.wait_procs(processes, timeout=seconds)
+    for process in alive:
+        process.kill()
+    return not alive
+
+
 def saved(job: Job) -> list[Path]:
     return sorted(p for p in (job.folder() / "checkpoints").glob("step-*") if p.suffix != ".partial")
 

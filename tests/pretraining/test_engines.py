@@ -20,13 +20,25 @@ WITHOUT_DROPOUT = ("--set", "pretraining.run.dropout=0.0")
 LAUNCHERS = {"ddp": "cpu_ddp.yaml", "zero1": "cpu_zero1.yaml", "zero2": "cpu.yaml", "zero3": "cpu_zero3.yaml"}
 
 
+def exported(job) -> dict[str, torch.Tensor]:
+    return load_file(job.folder() / "export" / "model.safetensors")
+
+
 @pytest.fixture(scope="module")
 def single(prepared, tmp_path_factory):
     """One process without a launcher: its exported weights and its metrics."""
     job = prepared.copy(tmp_path_factory.mktemp("single") / "work")
     result = job.run(*WITHOUT_DROPOUT)
     assert result.returncode == 0, result.stderr
-    return load_file(job.folder() / "export" / "model.safetensors"), job.metrics()
+    return exported(job), job.metrics()
+
+
+def assert_weights(job, expected: dict[str, torch.Tensor]) -> None:
+    """The exported weights are these but for the order of sums."""
+    weights = exported(job)
+    assert weights.keys() == expected.keys()
+    for name in expected:
+        torch.testing.assert_close(weights[name], expected[name], **WEIGHTS)
 
 
 @pytest.mark.parametrize(
@@ -42,11 +54,7 @@ def test_two_processes_train_what_one_process_trains(job, single, forks, engine)
     counts = json.loads((job.folder() / "manifest.json").read_text(encoding="utf-8"))["counts"]
     assert (counts["engine"], counts["processes"]) == (engine, 2)
     assert counts["parameters"] == sum(weights.numel() for weights in single[0].values())
-
-    weights, expected = load_file(job.folder() / "export" / "model.safetensors"), single[0]
-    assert weights.keys() == expected.keys()
-    for name in expected:
-        torch.testing.assert_close(weights[name], expected[name], **WEIGHTS)
+    assert_weights(job, single[0])
     for line, other in zip(job.metrics(), single[1], strict=True):
         assert (line["kind"], line["step"]) == (other["kind"], other["step"])
         for name in ("mlm_loss", "nsp_loss", "mlm_accuracy", "nsp_accuracy"):
@@ -64,10 +72,7 @@ def test_three_processes_train_what_one_process_trains(job, tmp_path, forks, eng
     alone = job.copy(tmp_path / "alone")
     one, three = forks.start(alone.arguments(*options)), forks.start(job.arguments(*options), 3, engine)
     assert (one.wait(TIMEOUT), three.wait(TIMEOUT)) == ([0], [0, 0, 0]), three.output()
-    weights, expected = (load_file(j.folder() / "export" / "model.safetensors") for j in (job, alone))
-    assert weights.keys() == expected.keys()
-    for name in expected:
-        torch.testing.assert_close(weights[name], expected[name], **WEIGHTS)
+    assert_weights(job, exported(alone))
     for line, other in zip(job.metrics("train"), alone.metrics("train"), strict=True):
         assert line["grad_norm"] == pytest.approx(other["grad_norm"], rel=NORMS)
 
@@ -76,9 +81,7 @@ def test_three_processes_train_what_one_process_trains(job, tmp_path, forks, eng
 def test_a_step_does_not_depend_on_how_it_is_cut_into_micro_batches(job, single, micro_batch):
     result = job.run(*WITHOUT_DROPOUT, "--set", f"pretraining.run.micro_batch={micro_batch}")
     assert result.returncode == 0, result.stderr
-    weights = load_file(job.folder() / "export" / "model.safetensors")
-    for name, expected in single[0].items():
-        torch.testing.assert_close(weights[name], expected, **WEIGHTS)
+    assert_weights(job, single[0])
 
 
 @pytest.mark.slow
@@ -89,10 +92,7 @@ def test_compiled_layers_train_the_same(job, single, forks, engine, processes, r
     options += ("--set", f"pretraining.run.activation_checkpointing={str(recompute).lower()}")
     running = forks.start(job.arguments(*options), processes, engine)
     assert running.wait(TIMEOUT) == [0] * processes, running.output()
-    weights = load_file(job.folder() / "export" / "model.safetensors")
-    assert weights.keys() == single[0].keys()
-    for name, expected in single[0].items():
-        torch.testing.assert_close(weights[name], expected, **WEIGHTS)
+    assert_weights(job, single[0])
 
 
 @pytest.mark.slow
@@ -100,9 +100,7 @@ def test_recomputed_activations_change_nothing_where_weights_come_and_go(job, si
     recompute = ("--set", "pretraining.run.activation_checkpointing=true")
     result = job.run(*WITHOUT_DROPOUT, *recompute, launcher=LAUNCHERS["zero3"])
     assert result.returncode == 0, result.stderr
-    weights = load_file(job.folder() / "export" / "model.safetensors")
-    for name, expected in single[0].items():
-        torch.testing.assert_close(weights[name], expected, **WEIGHTS)
+    assert_weights(job, single[0])
 
 
 def test_a_global_batch_that_the_processes_cannot_share_is_refused_before_training(job, forks):
@@ -125,9 +123,7 @@ def test_three_processes_and_offloaded_state_train_what_one_process_trains(job, 
     launcher.write_text(yaml.safe_dump(config), encoding="utf-8")
     result = job.run(*(w for c in changes for w in ("--set", f"pretraining.run.{c}")), launcher=str(launcher))
     assert result.returncode == 0, result.stderr
-    found, expected = (load_file(j.folder() / "export" / "model.safetensors") for j in (job, alone))
-    for name in expected:
-        torch.testing.assert_close(found[name], expected[name], **WEIGHTS)
+    assert_weights(job, exported(alone))
     assert [line["grad_norm"] for line in job.metrics("train")] == pytest.approx(
         [line["grad_norm"] for line in alone.metrics("train")], rel=NORMS
     )

@@ -15,7 +15,7 @@ import torch.distributed as dist
 
 from bimed_dist import manifest
 
-from .conftest import ENDLESS, TIMEOUT, Program, environment, newest_step, saved, wait_for
+from .conftest import ENDLESS, TIMEOUT, Program, ended, environment, newest_step, saved, wait_for
 
 
 def launched(job, log_folder, launcher: str, **more: str) -> Program:
@@ -49,7 +49,7 @@ def test_a_process_whose_launcher_is_killed_while_it_imports_torch_ends_too(job,
     (program,) = psutil.Process(shell.process.pid).children()
     shell.process.kill()
     shell.process.wait(5)
-    assert not psutil.wait_procs([program], timeout=5)[1]
+    assert ended([program], 5)
 
 
 @pytest.mark.skipif(b"python" in Path("/proc/1/cmdline").read_bytes(), reason="who adopts orphans here is Python")
@@ -59,10 +59,10 @@ def test_a_process_whose_launcher_was_gone_before_it_could_notice_ends_at_once(j
     late = f"sleep 2; exec {shlex.join(job.command())}"
     launcher = f"import subprocess; subprocess.Popen(['sh', '-c', {late!r}], start_new_session=True)"
     # What it prints to ends with the last process that holds it.
-    ended = subprocess.run(
+    orphan = subprocess.run(
         [sys.executable, "-c", launcher], cwd=job.root, env=rank, capture_output=True, text=True, timeout=30
     )
-    assert "the launcher of this process has gone" in ended.stderr
+    assert "the launcher of this process has gone" in orphan.stderr
 
 
 @pytest.mark.slow
@@ -74,8 +74,7 @@ def test_a_killed_launcher_leaves_no_process_and_no_shared_memory(job, tmp_path)
     assert len(ranks) == 2
     running.process.kill()
     running.process.wait(5)
-    _, alive = psutil.wait_procs(ranks, timeout=5)
-    assert not alive
+    assert ended(ranks, 5)
     assert set(os.listdir("/dev/shm")) <= shared_memory
 
 
@@ -86,10 +85,7 @@ def test_a_stop_of_the_launcher_of_one_process_ends_training_with_a_checkpoint(j
     ranks = running.ranks()
     running.process.terminate()
     running.process.wait(5)
-    _, alive = psutil.wait_procs(ranks, timeout=25)
-    for process in alive:
-        process.kill()
-    assert len(ranks) == 1 and not alive
+    assert len(ranks) == 1 and ended(ranks, 25)
     assert f"after step {newest_step(job)}" in (job.folder() / "stopped.json").read_text(encoding="utf-8")
 
 
@@ -117,10 +113,7 @@ def test_a_killed_pipeline_stops_its_training_with_a_checkpoint(job, tmp_path, l
     started = psutil.Process(pipeline.process.pid).children(recursive=True)
     pipeline.process.kill()
     pipeline.process.wait(5)
-    _, alive = psutil.wait_procs(started, timeout=35)
-    for process in alive:
-        process.kill()
-    assert started and not alive
+    assert started and ended(started, 35)
     assert f"after step {newest_step(job)}" in (job.folder() / "stopped.json").read_text(encoding="utf-8")
 
 
