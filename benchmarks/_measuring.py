@@ -17,8 +17,8 @@ from typing import Any, NamedTuple
 import click
 import psutil
 
-from bimed_dist.config import Recipe, parse_recipe
 from bimed_dist.manifest import read_manifest, versions, write_json
+from bimed_dist.recipe.recipe import Recipe, parse_recipe
 
 ROOT = Path(__file__).resolve().parent.parent
 RESULTS = ROOT / "benchmarks" / "results"

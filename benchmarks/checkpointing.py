@@ -14,7 +14,7 @@ from _measuring import record
 from transformers import BertConfig, BertForPreTraining
 
 from bimed_dist.pretraining import checkpoints
-from bimed_dist.pretraining.state import WEIGHT, Piece, Snapshot
+from bimed_dist.pretraining.snapshot import WEIGHT, Piece, Snapshot
 
 
 class OneRank:

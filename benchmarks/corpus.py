@@ -20,19 +20,20 @@ from typing import Any, NamedTuple
 import click
 from _measuring import in_a_process, record
 
-from bimed_dist.config import Recipe, parse_recipe
-from bimed_dist.corpus import planning, stage, synthetic
+from bimed_dist import synthetic
+from bimed_dist.corpus import planning, stage
 from bimed_dist.corpus.contamination import TaskText, TaskTexts, build_index
-from bimed_dist.corpus.decisions import decide
+from bimed_dist.corpus.deduplication import decide
 from bimed_dist.corpus.engines import processes
-from bimed_dist.corpus.extraction import DOCUMENTS, Work, batches, index_row, make_record
-from bimed_dist.corpus.files import SourceFile
+from bimed_dist.corpus.extraction import DOCUMENTS, Extractor, batches, index_row, make_record
 from bimed_dist.corpus.index import IndexWriter
-from bimed_dist.corpus.problems import Problems
-from bimed_dist.corpus.progress import Progress
 from bimed_dist.corpus.readers import read
 from bimed_dist.corpus.sentences import split_paragraphs
-from bimed_dist.corpus.splits import write_splits
+from bimed_dist.corpus.writing import write_splits
+from bimed_dist.files.lines import SourceFile
+from bimed_dist.files.problems import Problems
+from bimed_dist.progress import Progress
+from bimed_dist.recipe.recipe import Recipe, parse_recipe
 
 NUMBER = re.compile(r"\d+")
 CHANGED_SHARE = 0.3
@@ -120,7 +121,7 @@ def steps(recipe: Recipe, path: Path, tasks: TaskTexts) -> dict[str, float]:
     """MB/s of one core for each step, one after the other on the same documents."""
     settings = recipe.corpus["c"]
     source, contamination = settings.sources[0], settings.contamination
-    work = Work(source, settings, build_index(tasks.texts, contamination.splits))
+    work = Extractor(source, settings, build_index(tasks.texts, contamination.splits))
     megabytes = path.stat().st_size / 1e6
     rates = {}
 

@@ -20,7 +20,7 @@ from _measuring import corpus_of, name_of, record
 from tokenizers.pre_tokenizers import BertPreTokenizer
 from transformers import AutoTokenizer
 
-from bimed_dist.corpus.splits import TRAIN
+from bimed_dist.corpus.writing import TRAIN
 from bimed_dist.shards.encoding import Encoder
 from bimed_dist.vocabulary.tokenizer import build_tokenizer, config_of_new, save_tokenizer, text_normalizer
 from bimed_dist.vocabulary.training import train_vocabulary

@@ -25,14 +25,17 @@ import torch
 from _measuring import record
 from transformers import AutoConfig, AutoModel
 
-from bimed_dist.config import Recipe
-from bimed_dist.evaluation import finetuning, metrics, models, workers
-from bimed_dist.evaluation.encoding import Row
-from bimed_dist.evaluation.grid import Candidate, Cell, Pair
-from bimed_dist.evaluation.preparation import prepare_tasks
-from bimed_dist.evaluation.schedule import Schedule
-from bimed_dist.evaluation_settings import EvaluatedModel, EvaluationSettings, TaskSettings
-from bimed_dist.tokenizer import load_tokenizer
+from bimed_dist.evaluation.grid import workers
+from bimed_dist.evaluation.grid.model_on_task import Candidate, ModelOnTask, Trial
+from bimed_dist.evaluation.grid.schedule import Schedule
+from bimed_dist.evaluation.metrics import scores as metrics
+from bimed_dist.evaluation.models import finetuning
+from bimed_dist.evaluation.models import loading as models
+from bimed_dist.evaluation.models.encoding import Row
+from bimed_dist.evaluation.preparation.prepared import prepare_tasks
+from bimed_dist.hugging_face import load_tokenizer
+from bimed_dist.recipe.evaluation import EvaluatedModel, EvaluationSettings, TaskSettings
+from bimed_dist.recipe.recipe import Recipe
 from bimed_dist.workspace import locate
 
 TOLERANCE = {"cpu": 1e-3, "cuda": 2e-2}
@@ -54,13 +57,13 @@ def pairs_task(rows: int, max_length: int) -> TaskSettings:
     return TaskSettings(task="synthetic_sts_en", rows=sizes, max_length=max_length)
 
 
-def make_pair(location: str, rows: int, max_length: int, seeds: int, epochs: int, folder: Path) -> Pair:
+def make_pair(location: str, rows: int, max_length: int, seeds: int, epochs: int, folder: Path) -> ModelOnTask:
     tasks = {"sts": pairs_task(rows, max_length)}
     settings = EvaluationSettings(models={"m": EvaluatedModel(folder=location)}, tasks=tasks)
     recipe = Recipe(name="bench", seed=1, data=os.environ.get("BIMED_DATA"), evaluation=settings)
     prepared = prepare_tasks(recipe, folder)["sts"]
     tokenizer, config = load_tokenizer(location), models.load_config(location)
-    return Pair(
+    return ModelOnTask(
         prepared=prepared, label="m", location=location, model_digest="", tokenizer=tokenizer,
         limit=models.piece_limit(config, tokenizer, max_length), parameters=models.parameter_count(config),
         candidates=(Candidate(2e-5, epochs), Candidate(5e-5, epochs)), seeds=tuple(range(1, seeds + 1)), batch=32,
@@ -68,7 +71,7 @@ def make_pair(location: str, rows: int, max_length: int, seeds: int, epochs: int
     )  # fmt: skip
 
 
-def in_workers(pair: Pair, count: int) -> tuple[float, dict[Cell, float]]:
+def in_workers(pair: ModelOnTask, count: int) -> tuple[float, dict[Trial, float]]:
     """(seconds, dev score of every cell) of the grid on the development split."""
     for path in pair.folder.glob("*.json"):
         path.unlink()
@@ -76,7 +79,7 @@ def in_workers(pair: Pair, count: int) -> tuple[float, dict[Cell, float]]:
     start = time.perf_counter()
     schedule, scores = Schedule([pair]), {}
 
-    def told(job: tuple[int, Cell], record: dict) -> None:
+    def told(job: tuple[int, Trial], record: dict) -> None:
         scores[job[1]] = record["dev"][pair.prepared.task.metric]
         if len(scores) == len(pair.first_cells()):
             schedule.waiting.clear()  # the loop has no test cells either
@@ -85,13 +88,13 @@ def in_workers(pair: Pair, count: int) -> tuple[float, dict[Cell, float]]:
     return time.perf_counter() - start, scores
 
 
-def padded_loop(pair: Pair) -> tuple[float, dict[Cell, float]]:
+def padded_loop(pair: ModelOnTask) -> tuple[float, dict[Trial, float]]:
     start = time.perf_counter()
     scores = {cell: padded_cell(pair, cell) for cell in pair.first_cells()}
     return time.perf_counter() - start, scores
 
 
-def padded_cell(pair: Pair, cell: Cell) -> float:
+def padded_cell(pair: ModelOnTask, cell: Trial) -> float:
     train, dev = pair.rows("train").rows, pair.rows("dev")
     finetuning.seed_torch(cell.seed)
     model = models.load_classifier(pair.location, "sts", ()).to(finetuning.device()).train()
@@ -119,7 +122,7 @@ def padded_cell(pair: Pair, cell: Cell) -> float:
     return metrics.scores("sts", dev.gold, list(predicted))[pair.prepared.task.metric]
 
 
-def padded_logits(model: torch.nn.Module, pair: Pair, rows: list[Row]) -> torch.Tensor:
+def padded_logits(model: torch.nn.Module, pair: ModelOnTask, rows: list[Row]) -> torch.Tensor:
     inputs = finetuning.padded(rows, pair.tokenizer.pad_token_id)
     short = pair.limit - inputs["input_ids"].shape[1]
     filled = {"input_ids": pair.tokenizer.pad_token_id, "attention_mask": 0, "token_type_ids": 0}
@@ -133,7 +136,7 @@ def targets(rows: list[Row]) -> torch.Tensor:
     return torch.from_numpy(np.stack([row.target for row in rows]))
 
 
-def largest_difference(scores: dict[str, dict[Cell, float]]) -> float:
+def largest_difference(scores: dict[str, dict[Trial, float]]) -> float:
     """Of the scores of any cell, between the padded loop and any other side; not a number where a score is none."""
     return float(
         np.max([abs(scores["padded"][cell] - found[cell]) for found in scores.values() for cell in scores["padded"]])

@@ -1,6 +1,6 @@
 """Loading alone: real tokens per second on one core, rows read, laid out and masked, and the first batch after a seek.
 
-Ours (`RowStream`, masked and packed, as tensors) against what Hugging Face's examples do: a memory-mapped `datasets`
+Ours (`PhaseBatches`, masked and packed, as tensors) against what Hugging Face's examples do: a memory-mapped `datasets`
 folder of the same rows, `DataLoader` and `DataCollatorForLanguageModeling`, which pads; and against litdata's streaming
 format with the same collator where litdata is installed. All deliver the same rows in batches of the same size,
 alternate, and use one process. The seek asks a newly opened stream for its first batch at step 0 and
@@ -30,8 +30,8 @@ from torch.utils.data import DataLoader
 from transformers import AutoTokenizer, DataCollatorForLanguageModeling
 
 from bimed_dist.model.packed import micro_batch
-from bimed_dist.pretraining_settings import PretrainingSettings
-from bimed_dist.shards.batches import RowStream
+from bimed_dist.recipe.pretraining import PretrainingSettings
+from bimed_dist.shards.batches import PhaseBatches
 from bimed_dist.shards.reading import ShardSet
 
 FAR = 100_000
@@ -43,7 +43,7 @@ def settings_of(max_length: int, batch: int) -> PretrainingSettings:
     )
 
 
-def rows_dataset(stream: RowStream, folder: Path) -> Path:
+def rows_dataset(stream: PhaseBatches, folder: Path) -> Path:
     """The stream's rows of epoch 0, unmasked, as a `datasets` folder."""
     shards, plan = stream.shards, stream.plan(0)
     cls, sep = shards.tokens.cls, shards.tokens.sep
@@ -78,7 +78,7 @@ def with_litdata(folder: Path, collate: Callable[..., Any], batch: int, batches:
     return _tokens_per_second(StreamingDataLoader(dataset, batch_size=batch, collate_fn=collate), batches)
 
 
-def ours(stream: RowStream, batches: int) -> float:
+def ours(stream: PhaseBatches, batches: int) -> float:
     """Tokens per second over `batches` steps from the middle of an epoch."""
     first = stream.steps_per_epoch // 2
     start = time.perf_counter()
@@ -106,7 +106,7 @@ def _tokens_per_second(loader: Any, batches: int) -> float:
 
 def seconds_to_first_batch(folder: Path, settings: PretrainingSettings, step: int) -> float:
     start = time.perf_counter()
-    RowStream(ShardSet.open(folder, "train"), settings, seed=1).step_batches(step, rank=0, world_size=1)
+    PhaseBatches(ShardSet.open(folder, "train"), settings, seed=1).step_batches(step, rank=0, world_size=1)
     return time.perf_counter() - start
 
 
@@ -123,7 +123,7 @@ def main(shards: Path | None, max_length: int, batch: int, batches: int, repeats
     seeks: dict[str, list[float]] = {"step 0": [], f"step {FAR}": []}
     with tempfile.TemporaryDirectory() as work:
         folder = shards_of(shards, Path(work))
-        stream = RowStream(ShardSet.open(folder, "train"), settings, seed=1)
+        stream = PhaseBatches(ShardSet.open(folder, "train"), settings, seed=1)
         batches = min(batches, stream.steps_per_epoch // 2)
         collator = DataCollatorForLanguageModeling(AutoTokenizer.from_pretrained(folder / "tokenizer"))
         rows = rows_dataset(stream, Path(work) / "rows")

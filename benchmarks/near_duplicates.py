@@ -19,7 +19,7 @@ from typing import Any
 import click
 from _measuring import record
 
-from bimed_dist.corpus import synthetic
+from bimed_dist import synthetic
 from bimed_dist.corpus.near_duplicates import SHINGLE, NearDuplicates, signature
 from bimed_dist.corpus.windows import units, window_hashes
 

@@ -24,8 +24,8 @@ from torch.profiler import ProfilerActivity, profile
 from training_step import SIZES, VOCABULARY, model_of, packed_step, product_flops, random_batch, step_flops
 
 from bimed_dist.model.packed import PackedPretraining
-from bimed_dist.pretraining import schedule
-from bimed_dist.pretraining_settings import PretrainingSettings
+from bimed_dist.pretraining import optimizer as schedule
+from bimed_dist.recipe.pretraining import PretrainingSettings
 
 KINDS = {
     "products of layers and heads": ("mm", "addmm"),

@@ -22,7 +22,7 @@ from planting import clean_paragraphs, planted_paragraphs
 
 from bimed_dist.corpus.identities import TYPES
 from bimed_dist.corpus.privacy import Match, scanner
-from bimed_dist.corpus_settings import PrivacySettings
+from bimed_dist.recipe.corpus import PrivacySettings
 
 MEDDOCAN = {
     "NOMBRE_SUJETO_ASISTENCIA": "name of a patient",

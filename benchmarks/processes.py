@@ -29,12 +29,12 @@ from _measuring import ROOT, record, synthetic_recipe
 from safetensors.torch import load_file
 from scaling import bytes_sent, efficiency, two_processes
 
-from bimed_dist.config import parse_recipe
 from bimed_dist.corpus import stage as corpus_stage
 from bimed_dist.model import stage as model_stage
-from bimed_dist.pretraining_settings import PretrainingSettings
+from bimed_dist.recipe.pretraining import PretrainingSettings
+from bimed_dist.recipe.recipe import parse_recipe
 from bimed_dist.shards import stage as shards_stage
-from bimed_dist.shards.batches import RowStream
+from bimed_dist.shards.batches import PhaseBatches
 from bimed_dist.shards.reading import ShardSet
 from bimed_dist.vocabulary import stage as vocabulary_stage
 
@@ -107,7 +107,7 @@ def _median_of(run: Path) -> float:
 
 
 def tokens_of_an_update(settings: PretrainingSettings, work: Path) -> float:
-    rows = RowStream(ShardSet.open(work / "shards" / settings.shards, "train"), settings, seed=1)
+    rows = PhaseBatches(ShardSet.open(work / "shards" / settings.shards, "train"), settings, seed=1)
     updates = [rows.step_batches(step, rank=0, world_size=1) for step in range(5)]
     return statistics.median(sum(len(batch.input_ids) for batch in update) for update in updates)
 

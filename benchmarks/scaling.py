@@ -116,9 +116,9 @@ def count_exchanged(micro_batches: int) -> dict[str, Any]:
     from transformers import BertConfig, BertForPreTraining
 
     from bimed_dist.model.packed import PackedPretraining, micro_batch
-    from bimed_dist.pretraining import schedule
+    from bimed_dist.pretraining import optimizer as schedule
     from bimed_dist.pretraining.distributed import Engine
-    from bimed_dist.pretraining_settings import PretrainingSettings
+    from bimed_dist.recipe.pretraining import PretrainingSettings
 
     settings = PretrainingSettings(
         model="none", shards="none", steps=9, global_batch=2 * 4 * micro_batches, micro_batch=4

@@ -19,8 +19,8 @@ import sentencex
 from _measuring import ROOT, record
 from kiwipiepy import Kiwi
 
-from bimed_dist.corpus.language import has_hangul
 from bimed_dist.corpus.sentences import split_paragraphs
+from bimed_dist.language import has_hangul
 
 HAND_CHECKED = ROOT / "tests" / "corpus" / "data" / "sentences.jsonl"
 OPEN_TEXT = {

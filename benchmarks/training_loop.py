@@ -25,17 +25,17 @@ from torch.nn.functional import cross_entropy
 from training_step import SIZES, VOCABULARY, model_of
 
 from bimed_dist.model.packed import PackedPretraining, micro_batch
-from bimed_dist.pretraining import schedule
+from bimed_dist.pretraining import optimizer as schedule
 from bimed_dist.pretraining.distributed import Engine
 from bimed_dist.pretraining.duration import Clock
 from bimed_dist.pretraining.loop import Trainer
-from bimed_dist.pretraining_settings import PretrainingSettings
-from bimed_dist.shards.batches import RowStream, TrainingRows
+from bimed_dist.recipe.pretraining import PretrainingSettings
+from bimed_dist.shards.batches import PhaseBatches, TrainingBatches
 from bimed_dist.shards.reading import ShardSet
 
 
 def bare_step(
-    module: PackedPretraining, optimizer: torch.optim.Optimizer, stream: RowStream, step: int, clip_norm: float
+    module: PackedPretraining, optimizer: torch.optim.Optimizer, stream: PhaseBatches, step: int, clip_norm: float
 ) -> None:
     batches = stream.step_batches(step, rank=0, world_size=1)
     masked, rows = sum(len(b.mlm_labels) for b in batches), sum(len(b.rows) for b in batches)
@@ -59,7 +59,7 @@ def measure(size: str, dropout: float, shards: ShardSet, steps: int) -> dict[str
     )
     seconds: dict[str, list[float]] = {"bare": [], "bimed_dist": []}
     cpu_seconds: dict[str, list[float]] = {"bare": [], "bimed_dist": []}
-    stream = RowStream(shards, settings, seed=1)
+    stream = PhaseBatches(shards, settings, seed=1)
     bare, ours = (PackedPretraining(model_of(SIZES[size], dropout)) for _ in range(2))
     bare_optimizer = schedule.optimizer(bare, settings)
     for group in bare_optimizer.param_groups:
@@ -68,7 +68,7 @@ def measure(size: str, dropout: float, shards: ShardSet, steps: int) -> dict[str
     engine.prepare(ours, schedule.optimizer(ours, settings))
     with tempfile.TemporaryDirectory() as work:
         trainer = Trainer(
-            engine, ours, settings, seed=1, rows=TrainingRows(shards, settings, seed=1), held_out=None,
+            engine, ours, settings, seed=1, rows=TrainingBatches(shards, settings, seed=1), held_out=None,
             folder=Path(work), run_digest="", record=None, clock=Clock(settings),
         )  # fmt: skip
         sides = {

@@ -18,7 +18,7 @@ from _measuring import Run, corpus_of, in_a_process, name_of, record
 from tokenizers import Tokenizer, models, trainers
 from tokenizers.pre_tokenizers import BertPreTokenizer
 
-from bimed_dist.corpus.splits import HELD_OUT, TRAIN
+from bimed_dist.corpus.writing import HELD_OUT, TRAIN
 from bimed_dist.vocabulary.fertility import count_texts, fertility
 from bimed_dist.vocabulary.pieces import PREFIX, SPECIAL_TOKENS
 from bimed_dist.vocabulary.tokenizer import build_tokenizer, text_normalizer

@@ -43,3 +43,8 @@ class Stopped(BimedError):
     """A signal, a lost process or the time budget ended the run; what was finished is kept and it can be continued."""
 
     exit_code = 75  # EX_TEMPFAIL of sysexits.h: try again
+
+
+def one_line(error: BaseException) -> str:
+    """Class and first line of an error, for records."""
+    return f"{type(error).__name__}: {(str(error).strip().splitlines() or [''])[0][:300]}"

@@ -1,18 +1,26 @@
-"""Processes of this machine: work in several that end with the program that started them, signals, GPUs for each."""
+"""Processes of this machine: work in several, signals, a GPU for each, and ending with the launcher that started one.
+
+Imports nothing large, so that a program can call it before it imports torch.
+"""
 
 import concurrent.futures
+import ctypes
+import functools
 import itertools
 import multiprocessing
 import os
+import platform
 import signal
 import sys
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any, TypeVar
 
-from bimed_dist.errors import ConfigError, DataError
+from bimed_dist.errors import ConfigError, DataError, RankLostError
 
+_PR_SET_PDEATHSIG = 1
 Task = TypeVar("Task")
 Result = TypeVar("Result")
 
@@ -91,3 +99,67 @@ def end_with_parent() -> None:
         os._exit(1)
 
     threading.Thread(target=watch, daemon=True).start()
+
+
+def end_with_launcher() -> None:
+    """Ask the kernel for a signal when our launcher is gone: nothing may be left on a machine.
+
+    torchrun passes signals on, so where it is gone it was killed. accelerate's launcher of one process passes nothing
+    on and just ends, which becomes a stop on request here.
+    """
+    if sys.platform != "linux":
+        return
+    if "RANK" in os.environ:
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+    elif "ACCELERATE_MIXED_PRECISION" in os.environ:
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
+    # One that went before that sends nothing.
+    if os.environ.keys() & {"TORCHELASTIC_RUN_ID", "ACCELERATE_MIXED_PRECISION"} and _is_orphan():
+        print("error: the launcher of this process has gone; start the job again", file=sys.stderr, flush=True)
+        os._exit(RankLostError.exit_code)
+
+
+def _is_orphan() -> bool:
+    """Whether no process above this one is Python, as torchrun's and accelerate's launchers are; who adopts orphans
+    (init, systemd, a container's first process) is not.
+    """
+    pid = os.getppid()
+    while pid:
+        try:
+            if b"python" in Path(f"/proc/{pid}/cmdline").read_bytes():
+                return False
+        except OSError:
+            return False  # nothing can be said
+        pid = parent_of(pid) or 0
+    return True
+
+
+def parent_of(pid: int) -> int | None:
+    """None where that process is gone."""
+    fields = _stat(pid)
+    return int(fields[1]) if fields else None
+
+
+def _stat(pid: int) -> list[str]:
+    """Of /proc/PID/stat what stands behind the name, which is in brackets and may hold anything; empty where that
+    process is gone.
+    """
+    try:
+        return Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace").rpartition(")")[2].split()
+    except OSError:
+        return []
+
+
+def stopped_with_parent() -> Callable[[], Any]:
+    """For a new process to call first: the kernel asks it to stop, with a checkpoint, when its parent is gone."""
+    return functools.partial(ctypes.CDLL(None).prctl, _PR_SET_PDEATHSIG, signal.SIGTERM)
+
+
+def launch_identity() -> str:
+    """Of the launcher that started this process: the same in all its restarts, another one in the next launch, and on
+    every machine.
+    """
+    parent = os.getppid()
+    fields = _stat(parent)
+    started = fields[19] if fields else "0"  # clock ticks from the machine's start to the launcher's
+    return f"{parent} on {platform.node()} started at {started}"

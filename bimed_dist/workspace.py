@@ -5,9 +5,9 @@ from dataclasses import dataclass
 from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
-from bimed_dist.config import Recipe
 from bimed_dist.errors import ConfigError
 from bimed_dist.manifest import input_digest, verified
+from bimed_dist.recipe.recipe import Recipe
 
 
 @dataclass(frozen=True)

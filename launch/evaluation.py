@@ -2,7 +2,7 @@ import os
 
 from options import run_or_tell, stage_command, told_once
 
-from bimed_dist.parent import end_with_launcher
+from bimed_dist.processes import end_with_launcher
 
 
 @stage_command
@@ -11,7 +11,7 @@ def main(recipe, work, dry_run):
     if os.environ.get("RANK", "0") == "0":
         run_or_tell("evaluation", recipe, None, work, dry_run)
     elif not dry_run:
-        from bimed_dist.evaluation.launched import follow  # as late as the stage itself
+        from bimed_dist.evaluation.grid.launched import follow
 
         with told_once():
             follow()

@@ -14,9 +14,9 @@ from typing import Any
 import click
 import yaml
 
-from bimed_dist.config import Recipe, load_recipe
 from bimed_dist.errors import BimedError, ConfigError
 from bimed_dist.manifest import Outcome
+from bimed_dist.recipe.recipe import Recipe, load_recipe
 
 
 def stage_command(function: Callable[..., None]) -> Callable[..., None]:
@@ -93,7 +93,7 @@ def run_or_tell(stage: str, recipe: Recipe, name: str | None, work: Path, dry_ru
 def run_stage(stage: str, recipe: Recipe, name: str | None, work: Path) -> Outcome:
     run = stage_module(stage).run
     if stage == "corpus":
-        from bimed_dist.evaluation.corpus_texts import task_texts  # as late as the stage itself
+        from bimed_dist.evaluation.preparation.corpus_texts import task_texts
 
         return run(recipe, name, work, task_texts(recipe))
     return run(recipe, name, work) if name else run(recipe, work)

@@ -11,8 +11,7 @@ from options import run_stage, stage_command, stage_module, state_line, summary_
 
 from bimed_dist.errors import BimedError, ConfigError, Stopped
 from bimed_dist.manifest import Outcome, read_manifest
-from bimed_dist.parent import stopped_with_parent
-from bimed_dist.processes import signals_handled
+from bimed_dist.processes import signals_handled, stopped_with_parent
 from bimed_dist.report.tables import main_table_text
 from bimed_dist.workspace import stage_order
 

@@ -6,8 +6,8 @@ import click
 from options import names_to_run, stage_command, stage_module, state_line, summary_line
 
 from bimed_dist.errors import ConfigError
-from bimed_dist.parent import end_with_launcher
 from bimed_dist.pretraining import deepspeed_config
+from bimed_dist.processes import end_with_launcher
 
 
 @stage_command

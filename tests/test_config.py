@@ -7,9 +7,9 @@ import pytest
 import yaml
 from pydantic import ValidationError
 
-from bimed_dist.config import Recipe, load_recipe, open_references, parse_recipe
 from bimed_dist.errors import ConfigError
-from bimed_dist.tree import set_value
+from bimed_dist.recipe.recipe import Recipe, load_recipe, open_references, parse_recipe
+from bimed_dist.recipe.tree import set_value
 
 RECIPES = sorted((Path(__file__).resolve().parent.parent / "launch" / "recipes").glob("*.yaml"))
 

@@ -16,11 +16,11 @@ LAUNCH = ROOT / "launch"
 ENGINE_FILES = ("bimed_dist.pretraining.distributed", "bimed_dist.pretraining.cpu_operator")
 LAUNCH_OPTIONS = "options"
 """The one module of launch/ that the programs share."""
-TORCH_FREE = ("corpus", "vocabulary", "shards", "report", "evaluation.metrics", "evaluation.statistics")
+TORCH_FREE = ("corpus", "vocabulary", "shards", "report", "evaluation.metrics")
 # `import evaluate` and `from transformers import AutoTokenizer` load torch by themselves, so not all of them can
 # promise this: a data worker, a corpus process and a report start without it.
 LOADS_NO_TORCH = (
-    *("config", "manifest", "workspace", "corpus", "vocabulary", "report", "evaluation.statistics"),
+    *("recipe", "manifest", "workspace", "corpus", "vocabulary", "report", "evaluation.metrics.statistics"),
     *("shards.reading", "shards.plan", "shards.masking", "shards.batches"),
 )
 

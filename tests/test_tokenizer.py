@@ -7,11 +7,11 @@ import pytest
 from tokenizers import Tokenizer, models
 from transformers import PreTrainedTokenizerFast
 
-from bimed_dist.config import parse_recipe
 from bimed_dist.errors import ConfigError, DataError
+from bimed_dist.hugging_face import load_tokenizer
 from bimed_dist.model import stage as model
+from bimed_dist.recipe.recipe import parse_recipe
 from bimed_dist.shards.encoding import Encoder
-from bimed_dist.tokenizer import load_tokenizer
 
 SPECIAL = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
 

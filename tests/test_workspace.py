@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from bimed_dist.config import Recipe, parse_recipe
 from bimed_dist.errors import ConfigError, DataError
 from bimed_dist.manifest import build, input_digest
+from bimed_dist.recipe.recipe import Recipe, parse_recipe
 from bimed_dist.workspace import data_path, locate, stage_order
 
 

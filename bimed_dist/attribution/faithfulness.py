@@ -16,9 +16,9 @@ from torch import nn
 
 from bimed_dist.attribution.gradients import masked
 from bimed_dist.attribution.words import Words
-from bimed_dist.evaluation.encoding import Row
-from bimed_dist.evaluation.finetuning import finite, padded, pass_pieces
-from bimed_dist.evaluation.models import MeanPooled
+from bimed_dist.evaluation.models.encoding import Row
+from bimed_dist.evaluation.models.finetuning import finite, padded, pass_pieces
+from bimed_dist.evaluation.models.loading import MeanPooled
 
 POINTS = 11
 """Of a curve: 0 %, 10 %, ... 100 % of the words."""

@@ -13,8 +13,8 @@ from captum.attr import InputXGradient, IntegratedGradients
 from torch import nn
 
 from bimed_dist.errors import DataError
-from bimed_dist.evaluation.encoding import Row
-from bimed_dist.evaluation.finetuning import padded, pass_pieces
+from bimed_dist.evaluation.models.encoding import Row
+from bimed_dist.evaluation.models.finetuning import padded, pass_pieces
 
 STEPS = 50
 """Of the integral, captum's own default; `gap` shows where they are too few."""

@@ -7,9 +7,9 @@ import numpy as np
 
 from bimed_dist import templates
 from bimed_dist.attribution.faithfulness import POINTS, RANDOM
-from bimed_dist.config import AttributionSettings, Recipe
-from bimed_dist.evaluation.preparation import Prepared
+from bimed_dist.evaluation.preparation.prepared import PreparedTask
 from bimed_dist.evaluation.task import Example
+from bimed_dist.recipe.recipe import AttributionSettings, Recipe
 
 if TYPE_CHECKING:
     from bimed_dist.attribution.stage import Explanation
@@ -21,7 +21,7 @@ LANGUAGE_NAMES = {"ko": "Korean", "en": "Latin script", "mixed": "mixed words", 
 def html(
     recipe: Recipe,
     settings: AttributionSettings,
-    prepared: Prepared,
+    prepared: PreparedTask,
     examples: Sequence[Example],
     found: Sequence["Explanation"],
     summary: Mapping[str, Any],
@@ -44,11 +44,11 @@ def html(
     )
 
 
-def _which_part(prepared: Prepared) -> str:
+def _which_part(prepared: PreparedTask) -> str:
     return "" if prepared.settings.long_texts == "cut" else ", of long texts the head only"
 
 
-def _row(prepared: Prepared, number: int, example: Example, found: Sequence["Explanation"]) -> dict[str, Any]:
+def _row(prepared: PreparedTask, number: int, example: Example, found: Sequence["Explanation"]) -> dict[str, Any]:
     answers = []
     for output in dict.fromkeys(e.output for e in found):
         models = [_heatmap(e) for e in found if e.output == output]

@@ -19,19 +19,20 @@ from bimed_dist.attribution import faithfulness, page
 from bimed_dist.attribution.faithfulness import RANDOM, Curves, area
 from bimed_dist.attribution.gradients import METHODS, attributed
 from bimed_dist.attribution.words import Words, sums_of_words, words_of_pieces
-from bimed_dist.config import AttributionSettings, Recipe
-from bimed_dist.corpus.language import count_letters, language_of
 from bimed_dist.errors import ConfigError
-from bimed_dist.evaluation import cells, grid
 from bimed_dist.evaluation import stage as evaluation
-from bimed_dist.evaluation.encoding import Row, encode
-from bimed_dist.evaluation.finetuning import predict
-from bimed_dist.evaluation.grid import Cell, Pair
-from bimed_dist.evaluation.metrics import THRESHOLD
-from bimed_dist.evaluation.preparation import prepare_tasks
-from bimed_dist.evaluation.splitting import limited
+from bimed_dist.evaluation.grid import model_on_task as grid
+from bimed_dist.evaluation.grid import records
+from bimed_dist.evaluation.grid.model_on_task import ModelOnTask, Trial
+from bimed_dist.evaluation.metrics.scores import THRESHOLD
+from bimed_dist.evaluation.models.encoding import Row, encode
+from bimed_dist.evaluation.models.finetuning import predict
+from bimed_dist.evaluation.preparation.prepared import prepare_tasks
+from bimed_dist.evaluation.preparation.splitting import limited
 from bimed_dist.evaluation.task import Example
+from bimed_dist.language import count_letters, language_of
 from bimed_dist.manifest import Outcome, build, verified, write_json
+from bimed_dist.recipe.recipe import AttributionSettings, Recipe
 from bimed_dist.workspace import locate
 
 logger = logging.getLogger(__name__)
@@ -49,7 +50,7 @@ SAME = 0.01
 class Trained:
     """The chosen cell of a pair, trained again."""
 
-    pair: Pair
+    pair: ModelOnTask
     model: nn.Module
     rows: list[Row]
     predicted: list[np.ndarray]
@@ -132,7 +133,7 @@ def _make(recipe: Recipe, settings: AttributionSettings, work: Path, folder: Pat
     return {"rows": len(examples), "models": len(pairs), "explanations": len(found), "summary": summary}
 
 
-def _pairs(recipe: Recipe, settings: AttributionSettings, work: Path) -> list[Pair]:
+def _pairs(recipe: Recipe, settings: AttributionSettings, work: Path) -> list[ModelOnTask]:
     whole = recipe.evaluation
     assert whole is not None
     # Of a cross-validation, the first fold.
@@ -149,11 +150,11 @@ def _pairs(recipe: Recipe, settings: AttributionSettings, work: Path) -> list[Pa
     return pairs
 
 
-def _trained(pair: Pair, examples: tuple[Example, ...]) -> Trained:
+def _trained(pair: ModelOnTask, examples: tuple[Example, ...]) -> Trained:
     """The model of the chosen cell with the first seed, by as many threads as the evaluation trained it with."""
-    cell = Cell(pair.chosen(), pair.seeds[0], test=True)
+    cell = Trial(pair.chosen(), pair.seeds[0], test=True)
     logger.info("%s: the chosen cell is trained again, then %d rows are explained", pair.label, len(examples))
-    developed = pair.record(Cell(cell.candidate, cell.seed)) or {}
+    developed = pair.record(Trial(cell.candidate, cell.seed)) or {}
     with _threads_of(developed):
         model = grid.trained_model(pair, cell)
     kind, pad_id = pair.prepared.task.kind, pair.tokenizer.pad_token_id
@@ -180,12 +181,12 @@ def _threads_of(record: Mapping[str, Any]) -> Iterator[None]:
         torch.set_num_threads(before)
 
 
-def _off_stored(pair: Pair, cell: Cell, model: nn.Module, examples: tuple[Example, ...]) -> float | None:
+def _off_stored(pair: ModelOnTask, cell: Trial, model: nn.Module, examples: tuple[Example, ...]) -> float | None:
     record = pair.record(cell)
     if record is None:
         return None
     stored = dict(zip(pair.opened()["test"], record["splits"]["test"]["predictions"], strict=True))
-    before = np.stack(cells.unpacked([stored[example] for example in examples], np.float32))
+    before = np.stack(records.unpacked([stored[example] for example in examples], np.float32))
     now = np.stack(grid.cell_predictions(pair, cell, model, pair.encode(examples)))
     # Behind the answers may stand what is found at thresholds.
     answers = max(1, len(pair.prepared.labels))

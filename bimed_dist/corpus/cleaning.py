@@ -4,7 +4,7 @@ import re
 import unicodedata
 from collections import Counter
 
-from bimed_dist.corpus_settings import CleaningSettings
+from bimed_dist.recipe.corpus import CleaningSettings
 
 # Control and format characters, variation selectors, lone surrogates and tags: nothing that a reader would see.
 _INVISIBLE = re.compile(

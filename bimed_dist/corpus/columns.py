@@ -8,9 +8,9 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from bimed_dist.corpus.files import SourceFile, Span, source_files
-from bimed_dist.corpus_settings import ColumnSource
 from bimed_dist.errors import DataError
+from bimed_dist.files.lines import SourceFile, Span, source_files
+from bimed_dist.recipe.corpus import ColumnSource
 
 _ROWS_AT_ONCE = 256
 

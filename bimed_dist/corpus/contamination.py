@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bimed_dist.corpus.windows import units, window_hashes
-from bimed_dist.corpus_settings import ContaminationSettings
+from bimed_dist.recipe.corpus import ContaminationSettings
 
 WINDOW = 40
 """Letters and digits in a row, Hangul syllables counted as two: some seven words."""

@@ -12,10 +12,10 @@ from typing import Any
 
 from bimed_dist.corpus.extraction import PARTS, extract
 from bimed_dist.corpus.planning import PART_BYTES, Part
-from bimed_dist.corpus_settings import Execution, SlurmSettings
 from bimed_dist.errors import BimedError, ConfigError, DataError, Stopped
 from bimed_dist.manifest import FILE_NAME
 from bimed_dist.processes import in_processes, main_program_hidden
+from bimed_dist.recipe.corpus import Execution, SlurmSettings
 
 IF_KILLED = "what is finished is kept: run again with fewer processes (`--set corpus.NAME.execution.processes=N`)"
 _ERROR = ".error"

@@ -19,28 +19,20 @@ from bimed_dist import manifest
 from bimed_dist.corpus import privacy
 from bimed_dist.corpus.cleaning import clean
 from bimed_dist.corpus.contamination import TaskIndex, screen
-from bimed_dist.corpus.decisions import held_out_position, text_digest
+from bimed_dist.corpus.deduplication import held_out_position, text_digest
 from bimed_dist.corpus.documents import RawDocument
-from bimed_dist.corpus.files import stamp
 from bimed_dist.corpus.index import IndexWriter, kind_of
-from bimed_dist.corpus.language import (
-    MIXING_BINS,
-    add_letters,
-    add_mixing,
-    bins_of,
-    code_mixing,
-    count_letters,
-    language_of,
-)
 from bimed_dist.corpus.layout import paragraphs_of
 from bimed_dist.corpus.near_duplicates import signature
 from bimed_dist.corpus.planning import Part
-from bimed_dist.corpus.problems import Problems
 from bimed_dist.corpus.quality import rejection
 from bimed_dist.corpus.readers import read
 from bimed_dist.corpus.sentences import cut_long, split_paragraphs
-from bimed_dist.corpus_settings import CorpusSettings, MimicSource, Source, SyntheticSource
 from bimed_dist.errors import DataError
+from bimed_dist.files.lines import stamp
+from bimed_dist.files.problems import Problems
+from bimed_dist.language import MIXING_BINS, add_letters, add_mixing, bins_of, code_mixing, count_letters, language_of
+from bimed_dist.recipe.corpus import CorpusSettings, MimicSource, Source, SyntheticSource
 
 PARTS = "parts"
 TASKS = "tasks"
@@ -90,7 +82,7 @@ class CleanDocument(NamedTuple):
     paragraphs: tuple[str, ...]
 
 
-class Work:
+class Extractor:
     """The steps from a raw document to a line of the corpus, with what they count and note."""
 
     def __init__(self, source: Source, settings: CorpusSettings, leaks: TaskIndex | None) -> None:
@@ -185,7 +177,7 @@ class Work:
 
 
 def extract(folder: Path, number: int) -> manifest.Outcome:
-    """Work on part `number` of the build in `folder`, unless that was done before.
+    """Extractor on part `number` of the build in `folder`, unless that was done before.
 
     Raises DataError where a file can't be read, has changed since the plan was made, or holds rows that are refused.
     """
@@ -199,7 +191,7 @@ def extract(folder: Path, number: int) -> manifest.Outcome:
         stage="corpus part",
         settings=_lasting(task),
         inputs={},
-        make=lambda to: _make(to, part, seed, Work(source, settings, leaks)),
+        make=lambda to: _make(to, part, seed, Extractor(source, settings, leaks)),
     )
 
 
@@ -217,7 +209,7 @@ def _parsed(begun: str) -> tuple[CorpusSettings, int]:
     return CorpusSettings.model_validate_json(json.dumps(settings)), seed
 
 
-def _make(to: Path, part: Part, seed: int, work: Work) -> dict[str, Any]:
+def _make(to: Path, part: Part, seed: int, work: Extractor) -> dict[str, Any]:
     source = work.source
     skips = not isinstance(source, SyntheticSource) and source.bad_rows == "skip"
     problems = Problems(f"source {source.name}", skips)

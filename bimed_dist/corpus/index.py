@@ -8,8 +8,8 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from bimed_dist.corpus.language import BINS, MIXING_BINS, Mixing
 from bimed_dist.corpus.near_duplicates import HASHES
+from bimed_dist.language import BINS, MIXING_BINS, Mixing
 
 INDEX = "index.arrow"
 KINDS = ("ko", "latin", "mixed", "other")

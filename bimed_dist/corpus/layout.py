@@ -5,7 +5,7 @@ import re
 from collections import Counter
 from collections.abc import Sequence
 
-from bimed_dist.corpus_settings import CleaningSettings, LineBreak
+from bimed_dist.recipe.corpus import CleaningSettings, LineBreak
 
 _BLANK_LINE = re.compile(r"\n\s*\n")
 # A line that starts with a list mark is an item of its own, even where other line breaks only wrap the text.

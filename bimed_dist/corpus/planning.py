@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from bimed_dist.corpus import columns
-from bimed_dist.corpus.encodings import find_encoding
-from bimed_dist.corpus.files import (
+from bimed_dist.files.encodings import find_encoding
+from bimed_dist.files.lines import (
     BOM,
     END,
     LONGEST_LINE,
@@ -26,7 +26,7 @@ from bimed_dist.corpus.files import (
     stamp,
     tsv_cells,
 )
-from bimed_dist.corpus_settings import (
+from bimed_dist.recipe.corpus import (
     ColumnSource,
     EncodedSource,
     FileSource,

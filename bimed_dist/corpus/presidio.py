@@ -10,8 +10,8 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
-from bimed_dist.corpus.language import has_hangul
 from bimed_dist.errors import ConfigError
+from bimed_dist.language import has_hangul
 
 LONGEST_LINE = 100_000
 """Characters that spaCy is given at once; its memory grows with them."""

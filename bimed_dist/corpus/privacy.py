@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 from bimed_dist.corpus import presidio
 from bimed_dist.corpus.identities import PATTERNS, TYPES, Pattern, Type
-from bimed_dist.corpus_settings import PrivacySettings
+from bimed_dist.recipe.corpus import PrivacySettings
 
 _FOLDS = {
     **dict.fromkeys("‐‑‒–—―−⁃ーᅳ➖", "-"),

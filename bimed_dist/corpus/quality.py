@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from typing import Literal
 
-from bimed_dist.corpus_settings import QualitySettings
+from bimed_dist.recipe.corpus import QualitySettings
 
 Rule = Literal["too_short", "too_long", "symbols", "repeated_lines", "repeated_words"]
 WORDS_IN_A_ROW = 5

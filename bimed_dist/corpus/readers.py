@@ -11,13 +11,15 @@ import json
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
-from bimed_dist.corpus import columns, synthetic
+from bimed_dist import synthetic
+from bimed_dist.corpus import columns
 from bimed_dist.corpus.cleaning import SURROGATES
 from bimed_dist.corpus.documents import RawDocument
-from bimed_dist.corpus.files import LONGEST_LINE, Span, decoded_lines, is_tsv, tsv_cells
 from bimed_dist.corpus.planning import FilePlan, Part, id_of
-from bimed_dist.corpus.problems import Problems
-from bimed_dist.corpus_settings import (
+from bimed_dist.errors import DataError
+from bimed_dist.files.lines import LONGEST_LINE, Span, decoded_lines, is_tsv, tsv_cells
+from bimed_dist.files.problems import Problems
+from bimed_dist.recipe.corpus import (
     ColumnSource,
     FileSource,
     JsonLinesSource,
@@ -26,7 +28,6 @@ from bimed_dist.corpus_settings import (
     SyntheticSource,
     TextSource,
 )
-from bimed_dist.errors import DataError
 
 LONGEST_DOCUMENT = 1 << 25
 """Characters of a file that is one document; more would not fit into memory a few times over."""

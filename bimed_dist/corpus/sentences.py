@@ -15,7 +15,7 @@ from typing import NamedTuple
 import sentencex
 from kiwipiepy import Kiwi
 
-from bimed_dist.corpus.language import has_hangul
+from bimed_dist.language import has_hangul
 
 LONGEST_SENTENCE = 2_000
 """Characters; what is longer (tables, lists without full stops) is cut at a blank."""

@@ -19,19 +19,19 @@ from pathlib import Path
 from typing import Any
 
 from bimed_dist import manifest
-from bimed_dist.config import Recipe
 from bimed_dist.corpus.contamination import TaskTexts, build_index
-from bimed_dist.corpus.decisions import KEPT, Decisions, decide
+from bimed_dist.corpus.deduplication import KEPT, Decisions, decide
 from bimed_dist.corpus.engines import IF_KILLED, processes, work_on
 from bimed_dist.corpus.extraction import DOCUMENTS, HEADERS, LEAKS, PARTS, TASKS
-from bimed_dist.corpus.files import SourceFile
 from bimed_dist.corpus.planning import FilePlan, Part, files_of, parts, survey
 from bimed_dist.corpus.privacy import refusal
-from bimed_dist.corpus.progress import Progress
-from bimed_dist.corpus.splits import count, join_tables, write_duplicates, write_splits
-from bimed_dist.corpus_settings import CorpusSettings, Execution, FileSource, SyntheticSource
+from bimed_dist.corpus.writing import count, join_tables, write_duplicates, write_splits
 from bimed_dist.errors import DataError
+from bimed_dist.files.lines import SourceFile
 from bimed_dist.processes import in_processes
+from bimed_dist.progress import Progress
+from bimed_dist.recipe.corpus import CorpusSettings, Execution, FileSource, SyntheticSource
+from bimed_dist.recipe.recipe import Recipe
 from bimed_dist.workspace import data_path
 
 logger = logging.getLogger(__name__)

@@ -7,25 +7,26 @@ from typing import Any
 
 import numpy as np
 
-from bimed_dist.evaluation import metrics, statistics
-from bimed_dist.evaluation.measured import Measured, SplitResult
-from bimed_dist.evaluation.metric_sums import item_sums, of_counts, of_sums
-from bimed_dist.evaluation.metrics import Arrays
-from bimed_dist.evaluation.preparation import Prepared, task_grid
+from bimed_dist.evaluation.grid.task_result import SplitResult, TaskResult
+from bimed_dist.evaluation.metrics import scores as metrics
+from bimed_dist.evaluation.metrics import statistics
+from bimed_dist.evaluation.metrics.scores import Arrays
+from bimed_dist.evaluation.metrics.sums import item_sums, of_counts, of_sums
+from bimed_dist.evaluation.preparation.prepared import PreparedTask, task_grid
 from bimed_dist.evaluation.task import FINE_TUNED, SOURCE, Example, Task
-from bimed_dist.evaluation_settings import EvaluationSettings
+from bimed_dist.recipe.evaluation import EvaluationSettings
 
 SCHEMA = 1
 """Raised where a value changes its meaning; values that are added leave it, so that older reports can be made anew."""
 PROBABILITY_BINS = 20
 RULES = "rules"
 """What stands for the rule baseline where a model's label would."""
-Grid = Mapping[tuple[str, str], Measured]
+Grid = Mapping[tuple[str, str], TaskResult]
 """What was measured, by (task, model)."""
 
 
 def summarise(
-    settings: EvaluationSettings, seed: int, models: Mapping[str, Any], tasks: Mapping[str, Prepared], grid: Grid
+    settings: EvaluationSettings, seed: int, models: Mapping[str, Any], tasks: Mapping[str, PreparedTask], grid: Grid
 ) -> dict[str, Any]:
     """The whole of results.json; `seed` is the recipe's and draws the resamples."""
     scores: list[dict[str, Any]] = []
@@ -66,7 +67,7 @@ OfModel = Mapping[str, np.ndarray]
 """Metrics of one model on the resamples; empty where there is a single unit to draw."""
 
 
-def _resampled(prepared: Prepared, split: str, measured: Mapping[str, Measured], seed: int) -> dict[str, OfModel]:
+def _resampled(prepared: PreparedTask, split: str, measured: Mapping[str, TaskResult], seed: int) -> dict[str, OfModel]:
     """Every model on the same resamples of a split's units."""
     parts = {model: result.splits[split] for model, result in measured.items() if split in result.splits}
     runs = {
@@ -78,14 +79,14 @@ def _resampled(prepared: Prepared, split: str, measured: Mapping[str, Measured],
 
 
 def _on_resamples(
-    prepared: Prepared, split: str, runs: Mapping[str, list[statistics.Run]], seed: int
+    prepared: PreparedTask, split: str, runs: Mapping[str, list[statistics.Run]], seed: int
 ) -> dict[str, OfModel]:
     if any(len(run.sums) < 2 for per_seed in runs.values() for run in per_seed):
         return {model: {} for model in runs}
     return statistics.resampled(runs, _resample_seed(prepared, split, seed)) if runs else {}
 
 
-def _run(prepared: Prepared, examples: tuple[Example, ...], gold: Arrays, predicted: Arrays) -> statistics.Run:
+def _run(prepared: PreparedTask, examples: tuple[Example, ...], gold: Arrays, predicted: Arrays) -> statistics.Run:
     """Rows of one document or patient are dependent, so that it is the unit; else the row."""
     kind, labels = prepared.task.kind, prepared.labels
     sums = item_sums(kind, gold, predicted, labels)
@@ -112,11 +113,11 @@ def _unit_count(examples: tuple[Example, ...]) -> int:
     return len(set(_unit_names(examples))) if _are_dependent(examples) else len(examples)
 
 
-def _resample_seed(prepared: Prepared, split: str, seed: int) -> tuple[int, int]:
+def _resample_seed(prepared: PreparedTask, split: str, seed: int) -> tuple[int, int]:
     return seed, zlib.crc32(f"{prepared.name}/{split}".encode())
 
 
-def _rule_rows(prepared: Prepared, seed: int) -> Iterator[dict[str, Any]]:
+def _rule_rows(prepared: PreparedTask, seed: int) -> Iterator[dict[str, Any]]:
     """Scores of the rule baseline, in the form of a model's, on the resamples that models are scored on."""
     kind = prepared.task.kind
     for split, result in prepared.rules.items():
@@ -124,11 +125,11 @@ def _rule_rows(prepared: Prepared, seed: int) -> Iterator[dict[str, Any]]:
         resampled = _on_resamples(prepared, split, runs, seed)[RULES]
         scores = metrics.scores(kind, result.gold, result.predicted, prepared.labels)
         part = SplitResult({0: result.gold}, {0: result.predicted}, {0: scores})
-        yield from _score_rows(prepared, split, RULES, Measured(splits={split: part}), resampled)
+        yield from _score_rows(prepared, split, RULES, TaskResult(splits={split: part}), resampled)
 
 
 def _score_rows(
-    prepared: Prepared, split: str, model: str, measured: Measured, resampled: OfModel
+    prepared: PreparedTask, split: str, model: str, measured: TaskResult, resampled: OfModel
 ) -> Iterator[dict[str, Any]]:
     part: SplitResult = measured.splits[split]
     chosen = measured.chosen
@@ -154,9 +155,9 @@ def _score_rows(
 
 def _comparison_rows(
     settings: EvaluationSettings,
-    prepared: Prepared,
+    prepared: PreparedTask,
     split: str,
-    measured: Mapping[str, Measured],
+    measured: Mapping[str, TaskResult],
     resampled: Mapping[str, OfModel],
 ) -> Iterator[dict[str, Any]]:
     metric = prepared.task.metric
@@ -190,11 +191,11 @@ def _comparison_rows(
         }
 
 
-def _values(measured: Measured, split: str, metric: str) -> list[float]:
+def _values(measured: TaskResult, split: str, metric: str) -> list[float]:
     return [scores[metric] for scores in measured.splits[split].scores.values()]
 
 
-def _williams(prepared: Prepared, adapted: SplitResult, foundation: SplitResult) -> dict[str, Any] | None:
+def _williams(prepared: PreparedTask, adapted: SplitResult, foundation: SplitResult) -> dict[str, Any] | None:
     """Williams' test of similarity tasks, on correlations that are means over the seeds which both models have.
 
     None where rows are dependent, which the test does not know.
@@ -262,7 +263,7 @@ def _few_units(parts: Mapping[str, SplitResult]) -> list[str]:
     return [f"{told}: {', '.join(few)}"] if few else []
 
 
-def _task_entry(settings: EvaluationSettings, prepared: Prepared, name: str, grid: Grid) -> dict[str, Any]:
+def _task_entry(settings: EvaluationSettings, prepared: PreparedTask, name: str, grid: Grid) -> dict[str, Any]:
     task = prepared.task
     of_models = [measured for (of_task, _), measured in grid.items() if of_task == name]
     notes = [note for measured in of_models for note in measured.notes]

@@ -16,17 +16,18 @@ from typing import Any
 
 from transformers import PreTrainedTokenizerBase
 
-from bimed_dist.config import Recipe
-from bimed_dist.errors import ConfigError, DataError, Stopped
-from bimed_dist.evaluation import launched, models, ranks, workers
-from bimed_dist.evaluation.grid import Candidate, Pair
-from bimed_dist.evaluation.measured import Measured, collected, pooled
-from bimed_dist.evaluation.preparation import Prepared, prepare_tasks, task_grid, task_seeds
-from bimed_dist.evaluation.progress import Progress
+from bimed_dist import ranks
+from bimed_dist.errors import ConfigError, DataError, Stopped, one_line
+from bimed_dist.evaluation.grid import launched, workers
+from bimed_dist.evaluation.grid.model_on_task import Candidate, ModelOnTask
+from bimed_dist.evaluation.grid.progress import Progress
+from bimed_dist.evaluation.grid.schedule import Schedule
+from bimed_dist.evaluation.grid.task_result import TaskResult, collected, pooled
+from bimed_dist.evaluation.models import loading as models
+from bimed_dist.evaluation.preparation.origins import task_folder
+from bimed_dist.evaluation.preparation.prepared import PreparedTask, prepare_tasks, task_grid, task_seeds
 from bimed_dist.evaluation.results import summarise
-from bimed_dist.evaluation.schedule import Schedule
-from bimed_dist.evaluation.task_settings import task_folder
-from bimed_dist.evaluation_settings import EvaluationSettings
+from bimed_dist.hugging_face import for_split_words, load_tokenizer
 from bimed_dist.manifest import (
     FILE_NAME,
     SETTINGS_NAME,
@@ -42,7 +43,8 @@ from bimed_dist.manifest import (
     write_manifest,
 )
 from bimed_dist.processes import signals_handled
-from bimed_dist.tokenizer import for_split_words, load_tokenizer
+from bimed_dist.recipe.evaluation import EvaluationSettings
+from bimed_dist.recipe.recipe import Recipe
 from bimed_dist.workspace import Located, data_path, locate
 
 logger = logging.getLogger(__name__)
@@ -113,7 +115,7 @@ def _fill(
     settings: EvaluationSettings,
     resolved: Mapping[str, Any],
     inputs: Mapping[str, str],
-    tasks: Mapping[str, Prepared],
+    tasks: Mapping[str, PreparedTask],
     located: Mapping[str, Located],
 ) -> Outcome:
     start = time.monotonic()
@@ -158,7 +160,7 @@ def load_subject(located: Located) -> Subject:
         return Subject(located, tokenizer, config, models.parameter_count(config), None)
     except DataError as error:
         logger.warning("not evaluated: %s", error)
-        return Subject(located, None, None, None, models.one_line(error))
+        return Subject(located, None, None, None, one_line(error))
 
 
 def _description(label: str, settings: EvaluationSettings, subject: Subject) -> dict[str, Any]:
@@ -172,7 +174,7 @@ def _description(label: str, settings: EvaluationSettings, subject: Subject) -> 
     }
 
 
-def _candidates(settings: EvaluationSettings, prepared: Prepared) -> tuple[Candidate, ...]:
+def _candidates(settings: EvaluationSettings, prepared: PreparedTask) -> tuple[Candidate, ...]:
     """The grid of a task in the order of the recipe, learning rates first; empty for intrinsic tasks."""
     found = task_grid(settings, prepared)
     if found is None:
@@ -181,10 +183,10 @@ def _candidates(settings: EvaluationSettings, prepared: Prepared) -> tuple[Candi
 
 
 def _measure(
-    settings: EvaluationSettings, tasks: Mapping[str, Prepared], subjects: Mapping[str, Subject], folder: Path
-) -> dict[tuple[str, str], Measured]:
+    settings: EvaluationSettings, tasks: Mapping[str, PreparedTask], subjects: Mapping[str, Subject], folder: Path
+) -> dict[tuple[str, str], TaskResult]:
     """Every model on every task, computed by workers or by all processes of a launch, and read from the records."""
-    measured: dict[tuple[str, str], Measured] = {}
+    measured: dict[tuple[str, str], TaskResult] = {}
     pairs = []
     for name, prepared in tasks.items():
         if prepared.folds:
@@ -195,7 +197,7 @@ def _measure(
             pairs += [make_pair(settings, one, label, subject, folder, encoded) for label, subject in usable.items()]
         for label in subjects.keys() - usable.keys():
             failure = {"task": name, "model": label, "cell": "all", "error": subjects[label].error or ""}
-            measured[name, label] = Measured(failures=[failure])
+            measured[name, label] = TaskResult(failures=[failure])
     schedule = Schedule(pairs)
     progress = Progress(schedule)
     largest = max((subject.parameters or 0 for subject in subjects.values()), default=0)
@@ -204,7 +206,7 @@ def _measure(
             launched.fill(schedule, progress.tell)
         else:
             workers.fill(schedule, settings.workers or workers.default_count(largest), progress.tell)
-    turns: dict[tuple[str, str], list[tuple[Pair, Measured]]] = {}
+    turns: dict[tuple[str, str], list[tuple[ModelOnTask, TaskResult]]] = {}
     for number, pair in enumerate(pairs):
         found = collected(pair, schedule.records[number], schedule.chosen[number])
         turns.setdefault((pair.prepared.name, pair.label), []).append((pair, found))
@@ -215,7 +217,7 @@ def _measure(
     return {(name, label): measured[name, label] for name in tasks for label in subjects}
 
 
-def write_folds(prepared: Prepared, folder: Path) -> None:
+def write_folds(prepared: PreparedTask, folder: Path) -> None:
     """`cells/TASK/folds.json`: the rows of each fold by file and line, and which fold chooses for it."""
     place = folder / "cells" / prepared.name
     place.mkdir(parents=True, exist_ok=True)
@@ -252,14 +254,14 @@ def stoppable(folder: Path) -> Iterator[None]:
 
 def make_pair(
     settings: EvaluationSettings,
-    prepared: Prepared,
+    prepared: PreparedTask,
     label: str,
     subject: Subject,
     folder: Path,
     encoded: dict[tuple[str, str], Any],
-) -> Pair:
+) -> ModelOnTask:
     words = prepared.task.kind in ("ner", "mlm")
-    pair = Pair(
+    pair = ModelOnTask(
         prepared=prepared,
         label=label,
         location=subject.located.location,

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
-from bimed_dist.evaluation_settings import EntitySettings, TableSettings
+from bimed_dist.recipe.evaluation import EntitySettings, TableSettings
 
 Kind = Literal["sts", "sts_classes", "multilabel", "classification", "ner", "mlm", "nsp", "retrieval"]
 FINE_TUNED: tuple[Kind, ...] = ("sts", "sts_classes", "multilabel", "classification", "ner")

@@ -5,8 +5,8 @@ from pathlib import Path
 import torch
 from transformers import BertForPreTraining, PreTrainedTokenizerBase
 
+from bimed_dist.hugging_face import quietly
 from bimed_dist.model.transplant import rows, set_rows
-from bimed_dist.quiet import quietly
 
 _KERNEL_MULTIPLE = 64
 _NEVER = -10_000.0

@@ -8,10 +8,9 @@ from typing import TypeVar
 import torch
 from transformers import AutoConfig, BertConfig, BertForPreTraining, PreTrainedTokenizerBase
 
-from bimed_dist.config import Architecture
 from bimed_dist.errors import ConfigError
-from bimed_dist.quiet import quietly
-from bimed_dist.tokenizer import load_tokenizer
+from bimed_dist.hugging_face import load_tokenizer, quietly
+from bimed_dist.recipe.recipe import Architecture
 
 Model = TypeVar("Model", bound=torch.nn.Module)
 _log = logging.getLogger(__name__)

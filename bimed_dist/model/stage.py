@@ -8,13 +8,13 @@ from pathlib import Path
 import torch
 from transformers import BertForPreTraining, PreTrainedTokenizerBase
 
-from bimed_dist.config import ModelSettings, Recipe
 from bimed_dist.errors import DataError
+from bimed_dist.hugging_face import load_tokenizer
 from bimed_dist.manifest import Outcome, build
 from bimed_dist.model.export import save
 from bimed_dist.model.foundation import load_foundation, new_model
 from bimed_dist.model.transplant import Origin, pieces_by_id, transplant
-from bimed_dist.tokenizer import load_tokenizer
+from bimed_dist.recipe.recipe import ModelSettings, Recipe
 from bimed_dist.workspace import Located, locate
 
 _PARITY_ROWS = 64

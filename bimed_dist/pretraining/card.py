@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Any
 
 from bimed_dist import manifest
-from bimed_dist.config import Recipe
+from bimed_dist.recipe.recipe import Recipe
 
 _CARD = """---
 library_name: transformers

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from bimed_dist.errors import ConfigError
-from bimed_dist.pretraining_settings import Phase, PretrainingSettings
+from bimed_dist.recipe.pretraining import Phase, PretrainingSettings
 
 ENVIRONMENT_NAME = "ACCELERATE_DEEPSPEED_CONFIG_FILE"
 _OTHER_ENGINES = {

@@ -28,12 +28,12 @@ from transformers.integrations.deepspeed import unset_hf_deepspeed_config
 from bimed_dist.errors import BimedError, CheckpointError, RankLostError
 from bimed_dist.pretraining import deepspeed_config
 from bimed_dist.pretraining.cpu_operator import load_operator
+from bimed_dist.pretraining.heartbeat import Watch, attempt
 from bimed_dist.pretraining.ordered_sum import OrderedSum, neighbours
-from bimed_dist.pretraining.state import WEIGHT, Piece, SavedState, Snapshot
+from bimed_dist.pretraining.snapshot import WEIGHT, Piece, SavedState, Snapshot
 from bimed_dist.pretraining.trackers import PROJECT
-from bimed_dist.pretraining.watch import Watch, attempt
-from bimed_dist.pretraining_settings import PretrainingSettings
 from bimed_dist.processes import require_gpu_each
+from bimed_dist.recipe.pretraining import PretrainingSettings
 
 # DeepSpeed 0.19 calls what torch 2.13 has renamed; users can do nothing about it.
 warnings.filterwarnings("ignore", message=".*(all_gather_into_tensor|reduce_scatter_tensor).*", category=FutureWarning)

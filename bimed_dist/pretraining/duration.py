@@ -10,8 +10,8 @@ from typing import Any
 from bimed_dist import manifest
 from bimed_dist.errors import ConfigError
 from bimed_dist.pretraining import checkpoints
-from bimed_dist.pretraining.schedule import learning_rate
-from bimed_dist.pretraining_settings import PretrainingSettings
+from bimed_dist.pretraining.optimizer import learning_rate
+from bimed_dist.recipe.pretraining import PretrainingSettings
 
 _log = logging.getLogger(__name__)
 LENGTH = ("steps", "hours")

@@ -8,17 +8,17 @@ from numpy.typing import NDArray
 from transformers import BertForPreTraining
 
 from bimed_dist import manifest
-from bimed_dist.config import Recipe
 from bimed_dist.errors import ConfigError
+from bimed_dist.hugging_face import load_tokenizer
 from bimed_dist.model.export import pad_vocabulary
 from bimed_dist.model.packed import PackedPretraining
 from bimed_dist.pretraining import deepspeed_config, ordered_sum
 from bimed_dist.pretraining.trackers import require_trackers
 from bimed_dist.pretraining.validation import HeldOut
-from bimed_dist.pretraining_settings import PretrainingSettings
-from bimed_dist.shards.batches import TrainingRows, validation_batches
+from bimed_dist.recipe.pretraining import PretrainingSettings
+from bimed_dist.recipe.recipe import Recipe
+from bimed_dist.shards.batches import TrainingBatches, validation_batches
 from bimed_dist.shards.reading import ShardSet
-from bimed_dist.tokenizer import load_tokenizer
 
 
 def check_inputs(recipe: Recipe, settings: PretrainingSettings, work: Path, processes: int) -> None:
@@ -52,10 +52,10 @@ def check_inputs(recipe: Recipe, settings: PretrainingSettings, work: Path, proc
         manifest.read_manifest(work / "corpus" / recipe.shards[shards].corpus)  # the model card will need it
 
 
-def training_rows(recipe: Recipe, settings: PretrainingSettings, work: Path) -> TrainingRows:
+def training_rows(recipe: Recipe, settings: PretrainingSettings, work: Path) -> TrainingBatches:
     shards = ShardSet.open(work / "shards" / settings.shards, "train")
     general = ShardSet.open(work / "shards" / settings.replay.shards, "train") if settings.replay else None
-    return TrainingRows(shards, settings, seed=recipe.seed, general=general)
+    return TrainingBatches(shards, settings, seed=recipe.seed, general=general)
 
 
 def held_out_rows(recipe: Recipe, settings: PretrainingSettings, work: Path, rank: int, world_size: int) -> HeldOut:

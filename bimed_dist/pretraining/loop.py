@@ -25,13 +25,13 @@ from bimed_dist.model.packed import PackedPretraining, micro_batch
 from bimed_dist.pretraining import checkpoints
 from bimed_dist.pretraining.distributed import Engine
 from bimed_dist.pretraining.duration import Clock
+from bimed_dist.pretraining.optimizer import learning_rate
 from bimed_dist.pretraining.profiling import profiled
 from bimed_dist.pretraining.records import RunRecord
-from bimed_dist.pretraining.schedule import learning_rate
 from bimed_dist.pretraining.validation import HeldOut, averages, validate
-from bimed_dist.pretraining_settings import PretrainingSettings
 from bimed_dist.processes import signals_handled
-from bimed_dist.shards.batches import PackedBatch, TrainingRows, Upcoming
+from bimed_dist.recipe.pretraining import PretrainingSettings
+from bimed_dist.shards.batches import PackedBatch, Prefetcher, TrainingBatches
 
 _log = logging.getLogger(__name__)
 _ROWS_NAMED = 20
@@ -49,7 +49,7 @@ class Trainer:
         settings: PretrainingSettings,
         *,
         seed: int,
-        rows: TrainingRows,
+        rows: TrainingBatches,
         held_out: HeldOut | None,
         folder: Path,
         run_digest: str,
@@ -60,7 +60,7 @@ class Trainer:
     ) -> None:
         self.engine, self.module, self.settings, self.seed = engine, module, settings, seed
         self.rows, self.held_out = rows, held_out
-        self.upcoming = Upcoming(rows, rank=engine.rank, world_size=engine.world_size, end=settings.steps)
+        self.upcoming = Prefetcher(rows, rank=engine.rank, world_size=engine.world_size, end=settings.steps)
         self.folder = folder
         self.saver = checkpoints.Saver(folder / "checkpoints", engine, settings.keep_checkpoints)
         self.run_digest, self.record = run_digest, record

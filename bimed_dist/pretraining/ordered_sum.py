@@ -14,7 +14,7 @@ import torch.distributed as dist
 from torch import Tensor, nn
 
 from bimed_dist.errors import ConfigError
-from bimed_dist.pretraining_settings import Phase, PretrainingSettings
+from bimed_dist.recipe.pretraining import Phase, PretrainingSettings
 
 
 def neighbours(micro_batches: int) -> int:

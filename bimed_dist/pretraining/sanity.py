@@ -3,14 +3,14 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from bimed_dist.config import Recipe
 from bimed_dist.errors import BimedError, NonFiniteError
 from bimed_dist.model.foundation import load_prepared
-from bimed_dist.pretraining import schedule
+from bimed_dist.pretraining import optimizer as schedule
 from bimed_dist.pretraining.distributed import Engine
 from bimed_dist.pretraining.duration import Clock
 from bimed_dist.pretraining.inputs import check_inputs, packed_module, training_rows
 from bimed_dist.pretraining.loop import Trainer, out_of_memory_advice
+from bimed_dist.recipe.recipe import Recipe
 
 UPDATES = 100
 MUST_FALL_TO = 0.7

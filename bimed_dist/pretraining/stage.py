@@ -18,26 +18,27 @@ from numpy.typing import NDArray
 from transformers import BertForPreTraining
 
 from bimed_dist import manifest
-from bimed_dist.config import Recipe
 from bimed_dist.errors import CheckpointError, ConfigError, DataError, NonFiniteError, Stopped
+from bimed_dist.hugging_face import load_tokenizer
 from bimed_dist.manifest import Manifest, Outcome
 from bimed_dist.model import attention
 from bimed_dist.model.export import export, pad_vocabulary
 from bimed_dist.model.foundation import load_prepared
 from bimed_dist.model.packed import PackedPretraining
-from bimed_dist.parent import launch_identity
-from bimed_dist.pretraining import checkpoints, deepspeed_config, duration, schedule
+from bimed_dist.pretraining import checkpoints, deepspeed_config, duration
+from bimed_dist.pretraining import optimizer as schedule
 from bimed_dist.pretraining.card import model_card
 from bimed_dist.pretraining.distributed import Engine, open_trackers
 from bimed_dist.pretraining.duration import Clock
 from bimed_dist.pretraining.inputs import check_inputs, held_out_rows, packed_module, training_rows
 from bimed_dist.pretraining.loop import Trainer, out_of_memory_advice
 from bimed_dist.pretraining.records import METRICS_NAME, RunRecord, read_metrics
-from bimed_dist.pretraining.state import SavedState, bytes_of_a_checkpoint
+from bimed_dist.pretraining.snapshot import SavedState, bytes_of_a_checkpoint
 from bimed_dist.pretraining.trackers import flat
-from bimed_dist.pretraining_settings import PretrainingSettings
-from bimed_dist.shards.batches import RowStream, TrainingRows
-from bimed_dist.tokenizer import load_tokenizer
+from bimed_dist.processes import launch_identity
+from bimed_dist.recipe.pretraining import PretrainingSettings
+from bimed_dist.recipe.recipe import Recipe
+from bimed_dist.shards.batches import PhaseBatches, TrainingBatches
 
 _log = logging.getLogger(__name__)
 STOPPED_NAME = "stopped.json"
@@ -199,7 +200,7 @@ def _counts(trainer: Trainer, model: BertForPreTraining, parameters: int) -> dic
     }
 
 
-def _phase_counts(stream: RowStream, end: int) -> dict[str, Any]:
+def _phase_counts(stream: PhaseBatches, end: int) -> dict[str, Any]:
     """What an epoch of a phase has; the first one's rows by language and source (those of others differ by a few)."""
     plan, shards = stream.plan(0), stream.shards
 
@@ -321,7 +322,7 @@ def _announce(
     name: str,
     engine: Engine,
     settings: PretrainingSettings,
-    rows: TrainingRows,
+    rows: TrainingBatches,
     model: BertForPreTraining,
     parameters: int,
     first_step: int,

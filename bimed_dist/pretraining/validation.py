@@ -11,7 +11,7 @@ from torch import Tensor
 
 from bimed_dist.model.packed import PackedPretraining, micro_batch
 from bimed_dist.pretraining.distributed import Engine
-from bimed_dist.pretraining_settings import SentenceObjective
+from bimed_dist.recipe.pretraining import SentenceObjective
 from bimed_dist.shards.batches import PackedBatch
 
 PAIR_NAMES = {"next_sentence": "nsp", "sentence_order": "sop"}

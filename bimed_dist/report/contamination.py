@@ -1,6 +1,6 @@
 """Rows of a task that the corpus held, as the corpus stage found them: what stands beside the task's score."""
 
-from bimed_dist.config import Recipe
+from bimed_dist.recipe.recipe import Recipe
 from bimed_dist.report.records import Records
 
 

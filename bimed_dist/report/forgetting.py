@@ -3,8 +3,8 @@
 from collections import Counter
 from collections.abc import Mapping, Sequence
 
-from bimed_dist.config import Recipe
-from bimed_dist.evaluation_settings import EvaluatedModel
+from bimed_dist.recipe.evaluation import EvaluatedModel
+from bimed_dist.recipe.recipe import Recipe
 from bimed_dist.report.cells import plural
 from bimed_dist.report.records import Records
 from bimed_dist.report.scores import MainRow

@@ -12,9 +12,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from bimed_dist.config import STAGES, Recipe
 from bimed_dist.errors import DataError
 from bimed_dist.manifest import FILE_NAME, Manifest, verified
+from bimed_dist.recipe.recipe import STAGES, Recipe
 
 OVERLAPS = "contamination.csv"
 RESULTS_SCHEMA = 1

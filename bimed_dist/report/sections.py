@@ -6,8 +6,8 @@ from typing import Any
 
 import yaml
 
-from bimed_dist.config import Recipe
 from bimed_dist.manifest import Manifest
+from bimed_dist.recipe.recipe import Recipe
 from bimed_dist.report import figures, scores, tables, vocabulary
 from bimed_dist.report.attribution import attribution_table
 from bimed_dist.report.cells import Table, decimal, language_name, metric_name, plural, signed

@@ -7,9 +7,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from bimed_dist.config import Recipe
 from bimed_dist.errors import ConfigError
 from bimed_dist.manifest import Outcome, build
+from bimed_dist.recipe.recipe import Recipe
 from bimed_dist.report import page, scores, tables
 from bimed_dist.report.cells import Table, table_csv
 from bimed_dist.report.records import Records, read_records, stage_folders, verified_manifests

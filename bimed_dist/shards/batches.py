@@ -2,7 +2,7 @@
 
 step -> (epoch, step in it) -> rows of the global batch -> this rank's rows -> micro-batches -> packed and masked.
 
-    rows = TrainingRows(ShardSet.open(folder, "train"), settings, seed=recipe.seed)
+    rows = TrainingBatches(ShardSet.open(folder, "train"), settings, seed=recipe.seed)
     for step in range(first_step, settings.steps):                 # steps count from 0
         for batch in rows.step_batches(step, rank=rank, world_size=world_size): ...
 
@@ -22,7 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bimed_dist.errors import ConfigError
-from bimed_dist.pretraining_settings import Phase, PretrainingSettings
+from bimed_dist.recipe.pretraining import Phase, PretrainingSettings
 from bimed_dist.shards.masking import MaskRule, mask_tokens
 from bimed_dist.shards.mixture import load_training_plan
 from bimed_dist.shards.plan import EpochPlan, load_plan
@@ -146,7 +146,7 @@ def pack_rows(shards: ShardSet, plan: EpochPlan, rows: NDArray[np.int64], *, see
     )
 
 
-class RowStream:
+class PhaseBatches:
     """The rows of one phase: any step of any rank, in any order, at the same cost."""
 
     def __init__(
@@ -217,17 +217,17 @@ class RowStream:
         )
 
 
-class TrainingRows:
+class TrainingBatches:
     """The rows of all phases; each phase begins with an epoch of its own."""
 
     def __init__(
         self, shards: ShardSet, settings: PretrainingSettings, *, seed: int, general: ShardSet | None = None
     ) -> None:
         self.streams = [
-            RowStream(shards, settings, seed=seed, phase=phase, general=general) for phase in settings.phases
+            PhaseBatches(shards, settings, seed=seed, phase=phase, general=general) for phase in settings.phases
         ]
 
-    def stream_at(self, step: int) -> RowStream:
+    def stream_at(self, step: int) -> PhaseBatches:
         """The stream of the phase of update `step`, counted from 0 over all phases."""
         return next((stream for stream in self.streams if step < stream.phase.end), self.streams[-1])
 
@@ -246,10 +246,10 @@ class TrainingRows:
         return (step - stream.phase.first_step) // stream.steps_per_epoch
 
 
-class Upcoming:
+class Prefetcher:
     """One rank's micro-batches; those of the next update are made by a thread while this one is trained."""
 
-    def __init__(self, rows: TrainingRows, *, rank: int, world_size: int, end: int) -> None:
+    def __init__(self, rows: TrainingBatches, *, rank: int, world_size: int, end: int) -> None:
         """`end`: the update that is never made."""
         self._rows, self._end = rows, end
         self._make = partial(rows.step_batches, rank=rank, world_size=world_size)

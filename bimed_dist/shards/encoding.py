@@ -18,9 +18,9 @@ from tokenizers import Tokenizer
 from transformers import PreTrainedTokenizerBase
 
 from bimed_dist.errors import ConfigError
+from bimed_dist.hugging_face import load_tokenizer
 from bimed_dist.shards.reading import TokenTable
 from bimed_dist.shards.writing import token_dtype
-from bimed_dist.tokenizer import load_tokenizer
 
 logger = logging.getLogger(__name__)
 

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bimed_dist.errors import ConfigError
-from bimed_dist.pretraining_settings import Mixture, Pairing, Replay, SentenceObjective
+from bimed_dist.recipe.pretraining import Mixture, Pairing, Replay, SentenceObjective
 from bimed_dist.shards import chance
 from bimed_dist.shards.plan import EpochPlan, cached_plan, epoch_plan, joined, taken
 from bimed_dist.shards.reading import ShardSet

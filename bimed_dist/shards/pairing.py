@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from bimed_dist.pretraining_settings import Pairing, SentenceObjective
+from bimed_dist.recipe.pretraining import Pairing, SentenceObjective
 from bimed_dist.shards import chance
 
 logger = logging.getLogger(__name__)

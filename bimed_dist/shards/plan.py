@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 
 from bimed_dist.errors import ConfigError, DataError
 from bimed_dist.manifest import digest_of
-from bimed_dist.pretraining_settings import Pairing, SentenceObjective
+from bimed_dist.recipe.pretraining import Pairing, SentenceObjective
 from bimed_dist.shards import chance
 from bimed_dist.shards.pairing import Pairs, make_pairs
 from bimed_dist.shards.reading import ShardSet

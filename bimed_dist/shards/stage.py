@@ -17,8 +17,8 @@ from numpy.typing import NDArray
 from tqdm import tqdm
 
 from bimed_dist import manifest
-from bimed_dist.config import Recipe
 from bimed_dist.errors import ConfigError, DataError
+from bimed_dist.recipe.recipe import Recipe
 from bimed_dist.shards.encoding import Encoder, EncodersDifferError
 from bimed_dist.shards.writing import EncodedDocument, ShardWriter
 from bimed_dist.workspace import locate

@@ -1,6 +1,6 @@
 """What pieces are: special tokens, unused slots, first and continuing pieces, and the language that each belongs to."""
 
-from bimed_dist.corpus.language import count_letters
+from bimed_dist.language import count_letters
 
 SPECIAL_TOKENS = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
 PREFIX = "##"

@@ -15,9 +15,9 @@ from dataclasses import dataclass, replace
 from itertools import accumulate
 from pathlib import Path
 
-from bimed_dist.corpus.files import END, SourceFile, Span, decoded_lines, is_tsv, tsv_cells
-from bimed_dist.corpus.problems import Problems
 from bimed_dist.errors import DataError
+from bimed_dist.files.lines import END, SourceFile, Span, decoded_lines, is_tsv, tsv_cells
+from bimed_dist.files.problems import Problems
 from bimed_dist.vocabulary.pieces import LONGEST_WORD
 
 USELESS = ("empty", "duplicate", "without a letter", "too long")

@@ -14,7 +14,7 @@ from transformers import (
 
 from bimed_dist.attribution import faithfulness, gradients
 from bimed_dist.attribution.words import Words
-from bimed_dist.evaluation.encoding import Row
+from bimed_dist.evaluation.models.encoding import Row
 
 SHAPE = {
     "vocab_size": 60, "hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 64,

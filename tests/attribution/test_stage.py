@@ -6,14 +6,14 @@ import pytest
 import torch
 
 from bimed_dist.attribution import stage
-from bimed_dist.config import AttributionSettings, Recipe
 from bimed_dist.errors import ConfigError, DataError
-from bimed_dist.evaluation import finetuning
 from bimed_dist.evaluation import stage as evaluation
-from bimed_dist.evaluation.grid import Cell
-from bimed_dist.evaluation.preparation import prepare_tasks
+from bimed_dist.evaluation.grid.model_on_task import Trial
+from bimed_dist.evaluation.models import finetuning
+from bimed_dist.evaluation.preparation.prepared import prepare_tasks
 from bimed_dist.evaluation.task import Example
-from bimed_dist.evaluation_settings import EvaluatedModel, TaskSettings
+from bimed_dist.recipe.evaluation import EvaluatedModel, TaskSettings
+from bimed_dist.recipe.recipe import AttributionSettings, Recipe
 from bimed_dist.workspace import stage_order
 
 
@@ -165,8 +165,8 @@ def test_a_cell_is_trained_again_with_its_own_threads_and_other_answers_than_the
     assert stage._trained(pair, examples).off == pytest.approx(0, abs=1e-5)
     assert not caplog.records
     for path, old, new in (
-        (pair.path(Cell(pair.chosen(), 1)), ("machine", "threads"), 3),
-        (pair.path(Cell(pair.chosen(), 1, test=True)), ("splits", "test", "predictions"), ["0.9 0.9 0.9"] * 20),
+        (pair.path(Trial(pair.chosen(), 1)), ("machine", "threads"), 3),
+        (pair.path(Trial(pair.chosen(), 1, test=True)), ("splits", "test", "predictions"), ["0.9 0.9 0.9"] * 20),
     ):
         record = json.loads(path.read_text(encoding="utf-8"))
         place = record

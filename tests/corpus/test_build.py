@@ -10,11 +10,11 @@ from pathlib import Path
 
 import pytest
 
-from bimed_dist.config import Recipe, parse_recipe
 from bimed_dist.corpus import engines, extraction, planning
 from bimed_dist.corpus.contamination import TaskText, TaskTexts
 from bimed_dist.corpus.stage import run
 from bimed_dist.errors import DataError, Stopped
+from bimed_dist.recipe.recipe import Recipe, parse_recipe
 
 
 def recipe(data: Path, *sources: dict, processes: int = 1, engine: str = "local", **settings) -> Recipe:

@@ -4,7 +4,7 @@ from collections import Counter
 import pytest
 
 from bimed_dist.corpus.cleaning import clean
-from bimed_dist.corpus_settings import CleaningSettings
+from bimed_dist.recipe.corpus import CleaningSettings
 
 SENTENCE = "환자는 chest CT상 both lung에 3.5 cm nodule, WBC 12.3 ×10³/µL, 38.2℃."
 

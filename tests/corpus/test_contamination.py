@@ -3,7 +3,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bimed_dist.corpus.contamination import SHORTEST, WINDOW, Overlap, TaskIndex, TaskText, build_index, screen
-from bimed_dist.corpus_settings import ContaminationSettings
+from bimed_dist.recipe.corpus import ContaminationSettings
 
 LONG = "우상엽에 3.5 cm 크기의 조영 증강되는 mass가 관찰되며 주변 폐실질의 침윤을 동반하고 있어 폐암이 의심된다."
 OTHER = "환자는 특별한 증상 없이 건강검진에서 발견된 간 결절로 내원하였고 추적 관찰을 하기로 하였다."

@@ -2,7 +2,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bimed_dist.corpus.language import (
+from bimed_dist.language import (
     Letters,
     Mixing,
     add_letters,

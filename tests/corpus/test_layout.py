@@ -3,7 +3,7 @@ from collections import Counter
 import pytest
 
 from bimed_dist.corpus.layout import paragraphs_of
-from bimed_dist.corpus_settings import CleaningSettings
+from bimed_dist.recipe.corpus import CleaningSettings
 
 ALL = CleaningSettings()
 

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bimed_dist.corpus import synthetic
+from bimed_dist import synthetic
 from bimed_dist.corpus.near_duplicates import (
     HASHES,
     RECALL,
@@ -16,7 +16,7 @@ from bimed_dist.corpus.near_duplicates import (
     similarity,
 )
 from bimed_dist.corpus.windows import units, window_hashes
-from bimed_dist.corpus_settings import NearDuplicateSettings
+from bimed_dist.recipe.corpus import NearDuplicateSettings
 
 NOTE = (
     "65세 남자 환자로 3일 전부터 발열과 기침이 있어 내원하였다. 흉부 CT에서 우상엽에 3.5 cm 크기의 mass가 관찰되어",

@@ -5,8 +5,8 @@ import sys
 import pytest
 
 from bimed_dist.corpus.privacy import find, scanner
-from bimed_dist.corpus_settings import PrivacySettings
 from bimed_dist.errors import ConfigError
+from bimed_dist.recipe.corpus import PrivacySettings
 
 MODELS = [name for name in ("en_core_web_lg", "en_core_web_md", "en_core_web_sm") if importlib.util.find_spec(name)]
 

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from bimed_dist.corpus.identities import PATTERNS, TYPES
 from bimed_dist.corpus.privacy import Match, find, mask, placeholder, refusal
-from bimed_dist.corpus_settings import PrivacySettings
+from bimed_dist.recipe.corpus import PrivacySettings
 
 if sys.version_info >= (3, 11):
     from re import _parser as parser

@@ -4,7 +4,7 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from bimed_dist.corpus.quality import rejection, repeated_line_share, repeated_word_share, symbol_share
-from bimed_dist.corpus_settings import QualitySettings
+from bimed_dist.recipe.corpus import QualitySettings
 
 OFF = {"least_characters": 0, "most_symbols": None, "most_repeated_lines": None, "most_repeated_words": None}
 DOCUMENTS = st.lists(st.text(alphabet="가a1 .\n-", max_size=40), max_size=6)

@@ -10,10 +10,10 @@ from pydantic import TypeAdapter
 
 from bimed_dist.corpus import planning
 from bimed_dist.corpus.layout import paragraphs_of
-from bimed_dist.corpus.problems import Problems
 from bimed_dist.corpus.readers import read
-from bimed_dist.corpus_settings import CleaningSettings, MimicSource, Source
 from bimed_dist.errors import DataError
+from bimed_dist.files.problems import Problems
+from bimed_dist.recipe.corpus import CleaningSettings, MimicSource, Source
 
 
 def raw_documents(path: Path, **settings):
@@ -291,7 +291,7 @@ def test_bad_rows_are_skipped_and_noted_where_the_source_says_so(tmp_path):
 
 
 def test_a_line_that_is_no_text_for_its_length_is_reported_and_costs_little_memory(tmp_path, monkeypatch):
-    monkeypatch.setattr("bimed_dist.corpus.files.LONGEST_LINE", 1000)
+    monkeypatch.setattr("bimed_dist.files.lines.LONGEST_LINE", 1000)
     path = write(tmp_path / "a.txt", "first\n" + "x" * 5000 + "\nlast\n")
     assert "a.txt, line 2: longer than 1,000 bytes" in refusal(path, kind="text")
     _, found, _ = raw_documents(path, kind="text", document="line", bad_rows="skip")

@@ -5,11 +5,11 @@ from pathlib import Path
 
 import pytest
 
-from bimed_dist.config import Recipe, parse_recipe
-from bimed_dist.corpus.decisions import held_out_position, text_digest
+from bimed_dist.corpus.deduplication import held_out_position, text_digest
 from bimed_dist.corpus.stage import run
 from bimed_dist.errors import ConfigError, DataError
 from bimed_dist.manifest import verified
+from bimed_dist.recipe.recipe import Recipe, parse_recipe
 
 
 def recipe(data: Path, sources: list[dict], *, seed: int = 1, share: float = 0.25, **settings) -> Recipe:

@@ -13,13 +13,14 @@ from pathlib import Path
 
 import pytest
 
-from bimed_dist.corpus.synthetic import ct_reports, documents, ner_sentences, sentence_pairs
-from bimed_dist.corpus.synthetic import report_phrases as phrases
-from bimed_dist.corpus.synthetic.anatomy import OBSERVATIONS, QUALITIES, sites_of
-from bimed_dist.corpus.synthetic.chance import CORPUS, SPLITS, owner_of, stream
-from bimed_dist.corpus.synthetic.diseases import DISEASES
-from bimed_dist.corpus.synthetic.entities import TYPES, tagged_words
-from bimed_dist.corpus.synthetic.findings import (
+from bimed_dist.errors import ConfigError
+from bimed_dist.synthetic import ct_reports, documents, ner_sentences, sentence_pairs
+from bimed_dist.synthetic import report_phrases as phrases
+from bimed_dist.synthetic.anatomy import OBSERVATIONS, QUALITIES, sites_of
+from bimed_dist.synthetic.chance import CORPUS, SPLITS, owner_of, stream
+from bimed_dist.synthetic.diseases import DISEASES
+from bimed_dist.synthetic.entities import TYPES, tagged_words
+from bimed_dist.synthetic.findings import (
     Complaint,
     Finding,
     LabValue,
@@ -31,19 +32,9 @@ from bimed_dist.corpus.synthetic.findings import (
     graded,
     similarity,
 )
-from bimed_dist.corpus.synthetic.medicine import (
-    COMPLICATIONS,
-    DRUGS,
-    FREQUENCIES,
-    LABS,
-    RISKS,
-    SYMPTOMS,
-    TESTS,
-    TREATMENTS,
-)
-from bimed_dist.corpus.synthetic.particles import resolve
-from bimed_dist.corpus.synthetic.reports import LABELS, POSITIVE, write_report
-from bimed_dist.errors import ConfigError
+from bimed_dist.synthetic.medicine import COMPLICATIONS, DRUGS, FREQUENCIES, LABS, RISKS, SYMPTOMS, TESTS, TREATMENTS
+from bimed_dist.synthetic.particles import resolve
+from bimed_dist.synthetic.reports import LABELS, POSITIVE, write_report
 
 LANGUAGES = ("ko", "en", "mixed")
 DRAWS = (draw_finding, draw_complaint, draw_prescription, draw_lab)

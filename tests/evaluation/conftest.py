@@ -11,13 +11,13 @@ import torch
 from tokenizers import BertWordPieceTokenizer
 from transformers import BertConfig, BertForPreTraining, BertModel, BertTokenizerFast
 
-from bimed_dist.config import Recipe
-from bimed_dist.corpus_settings import CorpusSettings, SyntheticSource
 from bimed_dist.evaluation import stage
-from bimed_dist.evaluation.grid import Pair
-from bimed_dist.evaluation.preparation import prepare_tasks
-from bimed_dist.evaluation_settings import EvaluatedModel, EvaluationSettings, TaskSettings
+from bimed_dist.evaluation.grid.model_on_task import ModelOnTask
+from bimed_dist.evaluation.preparation.prepared import prepare_tasks
 from bimed_dist.manifest import write_manifest
+from bimed_dist.recipe.corpus import CorpusSettings, SyntheticSource
+from bimed_dist.recipe.evaluation import EvaluatedModel, EvaluationSettings, TaskSettings
+from bimed_dist.recipe.recipe import Recipe
 from bimed_dist.workspace import locate
 
 SPECIAL = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
@@ -141,7 +141,7 @@ def write_corpus(work: Path, documents: Iterable[tuple[str, str, Sequence[str]]]
     return work
 
 
-def pairs_of(recipe: Recipe, work: Path) -> list[Pair]:
+def pairs_of(recipe: Recipe, work: Path) -> list[ModelOnTask]:
     """The pairs that the stage makes of a recipe's only task."""
     (prepared,) = prepare_tasks(recipe, work).values()
     encoded = {}

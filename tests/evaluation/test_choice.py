@@ -3,9 +3,11 @@ import json
 import pytest
 
 from bimed_dist.errors import ConfigError
-from bimed_dist.evaluation import choice, grid, stage
-from bimed_dist.evaluation.preparation import SealedSplits
-from bimed_dist.evaluation_settings import TaskSettings
+from bimed_dist.evaluation import stage
+from bimed_dist.evaluation.grid import choice
+from bimed_dist.evaluation.grid import model_on_task as grid
+from bimed_dist.evaluation.preparation.prepared import SealedSplits
+from bimed_dist.recipe.evaluation import TaskSettings
 
 from .conftest import pairs_of, results_of
 

@@ -6,9 +6,10 @@ from sklearn.calibration import calibration_curve
 from sklearn.metrics import average_precision_score, brier_score_loss, f1_score, roc_auc_score, roc_curve
 
 from bimed_dist.errors import DataError
-from bimed_dist.evaluation import metrics, stage
-from bimed_dist.evaluation.preparation import prepare_tasks
-from bimed_dist.evaluation_settings import EvaluatedModel, TableSettings, TaskSettings
+from bimed_dist.evaluation import stage
+from bimed_dist.evaluation.metrics import scores as metrics
+from bimed_dist.evaluation.preparation.prepared import prepare_tasks
+from bimed_dist.recipe.evaluation import EvaluatedModel, TableSettings, TaskSettings
 
 MODELS = {"m": EvaluatedModel(folder="x")}
 

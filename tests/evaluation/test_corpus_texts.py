@@ -3,11 +3,11 @@ from pathlib import Path
 
 import pytest
 
-from bimed_dist.config import Recipe, parse_recipe
 from bimed_dist.corpus.contamination import build_index, screen
-from bimed_dist.corpus_settings import ContaminationSettings
 from bimed_dist.errors import ConfigError, DataError
-from bimed_dist.evaluation.corpus_texts import task_texts
+from bimed_dist.evaluation.preparation.corpus_texts import task_texts
+from bimed_dist.recipe.corpus import ContaminationSettings
+from bimed_dist.recipe.recipe import Recipe, parse_recipe
 
 PAIRS = (
     (

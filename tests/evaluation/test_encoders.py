@@ -17,9 +17,9 @@ from transformers import (
 )
 
 from bimed_dist.evaluation import stage
-from bimed_dist.evaluation_settings import EvaluatedModel, TaskSettings
+from bimed_dist.hugging_face import for_split_words, load_tokenizer
 from bimed_dist.manifest import write_manifest
-from bimed_dist.tokenizer import for_split_words, load_tokenizer
+from bimed_dist.recipe.evaluation import EvaluatedModel, TaskSettings
 
 TEXT = [
     "폐 결절 소견 없음 흉수 관찰됨",

@@ -1,8 +1,8 @@
 import numpy as np
 
-from bimed_dist.evaluation.encoding import IGNORED, covered_units, encode, of_items, tags_of_units, tokenizer_key
+from bimed_dist.evaluation.models.encoding import IGNORED, covered_units, encode, of_items, tags_of_units, tokenizer_key
 from bimed_dist.evaluation.task import Example
-from bimed_dist.tokenizer import load_tokenizer
+from bimed_dist.hugging_face import load_tokenizer
 
 LABELS = ("DS", "ST")
 

@@ -6,10 +6,10 @@ import pytest
 from sklearn.metrics import f1_score
 
 from bimed_dist.errors import ConfigError, DataError
-from bimed_dist.evaluation import metrics
-from bimed_dist.evaluation.entities import Counts, brat_lines, column_sentences, json_sentences
-from bimed_dist.evaluation.preparation import prepare_tasks
-from bimed_dist.evaluation_settings import EntitySettings, EvaluatedModel, TaskSettings
+from bimed_dist.evaluation.metrics import scores as metrics
+from bimed_dist.evaluation.preparation.prepared import prepare_tasks
+from bimed_dist.evaluation.readers.entities import Counts, brat_lines, column_sentences, json_sentences
+from bimed_dist.recipe.evaluation import EntitySettings, EvaluatedModel, TaskSettings
 
 MODELS = {"m": EvaluatedModel(folder="x")}
 

@@ -4,11 +4,11 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from bimed_dist.errors import DataError, NonFiniteError
-from bimed_dist.evaluation import finetuning
-from bimed_dist.evaluation.encoding import encode, of_items
-from bimed_dist.evaluation.models import load_classifier
+from bimed_dist.evaluation.models import finetuning
+from bimed_dist.evaluation.models.encoding import encode, of_items
+from bimed_dist.evaluation.models.loading import load_classifier
 from bimed_dist.evaluation.task import Example
-from bimed_dist.tokenizer import load_tokenizer
+from bimed_dist.hugging_face import load_tokenizer
 
 EXAMPLES = [
     Example(

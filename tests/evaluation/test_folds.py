@@ -5,10 +5,10 @@ import pytest
 
 from bimed_dist.errors import ConfigError, DataError
 from bimed_dist.evaluation import stage
-from bimed_dist.evaluation.folds import dealt, turn, without_lone_types
-from bimed_dist.evaluation.preparation import prepare_tasks
+from bimed_dist.evaluation.preparation.folds import dealt, turn, without_lone_types
+from bimed_dist.evaluation.preparation.prepared import prepare_tasks
 from bimed_dist.evaluation.task import Example
-from bimed_dist.evaluation_settings import EvaluatedModel, TaskSettings
+from bimed_dist.recipe.evaluation import EvaluatedModel, TaskSettings
 
 ROWS = tuple(Example(f"line {i}", (f"text {i}", "b"), float(i % 6)) for i in range(300))
 

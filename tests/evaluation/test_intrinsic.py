@@ -5,11 +5,12 @@ import pytest
 import torch
 
 from bimed_dist.errors import DataError, NonFiniteError
-from bimed_dist.evaluation import intrinsic, metrics
-from bimed_dist.evaluation.held_out import successors, windows, with_partners
-from bimed_dist.evaluation.models import load_head_model
+from bimed_dist.evaluation.metrics import scores as metrics
+from bimed_dist.evaluation.models import intrinsic
+from bimed_dist.evaluation.models.loading import load_head_model
+from bimed_dist.evaluation.readers.held_out import successors, windows, with_partners
 from bimed_dist.evaluation.task import Example, Origin
-from bimed_dist.tokenizer import load_tokenizer
+from bimed_dist.hugging_face import load_tokenizer
 
 from .conftest import WORDS
 

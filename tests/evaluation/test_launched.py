@@ -16,10 +16,11 @@ import psutil
 import pytest
 import yaml
 
-from bimed_dist.config import Recipe
-from bimed_dist.evaluation import finetuning, stage
-from bimed_dist.evaluation_settings import EvaluatedModel, TaskSettings
-from bimed_dist.tokenizer import load_tokenizer
+from bimed_dist.evaluation import stage
+from bimed_dist.evaluation.models import finetuning
+from bimed_dist.hugging_face import load_tokenizer
+from bimed_dist.recipe.evaluation import EvaluatedModel, TaskSettings
+from bimed_dist.recipe.recipe import Recipe
 
 from .conftest import results_of, write_corpus
 

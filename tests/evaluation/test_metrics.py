@@ -6,7 +6,8 @@ from seqeval.scheme import IOB2
 from sklearn.metrics import average_precision_score, f1_score, hamming_loss, roc_auc_score
 
 from bimed_dist.errors import DataError
-from bimed_dist.evaluation import metric_sums, metrics
+from bimed_dist.evaluation.metrics import scores as metrics
+from bimed_dist.evaluation.metrics import sums as metric_sums
 
 
 def random_tags(rng, items=60, types=3):

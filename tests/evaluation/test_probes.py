@@ -8,14 +8,16 @@ import pytest
 import torch
 
 from bimed_dist.errors import ConfigError, DataError
-from bimed_dist.evaluation import metrics, retrieval, stage
-from bimed_dist.evaluation.held_out import term_windows
-from bimed_dist.evaluation.intrinsic import chosen_words
-from bimed_dist.evaluation.models import load_head_model
-from bimed_dist.evaluation.preparation import prepare_tasks
+from bimed_dist.evaluation import stage
+from bimed_dist.evaluation.metrics import scores as metrics
+from bimed_dist.evaluation.models import retrieval
+from bimed_dist.evaluation.models.intrinsic import chosen_words
+from bimed_dist.evaluation.models.loading import load_head_model
+from bimed_dist.evaluation.preparation.prepared import prepare_tasks
+from bimed_dist.evaluation.readers.held_out import term_windows
 from bimed_dist.evaluation.task import Example, Origin
-from bimed_dist.evaluation_settings import EvaluatedModel, TaskSettings, TermSettings
-from bimed_dist.tokenizer import load_tokenizer
+from bimed_dist.hugging_face import load_tokenizer
+from bimed_dist.recipe.evaluation import EvaluatedModel, TaskSettings, TermSettings
 
 from .conftest import results_of, write_corpus
 

@@ -7,8 +7,8 @@ import pytest
 
 from bimed_dist.evaluation import stage
 from bimed_dist.evaluation.tasks import TASKS
-from bimed_dist.evaluation_settings import EvaluatedModel, TaskSettings
 from bimed_dist.manifest import write_manifest
+from bimed_dist.recipe.evaluation import EvaluatedModel, TaskSettings
 
 ROWS = {"train": 120, "dev": 24, "test": 24}
 STS = {

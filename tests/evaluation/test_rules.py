@@ -1,10 +1,10 @@
 import numpy as np
 import pytest
 
-from bimed_dist.evaluation import metrics
-from bimed_dist.evaluation.preparation import prepare_tasks
-from bimed_dist.evaluation.rules import rule_answers
-from bimed_dist.evaluation_settings import TaskSettings
+from bimed_dist.evaluation.metrics import scores as metrics
+from bimed_dist.evaluation.models.rules import rule_answers
+from bimed_dist.evaluation.preparation.prepared import prepare_tasks
+from bimed_dist.recipe.evaluation import TaskSettings
 
 KEYWORDS = {"pneumonia": ("pneumonia", "폐렴"), "effusion": ("pleural effusion", "흉수"), "mass": ("mass", "PTE")}
 

@@ -1,4 +1,4 @@
-from bimed_dist.evaluation.splitting import hash_split, limited, without_leaks
+from bimed_dist.evaluation.preparation.splitting import hash_split, limited, without_leaks
 from bimed_dist.evaluation.task import Example
 
 

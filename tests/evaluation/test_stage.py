@@ -19,18 +19,20 @@ import yaml
 from safetensors.torch import load_file, save_file
 from scipy import stats
 
-from bimed_dist.config import load_recipe
 from bimed_dist.errors import ConfigError, DataError
-from bimed_dist.evaluation import finetuning, grid, results, stage
-from bimed_dist.evaluation.intrinsic import chosen_words
-from bimed_dist.evaluation.measured import Measured, SplitResult, collected
-from bimed_dist.evaluation.preparation import SealedSplits, prepare_tasks
-from bimed_dist.evaluation.schedule import Schedule
+from bimed_dist.evaluation import results, stage
+from bimed_dist.evaluation.grid import model_on_task as grid
+from bimed_dist.evaluation.grid.schedule import Schedule
+from bimed_dist.evaluation.grid.task_result import SplitResult, TaskResult, collected
+from bimed_dist.evaluation.models import finetuning
+from bimed_dist.evaluation.models.intrinsic import chosen_words
+from bimed_dist.evaluation.preparation.prepared import SealedSplits, prepare_tasks
 from bimed_dist.evaluation.task import Example
 from bimed_dist.evaluation.tasks import TASKS
-from bimed_dist.evaluation_settings import EvaluatedModel, TaskSettings
+from bimed_dist.hugging_face import load_tokenizer
 from bimed_dist.manifest import locked, versions
-from bimed_dist.tokenizer import load_tokenizer
+from bimed_dist.recipe.evaluation import EvaluatedModel, TaskSettings
+from bimed_dist.recipe.recipe import load_recipe
 from bimed_dist.workspace import locate
 
 from .conftest import pairs_of, results_of, write_corpus
@@ -344,7 +346,7 @@ def test_models_that_are_no_text_encoders_or_have_a_damaged_tokenizer_fail_and_t
 def test_a_test_split_that_can_not_be_encoded_is_a_recorded_failure(korsts, tiny_model, tmp_path, make_recipe):
     recipe = make_recipe({"m": EvaluatedModel(folder="m")}, {"sts": TaskSettings(task="korsts", path="korsts")})
     tokenizer = load_tokenizer(str(tiny_model("m")))
-    pair = grid.Pair(
+    pair = grid.ModelOnTask(
         prepared=replace(
             prepare_tasks(recipe, tmp_path)["sts"],
             sealed=SealedSplits({"test": (Example("1", ("폐", "결절"), "no number"),)}),
@@ -386,7 +388,7 @@ def test_a_split_whose_score_does_not_exist_fails_alone_and_the_test_split_keeps
     prepared = prepare_tasks(recipe, tmp_path)["sts"]
     subject = stage.load_subject(locate(two_models["base"].folder, recipe, tmp_path))
     pair = stage.make_pair(recipe.evaluation, prepared, "base", subject, tmp_path / "work", {})
-    scores = grid.Pair.scores
+    scores = grid.ModelOnTask.scores
 
     def undefined(pair, gold, predicted):
         raise DataError("a correlation does not exist")
@@ -394,7 +396,7 @@ def test_a_split_whose_score_does_not_exist_fails_alone_and_the_test_split_keeps
     def undefined_on_other(pair, gold, predicted):
         return (undefined if len(gold) == 20 else scores)(pair, gold, predicted)
 
-    monkeypatch.setattr(grid.Pair, "scores", undefined_on_other)
+    monkeypatch.setattr(grid.ModelOnTask, "scores", undefined_on_other)
     schedule = Schedule([pair])
     while schedule.waiting:
         number, cell = schedule.waiting.popleft()
@@ -405,8 +407,8 @@ def test_a_split_whose_score_does_not_exist_fails_alone_and_the_test_split_keeps
     assert found["failures"] == [{**failed, "cell": f"test,seed={seed}, test of other"} for seed in (1, 2)]
     assert [(row["split"], len(row["values"])) for row in found["scores"] if row["main"]] == [("test", 2)]
     # Where no split has a score the cell itself fails.
-    monkeypatch.setattr(grid.Pair, "scores", undefined)
-    record = grid.compute(pair, grid.Cell(pair.chosen(), 1, test=True))
+    monkeypatch.setattr(grid.ModelOnTask, "scores", undefined)
+    record = grid.compute(pair, grid.Trial(pair.chosen(), 1, test=True))
     assert (record["status"], record["error"]) == ("failed", "DataError: a correlation does not exist")
 
 
@@ -441,7 +443,7 @@ def test_windows_and_pairs_of_one_document_are_resampled_together(corpus, two_mo
     right = np.array([[float(example.document == items[0].document)] for example in items])
     split = SplitResult(gold={1: list(np.ones_like(right))}, predicted={1: list(right)}, scores={1: {"accuracy": 0}})
     split.examples = items
-    found = results._resampled(prepared, "test", {"base": Measured(splits={"test": split})}, 5)["base"]["accuracy"]
+    found = results._resampled(prepared, "test", {"base": TaskResult(splits={"test": split})}, 5)["base"]["accuracy"]
     # Four documents of four items each, one of them all right.
     assert set(found) == {0.0, 0.25, 0.5, 0.75, 1.0}
 
@@ -455,7 +457,7 @@ def test_p_of_few_documents_is_no_smaller_than_their_number_allows_and_the_numbe
         return SplitResult(gold, predicted, {1: {"accuracy": float(right)}, 2: {"accuracy": 0.5}}, examples)
 
     def splits(right):
-        return Measured(splits={"test": split(30, right), "ko": split(3, right), "source x": split(4, right)})
+        return TaskResult(splits={"test": split(30, right), "ko": split(3, right), "source x": split(4, right)})
 
     prepared = SimpleNamespace(name="t", task=TASKS["nsp"], labels=())
     models = {"base": EvaluatedModel(folder="x"), "adapted": EvaluatedModel(folder="y", adapted_from="base")}

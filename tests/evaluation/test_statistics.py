@@ -2,8 +2,8 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from bimed_dist.evaluation import statistics
-from bimed_dist.evaluation.metric_sums import item_sums, of_counts, of_sums
+from bimed_dist.evaluation.metrics import statistics
+from bimed_dist.evaluation.metrics.sums import item_sums, of_counts, of_sums
 
 
 def accuracies(right):

@@ -7,11 +7,12 @@ import torch
 from transformers import AutoModel
 
 from bimed_dist.errors import ConfigError, DataError
-from bimed_dist.evaluation import metrics, stage
-from bimed_dist.evaluation.encoding import trained_target
-from bimed_dist.evaluation.models import MeanPooled, mean_of_pieces
-from bimed_dist.evaluation.preparation import prepare_tasks
-from bimed_dist.evaluation_settings import EvaluatedModel, TableSettings, TaskSettings
+from bimed_dist.evaluation import stage
+from bimed_dist.evaluation.metrics import scores as metrics
+from bimed_dist.evaluation.models.encoding import trained_target
+from bimed_dist.evaluation.models.loading import MeanPooled, mean_of_pieces
+from bimed_dist.evaluation.preparation.prepared import prepare_tasks
+from bimed_dist.recipe.evaluation import EvaluatedModel, TableSettings, TaskSettings
 
 MODELS = {"m": EvaluatedModel(folder="x")}
 

@@ -4,8 +4,8 @@ import re
 import pytest
 
 from bimed_dist.errors import ConfigError, DataError
-from bimed_dist.evaluation.preparation import prepare_tasks
-from bimed_dist.evaluation_settings import EvaluatedModel, TableSettings, TaskSettings
+from bimed_dist.evaluation.preparation.prepared import prepare_tasks
+from bimed_dist.recipe.evaluation import EvaluatedModel, TableSettings, TaskSettings
 
 MODELS = {"m": EvaluatedModel(folder="x")}
 

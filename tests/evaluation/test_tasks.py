@@ -5,11 +5,11 @@ import re
 import pytest
 
 from bimed_dist.errors import ConfigError, DataError
-from bimed_dist.evaluation.entities import eojeols
-from bimed_dist.evaluation.preparation import prepare_tasks
-from bimed_dist.evaluation.reading import labelled_texts
+from bimed_dist.evaluation.preparation.prepared import prepare_tasks
+from bimed_dist.evaluation.readers.entities import eojeols
+from bimed_dist.evaluation.readers.rows import labelled_texts
 from bimed_dist.evaluation.tasks import TASKS, ctclip
-from bimed_dist.evaluation_settings import EntitySettings, EvaluatedModel, TaskSettings
+from bimed_dist.recipe.evaluation import EntitySettings, EvaluatedModel, TaskSettings
 
 MODELS = {"m": EvaluatedModel(folder="x")}
 

@@ -10,8 +10,9 @@ import psutil
 import pytest
 import yaml
 
-from bimed_dist.evaluation import stage, workers
-from bimed_dist.evaluation_settings import EvaluatedModel, TaskSettings
+from bimed_dist.evaluation import stage
+from bimed_dist.evaluation.grid import workers
+from bimed_dist.recipe.evaluation import EvaluatedModel, TaskSettings
 
 from .conftest import results_of
 

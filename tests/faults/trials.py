@@ -17,10 +17,10 @@ from typing import Any, ClassVar
 import patches
 from forks import ROOT, Forks, Job
 
-from bimed_dist.config import load_recipe
 from bimed_dist.errors import CheckpointError
 from bimed_dist.pretraining import checkpoints
-from bimed_dist.shards.batches import RowStream, locate_step, step_rows
+from bimed_dist.recipe.recipe import load_recipe
+from bimed_dist.shards.batches import PhaseBatches, locate_step, step_rows
 from bimed_dist.shards.reading import ShardSet
 
 TIMEOUT = 300
@@ -160,7 +160,7 @@ class Work:
         """Every row of every step exactly once: the union over ranks of what was trained is what the plan says."""
         recipe = load_recipe(self.recipe, [f"pretraining.run.{k}={v}" for k, v in options.items()])
         settings = recipe.pretraining["run"]
-        stream = RowStream(
+        stream = PhaseBatches(
             ShardSet.open(self.folder / "work" / "shards" / "tokens", "train"), settings, seed=recipe.seed
         )
         parts: dict[tuple[int, int], dict[int, list[int]]] = {}

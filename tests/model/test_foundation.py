@@ -4,7 +4,7 @@ import pytest
 import torch
 from transformers import BertConfig, BertForPreTraining
 
-from bimed_dist.evaluation.models import load_head_model
+from bimed_dist.evaluation.models.loading import load_head_model
 from bimed_dist.model.foundation import load_prepared
 
 ALIGNMENT = 64

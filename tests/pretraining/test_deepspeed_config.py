@@ -9,7 +9,7 @@ import pytest
 
 from bimed_dist.errors import ConfigError
 from bimed_dist.pretraining import deepspeed_config
-from bimed_dist.pretraining_settings import PretrainingSettings
+from bimed_dist.recipe.pretraining import PretrainingSettings
 
 FILES = sorted(path.name for path in (Path(__file__).resolve().parents[2] / "ds_configs").glob("*.json"))
 

@@ -8,8 +8,8 @@ import pytest
 from bimed_dist.errors import ConfigError
 from bimed_dist.pretraining import duration
 from bimed_dist.pretraining.duration import Clock
-from bimed_dist.pretraining.schedule import learning_rate
-from bimed_dist.pretraining_settings import PretrainingSettings
+from bimed_dist.pretraining.optimizer import learning_rate
+from bimed_dist.recipe.pretraining import PretrainingSettings
 
 from .conftest import TIMEOUT
 

@@ -9,8 +9,8 @@ from torch import Tensor
 from transformers import BertForMaskedLM, BertForPreTraining
 
 from bimed_dist.model.packed import PackedPretraining, micro_batch
-from bimed_dist.pretraining_settings import PretrainingSettings
-from bimed_dist.shards.batches import PackedBatch, RowStream
+from bimed_dist.recipe.pretraining import PretrainingSettings
+from bimed_dist.shards.batches import PackedBatch, PhaseBatches
 from bimed_dist.shards.reading import ShardSet
 
 # Sums of some ten thousand float64 products in another order; the largest difference found is 4e-14.
@@ -47,7 +47,7 @@ def test_loss_and_gradient_of_a_global_batch_are_those_of_hugging_face(prepared,
         model="m", shards="s", steps=1, global_batch=11, micro_batch=3, max_length=56, pairing=pairing,
         sentence_objective=objective,
     )  # fmt: skip
-    parts = RowStream(shards, settings, seed=4).step_batches(0, rank=0, world_size=1)
+    parts = PhaseBatches(shards, settings, seed=4).step_batches(0, rank=0, world_size=1)
     assert len(parts) == 4 and len({int(n) for part in parts for n in np.diff(part.row_starts)}) > 3
     masked = sum(len(part.mlm_labels) for part in parts)
 

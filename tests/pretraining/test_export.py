@@ -9,7 +9,7 @@ from transformers import AutoModel, AutoModelForMaskedLM, AutoTokenizer, BertFor
 
 from bimed_dist.model.export import pad_vocabulary
 from bimed_dist.model.packed import PackedPretraining
-from bimed_dist.pretraining.state import SavedState
+from bimed_dist.pretraining.snapshot import SavedState
 
 SENTENCE = "환자는 chest CT상 both lung에 multiple metastatic nodule 소견 보임."
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 import torch.distributed as dist
 
-from bimed_dist.pretraining.watch import Watch
+from bimed_dist.pretraining.heartbeat import Watch
 
 from .conftest import ENDLESS, TIMEOUT, newest_step, saved, wait_for
 

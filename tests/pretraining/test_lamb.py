@@ -10,7 +10,7 @@ from safetensors.torch import load_file
 from bimed_dist.errors import ConfigError
 from bimed_dist.pretraining import deepspeed_config
 from bimed_dist.pretraining.lamb import Lamb
-from bimed_dist.pretraining_settings import PretrainingSettings
+from bimed_dist.recipe.pretraining import PretrainingSettings
 
 LAMB = (
     "--set", "pretraining.run.optimizer=lamb", "--set", "pretraining.run.learning_rate=0.02",

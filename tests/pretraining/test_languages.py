@@ -1,6 +1,6 @@
 """The language that a source names for its Latin script goes through every stage under that name."""
 
-from bimed_dist.corpus import synthetic
+from bimed_dist import synthetic
 from bimed_dist.shards.reading import ShardSet
 
 

@@ -5,7 +5,7 @@ import torch
 
 from bimed_dist.errors import ConfigError
 from bimed_dist.pretraining.loop import out_of_memory_advice
-from bimed_dist.pretraining_settings import PretrainingSettings
+from bimed_dist.recipe.pretraining import PretrainingSettings
 
 
 def settings(**changes: object) -> PretrainingSettings:

@@ -11,9 +11,9 @@ from safetensors.torch import load_file
 from transformers import BertForPreTraining
 
 from bimed_dist import manifest
-from bimed_dist.config import load_recipe
 from bimed_dist.pretraining import checkpoints
-from bimed_dist.shards.batches import RowStream
+from bimed_dist.recipe.recipe import load_recipe
+from bimed_dist.shards.batches import PhaseBatches
 from bimed_dist.shards.reading import ShardSet
 
 from .conftest import TIMEOUT
@@ -51,7 +51,7 @@ def prepared_broken(prepared, tmp_path_factory) -> Broken:
 
     recipe = load_recipe(job.recipe)
     settings = recipe.pretraining["run"].model_copy(update=CHANGES)
-    stream = RowStream(ShardSet.open(job.work / "shards" / "tokens", "train"), settings, seed=recipe.seed)
+    stream = PhaseBatches(ShardSet.open(job.work / "shards" / "tokens", "train"), settings, seed=recipe.seed)
     rows = {}
     for step in range(settings.steps):
         batches = stream.step_batches(step, rank=0, world_size=1)

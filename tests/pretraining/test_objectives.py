@@ -6,14 +6,14 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from bimed_dist.config import load_recipe
-from bimed_dist.evaluation.models import load_head_model
+from bimed_dist.evaluation.models.loading import load_head_model
+from bimed_dist.hugging_face import load_tokenizer
 from bimed_dist.model.foundation import load_foundation, load_prepared
 from bimed_dist.pretraining import loop
 from bimed_dist.pretraining.inputs import packed_module
+from bimed_dist.recipe.recipe import load_recipe
 from bimed_dist.shards.batches import validation_batches
 from bimed_dist.shards.reading import ShardSet
-from bimed_dist.tokenizer import load_tokenizer
 
 
 @pytest.mark.slow

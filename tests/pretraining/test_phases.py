@@ -9,8 +9,8 @@ from safetensors.torch import load_file
 
 from bimed_dist.errors import ConfigError
 from bimed_dist.pretraining import deepspeed_config
-from bimed_dist.pretraining_settings import LongPhase, PretrainingSettings
-from bimed_dist.shards.batches import RowStream, TrainingRows
+from bimed_dist.recipe.pretraining import LongPhase, PretrainingSettings
+from bimed_dist.shards.batches import PhaseBatches, TrainingBatches
 from bimed_dist.shards.reading import ShardSet
 
 LONG = {"steps": 4, "max_length": 64, "global_batch": 4, "micro_batch": 1}
@@ -33,8 +33,8 @@ def test_the_border_between_phases_and_the_rows_before_it():
 
 def test_each_phase_reads_its_own_rows_from_the_beginning_of_an_epoch(job):
     shards = ShardSet.open(job.work / "shards" / "tokens", "train")
-    rows = TrainingRows(shards, settings(), seed=11)
-    alone = RowStream(shards, settings(max_length=64, global_batch=4, micro_batch=1, long_phase=None), seed=11)
+    rows = TrainingBatches(shards, settings(), seed=11)
+    alone = PhaseBatches(shards, settings(max_length=64, global_batch=4, micro_batch=1, long_phase=None), seed=11)
     for step in range(8, 12):
         found, expected = (s.step_batches(n, rank=1, world_size=2) for s, n in ((rows, step), (alone, step - 8)))
         assert [part.rows.tolist() for part in found] == [part.rows.tolist() for part in expected]

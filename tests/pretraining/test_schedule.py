@@ -3,8 +3,8 @@
 import pytest
 from transformers import BertConfig, BertForPreTraining
 
-from bimed_dist.pretraining.schedule import learning_rate, optimizer
-from bimed_dist.pretraining_settings import PretrainingSettings
+from bimed_dist.pretraining.optimizer import learning_rate, optimizer
+from bimed_dist.recipe.pretraining import PretrainingSettings
 
 # Ten steps, two of warm-up, peak 8.
 RATES = {

@@ -5,8 +5,8 @@ import math
 from pathlib import Path
 from typing import Any
 
-from bimed_dist.config import Recipe, parse_recipe
 from bimed_dist.manifest import write_manifest
+from bimed_dist.recipe.recipe import Recipe, parse_recipe
 
 SCRIPT = "<script>alert(1)</script>"
 ATTRIBUTE = '"onerror="alert(2)'

@@ -11,8 +11,8 @@ from tokenizers import Tokenizer, models, pre_tokenizers
 from transformers import PreTrainedTokenizerFast
 
 from bimed_dist import manifest
-from bimed_dist.config import Recipe, parse_recipe
-from bimed_dist.pretraining_settings import PretrainingSettings
+from bimed_dist.recipe.pretraining import PretrainingSettings
+from bimed_dist.recipe.recipe import Recipe, parse_recipe
 from bimed_dist.shards import stage
 from bimed_dist.shards.reading import ShardSet
 

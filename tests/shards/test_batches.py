@@ -7,15 +7,15 @@ import pytest
 
 from bimed_dist.errors import ConfigError
 from bimed_dist.shards import batches
-from bimed_dist.shards.batches import PackedBatch, RowStream, TrainingRows, Upcoming, validation_batches
+from bimed_dist.shards.batches import PackedBatch, PhaseBatches, Prefetcher, TrainingBatches, validation_batches
 from bimed_dist.shards.reading import ShardSet
 
 WORLD_SIZES = (1, 2, 3, 4, 6)
 
 
 @pytest.fixture(scope="module")
-def stream(toy, settings: Callable) -> RowStream:
-    return RowStream(toy.open(), settings(), seed=1)
+def stream(toy, settings: Callable) -> PhaseBatches:
+    return PhaseBatches(toy.open(), settings(), seed=1)
 
 
 @pytest.fixture(scope="module")
@@ -46,7 +46,7 @@ def assert_same_batches(first: list[PackedBatch], second: list[PackedBatch]) -> 
 
 
 def test_rows_are_laid_out_as_bert_expects(toy, settings: Callable):
-    stream = RowStream(toy.open(), settings(), seed=1)
+    stream = PhaseBatches(toy.open(), settings(), seed=1)
     plan = stream.plan(0)
 
     for part in stream.step_batches(0, rank=0, world_size=1):
@@ -64,14 +64,14 @@ def test_rows_are_laid_out_as_bert_expects(toy, settings: Callable):
         assert part.row_starts[-1] == len(part.input_ids)
 
 
-def test_arrays_have_the_types_that_kernels_and_losses_take(stream: RowStream):
+def test_arrays_have_the_types_that_kernels_and_losses_take(stream: PhaseBatches):
     (part, *_) = stream.step_batches(0, rank=0, world_size=1)
     kinds = {name: str(array.dtype) for name, array in part.__dict__.items()}
     int64 = ("input_ids", "token_type_ids", "position_ids", "masked_positions", "mlm_labels", "nsp_labels", "rows")
     assert kinds == {**dict.fromkeys(int64, "int64"), "row_starts": "int32", "languages": "int8", "sources": "int16"}
 
 
-def test_every_world_size_trains_on_the_same_rows_and_masks(stream: RowStream):
+def test_every_world_size_trains_on_the_same_rows_and_masks(stream: PhaseBatches):
     for step in (0, 1, stream.steps_per_epoch - 1, stream.steps_per_epoch):
         reference = row_texts(stream.step_batches(step, rank=0, world_size=1))
         assert len(reference) == 24
@@ -85,7 +85,7 @@ def test_every_world_size_trains_on_the_same_rows_and_masks(stream: RowStream):
 
 def test_ranks_have_equally_many_micro_batches_within_the_limit(toy, settings: Callable):
     for micro_batch in (1, 3, 4, 5, 24, 100):
-        stream = RowStream(toy.open(), settings(micro_batch=micro_batch), seed=1)
+        stream = PhaseBatches(toy.open(), settings(micro_batch=micro_batch), seed=1)
         for world_size in WORLD_SIZES:
             shares = [stream.step_batches(0, rank=rank, world_size=world_size) for rank in range(world_size)]
             assert len({len(share) for share in shares}) == 1
@@ -105,12 +105,12 @@ def test_ranks_carry_nearly_equal_tokens():
         assert max(tokens) - min(tokens) < 0.01 * np.mean(tokens)
 
 
-def test_a_batch_that_does_not_divide_among_processes_is_refused(stream: RowStream):
+def test_a_batch_that_does_not_divide_among_processes_is_refused(stream: PhaseBatches):
     with pytest.raises(ConfigError, match="global_batch=24 is not a multiple of the 5 processes"):
         stream.step_batches(0, rank=0, world_size=5)
 
 
-def test_an_epoch_trains_on_no_row_twice_and_drops_only_the_last_rows(stream: RowStream):
+def test_an_epoch_trains_on_no_row_twice_and_drops_only_the_last_rows(stream: PhaseBatches):
     rows = [
         row
         for step in range(stream.steps_per_epoch)
@@ -129,16 +129,16 @@ def test_steps_find_their_epoch_by_division():
 
 def test_restarting_at_any_step_gives_the_same_remainder(toy, settings: Callable):
     # One step past the second epoch.
-    steps = range(2 * RowStream(toy.open(), settings(), seed=1).steps_per_epoch + 1)
-    without_break = RowStream(toy.open(), settings(), seed=1)
+    steps = range(2 * PhaseBatches(toy.open(), settings(), seed=1).steps_per_epoch + 1)
+    without_break = PhaseBatches(toy.open(), settings(), seed=1)
     expected = [without_break.step_batches(step, rank=1, world_size=2) for step in steps]
     for first in steps:
-        restarted = RowStream(toy.open(), settings(), seed=1)
+        restarted = PhaseBatches(toy.open(), settings(), seed=1)
         for step in steps[first : first + 2]:
             assert_same_batches(restarted.step_batches(step, rank=1, world_size=2), expected[step])
 
 
-def test_epochs_mask_and_pair_rows_anew(stream: RowStream):
+def test_epochs_mask_and_pair_rows_anew(stream: PhaseBatches):
     steps = stream.steps_per_epoch
     first, second = (
         row_texts([part for s in range(steps) for part in stream.step_batches(e * steps + s, rank=0, world_size=1)])
@@ -150,7 +150,9 @@ def test_epochs_mask_and_pair_rows_anew(stream: RowStream):
 
 
 def test_seeds_give_other_rows(toy, settings: Callable):
-    one, two = (RowStream(toy.open(), settings(), seed=seed).step_batches(0, rank=0, world_size=1) for seed in (1, 2))
+    one, two = (
+        PhaseBatches(toy.open(), settings(), seed=seed).step_batches(0, rank=0, world_size=1) for seed in (1, 2)
+    )
     assert rows_of(one) != rows_of(two)
 
 
@@ -182,11 +184,11 @@ def test_whole_words_need_a_vocabulary_that_marks_them(toy, settings: Callable):
     shards = toy.open()
     shards.tokens = replace(shards.tokens, continuing_ids=())
     with pytest.raises(ConfigError, match="mask_unit=word"):
-        RowStream(shards, settings(mask_unit="word"), seed=1)
+        PhaseBatches(shards, settings(mask_unit="word"), seed=1)
 
 
 def test_whole_words_of_the_toy_text_are_masked_together(toy, settings: Callable):
-    stream = RowStream(toy.open(), settings(mask_unit="word"), seed=1)
+    stream = PhaseBatches(toy.open(), settings(mask_unit="word"), seed=1)
     for part in stream.step_batches(0, rank=0, world_size=1):
         labels = set(part.mlm_labels.tolist())
         place = {toy.place_of[label] for label in labels}
@@ -196,8 +198,8 @@ def test_whole_words_of_the_toy_text_are_masked_together(toy, settings: Callable
             assert {toy.place_of[token] for token in sentence[3 * word : 3 * word + 3]} <= place
 
 
-def test_batches_made_ahead_are_those_of_the_step_that_is_asked_for(stream: RowStream):
-    upcoming = Upcoming(stream, rank=1, world_size=2, end=4)
+def test_batches_made_ahead_are_those_of_the_step_that_is_asked_for(stream: PhaseBatches):
+    upcoming = Prefetcher(stream, rank=1, world_size=2, end=4)
     for step in (0, 1, 3, 2, 2, 3):  # also out of order, as where a run begins in the middle
         assert_same_batches(upcoming.batches(step), stream.step_batches(step, rank=1, world_size=2))
 
@@ -207,16 +209,16 @@ def test_the_plan_of_an_epoch_is_made_while_the_one_before_is_trained_and_none_b
 ):
     made = []
 
-    def load(self: RowStream, epoch: int):
+    def load(self: PhaseBatches, epoch: int):
         made.append((epoch, threading.current_thread() is threading.main_thread()))
         return before(self, epoch)
 
-    before = RowStream._load
-    monkeypatch.setattr(RowStream, "_load", load)
-    per_epoch = RowStream(toy.open(), settings(), seed=1).steps_per_epoch
-    rows = TrainingRows(toy.open(), settings(steps=2 * per_epoch), seed=1)
+    before = PhaseBatches._load
+    monkeypatch.setattr(PhaseBatches, "_load", load)
+    per_epoch = PhaseBatches(toy.open(), settings(), seed=1).steps_per_epoch
+    rows = TrainingBatches(toy.open(), settings(steps=2 * per_epoch), seed=1)
     made.clear()
-    upcoming = Upcoming(rows, rank=0, world_size=1, end=2 * per_epoch)
+    upcoming = Prefetcher(rows, rank=0, world_size=1, end=2 * per_epoch)
     upcoming.batches(0)
     rows.streams[0]._ahead[1].result()
     assert made == [(1, False)]
@@ -225,7 +227,7 @@ def test_the_plan_of_an_epoch_is_made_while_the_one_before_is_trained_and_none_b
     assert made == [(1, False)]
 
 
-def test_nothing_is_made_behind_the_last_update(stream: RowStream):
+def test_nothing_is_made_behind_the_last_update(stream: PhaseBatches):
     asked = []
 
     class Watched:
@@ -235,13 +237,13 @@ def test_nothing_is_made_behind_the_last_update(stream: RowStream):
 
         def plan_ahead(self, step: int) -> None: ...
 
-    upcoming = Upcoming(Watched(), rank=0, world_size=1, end=2)
+    upcoming = Prefetcher(Watched(), rank=0, world_size=1, end=2)
     for step in (0, 1):
         upcoming.batches(step)
     assert asked == [0, 1]
 
 
-def test_what_fails_ahead_is_raised_at_its_own_update(stream: RowStream):
+def test_what_fails_ahead_is_raised_at_its_own_update(stream: PhaseBatches):
     class Broken:
         def step_batches(self, step: int, *, rank: int, world_size: int) -> list[PackedBatch]:
             if step == 1:
@@ -250,7 +252,7 @@ def test_what_fails_ahead_is_raised_at_its_own_update(stream: RowStream):
 
         def plan_ahead(self, step: int) -> None: ...
 
-    upcoming = Upcoming(Broken(), rank=0, world_size=1, end=3)
+    upcoming = Prefetcher(Broken(), rank=0, world_size=1, end=3)
     upcoming.batches(0)
     with pytest.raises(ConfigError, match="damaged"):
         upcoming.batches(1)

@@ -8,8 +8,8 @@ import pytest
 from pydantic import ValidationError
 
 from bimed_dist.errors import ConfigError
-from bimed_dist.pretraining_settings import Mixture, PretrainingSettings, Replay
-from bimed_dist.shards.batches import RowStream
+from bimed_dist.recipe.pretraining import Mixture, PretrainingSettings, Replay
+from bimed_dist.shards.batches import PhaseBatches
 from bimed_dist.shards.mixture import in_turn, whole_numbers
 from bimed_dist.shards.reading import ShardSet
 
@@ -22,20 +22,20 @@ def uneven(tmp_path_factory, build_toy: Callable):
 
 
 @pytest.fixture
-def make(uneven, settings: Callable) -> Callable[..., RowStream]:
-    def make(general: ShardSet | None = None, **changes: object) -> RowStream:
+def make(uneven, settings: Callable) -> Callable[..., PhaseBatches]:
+    def make(general: ShardSet | None = None, **changes: object) -> PhaseBatches:
         wanted: PretrainingSettings = settings(max_length=16, pairing="sentences", **changes)
-        return RowStream(uneven.open(), wanted, seed=1, general=general)
+        return PhaseBatches(uneven.open(), wanted, seed=1, general=general)
 
     return make
 
 
-def rows_by_language(stream: RowStream, epoch: int = 0) -> dict[str, int]:
+def rows_by_language(stream: PhaseBatches, epoch: int = 0) -> dict[str, int]:
     counts = np.bincount(stream.plan(epoch).language, minlength=2)
     return dict(zip(stream.shards.languages, counts.tolist(), strict=True))
 
 
-def first_sentences(stream: RowStream, epoch: int) -> Counter[int]:
+def first_sentences(stream: PhaseBatches, epoch: int) -> Counter[int]:
     """How often each sentence opens a row."""
     return Counter(stream.plan(epoch).a_start.tolist())
 

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from bimed_dist.errors import DataError
-from bimed_dist.shards.batches import RowStream
+from bimed_dist.shards.batches import PhaseBatches
 from bimed_dist.shards.plan import EpochPlan, epoch_plan
 
 PAIRINGS = ("segments", "sentences")
@@ -70,7 +70,7 @@ def test_without_a_sentence_objective_rows_are_one_segment_and_hold_every_token_
 
 
 def test_rows_of_one_segment_are_laid_out_without_a_second(toy, settings: Callable):
-    stream = RowStream(toy.open(), settings(sentence_objective="none"), seed=1)
+    stream = PhaseBatches(toy.open(), settings(sentence_objective="none"), seed=1)
     plan = stream.plan(0)
     for part in stream.step_batches(0, rank=0, world_size=1):
         ids = part.input_ids.copy()

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from bimed_dist.evaluation.reading import bio_sentences, entity_types
+from bimed_dist.evaluation.readers.rows import bio_sentences, entity_types
 from bimed_dist.evaluation.task import Example, Origin, Splits, Task
 
 FILES = {"train": "train.tsv", "dev": "devel.tsv", "test": "test.tsv"}

@@ -5,9 +5,9 @@
 
 from functools import partial
 
-from bimed_dist.evaluation.tables import labelled
+from bimed_dist.evaluation.readers.tables import labelled
 from bimed_dist.evaluation.task import Task
-from bimed_dist.evaluation_settings import TableSettings
+from bimed_dist.recipe.evaluation import TableSettings
 
 FILE_NAME = "chest_ct_labeled_data.csv"
 LAYOUT = TableSettings(files={"all": FILE_NAME}, texts=("report",), targets=("pn", "em", "ca"), split="dataset")

@@ -1,7 +1,7 @@
 """258 aligned Korean and English sentences of public-health guidelines: each asks for its translation, untrained."""
 
 from bimed_dist.errors import DataError
-from bimed_dist.evaluation.reading import text_lines
+from bimed_dist.evaluation.readers.rows import text_lines
 from bimed_dist.evaluation.task import Example, Origin, Splits, Task
 
 

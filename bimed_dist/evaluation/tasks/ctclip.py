@@ -1,7 +1,7 @@
 """CT-CLIP chest CT reports with 18 findings: 800 reports to train on and 200 (`val`) that are the test set here."""
 
-from bimed_dist.evaluation.reading import labelled_texts
-from bimed_dist.evaluation.splitting import hash_split
+from bimed_dist.evaluation.preparation.splitting import hash_split
+from bimed_dist.evaluation.readers.rows import labelled_texts
 from bimed_dist.evaluation.task import Origin, Splits, Task
 
 LABELS = (

@@ -1,6 +1,6 @@
 """Entities tagged by word, from the files that the recipe names: BIO in columns or JSON lines, or BRAT."""
 
-from bimed_dist.evaluation.entities import tagged
+from bimed_dist.evaluation.readers.entities import tagged
 from bimed_dist.evaluation.task import Task
 
 TASK = Task(

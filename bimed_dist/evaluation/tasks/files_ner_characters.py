@@ -8,7 +8,7 @@ A word tag would score an entity together with its particle, and lose the second
 from dataclasses import replace
 from functools import partial
 
-from bimed_dist.evaluation.entities import tagged
+from bimed_dist.evaluation.readers.entities import tagged
 from bimed_dist.evaluation.tasks import files_ner
 
 TASK = replace(

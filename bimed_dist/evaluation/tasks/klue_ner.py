@@ -7,9 +7,9 @@ covers, so that the spans compare between vocabularies. A vocabulary whose piece
 particle pays for it.
 """
 
-from bimed_dist.evaluation.entities import character_sentences, joined_characters
-from bimed_dist.evaluation.reading import entity_types
-from bimed_dist.evaluation.splitting import hash_split
+from bimed_dist.evaluation.preparation.splitting import hash_split
+from bimed_dist.evaluation.readers.entities import character_sentences, joined_characters
+from bimed_dist.evaluation.readers.rows import entity_types
 from bimed_dist.evaluation.task import Example, Origin, Splits, Task
 
 FILE_NAME = "klue-ner-v1.1_dev.tsv"

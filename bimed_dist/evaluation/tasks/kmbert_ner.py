@@ -5,9 +5,9 @@ Its scores are `class_f1` here, F1 of the class of single words without their bo
 
 from functools import partial
 
-from bimed_dist.evaluation.entities import tagged
+from bimed_dist.evaluation.readers.entities import tagged
 from bimed_dist.evaluation.task import Task
-from bimed_dist.evaluation_settings import EntitySettings
+from bimed_dist.recipe.evaluation import EntitySettings
 
 FILES = EntitySettings(files={"train": "train.txt", "test": "test.txt"})
 

@@ -1,6 +1,6 @@
 """KorSTS: 5,749 / 1,500 / 1,379 sentence pairs of STS-B in Korean, graded 0-5; the open stand-in for Korean MedSTS."""
 
-from bimed_dist.evaluation.reading import scored_pairs
+from bimed_dist.evaluation.readers.rows import scored_pairs
 from bimed_dist.evaluation.task import Origin, Splits, Task
 
 

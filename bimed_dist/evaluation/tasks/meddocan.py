@@ -2,9 +2,9 @@
 
 from functools import partial
 
-from bimed_dist.evaluation.entities import tagged
+from bimed_dist.evaluation.readers.entities import tagged
 from bimed_dist.evaluation.task import Task
-from bimed_dist.evaluation_settings import EntitySettings
+from bimed_dist.recipe.evaluation import EntitySettings
 
 FILES = EntitySettings(files={"all": "dev/brat"})
 

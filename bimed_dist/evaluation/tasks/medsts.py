@@ -7,8 +7,8 @@ a test file that holds the scores, are read. Dev is taken out of train by hash.
 from pathlib import Path
 
 from bimed_dist.errors import DataError
-from bimed_dist.evaluation.reading import number_or_nan, text_lines
-from bimed_dist.evaluation.splitting import hash_split
+from bimed_dist.evaluation.preparation.splitting import hash_split
+from bimed_dist.evaluation.readers.rows import number_or_nan, text_lines
 from bimed_dist.evaluation.task import Example, Origin, Splits, Task
 
 DEV_SHARE = 0.1

@@ -3,9 +3,9 @@
 from dataclasses import replace
 from functools import partial
 
-from bimed_dist.evaluation.tables import scored
+from bimed_dist.evaluation.readers.tables import scored
 from bimed_dist.evaluation.tasks import medsts
-from bimed_dist.evaluation_settings import TableSettings
+from bimed_dist.recipe.evaluation import TableSettings
 
 LAYOUT = TableSettings(
     files={split: f"{split}.tsv" for split in ("train", "dev", "test")},

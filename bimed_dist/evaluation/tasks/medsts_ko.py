@@ -5,8 +5,8 @@ Dev is taken out of train by hash: KM-BERT had none.
 """
 
 from bimed_dist.errors import DataError
-from bimed_dist.evaluation.reading import csv_rows, number_or_nan
-from bimed_dist.evaluation.splitting import hash_split
+from bimed_dist.evaluation.preparation.splitting import hash_split
+from bimed_dist.evaluation.readers.rows import csv_rows, number_or_nan
 from bimed_dist.evaluation.task import Example, Origin, Splits, Task
 
 DEV_SHARE = 0.1

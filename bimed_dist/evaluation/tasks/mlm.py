@@ -3,7 +3,7 @@
 Every model sees the same windows of text and must fill the same words, whatever its vocabulary.
 """
 
-from bimed_dist.evaluation.held_out import windows
+from bimed_dist.evaluation.readers.held_out import windows
 from bimed_dist.evaluation.task import Task
 
 TASK = Task(

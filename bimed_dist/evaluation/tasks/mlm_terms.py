@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 
-from bimed_dist.evaluation.held_out import term_windows
+from bimed_dist.evaluation.readers.held_out import term_windows
 from bimed_dist.evaluation.tasks import mlm
 
 TASK = replace(

@@ -1,6 +1,6 @@
 """Next or random sentence: pairs of the held-out documents of a corpus stage, for models that have the NSP head."""
 
-from bimed_dist.evaluation.held_out import successors
+from bimed_dist.evaluation.readers.held_out import successors
 from bimed_dist.evaluation.task import Task
 
 TASK = Task(

@@ -2,7 +2,7 @@
 
 from functools import partial
 
-from bimed_dist.evaluation.nubes import CITATION, LICENCE, PUBLISHED, documents
+from bimed_dist.evaluation.readers.nubes import CITATION, LICENCE, PUBLISHED, documents
 from bimed_dist.evaluation.task import Task
 
 TASK = Task(

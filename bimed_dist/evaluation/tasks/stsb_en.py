@@ -1,6 +1,6 @@
 """STS-B: 5,749 / 1,500 / 1,379 English sentence pairs graded 0-5, the pairs that KorSTS translates."""
 
-from bimed_dist.evaluation.reading import scored_pairs
+from bimed_dist.evaluation.readers.rows import scored_pairs
 from bimed_dist.evaluation.task import Origin, Splits, Task
 
 

@@ -3,14 +3,14 @@
 The shape of Jo et al. 2025 (pneumonia, pulmonary embolism, cancer; an internal and an external test set).
 """
 
-from bimed_dist.evaluation.synthetic_rows import CT_LABELS, ct_reports
+from bimed_dist.evaluation.readers.synthetic import CT_LABELS, ct_reports
 from bimed_dist.evaluation.task import Task
 
 TASK = Task(
     kind="multilabel",
     title=f"Synthetic chest CT reports: {', '.join(CT_LABELS)}",
     language="mixed",
-    citation="made by bimed_dist.corpus.synthetic",
+    citation="made by bimed_dist.synthetic",
     licence="Apache-2.0, as this package",
     labels_from="the generated findings, never the text",
     source="synthetic",

@@ -2,14 +2,14 @@
 
 from functools import partial
 
-from bimed_dist.evaluation.synthetic_rows import graded_pairs
+from bimed_dist.evaluation.readers.synthetic import graded_pairs
 from bimed_dist.evaluation.task import Task
 
 TASK = Task(
     kind="sts",
     title="Synthetic Korean clinical similarity",
     language="ko",
-    citation="made by bimed_dist.corpus.synthetic",
+    citation="made by bimed_dist.synthetic",
     licence="Apache-2.0, as this package",
     labels_from="distance of the generated findings, never the text",
     source="synthetic",

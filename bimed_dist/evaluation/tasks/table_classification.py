@@ -1,6 +1,6 @@
 """Texts of one class each from any csv or tsv: classification of documents, or screening of patients."""
 
-from bimed_dist.evaluation.tables import classified
+from bimed_dist.evaluation.readers.tables import classified
 from bimed_dist.evaluation.task import Task
 
 TASK = Task(

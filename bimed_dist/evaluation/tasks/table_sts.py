@@ -1,6 +1,6 @@
 """Sentence pairs graded 0-5 from any csv or tsv: the recipe names files, the two sentences' columns and the score's."""
 
-from bimed_dist.evaluation.tables import scored
+from bimed_dist.evaluation.readers.tables import scored
 from bimed_dist.evaluation.task import Task
 
 TASK = Task(

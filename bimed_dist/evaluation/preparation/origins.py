@@ -1,0 +1,119 @@
+"""Which settings a task takes, where its files are, and what its reader is given. Loads no torch."""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from bimed_dist.errors import ConfigError
+from bimed_dist.evaluation.preparation.validation import raise_all
+from bimed_dist.evaluation.readers.rows import named_rows
+from bimed_dist.evaluation.task import FINE_TUNED, Kind, Origin, Task
+from bimed_dist.evaluation.tasks import TASKS
+from bimed_dist.manifest import input_digest
+from bimed_dist.recipe.evaluation import TableSettings, TaskSettings, TermSettings, given_twice
+from bimed_dist.recipe.recipe import Recipe
+from bimed_dist.workspace import data_path
+
+KINDS_OF_SETTING: dict[str, tuple[Kind, ...]] = {
+    "rules": ("multilabel",),
+    "threshold": ("multilabel",),
+    "long_texts": ("multilabel", "classification"),
+    "pooling": ("sts", "sts_classes", "multilabel", "classification"),
+    "also_test": FINE_TUNED,
+    "repetitions": ("mlm", "nsp"),
+}
+"""Settings that only some kinds of task have a use for."""
+
+
+def check_settings(tasks: Mapping[str, TaskSettings]) -> None:
+    """Raises ConfigError with what is wrong with the settings of all tasks together."""
+    wrong = [f"  evaluation.tasks.{name}: {problem}" for name, own in tasks.items() for problem in _problems(own)]
+    for name, settings in tasks.items():
+        for other in settings.also_test:
+            if other not in tasks.keys() - {name}:
+                wrong.append(f"  evaluation.tasks.{name}: also_test: {other} is no other task")
+            elif settings.folds is not None or tasks[other].folds is not None:
+                wrong.append(f"  evaluation.tasks.{name}: also_test: neither task can have folds")
+    if wrong:
+        raise ConfigError(f"{len(wrong)} problem(s) in the evaluation's tasks\n" + "\n".join(wrong))
+
+
+def _problems(settings: TaskSettings) -> list[str]:
+    task = TASKS.get(settings.task)
+    if task is None:
+        return [f"there is no task {settings.task}; there are {', '.join(sorted(TASKS))}"]
+    problems = []
+    for place, needed in (("path", task.source == "path"), ("corpus", task.source == "corpus")):
+        given = getattr(settings, place) is not None
+        if given != needed:
+            problems.append(f"task {settings.task} {'needs' if needed else 'takes no'} {place}")
+    if task.kind not in FINE_TUNED:
+        useless = [place for place in ("learning_rates", "epochs") if getattr(settings, place) is not None]
+        problems += [f"task {settings.task} trains nothing and takes no {place}" for place in useless]
+    if settings.folds is not None and task.kind not in FINE_TUNED:
+        problems.append(f"task {settings.task} trains nothing and takes no folds")
+    if settings.folds is not None and settings.rows and task.source != "synthetic":
+        problems.append("folds take all rows, `rows` can't limit them")
+    known = {"train", "dev", "test", "external"} if task.kind in FINE_TUNED else {"test"}
+    problems += [f"rows: there is no split {split}" for split in sorted(set(settings.rows) - known)]
+    for name in ("table", "entities", "terms"):
+        if (task.needs == name) != (getattr(settings, name) is not None):
+            problems.append(f"task {settings.task} {'needs' if task.needs == name else 'takes no'} {name}")
+    if settings.digest is not None and task.source != "path":
+        problems.append(f"task {settings.task} reads no files and takes no digest")
+    for name, kinds in KINDS_OF_SETTING.items():
+        usual = TaskSettings.model_fields[name].get_default(call_default_factory=True)
+        if getattr(settings, name) != usual and task.kind not in kinds:
+            problems.append(f"task {settings.task} is of kind {task.kind} and takes no {name}")
+    if settings.repetitions is not None and task.needs == "terms":
+        problems.append(f"task {settings.task} masks all terms, draws nothing and takes no repetitions; remove it")
+    problems += given_twice(settings, ("learning_rates", "epochs"))
+    return problems + (_table_problems(settings.task, task, settings.table) if settings.table is not None else [])
+
+
+def _table_problems(name: str, task: Task, table: TableSettings) -> list[str]:
+    problems = []
+    if table.positive is not None and task.kind != "classification":
+        problems.append(f"table.positive is one of two classes; task {name} is of kind {task.kind}: remove it")
+    if table.split is not None and "all" not in table.files:
+        problems.append("table.split is a column of the file `all`; name that in table.files, or remove split")
+    if table.splits and table.split is None:
+        problems.append("table.splits says what stands in the column table.split; name that, or remove splits")
+    return problems
+
+
+def task_folder(settings: TaskSettings, recipe: Recipe, work: Path) -> Path | None:
+    """Where a task's files are; none for synthetic tasks."""
+    if settings.corpus is not None:
+        return work / "corpus" / settings.corpus
+    return None if settings.path is None else data_path(recipe, settings.path)
+
+
+def unlike_published(task: Task, folder: Path | None) -> tuple[str, ...]:
+    """Notes on files that are not those which the task's scores in the literature are on, where these are known."""
+    notes = []
+    for name, expected in task.published.items():
+        path = folder / name
+        if path.exists() and not (found := input_digest(path)).startswith(expected):
+            notes.append(f"{name}: not the published files (digest {found[: len(expected)]}, expected {expected})")
+    return tuple(notes)
+
+
+def origin_of(settings: TaskSettings, recipe: Recipe, folder: Path | None) -> Origin:
+    """What the task's `load` takes. Raises DataError for broken terms."""
+    return Origin(
+        folder=folder,
+        seed=recipe.seed,
+        rows=settings.rows,
+        max_length=settings.max_length,
+        table=settings.table,
+        entities=settings.entities,
+        terms=() if settings.terms is None else read_terms(settings.terms, recipe),
+    )
+
+
+def read_terms(settings: TermSettings, recipe: Recipe) -> tuple[str, ...]:
+    """Terms of the named columns, each once. Raises DataError for broken rows."""
+    problems: list[str] = []
+    rows = list(named_rows(data_path(recipe, settings.path), settings.columns, problems))
+    raise_all({"terms": problems}, "terms")
+    return tuple(dict.fromkeys(cell.strip() for _, cells in rows for cell in cells if cell.strip()))

@@ -1,0 +1,118 @@
+"""Language of a text by the script of its letters."""
+
+import bisect
+import itertools
+import math
+import re
+from collections.abc import Iterable
+from typing import NamedTuple
+
+from bimed_dist.recipe.base import Language
+
+MIXED_SHARE = 0.1
+"""Least share of the rarer script that makes a text mixed: one abbreviation in a long Korean sentence does not."""
+HANGUL_WEIGHT = 2
+"""A Hangul letter is a syllable: it counts as much as two Latin letters, so that a few particles make a text mixed."""
+
+_HANGUL = re.compile("[가-힣ㄱ-ㆎ\u1100-\u11ff\ua960-\ua97f\ud7b0-\ud7ff]+")
+_LATIN = re.compile("[A-Za-z\xaa\xba\xc0-\xd6\xd8-\xf6\xf8-\u024f\u1e00-\u1effＡ-Ｚａ-ｚ]+")
+
+
+_EITHER = re.compile(f"(?P<hangul>{_HANGUL.pattern})|(?P<latin>{_LATIN.pattern})")
+
+
+class Letters(NamedTuple):
+    """Number of letters per script."""
+
+    hangul: int
+    latin: int
+    other: int
+
+
+def count_letters(text: str) -> Letters:
+    latin = _length(_LATIN, text)
+    if text.isascii():
+        return Letters(0, latin, 0)
+    hangul = _length(_HANGUL, text)
+    return Letters(hangul, latin, sum(map(str.isalpha, text)) - hangul - latin)
+
+
+def language_of(letters: Letters, latin_language: Language = "en") -> Language:
+    """`ko` for Hangul, `latin_language` for Latin script, `mixed` for both, `other` for anything else.
+
+    A text is `other` where most of its letters, or all, are neither Hangul nor Latin.
+    """
+    known = letters.hangul + letters.latin
+    if known <= letters.other:
+        return "other"
+    hangul, latin = HANGUL_WEIGHT * letters.hangul, letters.latin
+    if min(hangul, latin) >= MIXED_SHARE * (hangul + latin):
+        return "mixed"
+    return "ko" if hangul > latin else latin_language
+
+
+def add_letters(counts: Iterable[Letters]) -> Letters:
+    return Letters(*(sum(column) for column in zip((0, 0, 0), *counts, strict=True)))
+
+
+def has_hangul(text: str) -> bool:
+    return _HANGUL.search(text) is not None
+
+
+class Mixing(NamedTuple):
+    """How two scripts take turns. Counts add up over sentences, so that a document's figures are those of its sum."""
+
+    hangul: int = 0
+    latin: int = 0
+    switches: int = 0
+    """Places where Hangul follows Latin script or the other way round, also inside a word (`CT상`)."""
+    words: int = 0
+    """Runs of characters between blanks that hold a letter of either script."""
+
+    @property
+    def minority_share(self) -> float:
+        """Share of the rarer script in [0, 0.5], where a Hangul letter counts HANGUL_WEIGHT."""
+        hangul = HANGUL_WEIGHT * self.hangul
+        return min(hangul, self.latin) / (hangul + self.latin) if hangul + self.latin else 0.0
+
+    @property
+    def switches_per_100_words(self) -> float:
+        return 100 * self.switches / self.words if self.words else 0.0
+
+
+MIXING_BINS = {
+    "minority_share": {"0": 0.0, "<5 %": 0.05, "<10 %": 0.1, "<20 %": 0.2, ">=20 %": math.inf},
+    "switches_per_100_words": {"0": 0.0, "<10": 10.0, "<25": 25.0, "<50": 50.0, ">=50": math.inf},
+}
+"""Histograms of each measure: name of a bin -> least value that is above it; the first bin is what is 0."""
+BINS = 5
+
+
+def bins_of(mixing: Mixing) -> tuple[int, int]:
+    """Number of the bin of each measure, in the order of MIXING_BINS."""
+    share, switches = (
+        0 if value == 0 else bisect.bisect_right(list(bins.values()), value)
+        for value, bins in zip(
+            (mixing.minority_share, mixing.switches_per_100_words), MIXING_BINS.values(), strict=True
+        )
+    )
+    return share, switches
+
+
+def code_mixing(text: str) -> Mixing:
+    """Mixing of one sentence. What stands between letters (blanks, digits, other scripts) does not switch."""
+    letters = count_letters(text)
+    words = sum(1 for word in text.split() if _EITHER.search(word))
+    if not (letters.hangul and letters.latin):
+        return Mixing(letters.hangul, letters.latin, 0, words)
+    runs = [match.lastgroup for match in _EITHER.finditer(text)]
+    switches = sum(before != after for before, after in itertools.pairwise(runs))
+    return Mixing(letters.hangul, letters.latin, switches, words)
+
+
+def add_mixing(counts: Iterable[Mixing]) -> Mixing:
+    return Mixing(*(sum(column) for column in zip(Mixing(), *counts, strict=True)))
+
+
+def _length(pattern: re.Pattern[str], text: str) -> int:
+    return sum(map(len, pattern.findall(text)))

@@ -1,0 +1,45 @@
+"""The documents of the corpus: notes, reports, articles and drug instructions."""
+
+import random
+from collections.abc import Iterator
+
+from bimed_dist.corpus.documents import RawDocument
+from bimed_dist.errors import ConfigError
+from bimed_dist.synthetic.articles import article, leaflet
+from bimed_dist.synthetic.chance import CORPUS, distinct, owner_of, pick
+from bimed_dist.synthetic.notes import note
+from bimed_dist.synthetic.reports import write_report
+
+_KINDS = {"note": 0.55, "article": 0.24, "report": 0.15, "leaflet": 0.06}
+
+
+def documents(seed: int, count: int, languages: tuple[str, ...], source: str) -> Iterator[RawDocument]:
+    """`count` documents, the languages by turns, none twice and none a text of a task.
+
+    Document i is the same whatever `count` is. Raises ConfigError for a language other than ko, en and mixed.
+    """
+    unknown = [language for language in languages if language not in ("ko", "en", "mixed")]
+    if unknown or not languages:
+        raise ConfigError(
+            f"synthetic documents have languages ko, en and mixed, found {list(languages)}; choose from the three"
+        )
+    parts = [_in_language(seed, -(-(count - i) // len(languages)), language) for i, language in enumerate(languages)]
+    for index in range(count):
+        language = languages[index % len(languages)]
+        yield RawDocument(f"{source}-{language}-{index:06d}", source, next(parts[index % len(languages)]))
+
+
+def _in_language(seed: int, count: int, language: str) -> Iterator[tuple[str, ...]]:
+    def draw(rng: random.Random) -> tuple[str, tuple[str, ...]] | None:
+        paragraphs = _write(rng, pick(rng, _KINDS), language)
+        text = "\n\n".join(paragraphs)
+        return (text, paragraphs) if owner_of(text) == CORPUS else None
+
+    return distinct(("documents", seed, language), max(count, 0), draw)
+
+
+def _write(rng: random.Random, kind: str, language: str) -> tuple[str, ...]:
+    if kind == "report":
+        hospital = "internal" if language == "mixed" else rng.choice(("internal", "external"))
+        return (write_report(rng, hospital, language, for_corpus=True)[0],)
+    return {"note": note, "article": article, "leaflet": leaflet}[kind](rng, language)
