@@ -20,7 +20,6 @@ from bimed_dist.corpus import privacy
 from bimed_dist.corpus.cleaning import clean
 from bimed_dist.corpus.contamination import TaskIndex, screen
 from bimed_dist.corpus.deduplication import held_out_position, text_digest
-from bimed_dist.corpus.documents import RawDocument
 from bimed_dist.corpus.index import IndexWriter, kind_of
 from bimed_dist.corpus.layout import paragraphs_of
 from bimed_dist.corpus.near_duplicates import signature
@@ -29,6 +28,7 @@ from bimed_dist.corpus.quality import rejection
 from bimed_dist.corpus.readers import read
 from bimed_dist.corpus.sentences import cut_long, split_paragraphs
 from bimed_dist.errors import DataError
+from bimed_dist.files.documents import RawDocument
 from bimed_dist.files.lines import stamp
 from bimed_dist.files.problems import Problems
 from bimed_dist.language import MIXING_BINS, add_letters, add_mixing, bins_of, code_mixing, count_letters, language_of

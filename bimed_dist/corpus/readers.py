@@ -14,9 +14,9 @@ from typing import Any
 from bimed_dist import synthetic
 from bimed_dist.corpus import columns
 from bimed_dist.corpus.cleaning import SURROGATES
-from bimed_dist.corpus.documents import RawDocument
 from bimed_dist.corpus.planning import FilePlan, Part, id_of
 from bimed_dist.errors import DataError
+from bimed_dist.files.documents import RawDocument
 from bimed_dist.files.lines import LONGEST_LINE, Span, decoded_lines, is_tsv, tsv_cells
 from bimed_dist.files.problems import Problems
 from bimed_dist.recipe.corpus import (

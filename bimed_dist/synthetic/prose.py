@@ -3,8 +3,8 @@
 import random
 from collections.abc import Iterator
 
-from bimed_dist.corpus.documents import RawDocument
 from bimed_dist.errors import ConfigError
+from bimed_dist.files.documents import RawDocument
 from bimed_dist.synthetic.articles import article, leaflet
 from bimed_dist.synthetic.chance import CORPUS, distinct, owner_of, pick
 from bimed_dist.synthetic.notes import note
