@@ -1,6 +1,7 @@
-"""What the settings of every stage are made of."""
+"""The base class of all settings, and the types of their values."""
 
-from typing import Annotated
+from collections.abc import Mapping
+from typing import Annotated, Any, ClassVar
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -18,4 +19,23 @@ NotNegative = Annotated[int, Field(ge=0)]
 class Settings(BaseModel):
     """Frozen and strict: unknown keys and impossible values are refused."""
 
-    model_config = ConfigDict(frozen=True, strict=True, extra="forbid", allow_inf_nan=False, str_min_length=1)
+    model_config = ConfigDict(
+        frozen=True, strict=True, extra="forbid", allow_inf_nan=False, str_min_length=1, use_attribute_docstrings=True
+    )
+
+    HOW_ONLY: ClassVar[frozenset[str]] = frozenset()
+    """Fields that decide how a result is computed (where, in how many processes, what is logged), not what it is."""
+
+    def identity(self) -> dict[str, Any]:
+        """Return the settings that decide the result, as JSON values: every field that is not in `HOW_ONLY`."""
+        return {name: _identity(getattr(self, name)) for name in type(self).model_fields if name not in self.HOW_ONLY}
+
+
+def _identity(value: Any) -> Any:
+    if isinstance(value, Settings):
+        return value.identity()
+    if isinstance(value, Mapping):
+        return {key: _identity(item) for key, item in value.items()}
+    if isinstance(value, tuple | list):
+        return [_identity(item) for item in value]
+    return value
