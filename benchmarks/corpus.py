@@ -20,7 +20,6 @@ from typing import Any, NamedTuple
 import click
 from _measuring import in_a_process, record
 
-from bimed_dist import synthetic
 from bimed_dist.corpus import planning, stage
 from bimed_dist.corpus.contamination import TaskText, TaskTexts, build_index
 from bimed_dist.corpus.deduplication import decide
@@ -34,6 +33,7 @@ from bimed_dist.files.lines import SourceFile
 from bimed_dist.files.problems import Problems
 from bimed_dist.progress import Progress
 from bimed_dist.recipe.recipe import Recipe, parse_recipe
+from bimed_dist.synthetic.documents import generate_documents
 
 NUMBER = re.compile(r"\d+")
 CHANGED_SHARE = 0.3
@@ -46,7 +46,7 @@ TASK_TEXTS = 20_000
 def texts(folder: Path | None) -> list[str]:
     if folder is None:
         return [
-            "\n\n".join(document.paragraphs) for document in synthetic.documents(1, 3000, ("ko", "en", "mixed"), "s")
+            "\n\n".join(document.paragraphs) for document in generate_documents(1, 3000, ("ko", "en", "mixed"), "s")
         ]
     found = []
     for path in sorted(folder.rglob("*")):

@@ -19,9 +19,9 @@ from typing import Any
 import click
 from _measuring import record
 
-from bimed_dist import synthetic
 from bimed_dist.corpus.near_duplicates import SHINGLE, NearDuplicates, signature
 from bimed_dist.corpus.windows import units, window_hashes
+from bimed_dist.synthetic.documents import generate_documents
 
 SENTENCE = re.compile(r"(?<=[.다])\s+")
 PARTICLES = {"은": "는", "는": "은", "을": "를", "를": "을", "이": "가", "가": "이", "에": "에서", "의": "에"}
@@ -92,7 +92,7 @@ WINDOWS: dict[str, Callable[[str], set[Hashable]]] = {
 def documents(data: Path | None, most: int) -> dict[str, list[str]]:
     """Texts of 400 to 4,000 characters by language."""
     found = {
-        f"synthetic {language}": [" ".join(d.paragraphs) for d in synthetic.documents(3, 6 * most, (language,), "s")]
+        f"synthetic {language}": [" ".join(d.paragraphs) for d in generate_documents(3, 6 * most, (language,), "s")]
         for language in ("ko", "mixed")
     }
     if data is not None:

@@ -9,8 +9,8 @@ import random
 from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
-from bimed_dist import synthetic
 from bimed_dist.synthetic.chance import stream
+from bimed_dist.synthetic.documents import generate_documents
 
 _FULL_WIDTH = {code: code + 0xFEE0 for code in range(0x21, 0x7F)}
 # fmt: off
@@ -225,7 +225,7 @@ def planted_paragraphs(seed: int, per_form: int) -> Iterator[Paragraph]:
     """`per_form` paragraphs of synthetic clinical text for each form, with one identity in each, in a fixed order."""
     for language in ("ko", "en"):
         forms = [form for form in FORMS if form.language == language]
-        documents = synthetic.documents(seed, per_form * len(forms), (language,), "planted")
+        documents = generate_documents(seed, per_form * len(forms), (language,), "planted")
         for number, document in enumerate(documents):
             form = forms[number % len(forms)]
             yield plant(stream(seed, "planted", form.name, number), form, document.paragraphs[0])
@@ -246,5 +246,5 @@ def plant(rng: random.Random, form: Form, paragraph: str) -> Paragraph:
 
 def clean_paragraphs(seed: int, documents: int) -> Iterator[str]:
     """Synthetic clinical text without any identity: whatever is found in it is false."""
-    for document in synthetic.documents(seed, documents, ("ko", "en", "mixed"), "clean"):
+    for document in generate_documents(seed, documents, ("ko", "en", "mixed"), "clean"):
         yield from document.paragraphs

@@ -11,7 +11,6 @@ import json
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
-from bimed_dist import synthetic
 from bimed_dist.corpus import columns
 from bimed_dist.corpus.cleaning import SURROGATES
 from bimed_dist.corpus.planning import FilePlan, Part, id_of
@@ -28,6 +27,7 @@ from bimed_dist.recipe.corpus import (
     SyntheticSource,
     TextSource,
 )
+from bimed_dist.synthetic.documents import generate_documents
 
 LONGEST_DOCUMENT = 1 << 25
 """Characters of a file that is one document; more would not fit into memory a few times over."""
@@ -42,7 +42,7 @@ def read(source: Source, part: Part, seed: int, problems: Problems) -> Iterator[
     Raises DataError with up to 20 problems, at the latest after the last document.
     """
     if isinstance(source, SyntheticSource):
-        yield from synthetic.documents(seed, source.documents, source.languages, source.name)
+        yield from generate_documents(seed, source.documents, source.languages, source.name)
         return
     for file in part.files:
         for span in file.spans:

@@ -126,7 +126,7 @@ class NerSentence:
     tags: tuple[str, ...]
 
 
-def ner_sentences(seed: int, split: str, count: int) -> list[NerSentence]:
+def generate_ner_sentences(seed: int, split: str, count: int) -> list[NerSentence]:
     """`count` Korean and mixed sentences of one split; no split shares a sentence with another."""
     checked_split(split)
 

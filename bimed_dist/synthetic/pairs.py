@@ -58,7 +58,7 @@ _DRAWS: dict[str, Callable[[random.Random], Fact]] = {
 }
 
 
-def sentence_pairs(seed: int, split: str, count: int, language: str) -> list[SentencePair]:
+def generate_sentence_pairs(seed: int, split: str, count: int, language: str) -> list[SentencePair]:
     """`count` graded pairs in ko, en or mixed. No statement of one split occurs in another or in the corpus."""
     checked_split(split)
     if language not in ("ko", "en", "mixed"):

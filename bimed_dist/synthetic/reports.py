@@ -79,7 +79,7 @@ class CtReport:
     cancer: bool
 
 
-def ct_reports(seed: int, split: str, count: int) -> list[CtReport]:
+def generate_ct_reports(seed: int, split: str, count: int) -> list[CtReport]:
     """`count` reports; `external` is the other hospital. No split shares a text with another or with the corpus."""
     hospital = "external" if checked_split(split) == "external" else "internal"
 

@@ -5,7 +5,6 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bimed_dist import synthetic
 from bimed_dist.corpus.near_duplicates import (
     HASHES,
     RECALL,
@@ -17,6 +16,7 @@ from bimed_dist.corpus.near_duplicates import (
 )
 from bimed_dist.corpus.windows import units, window_hashes
 from bimed_dist.recipe.corpus import NearDuplicateSettings
+from bimed_dist.synthetic.documents import generate_documents
 
 NOTE = (
     "65세 남자 환자로 3일 전부터 발열과 기침이 있어 내원하였다. 흉부 CT에서 우상엽에 3.5 cm 크기의 mass가 관찰되어",
@@ -25,7 +25,7 @@ NOTE = (
 
 
 def documents(count: int, language: str = "ko") -> list[tuple[str, ...]]:
-    return [document.paragraphs for document in synthetic.documents(7, count, (language,), "s")]
+    return [document.paragraphs for document in generate_documents(7, count, (language,), "s")]
 
 
 def exact_similarity(first: tuple[str, ...], second: tuple[str, ...]) -> float:

@@ -1,13 +1,13 @@
 """The language that a source names for its Latin script goes through every stage under that name."""
 
-from bimed_dist import synthetic
 from bimed_dist.shards.reading import ShardSet
+from bimed_dist.synthetic.documents import generate_documents
 
 
 def test_validation_and_model_card_know_the_language_that_a_source_names(prepare, tmp_path):
     # What the text says does not matter: letters alone don't tell Dutch from English.
     for language in ("ko", "en"):
-        documents = synthetic.documents(3, 80, (language,), "s")
+        documents = generate_documents(3, 80, (language,), "s")
         text = "\n\n".join(" ".join(document.paragraphs).replace("\n", " ") for document in documents)
         (tmp_path / f"{language}.txt").write_text(text, encoding="utf-8")
     source = {"kind": "text", "document": "paragraph", "latin_language": "nl"}

@@ -13,7 +13,7 @@ from bimed_dist.synthetic.reports import write_report
 _KINDS = {"note": 0.55, "article": 0.24, "report": 0.15, "leaflet": 0.06}
 
 
-def documents(seed: int, count: int, languages: tuple[str, ...], source: str) -> Iterator[RawDocument]:
+def generate_documents(seed: int, count: int, languages: tuple[str, ...], source: str) -> Iterator[RawDocument]:
     """`count` documents, the languages by turns, none twice and none a text of a task.
 
     Document i is the same whatever `count` is. Raises ConfigError for a language other than ko, en and mixed.

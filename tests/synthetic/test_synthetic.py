@@ -14,12 +14,12 @@ from pathlib import Path
 import pytest
 
 from bimed_dist.errors import ConfigError
-from bimed_dist.synthetic import ct_reports, documents, ner_sentences, sentence_pairs
 from bimed_dist.synthetic import report_phrases as phrases
 from bimed_dist.synthetic.anatomy import OBSERVATIONS, QUALITIES, sites_of
 from bimed_dist.synthetic.chance import CORPUS, SPLITS, owner_of, stream
 from bimed_dist.synthetic.diseases import DISEASES
-from bimed_dist.synthetic.entities import TYPES, tagged_words
+from bimed_dist.synthetic.documents import generate_documents
+from bimed_dist.synthetic.entities import TYPES, generate_ner_sentences, tagged_words
 from bimed_dist.synthetic.findings import (
     Complaint,
     Finding,
@@ -33,8 +33,9 @@ from bimed_dist.synthetic.findings import (
     similarity,
 )
 from bimed_dist.synthetic.medicine import COMPLICATIONS, DRUGS, FREQUENCIES, LABS, RISKS, SYMPTOMS, TESTS, TREATMENTS
+from bimed_dist.synthetic.pairs import generate_sentence_pairs
 from bimed_dist.synthetic.particles import resolve
-from bimed_dist.synthetic.reports import LABELS, POSITIVE, write_report
+from bimed_dist.synthetic.reports import LABELS, POSITIVE, generate_ct_reports, write_report
 
 LANGUAGES = ("ko", "en", "mixed")
 DRAWS = (draw_finding, draw_complaint, draw_prescription, draw_lab)
@@ -42,10 +43,10 @@ DRAWS = (draw_finding, draw_complaint, draw_prescription, draw_lab)
 
 def texts_of(kind: str, split: str, count: int) -> list[str]:
     if kind == "ct":
-        return [report.text for report in ct_reports(3, split, count)]
+        return [report.text for report in generate_ct_reports(3, split, count)]
     if kind == "ner":
-        return [" ".join(item.words) for item in ner_sentences(3, split, count)]
-    pairs = sentence_pairs(3, split, count, kind)
+        return [" ".join(item.words) for item in generate_ner_sentences(3, split, count)]
+    pairs = generate_sentence_pairs(3, split, count, kind)
     return [text for pair in pairs for text in (pair.first, pair.second)]
 
 
@@ -101,11 +102,14 @@ def test_every_reference_of_the_lexicon_exists() -> None:
 
 DIGEST = """
 import hashlib
-from bimed_dist.corpus.synthetic import ct_reports, documents, ner_sentences, sentence_pairs
-everything = [list(documents(1, 60, ("ko", "en", "mixed"), "synthetic"))]
+from bimed_dist.synthetic.documents import generate_documents
+from bimed_dist.synthetic.entities import generate_ner_sentences
+from bimed_dist.synthetic.pairs import generate_sentence_pairs
+from bimed_dist.synthetic.reports import generate_ct_reports
+everything = [list(generate_documents(1, 60, ("ko", "en", "mixed"), "synthetic"))]
 for split in ("train", "dev", "test", "external"):
-    everything += [ct_reports(1, split, 20), ner_sentences(1, split, 20)]
-    everything += [sentence_pairs(1, split, 20, language) for language in ("ko", "en", "mixed")]
+    everything += [generate_ct_reports(1, split, 20), generate_ner_sentences(1, split, 20)]
+    everything += [generate_sentence_pairs(1, split, 20, language) for language in ("ko", "en", "mixed")]
 print(hashlib.sha256(repr(everything).encode()).hexdigest())
 """
 
@@ -123,19 +127,19 @@ def test_two_processes_with_other_hash_seeds_write_the_same_bytes() -> None:
 
 
 def test_another_seed_writes_other_texts() -> None:
-    first, second = ct_reports(1, "train", 40), ct_reports(2, "train", 40)
+    first, second = generate_ct_reports(1, "train", 40), generate_ct_reports(2, "train", 40)
     assert not {report.text for report in first} & {report.text for report in second}
 
 
 def test_the_first_hundred_do_not_depend_on_how_many_are_asked_for() -> None:
-    assert ct_reports(5, "dev", 150)[:100] == ct_reports(5, "dev", 100)
-    assert ner_sentences(5, "test", 150)[:100] == ner_sentences(5, "test", 100)
-    assert sentence_pairs(5, "train", 150, "mixed")[:100] == sentence_pairs(5, "train", 100, "mixed")
-    assert list(documents(5, 300, LANGUAGES, "s"))[:100] == list(documents(5, 100, LANGUAGES, "s"))
+    assert generate_ct_reports(5, "dev", 150)[:100] == generate_ct_reports(5, "dev", 100)
+    assert generate_ner_sentences(5, "test", 150)[:100] == generate_ner_sentences(5, "test", 100)
+    assert generate_sentence_pairs(5, "train", 150, "mixed")[:100] == generate_sentence_pairs(5, "train", 100, "mixed")
+    assert list(generate_documents(5, 300, LANGUAGES, "s"))[:100] == list(generate_documents(5, 100, LANGUAGES, "s"))
 
 
 def test_all_text_is_composed_unicode_without_stray_blanks_or_open_slots() -> None:
-    texts = [text for d in documents(2, 300, LANGUAGES, "s") for text in d.paragraphs]
+    texts = [text for d in generate_documents(2, 300, LANGUAGES, "s") for text in d.paragraphs]
     for split in SPLITS:
         for kind in ("ct", "ner", *LANGUAGES):
             texts += texts_of(kind, split, 60)
@@ -158,7 +162,7 @@ def test_no_text_is_in_two_splits_or_in_the_corpus(kind: str) -> None:
 
 
 def test_corpus_documents_belong_to_the_corpus_and_are_all_different() -> None:
-    found = list(documents(1, 900, LANGUAGES, "synthetic"))
+    found = list(generate_documents(1, 900, LANGUAGES, "synthetic"))
     texts = ["\n\n".join(document.paragraphs) for document in found]
     assert len(set(texts)) == len(texts)
     assert {owner_of(text) for text in texts} == {CORPUS}
@@ -170,18 +174,22 @@ def test_corpus_documents_belong_to_the_corpus_and_are_all_different() -> None:
 def test_few_sentences_of_the_corpus_occur_twice() -> None:
     split = re.compile(r"(?<=[.?!])\s+|\n")
     sentences = [
-        s for d in documents(1, 1500, LANGUAGES, "s") for p in d.paragraphs for s in split.split(p) if len(s) > 12
+        s
+        for d in generate_documents(1, 1500, LANGUAGES, "s")
+        for p in d.paragraphs
+        for s in split.split(p)
+        if len(s) > 12
     ]
     assert 1 - len(set(sentences)) / len(sentences) < 0.2
 
 
 def test_unknown_splits_and_languages_are_refused() -> None:
     with pytest.raises(ConfigError, match="no split 'validation'"):
-        ct_reports(1, "validation", 1)
+        generate_ct_reports(1, "validation", 1)
     with pytest.raises(ConfigError, match="no language 'fr'"):
-        sentence_pairs(1, "train", 1, "fr")
+        generate_sentence_pairs(1, "train", 1, "fr")
     with pytest.raises(ConfigError, match="found \\['fr'\\]"):
-        list(documents(1, 1, ("fr",), "s"))
+        list(generate_documents(1, 1, ("fr",), "s"))
 
 
 # ----------------------------------------------------------------------------------------------------------- CT reports
@@ -193,14 +201,14 @@ def test_report_labels_are_the_states_of_the_facts() -> None:
         for attempt in range(400):
             text, states = write_report(stream("ct", 9, "train", index, attempt), "internal")
             known[text] = states
-    for report in ct_reports(9, "train", 10):
+    for report in generate_ct_reports(9, "train", 10):
         states = known[report.text]
         assert astuple(report)[2:] == tuple(states[label] in POSITIVE for label in LABELS)
 
 
 def test_labels_have_the_prevalence_of_their_hospital() -> None:
     for split, expected in (("train", (0.25, 0.15, 0.30)), ("external", (0.35, 0.09, 0.20))):
-        reports = ct_reports(4, split, 400)
+        reports = generate_ct_reports(4, split, 400)
         for label, share in zip(LABELS, expected, strict=True):
             # Four standard errors of 400 draws: 0.096 at most.
             assert abs(sum(getattr(report, label) for report in reports) / 400 - share) < 0.096
@@ -241,7 +249,7 @@ def test_a_keyword_does_not_give_the_label_away() -> None:
         "embolism": "PTE|embol|thromb|색전",
         "cancer": "cancer|ca\\.|malig|metas|암",
     }
-    reports = ct_reports(8, "test", 300)
+    reports = generate_ct_reports(8, "test", 300)
     for label, pattern in words.items():
         said = [bool(re.search(pattern, report.text, re.IGNORECASE)) for report in reports]
         true = [getattr(report, label) for report in reports]
@@ -292,7 +300,7 @@ def test_similarity_is_symmetric_and_five_only_for_equal_facts() -> None:
 
 @pytest.mark.parametrize("language", LANGUAGES)
 def test_scores_are_quarters_spread_over_the_whole_range(language: str) -> None:
-    pairs = sentence_pairs(6, "train", 500, language)
+    pairs = generate_sentence_pairs(6, "train", 500, language)
     bins = Counter(round(pair.score) for pair in pairs)
     assert all(0 <= pair.score <= 5 and pair.score * 4 == int(pair.score * 4) for pair in pairs)
     assert all(bins[score] >= 15 for score in range(6)), bins
@@ -300,7 +308,7 @@ def test_scores_are_quarters_spread_over_the_whole_range(language: str) -> None:
 
 
 def test_word_overlap_does_not_give_the_score_away() -> None:
-    pairs = sentence_pairs(6, "train", 600, "mixed")
+    pairs = generate_sentence_pairs(6, "train", 600, "mixed")
     best = [pair for pair in pairs if pair.score == 5]
     strangers = [p for p in best if len(set(p.first.lower().split()) & set(p.second.lower().split())) <= 1]
     assert len(strangers) > 0.2 * len(best)
@@ -319,7 +327,7 @@ def test_tags_come_from_the_slots_and_cover_glued_particles() -> None:
 
 def test_bio_tags_are_well_formed_in_every_split() -> None:
     for split in SPLITS:
-        sentences = ner_sentences(7, split, 300)
+        sentences = generate_ner_sentences(7, split, 300)
         for item in sentences:
             assert len(item.words) == len(item.tags)
             assert all(word and not re.search(r"\s", word) for word in item.words)
