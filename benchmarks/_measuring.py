@@ -18,7 +18,8 @@ import click
 import psutil
 
 from bimed_dist.manifest import read_manifest, versions, write_json
-from bimed_dist.recipe.recipe import Recipe, parse_recipe
+from bimed_dist.recipe.loading import parse_recipe
+from bimed_dist.recipe.recipe import Recipe
 
 ROOT = Path(__file__).resolve().parent.parent
 RESULTS = ROOT / "benchmarks" / "results"

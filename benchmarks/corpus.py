@@ -32,7 +32,8 @@ from bimed_dist.corpus.writing import write_splits
 from bimed_dist.files.lines import SourceFile
 from bimed_dist.files.problems import Problems
 from bimed_dist.progress import Progress
-from bimed_dist.recipe.recipe import Recipe, parse_recipe
+from bimed_dist.recipe.loading import parse_recipe
+from bimed_dist.recipe.recipe import Recipe
 from bimed_dist.synthetic.documents import generate_documents
 
 NUMBER = re.compile(r"\d+")

@@ -31,8 +31,8 @@ from scaling import bytes_sent, efficiency, two_processes
 
 from bimed_dist.corpus import stage as corpus_stage
 from bimed_dist.model import stage as model_stage
+from bimed_dist.recipe.loading import parse_recipe
 from bimed_dist.recipe.pretraining import PretrainingSettings
-from bimed_dist.recipe.recipe import parse_recipe
 from bimed_dist.shards import stage as shards_stage
 from bimed_dist.shards.batches import PhaseBatches
 from bimed_dist.shards.reading import ShardSet

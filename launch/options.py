@@ -16,7 +16,8 @@ import yaml
 
 from bimed_dist.errors import BimedError, ConfigError
 from bimed_dist.manifest import Outcome
-from bimed_dist.recipe.recipe import Recipe, load_recipe
+from bimed_dist.recipe.loading import load_recipe
+from bimed_dist.recipe.recipe import Recipe
 
 
 def stage_command(function: Callable[..., None]) -> Callable[..., None]:

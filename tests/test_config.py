@@ -8,8 +8,8 @@ import yaml
 from pydantic import ValidationError
 
 from bimed_dist.errors import ConfigError
-from bimed_dist.recipe.recipe import Recipe, load_recipe, open_references, parse_recipe
-from bimed_dist.recipe.tree import set_value
+from bimed_dist.recipe.loading import load_recipe, parse_recipe, set_value
+from bimed_dist.recipe.recipe import Recipe, open_references
 
 RECIPES = sorted((Path(__file__).resolve().parent.parent / "launch" / "recipes").glob("*.yaml"))
 

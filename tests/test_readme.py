@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from bimed_dist.recipe.recipe import load_recipe, parse_recipe
+from bimed_dist.recipe.loading import load_recipe, parse_recipe
 
 ROOT = Path(__file__).resolve().parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")

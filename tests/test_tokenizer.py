@@ -10,7 +10,7 @@ from transformers import PreTrainedTokenizerFast
 from bimed_dist.errors import ConfigError, DataError
 from bimed_dist.hugging_face import load_tokenizer
 from bimed_dist.model import stage as model
-from bimed_dist.recipe.recipe import parse_recipe
+from bimed_dist.recipe.loading import parse_recipe
 from bimed_dist.shards.encoding import Encoder
 
 SPECIAL = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")

@@ -9,7 +9,8 @@ from bimed_dist import templates
 from bimed_dist.attribution.faithfulness import POINTS, RANDOM
 from bimed_dist.evaluation.preparation.prepared import PreparedTask
 from bimed_dist.evaluation.task import Example
-from bimed_dist.recipe.recipe import AttributionSettings, Recipe
+from bimed_dist.recipe.recipe import Recipe
+from bimed_dist.recipe.report import AttributionSettings
 
 if TYPE_CHECKING:
     from bimed_dist.attribution.stage import Explanation

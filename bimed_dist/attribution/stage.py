@@ -32,7 +32,8 @@ from bimed_dist.evaluation.preparation.splitting import limited
 from bimed_dist.evaluation.task import Example
 from bimed_dist.language import count_letters, language_of
 from bimed_dist.manifest import Outcome, build, verified, write_json
-from bimed_dist.recipe.recipe import AttributionSettings, Recipe
+from bimed_dist.recipe.recipe import Recipe
+from bimed_dist.recipe.report import AttributionSettings
 from bimed_dist.workspace import locate
 
 logger = logging.getLogger(__name__)

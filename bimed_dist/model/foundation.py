@@ -10,7 +10,7 @@ from transformers import AutoConfig, BertConfig, BertForPreTraining, PreTrainedT
 
 from bimed_dist.errors import ConfigError
 from bimed_dist.hugging_face import load_tokenizer, quietly
-from bimed_dist.recipe.recipe import Architecture
+from bimed_dist.recipe.model import Architecture
 
 Model = TypeVar("Model", bound=torch.nn.Module)
 _log = logging.getLogger(__name__)

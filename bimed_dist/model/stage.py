@@ -14,7 +14,8 @@ from bimed_dist.manifest import Outcome, build
 from bimed_dist.model.export import save
 from bimed_dist.model.foundation import load_foundation, new_model
 from bimed_dist.model.transplant import Origin, pieces_by_id, transplant
-from bimed_dist.recipe.recipe import ModelSettings, Recipe
+from bimed_dist.recipe.model import ModelSettings
+from bimed_dist.recipe.recipe import Recipe
 from bimed_dist.workspace import Located, locate
 
 _PARITY_ROWS = 64

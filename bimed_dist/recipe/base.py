@@ -39,3 +39,10 @@ def _identity(value: Any) -> Any:
     if isinstance(value, tuple | list):
         return [_identity(item) for item in value]
     return value
+
+
+class TermList(Settings):
+    path: str
+    """A .csv or .tsv file with a header line, relative to the recipe's `data`."""
+    columns: Annotated[tuple[str, ...], Field(min_length=1)]
+    """Columns that hold terms."""

@@ -6,177 +6,20 @@ means (`foundation: pretraining/ko-mini`). Settings are frozen and strict: unkno
 refused, all at once, each with its place.
 """
 
-import json
-from collections.abc import Iterable, Mapping
-from pathlib import Path
-from typing import Annotated, Any, Literal
+from collections.abc import Iterable
 
-from pydantic import Discriminator, Field, Tag, ValidationError, model_validator
+from pydantic import Field, model_validator
 
-from bimed_dist.errors import ConfigError
-from bimed_dist.recipe.base import Name, NotNegative, Positive, Settings, Share
+from bimed_dist.recipe.base import Name, NotNegative, Settings
 from bimed_dist.recipe.corpus import CorpusSettings
 from bimed_dist.recipe.evaluation import EvaluatedModel, EvaluationSettings
+from bimed_dist.recipe.model import ModelSettings
 from bimed_dist.recipe.pretraining import PretrainingSettings
-from bimed_dist.recipe.tree import read_tree, set_value
+from bimed_dist.recipe.report import AttributionSettings, ReportSettings
+from bimed_dist.recipe.shards import ShardSettings
+from bimed_dist.recipe.vocabulary import ExtendedVocabulary, VocabularySettings
 
 STAGES = ("corpus", "vocabulary", "shards", "model", "pretraining", "evaluation", "report")
-
-
-# ------------------------------------------------------------------------------------------------ vocabulary and shards
-
-
-class Quotas(Settings):
-    """Shares of the vocabulary, by the script of the pieces."""
-
-    ko: Share
-    en: Share
-    """Latin letters."""
-    other: Share
-    """Digits, symbols, both scripts in one piece, other scripts, special tokens."""
-
-    @model_validator(mode="after")
-    def are_shares_of_a_whole(self) -> "Quotas":
-        total = self.ko + self.en + self.other
-        if abs(total - 1) > 1e-6:
-            raise ValueError(f"ko, en and other add up to {total:g}, not to 1")
-        return self
-
-
-class _Vocabulary(Settings):
-    corpus: Name
-    compare: tuple[str, ...] = ()
-    """Other tokenizers that the fertility report measures on the same held-out text: `vocabulary/NAME`, folders or hub
-    names, such as the foundation's."""
-    examples: tuple[str, ...] = (
-        *("ibuprofen", "이부프로펜", "systemic sclerosis", "전신경화증"),
-        *("nephrosclerosis", "신경화증", "pulmonary embolism", "폐색전증"),
-    )
-    """Terms whose pieces are shown side by side."""
-
-
-class TrainedVocabulary(_Vocabulary):
-    """Pieces learned from the corpus by byte-pair merging."""
-
-    mode: Literal["train"] = "train"
-    size: Annotated[int, Field(ge=300)] = 45_000
-    """Pieces, the five special ones included (45,000 in Jo et al. 2025)."""
-    min_frequency: Positive = 2
-    """Occurrences that a character or a pair must have."""
-    lowercase: bool = False
-    quotas: Quotas | None = None
-    """Without them the most frequent pairs are merged, whatever their language."""
-    alphabet_limit: Positive | None = None
-    """Characters at most, the most frequent ones; words with any other are [UNK]."""
-    unused_slots: NotNegative = 0
-    """`[unusedN]` pieces that occur in no text."""
-    protected: tuple[str, ...] = ()
-    """Words that are one piece each, however rare."""
-
-    @model_validator(mode="after")
-    def protected_are_words(self) -> "TrainedVocabulary":
-        broken = [f"protected.{i} holds a blank" for i, word in enumerate(self.protected) if len(word.split()) != 1]
-        if broken:
-            raise ValueError("; ".join(broken) + "; a piece is at most one word")
-        return self
-
-
-class TermList(Settings):
-    path: str
-    """A .csv or .tsv file with a header line, relative to the recipe's `data`."""
-    columns: Annotated[tuple[str, ...], Field(min_length=1)]
-    """Columns that hold terms."""
-
-
-class ExtendedVocabulary(_Vocabulary):
-    """A foundation's vocabulary and words of term lists, as KM-BERT-vocab was made (Kim et al. 2022)."""
-
-    mode: Literal["extend"]
-    base: str
-    """Whose tokenizer is extended: a folder or a hub name, such as the foundation's."""
-    terms: Annotated[tuple[TermList, ...], Field(min_length=1)]
-    min_count: Positive = 3
-    """Occurrences in the training text that a word of a term must have."""
-    top: Positive = 10_000
-    """Words at most, the most frequent ones."""
-    always: tuple[TermList, ...] = ()
-    """Lists whose words are added however rare (KM-BERT-vocab: 1,629 words of another experiment)."""
-
-
-def _mode_of(settings: Any) -> str | None:
-    return settings.get("mode", "train") if isinstance(settings, dict) else getattr(settings, "mode", None)
-
-
-VocabularySettings = Annotated[
-    Annotated[TrainedVocabulary, Tag("train")] | Annotated[ExtendedVocabulary, Tag("extend")], Discriminator(_mode_of)
-]
-
-
-class ShardSettings(Settings):
-    corpus: Name
-    tokenizer: str
-    """`vocabulary/NAME`, or a folder or hub name whose tokenizer is kept (KM-BERT, BioBERT)."""
-    shard_tokens: Positive = 16_777_216
-    """Tokens per shard file at most; a document is never cut."""
-
-
-# ---------------------------------------------------------------------------------------------------------------- model
-
-
-class Architecture(Settings):
-    """A BERT trained from random weights."""
-
-    layers: Positive
-    width: Positive
-    heads: Positive
-    feed_forward: Positive
-    positions: Positive = 512
-
-    @model_validator(mode="after")
-    def heads_divide_width(self) -> "Architecture":
-        if self.width % self.heads:
-            raise ValueError(f"width={self.width} is not a multiple of heads={self.heads}")
-        return self
-
-
-class ModelSettings(Settings):
-    foundation: str | None = None
-    """`pretraining/NAME`, a folder or a hub name. Exactly one of `foundation` and `architecture` is given."""
-    architecture: Architecture | None = None
-    tokenizer: str | None = None
-    """`vocabulary/NAME`, a folder or a hub name; without it the foundation's vocabulary is kept."""
-    new_rows: Literal["mean", "random"] = "mean"
-    """How rows for pieces that the foundation lacks are made: mean of the old tokenizer's pieces (normal where these
-    are unknown), or random normal (KM-BERT-vocab)."""
-
-    @model_validator(mode="after")
-    def one_origin(self) -> "ModelSettings":
-        if (self.foundation is None) == (self.architecture is None):
-            raise ValueError("give either foundation or architecture")
-        if self.architecture is not None and self.tokenizer is None:
-            raise ValueError("architecture needs a tokenizer")
-        return self
-
-
-# ----------------------------------------------------------------------------------------------- report and attribution
-
-
-class ReportSettings(Settings):
-    title: str
-
-
-class AttributionSettings(Settings):
-    """Heatmaps show text of the test split, so that only a section of its own and `launch/attribution.py` make them."""
-
-    task: Name
-    """An entry of `evaluation.tasks`: texts with labels or classes, or pairs with scores."""
-    models: Annotated[tuple[Name, ...], Field(min_length=1)] | None = None
-    """Entries of `evaluation.models` to show beside each other; none means all."""
-    rows: Positive = 5
-    """Test rows, the first by hash."""
-
-
-# --------------------------------------------------------------------------------------------------------------- recipe
 
 
 class Recipe(Settings):
@@ -262,57 +105,3 @@ def open_references(recipe: Recipe) -> Iterable[tuple[str, str]]:
             yield f"model.{name}.tokenizer", model.tokenizer
     for name, evaluated in recipe.evaluated_models.items():
         yield f"evaluation.models.{name}.folder", evaluated.folder
-
-
-def load_recipe(path: Path, overrides: Iterable[str] = ()) -> Recipe:
-    """The recipe in `path` with `a.b=value` overrides (values are YAML).
-
-    Raises ConfigError with every problem and its place.
-    """
-    if not path.is_file():
-        raise ConfigError(f"no recipe at {path}; ready ones are in launch/recipes/")
-    tree = read_tree(path)
-    for override in overrides:
-        set_value(tree, override)
-    if tree.get("data") is None:
-        tree["data"] = str(path.resolve().parent)
-    return parse_recipe(tree, where=str(path))
-
-
-def parse_recipe(tree: Mapping[str, Any], where: str) -> Recipe:
-    try:
-        # JSON mode: strict about types, yet takes a list for a tuple.
-        return Recipe.model_validate_json(json.dumps(tree))
-    except ValidationError as error:
-        found = error.errors(include_url=False)
-        lines = [f"  {line}" for problem in found if not _is_echo(problem, found) for line in _lines(problem)]
-        raise ConfigError(f"{where}: {len(lines)} problem(s)\n" + "\n".join(lines)) from None
-    except TypeError as error:
-        raise ConfigError(f"{where}: a value is not plain YAML text, number, list or mapping ({error})") from None
-
-
-def _is_echo(problem: Mapping[str, Any], found: Iterable[Mapping[str, Any]]) -> bool:
-    """pydantic counts only valid entries, so a list with one wrong entry is also said to be too short."""
-    loc = problem["loc"]
-    return problem["type"] == "too_short" and any(p["loc"][: len(loc)] == loc and p["loc"] != loc for p in found)
-
-
-def _lines(problem: Mapping[str, Any]) -> list[str]:
-    """`place: reason`, where the place is what `--set` would take."""
-    loc = list(problem["loc"])
-    if loc[:1] == ["corpus"] and loc[2:3] == ["sources"] and len(loc) > 4:
-        del loc[4]  # pydantic's mark of the kind of source, which is not in the file
-    if loc[:1] == ["vocabulary"] and len(loc) > 2:
-        del loc[2]  # and of the vocabulary's mode
-    if not loc and problem["type"] == "value_error":
-        return problem["msg"].removeprefix("Value error, ").splitlines()
-    return [f"{'.'.join(map(str, loc)) or 'recipe'}: {_reason(problem)}"]
-
-
-def _reason(problem: Mapping[str, Any]) -> str:
-    if problem["type"] == "extra_forbidden":
-        return "unknown setting"
-    if problem["type"] in ("missing", "value_error", "union_tag_not_found"):
-        return problem["msg"].removeprefix("Value error, ")
-    found = repr(problem["input"])
-    return f"{problem['msg']}, found {found if len(found) <= 80 else found[:77] + '...'}"

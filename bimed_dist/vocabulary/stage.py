@@ -18,7 +18,9 @@ from bimed_dist import manifest
 from bimed_dist.corpus.writing import HELD_OUT, TRAIN
 from bimed_dist.errors import ConfigError
 from bimed_dist.hugging_face import load_tokenizer
-from bimed_dist.recipe.recipe import ExtendedVocabulary, Recipe, TermList, TrainedVocabulary
+from bimed_dist.recipe.base import TermList
+from bimed_dist.recipe.recipe import Recipe
+from bimed_dist.recipe.vocabulary import ExtendedVocabulary, TrainedVocabulary
 from bimed_dist.vocabulary import extension, terms
 from bimed_dist.vocabulary.composition import as_table, composition
 from bimed_dist.vocabulary.fertility import count_texts, fertility

@@ -13,7 +13,8 @@ from bimed_dist.evaluation.models import finetuning
 from bimed_dist.evaluation.preparation.prepared import prepare_tasks
 from bimed_dist.evaluation.task import Example
 from bimed_dist.recipe.evaluation import EvaluatedModel, TaskSettings
-from bimed_dist.recipe.recipe import AttributionSettings, Recipe
+from bimed_dist.recipe.recipe import Recipe
+from bimed_dist.recipe.report import AttributionSettings
 from bimed_dist.workspace import stage_order
 
 

@@ -14,7 +14,8 @@ from bimed_dist.corpus import engines, extraction, planning
 from bimed_dist.corpus.contamination import TaskText, TaskTexts
 from bimed_dist.corpus.stage import run
 from bimed_dist.errors import DataError, Stopped
-from bimed_dist.recipe.recipe import Recipe, parse_recipe
+from bimed_dist.recipe.loading import parse_recipe
+from bimed_dist.recipe.recipe import Recipe
 
 
 def recipe(data: Path, *sources: dict, processes: int = 1, engine: str = "local", **settings) -> Recipe:

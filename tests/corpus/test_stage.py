@@ -9,7 +9,8 @@ from bimed_dist.corpus.deduplication import held_out_position, text_digest
 from bimed_dist.corpus.stage import run
 from bimed_dist.errors import ConfigError, DataError
 from bimed_dist.manifest import verified
-from bimed_dist.recipe.recipe import Recipe, parse_recipe
+from bimed_dist.recipe.loading import parse_recipe
+from bimed_dist.recipe.recipe import Recipe
 
 
 def recipe(data: Path, sources: list[dict], *, seed: int = 1, share: float = 0.25, **settings) -> Recipe:

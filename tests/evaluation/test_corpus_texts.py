@@ -7,7 +7,8 @@ from bimed_dist.corpus.contamination import build_index, screen
 from bimed_dist.errors import ConfigError, DataError
 from bimed_dist.evaluation.preparation.corpus_texts import task_texts
 from bimed_dist.recipe.corpus import ContaminationSettings
-from bimed_dist.recipe.recipe import Recipe, parse_recipe
+from bimed_dist.recipe.loading import parse_recipe
+from bimed_dist.recipe.recipe import Recipe
 
 PAIRS = (
     (

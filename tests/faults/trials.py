@@ -19,7 +19,7 @@ from forks import ROOT, Forks, Job
 
 from bimed_dist.errors import CheckpointError
 from bimed_dist.pretraining import checkpoints
-from bimed_dist.recipe.recipe import load_recipe
+from bimed_dist.recipe.loading import load_recipe
 from bimed_dist.shards.batches import PhaseBatches, locate_step, step_rows
 from bimed_dist.shards.reading import ShardSet
 

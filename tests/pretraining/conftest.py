@@ -21,7 +21,7 @@ from bimed_dist.corpus import stage as corpus
 from bimed_dist.model import stage as model
 from bimed_dist.pretraining import checkpoints
 from bimed_dist.pretraining import stage as pretraining
-from bimed_dist.recipe.recipe import load_recipe
+from bimed_dist.recipe.loading import load_recipe
 from bimed_dist.shards import stage as shards
 from bimed_dist.vocabulary import stage as vocabulary
 from bimed_dist.workspace import stage_order

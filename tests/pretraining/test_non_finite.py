@@ -12,7 +12,7 @@ from transformers import BertForPreTraining
 
 from bimed_dist import manifest
 from bimed_dist.pretraining import checkpoints
-from bimed_dist.recipe.recipe import load_recipe
+from bimed_dist.recipe.loading import load_recipe
 from bimed_dist.shards.batches import PhaseBatches
 from bimed_dist.shards.reading import ShardSet
 

@@ -11,7 +11,7 @@ from bimed_dist.hugging_face import load_tokenizer
 from bimed_dist.model.foundation import load_foundation, load_prepared
 from bimed_dist.pretraining import loop
 from bimed_dist.pretraining.inputs import packed_module
-from bimed_dist.recipe.recipe import load_recipe
+from bimed_dist.recipe.loading import load_recipe
 from bimed_dist.shards.batches import validation_batches
 from bimed_dist.shards.reading import ShardSet
 

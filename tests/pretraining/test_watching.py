@@ -9,7 +9,7 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 from bimed_dist.errors import BimedError, ConfigError, NonFiniteError
 from bimed_dist.pretraining import trackers
 from bimed_dist.pretraining.sanity import overfit
-from bimed_dist.recipe.recipe import load_recipe
+from bimed_dist.recipe.loading import load_recipe
 
 SHORT = ("steps=6", "warmup_steps=0", "validate_every=3")
 

@@ -6,7 +6,8 @@ from pathlib import Path
 from typing import Any
 
 from bimed_dist.manifest import write_manifest
-from bimed_dist.recipe.recipe import Recipe, parse_recipe
+from bimed_dist.recipe.loading import parse_recipe
+from bimed_dist.recipe.recipe import Recipe
 
 SCRIPT = "<script>alert(1)</script>"
 ATTRIBUTE = '"onerror="alert(2)'

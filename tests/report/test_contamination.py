@@ -8,7 +8,7 @@ import pytest
 from bimed_dist.corpus import stage as corpus
 from bimed_dist.errors import DataError
 from bimed_dist.evaluation.preparation.corpus_texts import task_texts
-from bimed_dist.recipe.recipe import parse_recipe
+from bimed_dist.recipe.loading import parse_recipe
 from bimed_dist.report import stage
 from bimed_dist.report.contamination import starts_elsewhere
 from bimed_dist.report.records import read_overlaps

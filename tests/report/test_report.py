@@ -13,7 +13,7 @@ from types import SimpleNamespace
 import pytest
 
 from bimed_dist.errors import ConfigError, DataError
-from bimed_dist.recipe.recipe import parse_recipe
+from bimed_dist.recipe.loading import parse_recipe
 from bimed_dist.report import cells, figures, forgetting, page, scores, sections, stage, tables
 from bimed_dist.report.records import read_metrics
 

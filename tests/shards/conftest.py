@@ -11,8 +11,9 @@ from tokenizers import Tokenizer, models, pre_tokenizers
 from transformers import PreTrainedTokenizerFast
 
 from bimed_dist import manifest
+from bimed_dist.recipe.loading import parse_recipe
 from bimed_dist.recipe.pretraining import PretrainingSettings
-from bimed_dist.recipe.recipe import Recipe, parse_recipe
+from bimed_dist.recipe.recipe import Recipe
 from bimed_dist.shards import stage
 from bimed_dist.shards.reading import ShardSet
 

@@ -11,7 +11,8 @@ from transformers import AutoTokenizer
 
 from bimed_dist import manifest
 from bimed_dist.errors import ConfigError, DataError
-from bimed_dist.recipe.recipe import Recipe, parse_recipe
+from bimed_dist.recipe.loading import parse_recipe
+from bimed_dist.recipe.recipe import Recipe
 from bimed_dist.vocabulary.stage import run
 from bimed_dist.vocabulary.tokenizer import build_tokenizer, config_of_new, save_tokenizer
 

@@ -1,12 +1,70 @@
-"""YAML text to plain mappings, lists and values, and `a.b.0.c=value` on them."""
+"""YAML text -> Recipe: reading, `--set` overrides, and one line per problem."""
 
+import json
 import re
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 import yaml
+from pydantic import ValidationError
 
 from bimed_dist.errors import ConfigError
+from bimed_dist.recipe.recipe import Recipe
+
+
+def load_recipe(path: Path, overrides: Iterable[str] = ()) -> Recipe:
+    """The recipe in `path` with `a.b=value` overrides (values are YAML).
+
+    Raises ConfigError with every problem and its place.
+    """
+    if not path.is_file():
+        raise ConfigError(f"no recipe at {path}; ready ones are in launch/recipes/")
+    tree = read_tree(path)
+    for override in overrides:
+        set_value(tree, override)
+    if tree.get("data") is None:
+        tree["data"] = str(path.resolve().parent)
+    return parse_recipe(tree, where=str(path))
+
+
+def parse_recipe(tree: Mapping[str, Any], where: str) -> Recipe:
+    try:
+        # JSON mode: strict about types, yet takes a list for a tuple.
+        return Recipe.model_validate_json(json.dumps(tree))
+    except ValidationError as error:
+        found = error.errors(include_url=False)
+        lines = [f"  {line}" for problem in found if not _is_echo(problem, found) for line in _lines(problem)]
+        raise ConfigError(f"{where}: {len(lines)} problem(s)\n" + "\n".join(lines)) from None
+    except TypeError as error:
+        raise ConfigError(f"{where}: a value is not plain YAML text, number, list or mapping ({error})") from None
+
+
+def _is_echo(problem: Mapping[str, Any], found: Iterable[Mapping[str, Any]]) -> bool:
+    """pydantic counts only valid entries, so a list with one wrong entry is also said to be too short."""
+    loc = problem["loc"]
+    return problem["type"] == "too_short" and any(p["loc"][: len(loc)] == loc and p["loc"] != loc for p in found)
+
+
+def _lines(problem: Mapping[str, Any]) -> list[str]:
+    """`place: reason`, where the place is what `--set` would take."""
+    loc = list(problem["loc"])
+    if loc[:1] == ["corpus"] and loc[2:3] == ["sources"] and len(loc) > 4:
+        del loc[4]  # pydantic's mark of the kind of source, which is not in the file
+    if loc[:1] == ["vocabulary"] and len(loc) > 2:
+        del loc[2]  # and of the vocabulary's mode
+    if not loc and problem["type"] == "value_error":
+        return problem["msg"].removeprefix("Value error, ").splitlines()
+    return [f"{'.'.join(map(str, loc)) or 'recipe'}: {_reason(problem)}"]
+
+
+def _reason(problem: Mapping[str, Any]) -> str:
+    if problem["type"] == "extra_forbidden":
+        return "unknown setting"
+    if problem["type"] in ("missing", "value_error", "union_tag_not_found"):
+        return problem["msg"].removeprefix("Value error, ")
+    found = repr(problem["input"])
+    return f"{problem['msg']}, found {found if len(found) <= 80 else found[:77] + '...'}"
 
 
 class _Loader(yaml.SafeLoader):
