@@ -1,0 +1,67 @@
+"""Every metric: its name in results.json, its title in the report, and its direction. No torch, no numpy."""
+
+from dataclasses import dataclass
+
+SPECIFICITIES = (0.9, 0.95)
+"""Specificities on the development split at which screening thresholds are set."""
+
+
+@dataclass(frozen=True)
+class Metric:
+    name: str
+    title: str
+    lower_is_better: bool = False
+
+
+_SHARES = [
+    Metric(f"{share}_at_dev_specificity_{value}", f"{share.capitalize()} at dev specificity {value}")
+    for value in SPECIFICITIES
+    for share in ("sensitivity", "specificity")
+]
+METRICS = {
+    metric.name: metric
+    for metric in (
+        # Similarity.
+        Metric("pearson", "Pearson"),
+        Metric("spearman", "Spearman"),
+        # Classification, single-label and multi-label.
+        Metric("macro_f1", "Macro F1"),
+        Metric("micro_f1", "Micro F1"),
+        Metric("accuracy", "Accuracy"),
+        Metric("subset_accuracy", "Subset accuracy"),
+        Metric("hamming_loss", "Hamming loss", lower_is_better=True),
+        Metric("auroc", "AUROC"),
+        Metric("macro_auroc", "Macro AUROC"),
+        Metric("average_precision", "Average precision"),
+        Metric("macro_average_precision", "Macro average precision"),
+        *_SHARES,
+        Metric("brier_score", "Brier score", lower_is_better=True),
+        Metric("ece", "ECE", lower_is_better=True),
+        # Entities; also single labels.
+        Metric("f1", "F1"),
+        Metric("precision", "Precision"),
+        Metric("recall", "Recall"),
+        Metric("class_f1", "Class F1"),
+        # Masked-LM evaluation, next sentences and retrieval.
+        Metric("bits_per_character", "Bits per character", lower_is_better=True),
+        Metric("loss", "Loss", lower_is_better=True),
+        Metric("word_accuracy", "Word accuracy"),
+        Metric("is_next_accuracy", "Is next accuracy"),
+        Metric("not_next_accuracy", "Not next accuracy"),
+        Metric("mean_next_probability", "Mean next probability"),
+        Metric("mean_random_probability", "Mean random probability", lower_is_better=True),
+        Metric("mean_reciprocal_rank", "Mean reciprocal rank"),
+    )
+}
+
+
+def find_metric(name: str) -> Metric:
+    """Return the metric of a score.
+
+    `METRIC:LABEL` is the metric of a single label; `A_to_B_accuracy` is retrieval in one direction.
+    Raises KeyError for an unknown name.
+    """
+    base = name.partition(":")[0]
+    if base not in METRICS and base.endswith("_accuracy") and "_to_" in base:
+        return Metric(base, base.replace("_", " ").capitalize())
+    return METRICS[base]
