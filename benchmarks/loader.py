@@ -29,7 +29,7 @@ from datasets import Dataset, load_from_disk
 from torch.utils.data import DataLoader
 from transformers import AutoTokenizer, DataCollatorForLanguageModeling
 
-from bimed_dist.model.packed import micro_batch
+from bimed_dist.pretraining.micro_batch import to_tensors
 from bimed_dist.recipe.pretraining import PretrainingSettings
 from bimed_dist.shards.batches import PhaseBatches
 from bimed_dist.shards.reading import ShardSet
@@ -83,7 +83,7 @@ def ours(stream: PhaseBatches, batches: int) -> float:
     first = stream.steps_per_epoch // 2
     start = time.perf_counter()
     tokens = sum(
-        micro_batch(part, torch.device("cpu")).input_ids.numel()
+        to_tensors(part, torch.device("cpu")).input_ids.numel()
         for step in range(first, first + batches)
         for part in stream.step_batches(step, rank=0, world_size=1)
     )

@@ -115,9 +115,10 @@ def count_exchanged(micro_batches: int) -> dict[str, Any]:
     from training_step import random_batch
     from transformers import BertConfig, BertForPreTraining
 
-    from bimed_dist.model.packed import PackedPretraining, micro_batch
+    from bimed_dist.model.packed import PackedPretraining
     from bimed_dist.pretraining import optimizer as schedule
     from bimed_dist.pretraining.distributed import Engine
+    from bimed_dist.pretraining.micro_batch import to_tensors
     from bimed_dist.recipe.pretraining import PretrainingSettings
 
     settings = PretrainingSettings(
@@ -141,7 +142,7 @@ def count_exchanged(micro_batches: int) -> dict[str, Any]:
         batches = [random_batch(rng, 4, 64, 0.6, 1024) for _ in range(micro_batches)]
 
         def loss(batch: Any) -> Any:
-            mlm, nsp, _, _ = engine.forward(micro_batch(batch, engine.device))
+            mlm, nsp, _, _ = engine.forward(to_tensors(batch, engine.device))
             return mlm.mean() + nsp.mean()
 
         engine.accumulate([lambda batch=batch: loss(batch) for batch in batches])

@@ -24,11 +24,12 @@ from _measuring import record, shards_of
 from torch.nn.functional import cross_entropy
 from training_step import SIZES, VOCABULARY, model_of
 
-from bimed_dist.model.packed import PackedPretraining, micro_batch
+from bimed_dist.model.packed import PackedPretraining
 from bimed_dist.pretraining import optimizer as schedule
 from bimed_dist.pretraining.distributed import Engine
 from bimed_dist.pretraining.duration import Clock
 from bimed_dist.pretraining.loop import Trainer
+from bimed_dist.pretraining.micro_batch import to_tensors
 from bimed_dist.recipe.pretraining import PretrainingSettings
 from bimed_dist.shards.batches import PhaseBatches, TrainingBatches
 from bimed_dist.shards.reading import ShardSet
@@ -41,7 +42,7 @@ def bare_step(
     masked, rows = sum(len(b.mlm_labels) for b in batches), sum(len(b.rows) for b in batches)
     bert, heads = module.model.bert, module.model.cls
     for batch in batches:
-        given = micro_batch(batch, torch.device("cpu"))
+        given = to_tensors(batch, torch.device("cpu"))
         hidden = module.encode(given)[0]
         mlm = heads.predictions(hidden.index_select(0, given.masked_positions))
         nsp = heads.seq_relationship(bert.pooler(hidden.index_select(0, given.pair_starts)[:, None]))

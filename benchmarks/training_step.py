@@ -34,7 +34,8 @@ from transformers import (
 )
 
 from bimed_dist.model.attention import kernel_name, on_device
-from bimed_dist.model.packed import PackedPretraining, micro_batch
+from bimed_dist.model.packed import PackedPretraining
+from bimed_dist.pretraining.micro_batch import to_tensors
 from bimed_dist.shards.batches import PackedBatch
 
 DEVICE = torch.device("cuda" if torch.cuda.is_available() else "cpu")
@@ -85,7 +86,7 @@ def padded_step(model: BertForPreTraining, collated: dict[str, torch.Tensor]) ->
 
 
 def packed_step(module: PackedPretraining, batch: PackedBatch) -> torch.Tensor:
-    mlm, nsp, _, _ = module(micro_batch(batch, DEVICE))
+    mlm, nsp, _, _ = module(to_tensors(batch, DEVICE))
     return mlm.mean() + nsp.mean()
 
 
@@ -186,7 +187,7 @@ def measure(
                     collating.append(collated / taken)
                 else:
                     used.append(step_flops(size, batch) / taken / limit)
-                    copying.append(seconds(lambda batch=batch: micro_batch(batch, DEVICE)) / taken)
+                    copying.append(seconds(lambda batch=batch: to_tensors(batch, DEVICE)) / taken)
     ratios = [a / b for a, b in zip(speeds["packed"], speeds["padded"], strict=True)]
     return {
         "layers": size.layers,

@@ -5,19 +5,17 @@ Legend: T tokens of a micro-batch, B pairs, M masked positions, D width, V vocab
 
 from dataclasses import dataclass
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 from transformers import BertForPreTraining
 
 from bimed_dist.model import attention, dropout
-from bimed_dist.shards.batches import PackedBatch
 
 
 @dataclass(frozen=True)
 class MicroBatch:
-    """A `PackedBatch` as tensors on one device."""
+    """B packed rows as tensors on one device: the input of the model."""
 
     input_ids: Tensor
     token_type_ids: Tensor
@@ -31,22 +29,6 @@ class MicroBatch:
     """(M,) int64 each."""
     nsp_labels: Tensor
     """(B,) int64: 0 = B follows A, 1 = it does not."""
-
-
-def micro_batch(batch: PackedBatch, device: torch.device) -> MicroBatch:
-    def tensor(array: np.ndarray) -> Tensor:
-        return attention.on_device(array.astype(np.int64, copy=False), device)
-
-    return MicroBatch(
-        input_ids=tensor(batch.input_ids)[None],
-        token_type_ids=tensor(batch.token_type_ids)[None],
-        position_ids=tensor(batch.position_ids)[None],
-        packing=attention.packing(batch.row_starts, device),
-        pair_starts=tensor(batch.row_starts[:-1]),
-        masked_positions=tensor(batch.masked_positions),
-        mlm_labels=tensor(batch.mlm_labels),
-        nsp_labels=tensor(batch.nsp_labels),
-    )
 
 
 class PackedPretraining(nn.Module):

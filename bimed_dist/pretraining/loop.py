@@ -21,10 +21,11 @@ import torch
 from torch import Tensor
 
 from bimed_dist.errors import ConfigError, NonFiniteError, Stopped
-from bimed_dist.model.packed import PackedPretraining, micro_batch
+from bimed_dist.model.packed import PackedPretraining
 from bimed_dist.pretraining import checkpoints
 from bimed_dist.pretraining.distributed import Engine
 from bimed_dist.pretraining.duration import Clock
+from bimed_dist.pretraining.micro_batch import to_tensors
 from bimed_dist.pretraining.optimizer import learning_rate
 from bimed_dist.pretraining.profiling import profiled
 from bimed_dist.pretraining.records import RunRecord
@@ -129,7 +130,7 @@ class Trainer:
 
         def loss(index: int, batch: PackedBatch) -> Tensor:
             seed_dropout(self.seed, step, engine.rank * len(batches) + index)
-            mlm, pair, *right = (values.sum() for values in engine.forward(micro_batch(batch, engine.device)))
+            mlm, pair, *right = (values.sum() for values in engine.forward(to_tensors(batch, engine.device)))
             sums.append(torch.stack([mlm, pair, *right]).detach().double())
             value = mlm / masked.clamp(min=1).to(mlm.dtype) + pair / global_batch
             # An infinite loss may have a finite gradient; this way the gradient's norm alone tells, on every rank.

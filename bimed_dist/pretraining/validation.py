@@ -9,8 +9,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from bimed_dist.model.packed import PackedPretraining, micro_batch
+from bimed_dist.model.packed import PackedPretraining
 from bimed_dist.pretraining.distributed import Engine
+from bimed_dist.pretraining.micro_batch import to_tensors
 from bimed_dist.recipe.pretraining import SentenceObjective
 from bimed_dist.shards.batches import PackedBatch
 
@@ -54,7 +55,7 @@ def validate(
     names = [*languages, *sources]
     sums = torch.zeros(len(names), 7, dtype=torch.float64)
     for batch in held_out.batches:
-        values = [v.cpu().double() for v in engine.forward(micro_batch(batch, engine.device))]
+        values = [v.cpu().double() for v in engine.forward(to_tensors(batch, engine.device))]
         row = torch.from_numpy(np.searchsorted(batch.row_starts, batch.masked_positions, side="right") - 1)
         for codes in (batch.languages.astype(np.int64), len(languages) + batch.sources.astype(np.int64)):
             of_row = torch.from_numpy(codes)

@@ -6,7 +6,8 @@ import torch
 from transformers import BertConfig, BertForPreTraining
 
 from bimed_dist.model.export import pad_vocabulary, trim_vocabulary
-from bimed_dist.model.packed import PackedPretraining, micro_batch
+from bimed_dist.model.packed import PackedPretraining
+from bimed_dist.pretraining.micro_batch import to_tensors
 from bimed_dist.shards.batches import PackedBatch
 
 VOCABULARY = 101
@@ -90,7 +91,7 @@ def test_packed_losses_and_gradients_equal_the_padded_model(lengths, training):
     for part in model.modules():
         if isinstance(part, torch.nn.Dropout):
             part.p = 1e-9  # 0 of 2**16, but all the same another kernel of attention
-    mlm_losses, nsp_losses, _, _ = module(micro_batch(batch, torch.device("cpu")))
+    mlm_losses, nsp_losses, _, _ = module(to_tensors(batch, torch.device("cpu")))
     torch.testing.assert_close(mlm_losses.sum(), mlm, **TOLERANCE)
     torch.testing.assert_close(nsp_losses.sum(), nsp, **TOLERANCE)
     (mlm_losses.sum() + nsp_losses.sum()).backward()
@@ -103,7 +104,7 @@ def test_packed_losses_and_gradients_equal_the_padded_model(lengths, training):
 def test_hidden_states_of_each_row_do_not_depend_on_its_neighbours():
     module = PackedPretraining(tiny_bert())
     together = random_rows([7, 5, 64, 33])
-    whole = module.encode(micro_batch(together, torch.device("cpu")))[0]
+    whole = module.encode(to_tensors(together, torch.device("cpu")))[0]
     for row in range(4):
         start, end = together.row_starts[row : row + 2]
         alone = tiny_bert().bert(
@@ -123,7 +124,7 @@ def test_gradients_of_a_global_batch_do_not_depend_on_how_it_is_cut(parts):
         batch, row = random_rows(lengths), 0
         masked = len(batch.masked_positions)
         for size in cuts:
-            mlm, nsp, _, _ = module(micro_batch(rows_of(batch, row, row + size), torch.device("cpu")))
+            mlm, nsp, _, _ = module(to_tensors(rows_of(batch, row, row + size), torch.device("cpu")))
             (mlm.sum() / masked + nsp.sum() / len(lengths)).backward()
             row += size
         return gradients(model)
@@ -162,7 +163,7 @@ def test_recomputed_activations_give_the_same_gradients_dropout_included():
             layer.output.dense.register_forward_hook(lambda *_: calls.append(1))
         for lengths in ([7, 5, 64, 33], [12, 70]):
             torch.manual_seed(5)
-            mlm, nsp, _, _ = module(micro_batch(random_rows(lengths), torch.device("cpu")))
+            mlm, nsp, _, _ = module(to_tensors(random_rows(lengths), torch.device("cpu")))
             (mlm.sum() + nsp.sum()).backward()
         return gradients(model), len(calls)
 
@@ -184,7 +185,7 @@ def test_compiled_layers_give_the_same_losses_and_gradients_for_any_number_of_to
         results = []
         for lengths in ([7, 5, 64, 33], [12, 70], [40, 9, 9]):
             torch.manual_seed(5)
-            mlm, nsp, _, _ = module(micro_batch(random_rows(lengths), torch.device("cpu")))
+            mlm, nsp, _, _ = module(to_tensors(random_rows(lengths), torch.device("cpu")))
             (mlm.sum() + nsp.sum()).backward()
             results += [mlm, nsp]
         found.append((*results, *gradients(model).values()))
@@ -198,7 +199,7 @@ def test_a_micro_batch_without_masked_tokens_has_no_mlm_loss_and_a_gradient():
         **{**vars(batch), "masked_positions": np.zeros(0, np.int64), "mlm_labels": np.zeros(0, np.int64)}
     )
     model = tiny_bert()
-    mlm, nsp, _, _ = PackedPretraining(model)(micro_batch(batch, torch.device("cpu")))
+    mlm, nsp, _, _ = PackedPretraining(model)(to_tensors(batch, torch.device("cpu")))
     (mlm.sum() + nsp.sum()).backward()
     assert mlm.numel() == 0
     assert all(p.grad is None or p.grad.isfinite().all() for p in model.parameters())

@@ -8,7 +8,8 @@ import torch
 from torch import Tensor
 from transformers import BertForMaskedLM, BertForPreTraining
 
-from bimed_dist.model.packed import PackedPretraining, micro_batch
+from bimed_dist.model.packed import PackedPretraining
+from bimed_dist.pretraining.micro_batch import to_tensors
 from bimed_dist.recipe.pretraining import PretrainingSettings
 from bimed_dist.shards.batches import PackedBatch, PhaseBatches
 from bimed_dist.shards.reading import ShardSet
@@ -62,7 +63,7 @@ def test_loss_and_gradient_of_a_global_batch_are_those_of_hugging_face(prepared,
     model = BertForPreTraining.from_pretrained(folder, dtype=torch.float64).eval()
     module, total = PackedPretraining(model, pairs=objective != "none"), 0.0
     for part in parts:
-        mlm, pair, _, _ = module(micro_batch(part, torch.device("cpu")))
+        mlm, pair, _, _ = module(to_tensors(part, torch.device("cpu")))
         loss = mlm.sum() / masked + pair.sum() / settings.global_batch
         loss.backward()
         total += loss.detach()
