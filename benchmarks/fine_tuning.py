@@ -36,7 +36,7 @@ from bimed_dist.evaluation.preparation.prepared import prepare_tasks
 from bimed_dist.hugging_face import load_tokenizer
 from bimed_dist.recipe.evaluation import EvaluatedModel, EvaluationSettings, TaskSettings
 from bimed_dist.recipe.recipe import Recipe
-from bimed_dist.workspace import locate
+from bimed_dist.references import locate
 
 TOLERANCE = {"cpu": 1e-3, "cuda": 2e-2}
 """Of correlations. Padding changes the order of fp32 sums: 5e-8 was found on a CPU after two updates, and it grows with

@@ -37,6 +37,7 @@ from bimed_dist.shards import stage as shards_stage
 from bimed_dist.shards.batches import PhaseBatches
 from bimed_dist.shards.reading import ShardSet
 from bimed_dist.vocabulary import stage as vocabulary_stage
+from bimed_dist.workspace import METRICS, stage_folder
 
 WARM_UP = 2
 """Updates of each launch that don't count."""
@@ -88,7 +89,7 @@ def tokens_per_second(side: str, recipe: Path, work: Path, cores: int) -> float:
     processes = 2 if launcher else len(runs)
     environment = {**os.environ, "OMP_NUM_THREADS": str(cores // processes), "CUDA_VISIBLE_DEVICES": ""}
     for run in runs:
-        shutil.rmtree(work / "pretraining" / run, ignore_errors=True)
+        shutil.rmtree(stage_folder(work, "pretraining", run), ignore_errors=True)
     log = work / "log"
     with log.open("w") as file:
         commands = [[*program, "--name", run] for run in runs]
@@ -98,16 +99,16 @@ def tokens_per_second(side: str, recipe: Path, work: Path, cores: int) -> float:
     codes = [process.wait() for process in started]
     if any(codes):
         raise RuntimeError(f"{side} failed: {log.read_text(encoding='utf-8')[-2000:]}")
-    return sum(_median_of(work / "pretraining" / run) for run in runs)
+    return sum(_median_of(stage_folder(work, "pretraining", run)) for run in runs)
 
 
 def _median_of(run: Path) -> float:
-    lines = map(json.loads, (run / "metrics.jsonl").read_text(encoding="utf-8").splitlines())
+    lines = map(json.loads, (run / METRICS).read_text(encoding="utf-8").splitlines())
     return statistics.median([line["tokens_per_second"] for line in lines if line["kind"] == "train"][WARM_UP:])
 
 
 def tokens_of_an_update(settings: PretrainingSettings, work: Path) -> float:
-    rows = PhaseBatches(ShardSet.open(work / "shards" / settings.shards, "train"), settings, seed=1)
+    rows = PhaseBatches(ShardSet.open(stage_folder(work, "shards", settings.shards), "train"), settings, seed=1)
     updates = [rows.step_batches(step, rank=0, world_size=1) for step in range(5)]
     return statistics.median(sum(len(batch.input_ids) for batch in update) for update in updates)
 
@@ -137,7 +138,10 @@ def main(layers: int, width: int, steps: int, rounds: int) -> None:
             stage.run(parsed, "synthetic", work)
         model_stage.run(parsed, "benchmark", work)
         settings = parsed.pretraining["run"]
-        tokens, parameters = tokens_of_an_update(settings, work), parameters_of(work / "model" / "benchmark")
+        tokens, parameters = (
+            tokens_of_an_update(settings, work),
+            parameters_of(stage_folder(work, "model", "benchmark")),
+        )
         bandwidths = [megabytes_per_second()]
         for number in range(rounds):
             for side in SIDES:

@@ -22,9 +22,8 @@ from typing import Any
 
 import bimed_dist
 from bimed_dist.errors import ConfigError, DataError
+from bimed_dist.workspace import LOCK, MANIFEST, PARTIAL, SETTINGS
 
-FILE_NAME = "manifest.json"
-SETTINGS_NAME = "settings.json"
 _log = logging.getLogger(__name__)
 _ABSENT = object()
 _PACKAGES = ("accelerate", "datasets", "deepspeed", "numpy", "pyarrow", "tokenizers", "torch", "transformers")
@@ -100,7 +99,7 @@ def write_json(path: Path, value: Any) -> None:
 
 def write_whole(path: Path, text: str) -> None:
     """Write a file so that a reader sees the old one or the new one, never half of it, after a power cut too."""
-    temporary = path.with_name(path.name + ".partial")
+    temporary = path.with_name(path.name + PARTIAL)
     try:
         with temporary.open("w", encoding="utf-8") as file:
             file.write(text)
@@ -114,9 +113,9 @@ def write_whole(path: Path, text: str) -> None:
 
 def read_manifest(folder: Path) -> Manifest:
     """The manifest of a finished folder; DataError where there is none or it can't be read."""
-    path = folder / FILE_NAME
+    path = folder / MANIFEST
     if not path.is_file():
-        raise DataError(f"{folder} has no {FILE_NAME}: the stage before did not finish; run it first")
+        raise DataError(f"{folder} has no {MANIFEST}: the stage before did not finish; run it first")
     try:
         manifest = Manifest(**json.loads(path.read_text(encoding="utf-8")))
     except (ValueError, TypeError) as error:
@@ -132,14 +131,14 @@ def verified(folder: Path) -> Manifest:
     for name, expected in manifest.files.items():
         path = folder / name
         if not path.is_file():
-            raise DataError(f"{path} is missing but listed in {FILE_NAME}; build the folder again")
+            raise DataError(f"{path} is missing but listed in {MANIFEST}; build the folder again")
         if path.stat().st_size != expected["bytes"]:
             raise DataError(
-                f"{path} has {path.stat().st_size} bytes, {FILE_NAME} says {expected['bytes']}: it was cut or changed; "
+                f"{path} has {path.stat().st_size} bytes, {MANIFEST} says {expected['bytes']}: it was cut or changed; "
                 "build the folder again"
             )
         if file_sha256(path) != expected["sha256"]:
-            raise DataError(f"{path} does not have the SHA-256 in {FILE_NAME}: it is damaged; build the folder again")
+            raise DataError(f"{path} does not have the SHA-256 in {MANIFEST}: it is damaged; build the folder again")
     return manifest
 
 
@@ -171,7 +170,7 @@ def write_manifest(
         finished=datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds"),
         digest=_digest(stage, settings, inputs, listed),
     )
-    write_json(folder / FILE_NAME, asdict(manifest))
+    write_json(folder / MANIFEST, asdict(manifest))
     return manifest
 
 
@@ -186,12 +185,12 @@ def finished(folder: Path, settings: Mapping[str, Any], inputs: Mapping[str, str
     """
     if folder.is_file():
         raise ConfigError(f"{folder} is a file where a folder is to be made; move it away")
-    if (folder / FILE_NAME).is_file():
+    if (folder / MANIFEST).is_file():
         manifest = verified(folder)
         _refuse_change(folder, "settings", manifest.settings, settings)
         _refuse_change(folder, "inputs", manifest.inputs, inputs)
         return manifest
-    begun = folder / SETTINGS_NAME
+    begun = folder / SETTINGS
     if begun.is_file():
         try:
             before = json.loads(begun.read_text(encoding="utf-8"))
@@ -201,15 +200,15 @@ def finished(folder: Path, settings: Mapping[str, Any], inputs: Mapping[str, str
         _refuse_change(folder, "settings", before_settings, settings)
         _refuse_change(folder, "inputs", before_inputs, inputs)
     # Killed while it was begun.
-    elif folder.exists() and any(path.name != f"{SETTINGS_NAME}.partial" for path in folder.iterdir()):
-        raise ConfigError(f"{folder} holds files but no {FILE_NAME}; it was not made by this program: move it away")
+    elif folder.exists() and any(path.name != f"{SETTINGS}{PARTIAL}" for path in folder.iterdir()):
+        raise ConfigError(f"{folder} holds files but no {MANIFEST}; it was not made by this program: move it away")
     return None
 
 
 def begin(folder: Path, settings: Mapping[str, Any], inputs: Mapping[str, str]) -> None:
     """Open a folder that will be filled over several runs, and note what for, in place of what was noted before."""
     folder.mkdir(parents=True, exist_ok=True)
-    write_json(folder / SETTINGS_NAME, {"settings": settings, "inputs": inputs})
+    write_json(folder / SETTINGS, {"settings": settings, "inputs": inputs})
 
 
 @contextmanager
@@ -220,7 +219,7 @@ def locked(folder: Path) -> Iterator[None]:
     file stays. It holds between machines too on NFS (flock there needs a file that is open for writing, so the folder
     itself can't be locked). Where a file system knows no locks, a warning says so.
     """
-    path = folder.with_name(f"{folder.name}.lock")
+    path = folder.with_name(folder.name + LOCK)
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("a+", encoding="utf-8") as file:
         try:
@@ -268,7 +267,7 @@ def _build(
     make: Callable[[Path], Mapping[str, Any]],
     continues: bool,
 ) -> Outcome:
-    partial = folder.with_name(folder.name + ".partial")
+    partial = folder.with_name(folder.name + PARTIAL)
     if not (continues and _was_begun_for(partial, settings, inputs)):
         shutil.rmtree(partial, ignore_errors=True)
         partial.mkdir(parents=True)
@@ -276,7 +275,7 @@ def _build(
         begin(partial, settings, inputs)
     start = time.monotonic()
     counts = make(partial)
-    (partial / SETTINGS_NAME).unlink(missing_ok=True)
+    (partial / SETTINGS).unlink(missing_ok=True)
     files = [path for path in partial.rglob("*") if path.is_file()]
     manifest = write_manifest(
         partial,
@@ -294,7 +293,7 @@ def _build(
 
 def _was_begun_for(folder: Path, settings: Mapping[str, Any], inputs: Mapping[str, str]) -> bool:
     try:
-        before = json.loads((folder / SETTINGS_NAME).read_text(encoding="utf-8"))
+        before = json.loads((folder / SETTINGS).read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return False
     return canonical_json(before) == canonical_json({"settings": settings, "inputs": inputs})

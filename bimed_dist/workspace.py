@@ -1,93 +1,64 @@
-"""Where things are: the work folder's layout, and what a reference in a recipe points to."""
+"""Names of folders and files in a work folder, `WORK/STAGE/NAME/FILE`, for the stage that writes and those that read.
 
-import importlib.util
-from dataclasses import dataclass
-from graphlib import CycleError, TopologicalSorter
+Imports nothing of the package, so that every module can import it.
+"""
+
 from pathlib import Path
+from typing import Literal
 
-from bimed_dist.errors import ConfigError
-from bimed_dist.manifest import input_digest, verified
-from bimed_dist.recipe.recipe import Recipe
+Stage = Literal["corpus", "vocabulary", "shards", "model", "pretraining", "evaluation", "attribution", "report"]
 
+# Every stage folder
+MANIFEST = "manifest.json"
+SETTINGS = "settings.json"
+"""Settings and inputs of a folder that is not finished yet."""
+PARTIAL = ".partial"
+"""Suffix of a file or folder that is still being written."""
+LOCK = ".lock"
+"""Suffix of the file, next to a folder, that one process at a time locks."""
 
-@dataclass(frozen=True)
-class Located:
-    """A tokenizer or model: a local folder, or a hub name as `from_pretrained` takes it."""
+# corpus/NAME
+TRAIN = "train.jsonl"
+HELD_OUT = "held_out.jsonl"
+SOURCE_FILES = "files.csv"
+DUPLICATES = "duplicates.csv"
+LEFT_OUT = "left_out.csv"
+CONTAMINATION = "contamination.csv"
 
-    location: str
-    digest: str
-    """Digest of the folder's manifest or content; `hub:NAME` where only the hub knows."""
+# vocabulary/NAME, beside the tokenizer's files
+COMPOSITION = "composition.json"
+FERTILITY = "fertility.json"
+TERMS = "terms.csv"
 
+# shards/NAME
+SHARD_TOKENS = "tokens.json"
+SHARD_TOKENIZER = "tokenizer"
+PLANS = "plans"
 
-def locate(reference: str, recipe: Recipe, work: Path) -> Located:
-    """Resolve `vocabulary/NAME`, `pretraining/NAME`, `package/MODULE/FOLDER`, a folder, or a hub name.
+# model/NAME, beside the files of a Hugging Face folder
+ROW_ORIGINS = "origins.csv"
 
-    Raises DataError where the stage referred to is unfinished or damaged, ConfigError where a folder can't be found.
-    """
-    stage, _, rest = reference.partition("/")
-    if stage == "vocabulary" and rest in recipe.vocabulary:
-        folder = work / stage / rest
-        return Located(str(folder), verified(folder).digest)
-    if stage == "pretraining" and rest in recipe.pretraining:
-        folder = work / stage / rest
-        return Located(str(folder / "export"), verified(folder).digest)
-    if stage == "package":
-        folder = _package_folder(rest)
-        return Located(str(folder), input_digest(folder))
-    folder = data_path(recipe, reference)
-    if folder.is_dir():
-        return Located(str(folder), input_digest(folder))
-    if Path(reference).is_absolute() or reference.startswith(".") or reference.count("/") > 1:
-        raise ConfigError(f"there is no folder {folder}; check the recipe's `data` and the path")
-    return Located(reference, f"hub:{reference}")
+# pretraining/NAME
+EXPORT = "export"
+CHECKPOINTS = "checkpoints"
+CHECKPOINT_RECORD = "MANIFEST.json"
+METRICS = "metrics.jsonl"
+STOPPED = "stopped.json"
+PROFILE = "profile"
 
+# evaluation
+RESULTS = "results.json"
+TRIALS = "cells"
+CHOICE = "choice.json"
+FOLDS = "folds.json"
 
-def data_path(recipe: Recipe, path: str) -> Path:
-    """An input path of the recipe: absolute, or relative to its `data` folder."""
-    return (Path(recipe.data or ".").expanduser() / Path(path).expanduser()).absolute()
-
-
-def _package_folder(rest: str) -> Path:
-    module, _, below = rest.partition("/")
-    if not module.isidentifier():
-        raise ConfigError(f"package/{rest} names no Python package; write package/MODULE/FOLDER")
-    spec = importlib.util.find_spec(module)
-    if spec is None or not spec.submodule_search_locations:
-        raise ConfigError(f"the Python package {module} is not installed; install it with pip, or name a folder")
-    folder = Path(next(iter(spec.submodule_search_locations))) / below
-    if not folder.is_dir():
-        raise ConfigError(f"the Python package {module} has no folder {below}")
-    return folder
-
-
-def stage_order(recipe: Recipe) -> list[tuple[str, str | None]]:
-    """(stage, name) of everything the recipe makes, each after what it is made from; evaluation and report last."""
-    made_from: dict[tuple[str, str | None], set[tuple[str, str | None]]] = {}
-    for name in recipe.corpus:
-        made_from["corpus", name] = set()
-    for name, vocabulary in recipe.vocabulary.items():
-        references = [*vocabulary.compare, getattr(vocabulary, "base", None)]
-        made_from["vocabulary", name] = {("corpus", vocabulary.corpus)}.union(
-            *(_referred(recipe, r) for r in references)
-        )
-    for name, shards in recipe.shards.items():
-        made_from["shards", name] = {("corpus", shards.corpus)} | _referred(recipe, shards.tokenizer)
-    for name, model in recipe.model.items():
-        made_from["model", name] = _referred(recipe, model.foundation) | _referred(recipe, model.tokenizer)
-    for name, run in recipe.pretraining.items():
-        replayed = {("shards", run.replay.shards)} if run.replay else set()
-        made_from["pretraining", name] = {("model", run.model), ("shards", run.shards)} | replayed
-    if recipe.evaluation is not None:
-        made_from["evaluation", None] = set(made_from)
-    if recipe.report is not None:
-        made_from["report", None] = set(made_from)
-    try:
-        return list(TopologicalSorter(made_from).static_order())
-    except CycleError as error:
-        chain = " <- ".join(f"{stage}/{name}" for stage, name in error.args[1])
-        raise ConfigError(f"the recipe's entries are made from each other in a circle: {chain}") from None
+# attribution/NAME and report
+PAGE = "index.html"
+SUMMARY = "summary.json"
+REPORT_TEXT = "report.md"
+REPORT_TABLES = "tables"
 
 
-def _referred(recipe: Recipe, reference: str | None) -> set[tuple[str, str | None]]:
-    stage, _, name = (reference or "").partition("/")
-    return {(stage, name)} if stage in ("vocabulary", "pretraining") and name in getattr(recipe, stage) else set()
+def stage_folder(work: Path, stage: Stage, name: str | None = None) -> Path:
+    """Return the folder of a stage; `evaluation` and `report` have one folder and no name."""
+    return work / stage / name if name else work / stage

@@ -18,6 +18,7 @@ from bimed_dist.errors import BimedError, ConfigError
 from bimed_dist.manifest import Outcome
 from bimed_dist.recipe.loading import load_recipe
 from bimed_dist.recipe.recipe import Recipe
+from bimed_dist.workspace import MANIFEST, stage_folder
 
 
 def stage_command(function: Callable[..., None]) -> Callable[..., None]:
@@ -102,8 +103,8 @@ def run_stage(stage: str, recipe: Recipe, name: str | None, work: Path) -> Outco
 
 def state_line(stage: str, name: str | None, work: Path) -> str:
     """What a dry run says of a stage folder."""
-    folder = work / stage / name if name else work / stage
-    done = (folder / "manifest.json").is_file()
+    folder = stage_folder(work, stage, name)
+    done = (folder / MANIFEST).is_file()
     return f"{'finished' if done else 'would run':<10} {folder}"
 
 

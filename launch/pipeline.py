@@ -12,8 +12,9 @@ from options import run_stage, stage_command, stage_module, state_line, summary_
 from bimed_dist.errors import BimedError, ConfigError, Stopped
 from bimed_dist.manifest import Outcome, read_manifest
 from bimed_dist.processes import signals_handled, stopped_with_parent
+from bimed_dist.references import stage_order
 from bimed_dist.report.tables import main_table_text
-from bimed_dist.workspace import stage_order
+from bimed_dist.workspace import PAGE, RESULTS, STOPPED, stage_folder
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 
@@ -35,9 +36,9 @@ def main(context, recipe, work, dry_run):
         click.echo(f"[{number}/{len(order)}] {summary_line(outcome)}")
     if recipe.report is not None and not dry_run:
         if recipe.evaluation is not None:
-            results = json.loads((work / "evaluation" / "results.json").read_text(encoding="utf-8"))
+            results = json.loads((stage_folder(work, "evaluation") / RESULTS).read_text(encoding="utf-8"))
             click.echo(f"\n{main_table_text(results)}\n")
-        click.echo(f"report: {work / 'report' / 'index.html'}")
+        click.echo(f"report: {stage_folder(work, 'report') / PAGE}")
 
 
 def pretrain(recipe, name, work, params):
@@ -59,9 +60,9 @@ def pretrain(recipe, name, work, params):
     if config is not None and config.name.startswith("cpu"):
         environment["CUDA_VISIBLE_DEVICES"] = ""
     folder = pretraining.folder_of(name, work)
-    (folder / pretraining.STOPPED_NAME).unlink(missing_ok=True)  # of a launch before: this one may fail early
+    (folder / STOPPED).unlink(missing_ok=True)  # of a launch before: this one may fail early
     code = run_and_wait([*launcher, *program], environment)
-    if code and (folder / pretraining.STOPPED_NAME).is_file():
+    if code and (folder / STOPPED).is_file():
         raise Stopped(f"pre-training {name} was stopped with a checkpoint; run the same command to continue")
     if code < 0:
         raise BimedError(

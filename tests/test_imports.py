@@ -20,7 +20,16 @@ TORCH_FREE = ("corpus", "vocabulary", "shards", "report", "evaluation.metrics")
 # `import evaluate` and `from transformers import AutoTokenizer` load torch by themselves, so not all of them can
 # promise this: a data worker, a corpus process and a report start without it.
 LOADS_NO_TORCH = (
-    *("recipe", "manifest", "workspace", "corpus", "vocabulary", "report", "evaluation.metrics.statistics"),
+    *(
+        "recipe",
+        "manifest",
+        "workspace",
+        "references",
+        "corpus",
+        "vocabulary",
+        "report",
+        "evaluation.metrics.statistics",
+    ),
     *("shards.reading", "shards.plan", "shards.masking", "shards.batches"),
 )
 

@@ -8,10 +8,9 @@ from typing import Any
 
 import pytest
 
+from bimed_dist import workspace
 from bimed_dist.errors import ConfigError, DataError
 from bimed_dist.manifest import (
-    FILE_NAME,
-    SETTINGS_NAME,
     Outcome,
     begin,
     build,
@@ -183,7 +182,7 @@ def test_a_damaged_finished_stage_is_reported_and_not_built_again(done: Path):
 
 @pytest.mark.parametrize("field", ["stage", "settings", "inputs", "files"])
 def test_an_edited_manifest_is_found(done: Path, field: str):
-    path = done / FILE_NAME
+    path = done / workspace.MANIFEST
     record = json.loads(path.read_text())
     record[field] = "shards" if field == "stage" else {**record[field], "more": {"bytes": 1, "sha256": ""}}
     path.write_text(json.dumps(record))
@@ -193,7 +192,7 @@ def test_an_edited_manifest_is_found(done: Path, field: str):
 
 @pytest.mark.parametrize("text", ["", "{", "[]", "{}", '{"stage": "corpus"}', "null"])
 def test_a_manifest_that_is_none_is_damaged(done: Path, text: str):
-    (done / FILE_NAME).write_text(text)
+    (done / workspace.MANIFEST).write_text(text)
     with pytest.raises(DataError, match="is damaged"):
         verified(done)
 
@@ -213,7 +212,7 @@ def test_a_folder_filled_over_several_runs_goes_on_with_the_same_settings_only(t
     with pytest.raises(ConfigError, match="other inputs"):
         finished(folder, SETTINGS, {})
     begin(folder, {"other": 1}, {})
-    assert json.loads((folder / SETTINGS_NAME).read_text()) == {"settings": {"other": 1}, "inputs": {}}
+    assert json.loads((folder / workspace.SETTINGS).read_text()) == {"settings": {"other": 1}, "inputs": {}}
     begin(folder, SETTINGS, INPUTS)
 
     written = write_manifest(
@@ -230,10 +229,10 @@ def test_a_folder_filled_over_several_runs_goes_on_with_the_same_settings_only(t
 
 
 def test_a_start_that_was_killed_or_had_no_room_while_it_noted_its_settings_keeps_no_later_one_out(tmp_path: Path):
-    (tmp_path / f"{SETTINGS_NAME}.partial").touch()
+    (tmp_path / f"{workspace.SETTINGS}.partial").touch()
     assert finished(tmp_path, SETTINGS, INPUTS) is None
-    (tmp_path / f"{SETTINGS_NAME}.partial").unlink()
-    (tmp_path / f"{SETTINGS_NAME}.partial").symlink_to("/dev/full")
+    (tmp_path / f"{workspace.SETTINGS}.partial").unlink()
+    (tmp_path / f"{workspace.SETTINGS}.partial").symlink_to("/dev/full")
     with pytest.raises(OSError, match="No space left"):
         begin(tmp_path, SETTINGS, INPUTS)
     assert not list(tmp_path.iterdir())
@@ -241,7 +240,7 @@ def test_a_start_that_was_killed_or_had_no_room_while_it_noted_its_settings_keep
 
 @pytest.mark.parametrize("text", ["", "[]", '{"settings": {}}'])
 def test_a_damaged_note_of_settings_is_reported(tmp_path: Path, text: str):
-    (tmp_path / SETTINGS_NAME).write_text(text)
+    (tmp_path / workspace.SETTINGS).write_text(text)
     with pytest.raises(DataError, match="is damaged"):
         finished(tmp_path, SETTINGS, INPUTS)
 

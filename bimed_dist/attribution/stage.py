@@ -34,7 +34,8 @@ from bimed_dist.language import count_letters, language_of
 from bimed_dist.manifest import Outcome, build, verified, write_json
 from bimed_dist.recipe.recipe import Recipe
 from bimed_dist.recipe.report import AttributionSettings
-from bimed_dist.workspace import locate
+from bimed_dist.references import locate
+from bimed_dist.workspace import PAGE, SUMMARY, stage_folder
 
 logger = logging.getLogger(__name__)
 EXPLAINED = ("sts", "multilabel", "classification")
@@ -90,13 +91,13 @@ def run(recipe: Recipe, name: str, work: Path) -> Outcome:
     Raises ConfigError where the task has no single answers to explain, DataError where the evaluation is unfinished.
     """
     settings = recipe.attribution[name]
-    evaluated = verified(work / "evaluation")
+    evaluated = verified(stage_folder(work, "evaluation"))
 
     def make(folder: Path) -> Mapping[str, Any]:
         return _make(recipe, settings, work, folder)
 
     return build(
-        work / "attribution" / name,
+        stage_folder(work, "attribution", name),
         stage="attribution",
         settings={"seed": recipe.seed, **settings.model_dump(mode="json")},
         inputs={"evaluation": evaluated.digest},
@@ -127,10 +128,10 @@ def _make(recipe: Recipe, settings: AttributionSettings, work: Path, folder: Pat
     found = [explanation for one in trained for explanation in _explained(one, examples, shown)]
     summary = {pair.label: summary_of([e for e in found if e.model == pair.label]) for pair in pairs}
     off = {one.pair.label: one.off for one in trained}
-    write_json(folder / "summary.json", {"schema": 1, "task": settings.task, "models": summary, "off_stored": off})
+    write_json(folder / SUMMARY, {"schema": 1, "task": settings.task, "models": summary, "off_stored": off})
     others = others_than_evaluated(off)
     html = page.html(recipe, settings, pairs[0].prepared, examples, found, summary, others, LABELS_SHOWN)
-    (folder / "index.html").write_text(html, encoding="utf-8")
+    (folder / PAGE).write_text(html, encoding="utf-8")
     return {"rows": len(examples), "models": len(pairs), "explanations": len(found), "summary": summary}
 
 
@@ -147,7 +148,7 @@ def _pairs(recipe: Recipe, settings: AttributionSettings, work: Path) -> list[Mo
             raise ConfigError(f"attribution: model {label} can't be explained: {subject.error}")
         if subject.tokenizer.mask_token_id is None:
             raise ConfigError(f"attribution: the tokenizer of {label} has no mask token, which stands for no word")
-        pairs.append(evaluation.make_pair(whole, prepared, label, subject, work / "evaluation", encoded))
+        pairs.append(evaluation.make_pair(whole, prepared, label, subject, stage_folder(work, "evaluation"), encoded))
     return pairs
 
 

@@ -13,9 +13,9 @@ from typing import Any
 from bimed_dist.corpus.extraction import PARTS, extract
 from bimed_dist.corpus.planning import PART_BYTES, Part
 from bimed_dist.errors import BimedError, ConfigError, DataError, Stopped
-from bimed_dist.manifest import FILE_NAME
 from bimed_dist.processes import in_processes, main_program_hidden
 from bimed_dist.recipe.corpus import Execution, SlurmSettings
+from bimed_dist.workspace import MANIFEST
 
 IF_KILLED = "what is finished is kept: run again with fewer processes (`--set corpus.NAME.execution.processes=N`)"
 _ERROR = ".error"
@@ -73,7 +73,7 @@ def _run_datatrove(folder: Path, numbers: Sequence[int], execution: Execution, c
         raise ConfigError(
             "execution.engine is datatrove, which is not installed: pip install 'bimed-dist[cluster]'"
         ) from None
-    missing = [number for number in numbers if not (folder / PARTS / f"{number:06d}" / FILE_NAME).is_file()]
+    missing = [number for number in numbers if not (folder / PARTS / f"{number:06d}" / MANIFEST).is_file()]
     if not missing:
         return
     logs = folder / "logs"

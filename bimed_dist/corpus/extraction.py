@@ -33,17 +33,16 @@ from bimed_dist.files.lines import stamp
 from bimed_dist.files.problems import Problems
 from bimed_dist.language import MIXING_BINS, add_letters, add_mixing, bins_of, code_mixing, count_letters, language_of
 from bimed_dist.recipe.corpus import CorpusSettings, MimicSource, Source, SyntheticSource
+from bimed_dist.workspace import CONTAMINATION, LEFT_OUT, SETTINGS
 
 PARTS = "parts"
 TASKS = "tasks"
 LEAKS = "leaks"
 """Folders of an unfinished build: finished parts, what each part is, texts of evaluation tasks to look for."""
 DOCUMENTS = "documents.jsonl"
-LEFT_OUT = "left_out.csv"
-OVERLAPS = "contamination.csv"
 HEADERS = {
     LEFT_OUT: ("kind", "source", "place", "reason"),
-    OVERLAPS: ("id", "source", "task", "split", "row", "through", "share_of_row", "sentences_removed"),
+    CONTAMINATION: ("id", "source", "task", "split", "row", "through", "share_of_row", "sentences_removed"),
 }
 """Tables that every part writes without its first line, and the first lines."""
 _BATCH_CHARACTERS = 1_000_000
@@ -90,7 +89,7 @@ class Extractor:
         self.settings = settings
         self.leaks = leaks
         self.tally = Tally()
-        self.notes: dict[str, list[tuple[Any, ...]]] = {LEFT_OUT: [], OVERLAPS: []}
+        self.notes: dict[str, list[tuple[Any, ...]]] = {LEFT_OUT: [], CONTAMINATION: []}
         self._find = privacy.scanner(settings.privacy)
 
     def documents(self, raw: Iterable[RawDocument]) -> Iterator[tuple[CleanDocument, list[list[str]]]]:
@@ -172,7 +171,7 @@ class Extractor:
             rows_found = {(overlap.task, overlap.split, overlap.row) for overlap in found.overlaps}
             self.tally.overlaps.update(task for task, _, _ in rows_found)
             rows = ((clean(raw.id), raw.source, *overlap, found.removed) for overlap in found.overlaps)
-            self.notes[OVERLAPS].extend(rows)
+            self.notes[CONTAMINATION].extend(rows)
         return found.remaining
 
 
@@ -183,7 +182,7 @@ def extract(folder: Path, number: int) -> manifest.Outcome:
     """
     task = json.loads((folder / TASKS / f"{number:06d}.json").read_text(encoding="utf-8"))
     part = Part.from_task(task)
-    settings, seed = _parsed((folder / manifest.SETTINGS_NAME).read_text(encoding="utf-8"))
+    settings, seed = _parsed((folder / SETTINGS).read_text(encoding="utf-8"))
     source = next(source for source in settings.sources if source.name == part.source)
     leaks = TaskIndex.load(folder / LEAKS) if (folder / LEAKS).is_dir() else None
     return manifest.build(

@@ -32,11 +32,11 @@ from bimed_dist.processes import in_processes
 from bimed_dist.progress import Progress
 from bimed_dist.recipe.corpus import CorpusSettings, Execution, FileSource, SyntheticSource
 from bimed_dist.recipe.recipe import Recipe
-from bimed_dist.workspace import data_path
+from bimed_dist.references import data_path
+from bimed_dist.workspace import LEFT_OUT, PARTIAL, SOURCE_FILES, stage_folder
 
 logger = logging.getLogger(__name__)
 
-FILES = "files.csv"
 NO_TASKS = TaskTexts({}, ())
 _SURVEYED_AT_ONCE = 1 << 26
 """Bytes of the files that one process is given to look through."""
@@ -60,7 +60,7 @@ def run(recipe: Recipe, name: str, work: Path, tasks: TaskTexts = NO_TASKS) -> m
             + "\n".join(missing)
         )
     return manifest.build(
-        work / "corpus" / name,
+        stage_folder(work, "corpus", name),
         stage="corpus",
         settings={"seed": recipe.seed, **settings.what_is_computed()},
         inputs={
@@ -111,7 +111,7 @@ def _plan(folder: Path, settings: CorpusSettings, paths: Mapping[str, Path]) -> 
     (folder / TASKS).mkdir(exist_ok=True)
     plan: list[Part] = []
     encodings: Counter[str] = Counter()
-    with (folder / FILES).open("w", encoding="utf-8", newline="") as file:
+    with (folder / SOURCE_FILES).open("w", encoding="utf-8", newline="") as file:
         table = csv.writer(file, lineterminator="\n")
         table.writerow(["source", "file", "bytes", "encoding", "encoding_from"])
         for source in settings.sources:
@@ -156,7 +156,7 @@ def _survey_all(source: FileSource, files: Sequence[SourceFile]) -> list[FilePla
 def _extract(folder: Path, plan: Sequence[Part], settings: CorpusSettings) -> Counter[str]:
     """Have every part extracted, and add up what was done in them."""
     (folder / PARTS).mkdir(exist_ok=True)
-    logger.info("corpus %s: %d part(s)", folder.name.removesuffix(".partial"), len(plan))
+    logger.info("corpus %s: %d part(s)", folder.name.removesuffix(PARTIAL), len(plan))
     with Progress("corpus", sum(part.bytes for part in plan)) as progress:
         work_on(folder, plan, settings.execution, done=lambda part: progress.update(part.bytes))
     total: Counter[str] = Counter()
@@ -201,7 +201,7 @@ def _check(counts: Mapping[str, Any], extracted: Counter[str]) -> None:
     if empty:
         logger.warning("no document was kept from %s: empty, or all duplicates", ", ".join(empty))
     if counts["rows_skipped"]:
-        logger.warning("%d row(s) that can't be read were skipped; left_out.csv names them", counts["rows_skipped"])
+        logger.warning("%d row(s) that can't be read were skipped; %s names them", counts["rows_skipped"], LEFT_OUT)
     if counts["scattered_documents"]:
         logger.warning(
             "%d document(s) have the id of an earlier one that is not next to them; they stay apart, on the same side "

@@ -17,10 +17,8 @@ from bimed_dist.corpus import index
 from bimed_dist.corpus.deduplication import KEPT, Decisions
 from bimed_dist.language import BINS, MIXING_BINS, Mixing, add_mixing, bins_of
 from bimed_dist.progress import Progress
+from bimed_dist.workspace import DUPLICATES, HELD_OUT, TRAIN
 
-TRAIN = "train.jsonl"
-HELD_OUT = "held_out.jsonl"
-DUPLICATES = "duplicates.csv"
 _COPIED_AT_ONCE = 1 << 20
 
 

@@ -29,8 +29,6 @@ from bimed_dist.evaluation.preparation.prepared import PreparedTask, prepare_tas
 from bimed_dist.evaluation.results import summarise
 from bimed_dist.hugging_face import for_split_words, load_tokenizer
 from bimed_dist.manifest import (
-    FILE_NAME,
-    SETTINGS_NAME,
     Manifest,
     Outcome,
     begin,
@@ -45,10 +43,10 @@ from bimed_dist.manifest import (
 from bimed_dist.processes import signals_handled
 from bimed_dist.recipe.evaluation import EvaluationSettings
 from bimed_dist.recipe.recipe import Recipe
-from bimed_dist.workspace import Located, data_path, locate
+from bimed_dist.references import Located, data_path, locate
+from bimed_dist.workspace import FOLDS, MANIFEST, RESULTS, SETTINGS, TRIALS, stage_folder
 
 logger = logging.getLogger(__name__)
-RESULTS_NAME = "results.json"
 WEIGHTS_NAME = "weights.partial"
 
 
@@ -77,7 +75,7 @@ def _run(recipe: Recipe, work: Path) -> Outcome:
     settings = recipe.evaluation
     if settings is None:
         raise ConfigError(f"recipe {recipe.name} has no `evaluation` section")
-    folder = work / "evaluation"
+    folder = stage_folder(work, "evaluation")
     located = {label: locate(model.folder, recipe, work) for label, model in settings.models.items()}
     resolved = resolved_settings(recipe.seed, settings)
     inputs = _inputs(settings, recipe, work, located)
@@ -92,13 +90,13 @@ def _run(recipe: Recipe, work: Path) -> Outcome:
 
 def _finished(folder: Path, resolved: Mapping[str, Any], inputs: Mapping[str, str]) -> Manifest | None:
     """What was begun with other settings goes on with these: a cell is trusted for its own settings and data alone."""
-    if not (folder / FILE_NAME).is_file():
-        return None if (folder / SETTINGS_NAME).is_file() else finished(folder, resolved, inputs)
+    if not (folder / MANIFEST).is_file():
+        return None if (folder / SETTINGS).is_file() else finished(folder, resolved, inputs)
     try:
         return finished(folder, resolved, inputs)
     except ConfigError as error:
         raise ConfigError(
-            f"{error}\nOr remove {folder / FILE_NAME} and run again: cells that the change does not concern are kept"
+            f"{error}\nOr remove {folder / MANIFEST} and run again: cells that the change does not concern are kept"
         ) from None
 
 
@@ -123,7 +121,7 @@ def _fill(
     measured = _measure(settings, tasks, subjects, folder)
     described = {label: _description(label, settings, subject) for label, subject in subjects.items()}
     results = summarise(settings, resolved["seed"], described, tasks, measured)
-    write_json(folder / RESULTS_NAME, results)
+    write_json(folder / RESULTS, results)
     shutil.rmtree(folder / WEIGHTS_NAME, ignore_errors=True)
     manifest = write_manifest(
         folder,
@@ -132,7 +130,7 @@ def _fill(
         settings=resolved,
         inputs=inputs,
         counts=_counts(results, folder),
-        files=[path for path in folder.rglob("*") if path.is_file() and path.name != FILE_NAME],
+        files=[path for path in folder.rglob("*") if path.is_file() and path.name != MANIFEST],
         seconds=time.monotonic() - start,
     )
     return Outcome(folder, manifest, was_done=False)
@@ -219,7 +217,7 @@ def _measure(
 
 def write_folds(prepared: PreparedTask, folder: Path) -> None:
     """`cells/TASK/folds.json`: the rows of each fold by file and line, and which fold chooses for it."""
-    place = folder / "cells" / prepared.name
+    place = folder / TRIALS / prepared.name
     place.mkdir(parents=True, exist_ok=True)
     # A fold is the development split of the turn before it.
     written = {
@@ -229,7 +227,7 @@ def write_folds(prepared: PreparedTask, folder: Path) -> None:
         }
         for i, one in enumerate(prepared.folds)
     }
-    write_json(place / "folds.json", {"schema": 1, "digest": prepared.digest, "folds": written})
+    write_json(place / FOLDS, {"schema": 1, "digest": prepared.digest, "folds": written})
 
 
 @contextmanager
@@ -271,7 +269,7 @@ def make_pair(
         candidates=_candidates(settings, prepared),
         seeds=task_seeds(settings, prepared),
         batch=settings.batch,
-        folder=folder / "cells" / prepared.name / prepared.fold / label,
+        folder=folder / TRIALS / prepared.name / prepared.fold / label,
         weights=folder / WEIGHTS_NAME,
         parameters=subject.parameters or 0,
         encoded=encoded,
@@ -288,7 +286,7 @@ def _counts(results: Mapping[str, Any], folder: Path) -> dict[str, Any]:
     return {
         "models": len(results["models"]),
         "tasks": len(results["tasks"]),
-        "cells": sum(1 for _ in (folder / "cells").rglob("lr=*.json")),
+        "cells": sum(1 for _ in (folder / TRIALS).rglob("lr=*.json")),
         "failures": len(results["failures"]),
         "main_scores": main,
     }

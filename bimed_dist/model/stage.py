@@ -16,7 +16,8 @@ from bimed_dist.model.foundation import load_foundation, new_model
 from bimed_dist.model.transplant import Origin, pieces_by_id, transplant
 from bimed_dist.recipe.model import ModelSettings
 from bimed_dist.recipe.recipe import Recipe
-from bimed_dist.workspace import Located, locate
+from bimed_dist.references import Located, locate
+from bimed_dist.workspace import ROW_ORIGINS, stage_folder
 
 _PARITY_ROWS = 64
 _PARITY_LENGTH = 32
@@ -33,7 +34,7 @@ def run(recipe: Recipe, name: str, work: Path) -> Outcome:
     if tokenizer:
         inputs[f"tokenizer {settings.tokenizer}"] = tokenizer.digest
     return build(
-        work / "model" / name,
+        stage_folder(work, "model", name),
         stage="model",
         settings={"seed": recipe.seed, **settings.model_dump(mode="json")},
         inputs=inputs,
@@ -62,7 +63,7 @@ def _make(
             made = transplant(model, old, new, new_rows=settings.new_rows, seed=seed)
             counts["parity_max_difference"] = parity(before, old, model, new, made)
     rules = Counter(origin.rule for origin in made)
-    with (folder / "origins.csv").open("w", encoding="utf-8", newline="") as file:
+    with (folder / ROW_ORIGINS).open("w", encoding="utf-8", newline="") as file:
         writer = csv.writer(file)
         writer.writerow(["id", "piece", "origin", "old_pieces"])
         writer.writerows([i, o.piece, o.rule, " ".join(o.old_pieces)] for i, o in enumerate(made))

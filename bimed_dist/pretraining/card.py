@@ -5,6 +5,7 @@ from typing import Any
 
 from bimed_dist import manifest
 from bimed_dist.recipe.recipe import Recipe
+from bimed_dist.workspace import stage_folder
 
 _CARD = """---
 library_name: transformers
@@ -47,8 +48,10 @@ _OBJECTIVES = {
 
 def model_card(recipe: Recipe, name: str, work: Path, counts: dict[str, Any]) -> str:
     settings = recipe.pretraining[name]
-    model = manifest.read_manifest(work / "model" / settings.model)
-    corpora = [manifest.read_manifest(work / "corpus" / recipe.shards[name].corpus) for name in settings.all_shards]
+    model = manifest.read_manifest(stage_folder(work, "model", settings.model))
+    corpora = [
+        manifest.read_manifest(stage_folder(work, "corpus", recipe.shards[name].corpus)) for name in settings.all_shards
+    ]
     held_out = counts["held_out"]
     languages = {code for corpus in corpora for code, of in corpus.counts["by_language"].items() if of["sentences"]}
     texts = [

@@ -20,9 +20,9 @@ from typing import Any, Protocol
 
 from bimed_dist.errors import CheckpointError
 from bimed_dist.manifest import digest_of, file_sha256, write_json
+from bimed_dist.workspace import CHECKPOINT_RECORD, PARTIAL
 
 _log = logging.getLogger(__name__)
-MANIFEST = "MANIFEST.json"
 FORMAT = 1
 _NAME = re.compile(r"step-(\d{8})")
 Files = dict[str, dict[str, Any]]
@@ -127,14 +127,14 @@ class Saver:
 
 
 def _partial(folder: Path) -> Path:
-    return folder.with_name(f"{folder.name}.partial")
+    return folder.with_name(folder.name + PARTIAL)
 
 
 def _publish(partial: Path, final: Path, record: Mapping[str, Any]) -> None:
     for name, entry in record["files"].items():
         if (partial / name).stat().st_size != entry["bytes"]:
             raise OSError(f"{partial / name} has not the size that was written; is the folder shared by all machines?")
-    write_json(partial / MANIFEST, {**record, "digest": digest_of(record)})
+    write_json(partial / CHECKPOINT_RECORD, {**record, "digest": digest_of(record)})
     sync(partial)
     if final.exists():  # left by a run that was stopped after this commit and resumed from an older one
         shutil.rmtree(final)
@@ -152,7 +152,7 @@ def sync(path: Path) -> None:
 
 
 def remove_unfinished(parent: Path) -> None:
-    for left in parent.glob("*.partial"):
+    for left in parent.glob(f"*{PARTIAL}"):
         shutil.rmtree(left, ignore_errors=True)
 
 
@@ -168,7 +168,7 @@ def rotate(parent: Path, step: int, keep: int) -> None:
     best = min(upto, key=lambda folder: losses[folder])  # of equal losses the newest
     for folder in later + [folder for folder in upto[keep:] if folder != best or losses[best] == math.inf]:
         # Out of the loader's sight at once: a kill in the middle must not leave a checkpoint that looks damaged.
-        removed = folder.with_name(f"{folder.name}.old.partial")  # another rank may write this very step already
+        removed = folder.with_name(f"{folder.name}.old{PARTIAL}")  # another rank may write this very step already
         shutil.rmtree(removed, ignore_errors=True)
         folder.rename(removed)
         shutil.rmtree(removed)
@@ -176,7 +176,7 @@ def rotate(parent: Path, step: int, keep: int) -> None:
 
 def _held_out_loss(folder: Path) -> float:
     try:
-        loss = float(json.loads((folder / MANIFEST).read_text(encoding="utf-8"))["held_out_loss"])
+        loss = float(json.loads((folder / CHECKPOINT_RECORD).read_text(encoding="utf-8"))["held_out_loss"])
     except (OSError, ValueError, KeyError, TypeError):
         loss = math.inf  # not validated at this step, or not readable
     return loss if math.isfinite(loss) else math.inf
@@ -203,16 +203,18 @@ def newest(parent: Path) -> tuple[Path, dict[str, Any]] | None:
 def verify(folder: Path) -> dict[str, Any]:
     """The record of a checkpoint after size and SHA-256 of every file were checked; CheckpointError otherwise."""
     try:
-        record = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
+        record = json.loads((folder / CHECKPOINT_RECORD).read_text(encoding="utf-8"))
         digest = record.pop("digest", None)
     except (OSError, ValueError, AttributeError):
-        raise CheckpointError(f"{folder} has no readable {MANIFEST}") from None
+        raise CheckpointError(f"{folder} has no readable {CHECKPOINT_RECORD}") from None
     if digest != digest_of(record):
-        raise CheckpointError(f"{folder / MANIFEST} was changed after it was written, or is not of this program")
+        raise CheckpointError(
+            f"{folder / CHECKPOINT_RECORD} was changed after it was written, or is not of this program"
+        )
     if record.get("format") != FORMAT:
-        raise CheckpointError(f"{folder / MANIFEST} is of another version of this program")
+        raise CheckpointError(f"{folder / CHECKPOINT_RECORD} is of another version of this program")
     if record["step"] != _step(folder):
-        raise CheckpointError(f"{folder / MANIFEST} is of another step")
+        raise CheckpointError(f"{folder / CHECKPOINT_RECORD} is of another step")
     for name, expected in record["files"].items():
         path = folder / name
         try:
@@ -220,7 +222,7 @@ def verify(folder: Path) -> dict[str, Any]:
         except OSError:
             matches = False
         if not matches:
-            raise CheckpointError(f"{path} is missing or does not match {MANIFEST}")
+            raise CheckpointError(f"{path} is missing or does not match {CHECKPOINT_RECORD}")
     return record
 
 

@@ -12,6 +12,7 @@ from bimed_dist.errors import ConfigError
 from bimed_dist.pretraining import checkpoints
 from bimed_dist.pretraining.optimizer import learning_rate
 from bimed_dist.recipe.pretraining import PretrainingSettings
+from bimed_dist.workspace import CHECKPOINTS, MANIFEST, SETTINGS
 
 _log = logging.getLogger(__name__)
 LENGTH = ("steps", "hours")
@@ -90,14 +91,14 @@ def _other_length(
     the run can't go on with the new length.
     """
     try:
-        before = json.loads((folder / manifest.SETTINGS_NAME).read_text(encoding="utf-8"))
+        before = json.loads((folder / SETTINGS).read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return None
     changed = {name for name in settings if before["settings"].get(name) != settings[name]}
     if not changed or not changed <= set(LENGTH) or before["inputs"] != inputs:
         return None
     old, new = (_without_seed(tree) for tree in (before["settings"], settings))
-    found = checkpoints.newest(folder / "checkpoints")
+    found = checkpoints.newest(folder / CHECKPOINTS)
     record = found[1] if found else {}
     done = int(record.get("step", 0))
     if new.steps <= done:
@@ -116,7 +117,7 @@ def begin(folder: Path, settings: Mapping[str, Any], inputs: Mapping[str, str]) 
     if other is not None:
         _log.info(what_changes(*other))
         # The result of the shorter run goes; its checkpoint is what the longer one continues from.
-        (folder / manifest.FILE_NAME).unlink(missing_ok=True)
+        (folder / MANIFEST).unlink(missing_ok=True)
     manifest.begin(folder, settings, inputs)
 
 

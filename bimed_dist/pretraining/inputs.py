@@ -19,6 +19,7 @@ from bimed_dist.recipe.pretraining import PretrainingSettings
 from bimed_dist.recipe.recipe import Recipe
 from bimed_dist.shards.batches import TrainingBatches, validation_batches
 from bimed_dist.shards.reading import ShardSet
+from bimed_dist.workspace import SHARD_TOKENIZER, stage_folder
 
 
 def check_inputs(recipe: Recipe, settings: PretrainingSettings, work: Path, processes: int) -> None:
@@ -27,10 +28,10 @@ def check_inputs(recipe: Recipe, settings: PretrainingSettings, work: Path, proc
     Also makes the plans of the first epoch, so that ranks only map their files. Raises ConfigError or DataError.
     """
     require_trackers(settings.trackers)
-    model_folder = work / "model" / settings.model
+    model_folder = stage_folder(work, "model", settings.model)
     pieces = load_tokenizer(str(model_folder)).get_vocab()
     for shards in settings.all_shards:
-        shard_pieces = load_tokenizer(str(work / "shards" / shards / "tokenizer")).get_vocab()
+        shard_pieces = load_tokenizer(str(stage_folder(work, "shards", shards) / SHARD_TOKENIZER)).get_vocab()
         if pieces != shard_pieces:
             raise ConfigError(
                 f"shards/{shards} ({len(shard_pieces)} pieces) and model/{settings.model} ({len(pieces)} pieces) "
@@ -49,22 +50,24 @@ def check_inputs(recipe: Recipe, settings: PretrainingSettings, work: Path, proc
     training_rows(recipe, settings, work)
     held_out_rows(recipe, settings, work, rank=0, world_size=processes)
     for shards in settings.all_shards:
-        manifest.read_manifest(work / "corpus" / recipe.shards[shards].corpus)  # the model card will need it
+        manifest.read_manifest(
+            stage_folder(work, "corpus", recipe.shards[shards].corpus)
+        )  # the model card will need it
 
 
 def training_rows(recipe: Recipe, settings: PretrainingSettings, work: Path) -> TrainingBatches:
-    shards = ShardSet.open(work / "shards" / settings.shards, "train")
-    general = ShardSet.open(work / "shards" / settings.replay.shards, "train") if settings.replay else None
+    shards = ShardSet.open(stage_folder(work, "shards", settings.shards), "train")
+    general = ShardSet.open(stage_folder(work, "shards", settings.replay.shards), "train") if settings.replay else None
     return TrainingBatches(shards, settings, seed=recipe.seed, general=general)
 
 
 def held_out_rows(recipe: Recipe, settings: PretrainingSettings, work: Path, rank: int, world_size: int) -> HeldOut:
-    shards = ShardSet.open(work / "shards" / settings.shards, "held_out")
+    shards = ShardSet.open(stage_folder(work, "shards", settings.shards), "held_out")
     return HeldOut(
         validation_batches(shards, settings, seed=recipe.seed, rank=rank, world_size=world_size),
         shards.languages,
         shards.sources,
-        characters_of_pieces(work / "model" / settings.model),
+        characters_of_pieces(stage_folder(work, "model", settings.model)),
     )
 
 

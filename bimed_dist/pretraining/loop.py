@@ -33,6 +33,7 @@ from bimed_dist.pretraining.validation import HeldOut, averages, validate
 from bimed_dist.processes import signals_handled
 from bimed_dist.recipe.pretraining import PretrainingSettings
 from bimed_dist.shards.batches import PackedBatch, Prefetcher, TrainingBatches
+from bimed_dist.workspace import CHECKPOINTS, PROFILE
 
 _log = logging.getLogger(__name__)
 _ROWS_NAMED = 20
@@ -63,7 +64,7 @@ class Trainer:
         self.rows, self.held_out = rows, held_out
         self.upcoming = Prefetcher(rows, rank=engine.rank, world_size=engine.world_size, end=settings.steps)
         self.folder = folder
-        self.saver = checkpoints.Saver(folder / "checkpoints", engine, settings.keep_checkpoints)
+        self.saver = checkpoints.Saver(folder / CHECKPOINTS, engine, settings.keep_checkpoints)
         self.run_digest, self.record = run_digest, record
         self.skipped = skipped
         """Updates left out so far, before a resume too."""
@@ -81,7 +82,7 @@ class Trainer:
         if first_step == 0:
             self.validate(0)
         self.module.train()
-        profile = profiled(settings.profile_steps, self.folder / "profile", self.engine.rank)
+        profile = profiled(settings.profile_steps, self.folder / PROFILE, self.engine.rank)
         with _stop_requests() as stop, profile as profile_step, self._last_save_committed():
             done = first_step
             while done < self.clock.end:

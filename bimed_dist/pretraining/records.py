@@ -11,9 +11,9 @@ from typing import Any, Protocol
 from tqdm import tqdm
 
 from bimed_dist.manifest import write_whole
+from bimed_dist.workspace import METRICS
 
 _log = logging.getLogger(__name__)
-METRICS_NAME = "metrics.jsonl"
 _SECONDS_BETWEEN_LINES = 30
 
 
@@ -29,7 +29,7 @@ class RunRecord:
     """Appends metrics; after a resume the lines beyond the checkpoint are taken back first."""
 
     def __init__(self, folder: Path, trackers: Sequence[Tracker], *, first_step: int, steps: int, label: str) -> None:
-        self._path = folder / METRICS_NAME
+        self._path = folder / METRICS
         keep = [m for m in read_metrics(self._path) if m["step"] <= first_step]
         if first_step == 0:
             keep = []

@@ -11,6 +11,7 @@ from bimed_dist.pretraining.duration import Clock
 from bimed_dist.pretraining.inputs import check_inputs, packed_module, training_rows
 from bimed_dist.pretraining.loop import Trainer, out_of_memory_advice
 from bimed_dist.recipe.recipe import Recipe
+from bimed_dist.workspace import stage_folder
 
 UPDATES = 100
 MUST_FALL_TO = 0.7
@@ -40,7 +41,7 @@ def overfit(recipe: Recipe, name: str, work: Path) -> Losses:
     )  # fmt: skip
     with engine.naming_the_lost():
         engine.on_main(lambda: check_inputs(recipe, settings, work, engine.world_size))
-        module = packed_module(load_prepared(work / "model" / settings.model), settings)
+        module = packed_module(load_prepared(stage_folder(work, "model", settings.model)), settings)
         engine.prepare(module, schedule.optimizer(module, settings))
         trainer = Trainer(
             engine, module, settings, seed=recipe.seed, rows=training_rows(recipe, settings, work),

@@ -32,16 +32,16 @@ from bimed_dist.pretraining.distributed import Engine, open_trackers
 from bimed_dist.pretraining.duration import Clock
 from bimed_dist.pretraining.inputs import check_inputs, held_out_rows, packed_module, training_rows
 from bimed_dist.pretraining.loop import Trainer, out_of_memory_advice
-from bimed_dist.pretraining.records import METRICS_NAME, RunRecord, read_metrics
+from bimed_dist.pretraining.records import RunRecord, read_metrics
 from bimed_dist.pretraining.snapshot import SavedState, bytes_of_a_checkpoint
 from bimed_dist.pretraining.trackers import flat
 from bimed_dist.processes import launch_identity
 from bimed_dist.recipe.pretraining import PretrainingSettings
 from bimed_dist.recipe.recipe import Recipe
 from bimed_dist.shards.batches import PhaseBatches, TrainingBatches
+from bimed_dist.workspace import CHECKPOINTS, EXPORT, METRICS, STOPPED, stage_folder
 
 _log = logging.getLogger(__name__)
-STOPPED_NAME = "stopped.json"
 """In the folder of a run that was stopped on request and can be continued."""
 _ONLY_HOW = (
     "accelerate_config", "lost_after", "time_budget", "checkpoint_every", "keep_checkpoints", "skipped_steps",
@@ -52,7 +52,7 @@ not what it has computed."""
 
 
 def folder_of(name: str, work: Path) -> Path:
-    return work / "pretraining" / name
+    return stage_folder(work, "pretraining", name)
 
 
 def check(recipe: Recipe, name: str, work: Path, resume: str, processes: int) -> Outcome | None:
@@ -66,7 +66,7 @@ def check(recipe: Recipe, name: str, work: Path, resume: str, processes: int) ->
     done = None if longer else manifest.finished(folder, *begun)
     if done is not None:
         return Outcome(folder, done, was_done=True)
-    if resume == "never" and any((folder / "checkpoints").glob("step-*")):
+    if resume == "never" and any((folder / CHECKPOINTS).glob("step-*")):
         raise ConfigError(
             f"{folder} holds checkpoints of an unfinished run; add --resume auto to continue it, or remove the folder"
         )
@@ -89,7 +89,7 @@ def run(recipe: Recipe, name: str, work: Path, resume: str = "never") -> Outcome
                 with ExitStack() as held:
                     # Whatever another job did between check and lock, this one continues from what it finds now.
                     engine.on_main(lambda: held.enter_context(manifest.locked(folder_of(name, work))))
-                    engine.on_main(lambda: (folder_of(name, work) / STOPPED_NAME).unlink(missing_ok=True))
+                    engine.on_main(lambda: (folder_of(name, work) / STOPPED).unlink(missing_ok=True))
                     outcome = _train(engine, recipe, name, work, start)
         except (Stopped, NonFiniteError):  # all ranks come to the same end, which is no accident
             engine.close()
@@ -116,7 +116,7 @@ def _verify_copies(engine: Engine, settings: PretrainingSettings, work: Path) ->
 
 def _refuse_restart_of_stopped(folder: Path) -> None:
     """Stopped where the launcher restarts what was asked to stop: before waiting for machines whose launchers ended."""
-    note = folder / STOPPED_NAME
+    note = folder / STOPPED
     # That of an earlier launch is still there where the first attempt of this one ended before it was removed.
     if note.is_file() and launch_identity() in json.loads(note.read_text(encoding="utf-8")).get("launches", ()):
         raise Stopped("stopped on request before; not restarted")
@@ -132,7 +132,7 @@ def _train(engine: Engine, recipe: Recipe, name: str, work: Path, start: float) 
     }
     run_digest = manifest.digest_of({**begun, "settings": kept})
 
-    model = load_prepared(work / "model" / settings.model)
+    model = load_prepared(stage_folder(work, "model", settings.model))
     parameters = model.num_parameters()  # later there are padded rows, and ZeRO-3 takes tensors apart
     module = packed_module(model, settings)
     _check_disk(engine, folder, settings, bytes_of_a_checkpoint(module))
@@ -171,7 +171,7 @@ def _train(engine: Engine, recipe: Recipe, name: str, work: Path, start: float) 
     except Stopped as stop:
         # Launchers don't pass our exit code on, so a script that starts the job anew looks for this file.
         note = {"why": str(stop), "launches": sorted(set(engine.gather(launch_identity())))}
-        engine.on_main(lambda: manifest.write_json(folder / STOPPED_NAME, note))
+        engine.on_main(lambda: manifest.write_json(folder / STOPPED, note))
         raise
     finally:
         if record:
@@ -230,7 +230,7 @@ def _inputs(settings: PretrainingSettings, work: Path, read: Callable[[Path], Ma
 
 def _check_disk(engine: Engine, folder: Path, settings: PretrainingSettings, size: int) -> None:
     """Before the first step: all processes can write to this very folder, and it has room for the checkpoints."""
-    checkpoint_folder = folder / "checkpoints"
+    checkpoint_folder = folder / CHECKPOINTS
     probe = checkpoint_folder / "probe"
     engine.on_main(lambda: (checkpoint_folder.mkdir(exist_ok=True), probe.write_text("")))
     problem, own = None, checkpoint_folder / f"probe-{engine.rank}"
@@ -271,8 +271,8 @@ def _resume(
 
     Returns its record; {} where the run begins.
     """
-    found = engine.on_main(lambda: checkpoints.newest(folder / "checkpoints"))
-    engine.on_main(lambda: checkpoints.remove_unfinished(folder / "checkpoints"))
+    found = engine.on_main(lambda: checkpoints.newest(folder / CHECKPOINTS))
+    engine.on_main(lambda: checkpoints.remove_unfinished(folder / CHECKPOINTS))
     if found is None:
         engine.prepare(module, optimizer)
         return {}
@@ -359,16 +359,16 @@ def _finish(
     start: float,
 ) -> Manifest:
     settings = recipe.pretraining[name]
-    model_folder = work / "model" / settings.model
+    model_folder = stage_folder(work, "model", settings.model)
     model = load_prepared(model_folder)
     tokenizer = load_tokenizer(str(model_folder))
     pad_vocabulary(model)
     model.load_state_dict({key.removeprefix("model."): value for key, value in weights.items()})
-    validations = [line for line in read_metrics(folder / METRICS_NAME) if line["kind"] == "validation"]
+    validations = [line for line in read_metrics(folder / METRICS) if line["kind"] == "validation"]
     counts["held_out"] = {key: value for key, value in validations[-1].items() if key not in ("kind", "step")}
     card = model_card(recipe, name, work, counts)
-    export(folder / "export", model, tokenizer, card, nsp_head=settings.sentence_objective == "next_sentence")
-    files = [p for p in (folder / "export").rglob("*") if p.is_file()] + [folder / METRICS_NAME]
+    export(folder / EXPORT, model, tokenizer, card, nsp_head=settings.sentence_objective == "next_sentence")
+    files = [p for p in (folder / EXPORT).rglob("*") if p.is_file()] + [folder / METRICS]
     return manifest.write_manifest(
         folder, stage="pretraining", name=name, files=files, counts=counts, seconds=time.monotonic() - start, **begun
     )

@@ -13,10 +13,10 @@ from pathlib import Path
 from typing import Any
 
 from bimed_dist.errors import DataError
-from bimed_dist.manifest import FILE_NAME, Manifest, verified
+from bimed_dist.manifest import Manifest, verified
 from bimed_dist.recipe.recipe import STAGES, Recipe
+from bimed_dist.workspace import COMPOSITION, CONTAMINATION, FERTILITY, MANIFEST, METRICS, RESULTS, SUMMARY
 
-OVERLAPS = "contamination.csv"
 RESULTS_SCHEMA = 1
 """Newest schema of results.json that is understood. Older ones, and what has none, are read with what they have."""
 _CURVES = (
@@ -57,7 +57,7 @@ def stage_folders(recipe: Recipe, work: Path) -> dict[str, Path]:
     keys = [f"{stage}/{name}" for stage in _NAMED_STAGES for name in getattr(recipe, stage)]
     if recipe.evaluation is not None:
         keys.append("evaluation")
-    keys += [key for name in recipe.attribution if (work / (key := f"attribution/{name}") / FILE_NAME).is_file()]
+    keys += [key for name in recipe.attribution if (work / (key := f"attribution/{name}") / MANIFEST).is_file()]
     return {key: work / key for key in keys}
 
 
@@ -80,16 +80,16 @@ def read_records(folders: Mapping[str, Path], manifests: Mapping[str, Manifest])
     for key, folder in folders.items():
         stage, _, name = key.partition("/")
         if stage == "evaluation":
-            results = _read_results(folder / "results.json")
+            results = _read_results(folder / RESULTS)
         elif stage == "corpus" and any(key.startswith("task/") for key in manifests[f"corpus/{name}"].inputs):
-            overlaps[name] = read_overlaps(folder / OVERLAPS)
+            overlaps[name] = read_overlaps(folder / CONTAMINATION)
         elif stage == "pretraining":
-            curves[name] = read_metrics(folder / "metrics.jsonl")
+            curves[name] = read_metrics(folder / METRICS)
         elif stage == "vocabulary":
-            compositions[name] = _read_json(folder / "composition.json")
-            fertilities[name] = _read_json(folder / "fertility.json")
+            compositions[name] = _read_json(folder / COMPOSITION)
+            fertilities[name] = _read_json(folder / FERTILITY)
         elif stage == "attribution":
-            attributions[name] = _read_json(folder / "summary.json")
+            attributions[name] = _read_json(folder / SUMMARY)
     return Records(
         manifests=dict(manifests),
         results=results,

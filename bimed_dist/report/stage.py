@@ -14,6 +14,7 @@ from bimed_dist.report import page, scores, tables
 from bimed_dist.report.cells import Table, table_csv
 from bimed_dist.report.records import Records, read_records, stage_folders, verified_manifests
 from bimed_dist.report.sections import Section, headline, report_sections
+from bimed_dist.workspace import PAGE, REPORT_TABLES, REPORT_TEXT, stage_folder
 
 # With a byte order mark, so that spreadsheets read Korean as Korean.
 _CSV_ENCODING = "utf-8-sig"
@@ -33,7 +34,7 @@ def run(recipe: Recipe, work: Path) -> Outcome:
         return write_report(read_records(folders, manifests), recipe, folder)
 
     return build(
-        work / "report",
+        stage_folder(work, "report"),
         stage="report",
         settings={
             "seed": recipe.seed,
@@ -62,14 +63,14 @@ def write_report(records: Records, recipe: Recipe, folder: Path) -> dict[str, An
         headline=headline(rows),
         sections=tuple(sections),
     )
-    (folder / "index.html").write_text(page.html(shown), encoding="utf-8")
-    (folder / "report.md").write_text(page.markdown(shown), encoding="utf-8")
+    (folder / PAGE).write_text(page.html(shown), encoding="utf-8")
+    (folder / REPORT_TEXT).write_text(page.markdown(shown), encoding="utf-8")
     files = {table.name: table_csv(table) for table in all_tables(sections)}
     if rows:
         files["main"] = tables.main_csv(rows)
-    (folder / "tables").mkdir()
+    (folder / REPORT_TABLES).mkdir()
     for name, content in files.items():
-        (folder / "tables" / f"{name}.csv").write_text(content, encoding=_CSV_ENCODING, newline="")
+        (folder / REPORT_TABLES / f"{name}.csv").write_text(content, encoding=_CSV_ENCODING, newline="")
     return _counts(rows, files, records.results)
 
 

@@ -26,6 +26,7 @@ from bimed_dist.recipe.pretraining import Pairing, SentenceObjective
 from bimed_dist.shards import chance
 from bimed_dist.shards.pairing import Pairs, make_pairs
 from bimed_dist.shards.reading import ShardSet
+from bimed_dist.workspace import PLANS
 
 logger = logging.getLogger(__name__)
 
@@ -173,7 +174,7 @@ def load_plan(
 def cached_plan(shards: ShardSet, made_by: Mapping[str, Any], make: Callable[[], EpochPlan]) -> EpochPlan:
     """The plan that was once made by these arguments; made and written now where there is none."""
     named = {"version": _VERSION, "shards": shards.digest, "split": shards.split, **made_by}
-    folder, epoch = shards.folder / "plans" / digest_of(named)[:16], made_by["epoch"]
+    folder, epoch = shards.folder / PLANS / digest_of(named)[:16], made_by["epoch"]
     if folder.is_dir():
         return _read(folder, epoch)
     plan = None

@@ -17,9 +17,9 @@ from numpy.typing import NDArray
 
 from bimed_dist.errors import ConfigError, DataError
 from bimed_dist.manifest import digest_of, read_manifest, write_json
+from bimed_dist.workspace import SHARD_TOKENS
 
 Split = Literal["train", "held_out"]
-TOKENS_NAME = "tokens.json"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,11 +53,11 @@ class TokenTable:
         return np.flatnonzero(~self.is_special)
 
     def write(self, folder: Path) -> None:
-        write_json(folder / TOKENS_NAME, asdict(self))
+        write_json(folder / SHARD_TOKENS, asdict(self))
 
     @classmethod
     def read(cls, folder: Path) -> "TokenTable":
-        path = folder / TOKENS_NAME
+        path = folder / SHARD_TOKENS
         try:
             fields = json.loads(path.read_text(encoding="utf-8"))
             return cls(**{name: tuple(value) if isinstance(value, list) else value for name, value in fields.items()})

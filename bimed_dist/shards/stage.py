@@ -19,9 +19,10 @@ from tqdm import tqdm
 from bimed_dist import manifest
 from bimed_dist.errors import ConfigError, DataError
 from bimed_dist.recipe.recipe import Recipe
+from bimed_dist.references import locate
 from bimed_dist.shards.encoding import Encoder, EncodersDifferError
 from bimed_dist.shards.writing import EncodedDocument, ShardWriter
-from bimed_dist.workspace import locate
+from bimed_dist.workspace import HELD_OUT, SHARD_TOKENIZER, TRAIN, stage_folder
 
 logger = logging.getLogger(__name__)
 
@@ -51,14 +52,14 @@ def run(recipe: Recipe, name: str, work: Path) -> manifest.Outcome:
     settings = recipe.shards[name]
     if settings.shard_tokens > _LARGEST_SHARD:
         raise ConfigError(f"shards.{name}.shard_tokens={settings.shard_tokens} is above {_LARGEST_SHARD}; lower it")
-    corpus = work / "corpus" / settings.corpus
+    corpus = stage_folder(work, "corpus", settings.corpus)
     tokenizer = locate(settings.tokenizer, recipe, work)
     inputs = {
         f"corpus/{settings.corpus}": manifest.verified(corpus).digest,
         settings.tokenizer: tokenizer.digest,
     }
     return manifest.build(
-        work / "shards" / name,
+        stage_folder(work, "shards", name),
         stage="shards",
         settings={"seed": recipe.seed, **settings.model_dump(mode="json")},
         inputs=inputs,
@@ -78,7 +79,7 @@ def write_shards(corpus: Path, tokenizer: str, folder: Path, shard_tokens: int) 
         encoder.use_tokenizers()
         train, held_out = (_write_split(corpus, split, encoder, folder, shard_tokens) for split in SPLITS)
     encoder.table.write(folder)
-    encoder.save(folder / "tokenizer")
+    encoder.save(folder / SHARD_TOKENIZER)
     return {
         "sentences": train.sentences,
         "tokens": train.tokens,
@@ -96,7 +97,7 @@ def write_shards(corpus: Path, tokenizer: str, folder: Path, shard_tokens: int) 
 
 
 def _write_split(corpus: Path, split: str, encoder: Encoder, folder: Path, shard_tokens: int) -> SplitCounts:
-    path = corpus / f"{split}.jsonl"
+    path = corpus / {"train": TRAIN, "held_out": HELD_OUT}[split]
     counts = SplitCounts()
     with ShardWriter(folder, split, shard_tokens) as writer:
         for documents in _batches(tqdm(_documents(path), desc=f"encoding {split}", unit=" documents", disable=None)):

@@ -15,12 +15,12 @@ from tokenizers import Tokenizer, pre_tokenizers
 from tqdm import tqdm
 
 from bimed_dist import manifest
-from bimed_dist.corpus.writing import HELD_OUT, TRAIN
 from bimed_dist.errors import ConfigError
 from bimed_dist.hugging_face import load_tokenizer
 from bimed_dist.recipe.base import TermList
 from bimed_dist.recipe.recipe import Recipe
 from bimed_dist.recipe.vocabulary import ExtendedVocabulary, TrainedVocabulary
+from bimed_dist.references import Located, data_path, locate
 from bimed_dist.vocabulary import extension, terms
 from bimed_dist.vocabulary.composition import as_table, composition
 from bimed_dist.vocabulary.fertility import count_texts, fertility
@@ -28,13 +28,9 @@ from bimed_dist.vocabulary.pieces import LONGEST_WORD
 from bimed_dist.vocabulary.tokenizer import build_tokenizer, config_of_new, save_tokenizer, text_normalizer
 from bimed_dist.vocabulary.training import Vocabulary, train_vocabulary
 from bimed_dist.vocabulary.words import available_cores, count_words, sentences
-from bimed_dist.workspace import Located, data_path, locate
+from bimed_dist.workspace import COMPOSITION, FERTILITY, HELD_OUT, TERMS, TRAIN, stage_folder
 
 logger = logging.getLogger(__name__)
-
-COMPOSITION = "composition.json"
-FERTILITY = "fertility.json"
-TERMS = "terms.csv"
 
 
 @dataclass(frozen=True)
@@ -52,7 +48,7 @@ def run(recipe: Recipe, name: str, work: Path) -> manifest.Outcome:
     or a protected word that does not fit.
     """
     settings = recipe.vocabulary[name]
-    corpus = work / "corpus" / settings.corpus
+    corpus = stage_folder(work, "corpus", settings.corpus)
     located = {reference: locate(reference, recipe, work) for reference in settings.compare}
     inputs = {f"corpus/{settings.corpus}": manifest.verified(corpus).digest}
     inputs |= {f"tokenizer {reference}": found.digest for reference, found in located.items()}
@@ -71,7 +67,7 @@ def run(recipe: Recipe, name: str, work: Path) -> manifest.Outcome:
         return _measure(folder, made, {f"vocabulary/{name}": made.tokenizer, **compared}, settings.examples, corpus)
 
     return manifest.build(
-        work / "vocabulary" / name,
+        stage_folder(work, "vocabulary", name),
         stage="vocabulary",
         settings={"seed": recipe.seed, **settings.model_dump(mode="json")},
         inputs=inputs,

@@ -15,7 +15,7 @@ from bimed_dist.evaluation.task import Example
 from bimed_dist.recipe.evaluation import EvaluatedModel, TaskSettings
 from bimed_dist.recipe.recipe import Recipe
 from bimed_dist.recipe.report import AttributionSettings
-from bimed_dist.workspace import stage_order
+from bimed_dist.references import stage_order
 
 
 def with_attribution(recipe, **sections):

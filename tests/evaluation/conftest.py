@@ -18,7 +18,7 @@ from bimed_dist.manifest import write_manifest
 from bimed_dist.recipe.corpus import CorpusSettings, SyntheticSource
 from bimed_dist.recipe.evaluation import EvaluatedModel, EvaluationSettings, TaskSettings
 from bimed_dist.recipe.recipe import Recipe
-from bimed_dist.workspace import locate
+from bimed_dist.references import locate
 
 SPECIAL = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
 WORDS = [

@@ -33,7 +33,7 @@ from bimed_dist.hugging_face import load_tokenizer
 from bimed_dist.manifest import locked, versions
 from bimed_dist.recipe.evaluation import EvaluatedModel, TaskSettings
 from bimed_dist.recipe.loading import load_recipe
-from bimed_dist.workspace import locate
+from bimed_dist.references import locate
 
 from .conftest import pairs_of, results_of, write_corpus
 

@@ -123,7 +123,7 @@ def damaged_checkpoints(campaign: Campaign, patch: str = "") -> Iterator[Result]
             what, before = damage(campaign.random, path)
         messages.clear()
         found, _ = checkpoints.newest(parent)
-        same = path.name == checkpoints.MANIFEST and path.is_file() and _same_json(path, before)
+        same = path.name == checkpoints.CHECKPOINT_RECORD and path.is_file() and _same_json(path, before)
         path.write_bytes(before)
         if same:  # a blank that became another blank says the same
             continue

@@ -14,7 +14,7 @@ MUTANTS = {
         "commit",
         "def publish(partial, final, record):\n"
         "    record = {**record, 'digest': checkpoints.digest_of(record)}\n"
-        "    checkpoints.write_json(final / checkpoints.MANIFEST, record)\n"
+        "    checkpoints.write_json(final / checkpoints.CHECKPOINT_RECORD, record)\n"
         "checkpoints._partial, checkpoints._publish = lambda folder: folder, publish",
     ),
     "no manifest check": ("check", "checkpoints.verify = lambda folder: {'step': int(folder.name[5:])}"),

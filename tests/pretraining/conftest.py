@@ -22,9 +22,9 @@ from bimed_dist.model import stage as model
 from bimed_dist.pretraining import checkpoints
 from bimed_dist.pretraining import stage as pretraining
 from bimed_dist.recipe.loading import load_recipe
+from bimed_dist.references import stage_order
 from bimed_dist.shards import stage as shards
 from bimed_dist.vocabulary import stage as vocabulary
-from bimed_dist.workspace import stage_order
 
 RECIPE = {
     "name": "tiny",

@@ -57,7 +57,7 @@ def test_a_damaged_checkpoint_is_named_and_passed_over(tmp_path, caplog, damage)
     for step in (5, 10):
         commit(tmp_path, step)
     target = tmp_path / "step-00000010" / "b.bin"
-    manifest = tmp_path / "step-00000010" / checkpoints.MANIFEST
+    manifest = tmp_path / "step-00000010" / checkpoints.CHECKPOINT_RECORD
     content = bytearray(target.read_bytes())
     if damage == "flip":
         content[7] ^= 1
@@ -160,7 +160,7 @@ def test_the_checkpoint_with_the_lowest_held_out_loss_is_kept_beside_the_newest(
 
 def test_a_checkpoint_of_another_program_is_refused_with_the_reason(tmp_path, caplog):
     folder = commit(tmp_path, 5)
-    (folder / checkpoints.MANIFEST).write_text(json.dumps({"step": 5, "files": {}}))
+    (folder / checkpoints.CHECKPOINT_RECORD).write_text(json.dumps({"step": 5, "files": {}}))
     with pytest.raises(CheckpointError, match="none of the 1"):
         checkpoints.newest(tmp_path)
     assert "or is not of this program" in caplog.text

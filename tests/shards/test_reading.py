@@ -77,7 +77,7 @@ def test_a_missing_shard_is_an_error(copy: Path):
 
 
 def test_an_unfinished_folder_is_refused(copy: Path):
-    (copy / manifest.FILE_NAME).unlink()
+    (copy / manifest.MANIFEST).unlink()
     with pytest.raises(DataError, match=r"has no manifest\.json"):
         ShardSet.open(copy, "train")
 

@@ -59,7 +59,7 @@ def make_corpus(work: Path, *, shuffled_by: int = 0, held_out: str = "정상 소
 
 
 def files(folder: Path) -> dict[str, bytes]:
-    return {path.name: path.read_bytes() for path in folder.iterdir() if path.name != manifest.FILE_NAME}
+    return {path.name: path.read_bytes() for path in folder.iterdir() if path.name != manifest.MANIFEST}
 
 
 def test_two_processes_with_other_hash_seeds_and_document_orders_write_the_same_bytes(tmp_path, root):

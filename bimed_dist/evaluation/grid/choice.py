@@ -9,6 +9,7 @@ import numpy as np
 from bimed_dist.evaluation.grid import records
 from bimed_dist.evaluation.grid.model_on_task import Candidate, ModelOnTask
 from bimed_dist.manifest import write_json
+from bimed_dist.workspace import CHOICE
 
 
 def best(dev_scores: Mapping[Candidate, list[float]]) -> Candidate | None:
@@ -23,7 +24,7 @@ def write_choice(pair: ModelOnTask, dev_scores: Mapping[Candidate, list[float]],
         for c, values in dev_scores.items()
     ]
     write_json(
-        pair.folder / "choice.json",
+        pair.folder / CHOICE,
         {
             "schema": records.SCHEMA,
             "key": pair.choice_key(),
@@ -38,7 +39,7 @@ def write_choice(pair: ModelOnTask, dev_scores: Mapping[Candidate, list[float]],
 def _earlier(pair: ModelOnTask) -> list[dict[str, Any]]:
     """Other choices that stood in this one's place, the oldest first: for what, which, and whether it was tested."""
     try:
-        found = json.loads((pair.folder / "choice.json").read_text(encoding="utf-8"))
+        found = json.loads((pair.folder / CHOICE).read_text(encoding="utf-8"))
         before = {"key": found["key"], "chosen": found["chosen"], "tested": _was_tested(pair, found["key"])}
         known = [*found.get("earlier", ()), before]
     except (OSError, ValueError, LookupError, TypeError):
@@ -61,7 +62,7 @@ def _was_tested(pair: ModelOnTask, key: Mapping[str, Any]) -> bool:
 
 def was_chosen_after_a_test(pair: ModelOnTask) -> bool:
     """Whether the same model had test scores on the same data when it was chosen among these candidates and seeds."""
-    found = json.loads((pair.folder / "choice.json").read_text(encoding="utf-8"))
+    found = json.loads((pair.folder / CHOICE).read_text(encoding="utf-8"))
     same = {name: value for name, value in pair.choice_key().items() if name not in ("grid", "seeds")}
     return any(
         choice["tested"] and {name: choice["key"].get(name) for name in same} == same

@@ -29,6 +29,7 @@ from bimed_dist.evaluation.models.encoding import Encoded, encode, of_items, tok
 from bimed_dist.evaluation.models.loading import load_classifier, load_head_model
 from bimed_dist.evaluation.preparation.prepared import PreparedTask
 from bimed_dist.evaluation.task import Example, Kind
+from bimed_dist.workspace import CHOICE
 
 # What training or scoring a cell may raise. Torch's out-of-memory is a RuntimeError; the second line is what the code
 # of anybody's model raises where a configuration does not suit it.
@@ -165,12 +166,12 @@ class ModelOnTask:
 
     def opened(self) -> dict[str, tuple[Example, ...]]:
         """The test splits. Raises ConfigError before the choice is written."""
-        return self.prepared.sealed.open(self.folder / "choice.json", self.choice_key())
+        return self.prepared.sealed.open(self.folder / CHOICE, self.choice_key())
 
     def chosen(self) -> Candidate:
         """The candidate in `choice.json`. Raises ConfigError where nothing was chosen, or for something else."""
         self.opened()
-        found = json.loads((self.folder / "choice.json").read_text(encoding="utf-8"))["chosen"]
+        found = json.loads((self.folder / CHOICE).read_text(encoding="utf-8"))["chosen"]
         return Candidate(found["learning_rate"], found["epochs"])
 
     def encode(self, examples: tuple[Example, ...]) -> Encoded:

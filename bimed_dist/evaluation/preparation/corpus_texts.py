@@ -17,7 +17,7 @@ from bimed_dist.evaluation.tasks import TASKS
 from bimed_dist.manifest import digest_of, input_digest
 from bimed_dist.recipe.evaluation import TaskSettings
 from bimed_dist.recipe.recipe import Recipe
-from bimed_dist.workspace import data_path
+from bimed_dist.references import data_path
 
 logger = logging.getLogger(__name__)
 

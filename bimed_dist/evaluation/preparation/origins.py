@@ -11,7 +11,8 @@ from bimed_dist.evaluation.tasks import TASKS
 from bimed_dist.manifest import input_digest
 from bimed_dist.recipe.evaluation import TableSettings, TaskSettings, TermSettings, given_twice
 from bimed_dist.recipe.recipe import Recipe
-from bimed_dist.workspace import data_path
+from bimed_dist.references import data_path
+from bimed_dist.workspace import stage_folder
 
 KINDS_OF_SETTING: dict[str, tuple[Kind, ...]] = {
     "rules": ("multilabel",),
@@ -84,7 +85,7 @@ def _table_problems(name: str, task: Task, table: TableSettings) -> list[str]:
 def task_folder(settings: TaskSettings, recipe: Recipe, work: Path) -> Path | None:
     """Where a task's files are; none for synthetic tasks."""
     if settings.corpus is not None:
-        return work / "corpus" / settings.corpus
+        return stage_folder(work, "corpus", settings.corpus)
     return None if settings.path is None else data_path(recipe, settings.path)
 
 

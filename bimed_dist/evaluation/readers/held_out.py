@@ -7,15 +7,15 @@ from dataclasses import replace
 from bimed_dist.errors import DataError
 from bimed_dist.evaluation.readers.rows import text_lines
 from bimed_dist.evaluation.task import Example, Origin, Splits
+from bimed_dist.workspace import HELD_OUT
 
-FILE_NAME = "held_out.jsonl"
 PARTICLE = 2
 """Syllables of a particle at most."""
 
 
 def documents(origin: Origin) -> Iterator[tuple[str, str, str, list[str]]]:
     """(place, language, source, sentences) of each held-out document."""
-    path = origin.folder / FILE_NAME
+    path = origin.folder / HELD_OUT
     for number, line in enumerate(text_lines(path), start=1):
         try:
             document = json.loads(line)

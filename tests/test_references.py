@@ -9,7 +9,7 @@ from bimed_dist.errors import ConfigError, DataError
 from bimed_dist.manifest import build, input_digest
 from bimed_dist.recipe.loading import parse_recipe
 from bimed_dist.recipe.recipe import Recipe
-from bimed_dist.workspace import data_path, locate, stage_order
+from bimed_dist.references import data_path, locate, stage_order
 
 
 @pytest.fixture

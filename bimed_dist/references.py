@@ -1,0 +1,94 @@
+"""Where things are: the work folder's layout, and what a reference in a recipe points to."""
+
+import importlib.util
+from dataclasses import dataclass
+from graphlib import CycleError, TopologicalSorter
+from pathlib import Path
+
+from bimed_dist.errors import ConfigError
+from bimed_dist.manifest import input_digest, verified
+from bimed_dist.recipe.recipe import Recipe
+from bimed_dist.workspace import EXPORT, stage_folder
+
+
+@dataclass(frozen=True)
+class Located:
+    """A tokenizer or model: a local folder, or a hub name as `from_pretrained` takes it."""
+
+    location: str
+    digest: str
+    """Digest of the folder's manifest or content; `hub:NAME` where only the hub knows."""
+
+
+def locate(reference: str, recipe: Recipe, work: Path) -> Located:
+    """Resolve `vocabulary/NAME`, `pretraining/NAME`, `package/MODULE/FOLDER`, a folder, or a hub name.
+
+    Raises DataError where the stage referred to is unfinished or damaged, ConfigError where a folder can't be found.
+    """
+    stage, _, rest = reference.partition("/")
+    if stage == "vocabulary" and rest in recipe.vocabulary:
+        folder = stage_folder(work, "vocabulary", rest)
+        return Located(str(folder), verified(folder).digest)
+    if stage == "pretraining" and rest in recipe.pretraining:
+        folder = stage_folder(work, "pretraining", rest)
+        return Located(str(folder / EXPORT), verified(folder).digest)
+    if stage == "package":
+        folder = _package_folder(rest)
+        return Located(str(folder), input_digest(folder))
+    folder = data_path(recipe, reference)
+    if folder.is_dir():
+        return Located(str(folder), input_digest(folder))
+    if Path(reference).is_absolute() or reference.startswith(".") or reference.count("/") > 1:
+        raise ConfigError(f"there is no folder {folder}; check the recipe's `data` and the path")
+    return Located(reference, f"hub:{reference}")
+
+
+def data_path(recipe: Recipe, path: str) -> Path:
+    """An input path of the recipe: absolute, or relative to its `data` folder."""
+    return (Path(recipe.data or ".").expanduser() / Path(path).expanduser()).absolute()
+
+
+def _package_folder(rest: str) -> Path:
+    module, _, below = rest.partition("/")
+    if not module.isidentifier():
+        raise ConfigError(f"package/{rest} names no Python package; write package/MODULE/FOLDER")
+    spec = importlib.util.find_spec(module)
+    if spec is None or not spec.submodule_search_locations:
+        raise ConfigError(f"the Python package {module} is not installed; install it with pip, or name a folder")
+    folder = Path(next(iter(spec.submodule_search_locations))) / below
+    if not folder.is_dir():
+        raise ConfigError(f"the Python package {module} has no folder {below}")
+    return folder
+
+
+def stage_order(recipe: Recipe) -> list[tuple[str, str | None]]:
+    """(stage, name) of everything the recipe makes, each after what it is made from; evaluation and report last."""
+    made_from: dict[tuple[str, str | None], set[tuple[str, str | None]]] = {}
+    for name in recipe.corpus:
+        made_from["corpus", name] = set()
+    for name, vocabulary in recipe.vocabulary.items():
+        references = [*vocabulary.compare, getattr(vocabulary, "base", None)]
+        made_from["vocabulary", name] = {("corpus", vocabulary.corpus)}.union(
+            *(_referred(recipe, r) for r in references)
+        )
+    for name, shards in recipe.shards.items():
+        made_from["shards", name] = {("corpus", shards.corpus)} | _referred(recipe, shards.tokenizer)
+    for name, model in recipe.model.items():
+        made_from["model", name] = _referred(recipe, model.foundation) | _referred(recipe, model.tokenizer)
+    for name, run in recipe.pretraining.items():
+        replayed = {("shards", run.replay.shards)} if run.replay else set()
+        made_from["pretraining", name] = {("model", run.model), ("shards", run.shards)} | replayed
+    if recipe.evaluation is not None:
+        made_from["evaluation", None] = set(made_from)
+    if recipe.report is not None:
+        made_from["report", None] = set(made_from)
+    try:
+        return list(TopologicalSorter(made_from).static_order())
+    except CycleError as error:
+        chain = " <- ".join(f"{stage}/{name}" for stage, name in error.args[1])
+        raise ConfigError(f"the recipe's entries are made from each other in a circle: {chain}") from None
+
+
+def _referred(recipe: Recipe, reference: str | None) -> set[tuple[str, str | None]]:
+    stage, _, name = (reference or "").partition("/")
+    return {(stage, name)} if stage in ("vocabulary", "pretraining") and name in getattr(recipe, stage) else set()
