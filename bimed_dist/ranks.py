@@ -1,13 +1,13 @@
-"""The processes of one `accelerate launch` that compute a cell together: who does what, and how they agree.
+"""The processes of one `accelerate launch` that work on the same evaluation run, over torch.distributed.
 
-Every process takes the same steps on the same cell, each with its share of the passes (`mine`). Whoever fails says so
-in its next exchange, which the others wait in or will come to, so that all of them leave the cell together. Without a
-launcher there is one process, and nothing is exchanged.
+Every process takes the same steps, each with its share of the forward passes (`indices_of_rank`). A process that fails
+reports it in place of its next exchange, so that all processes leave the run together. Without a launcher there is one
+process and nothing is exchanged.
 """
 
 import datetime
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, TypeVar
 
@@ -15,18 +15,19 @@ import torch
 import torch.distributed as dist
 from torch import nn
 
-from bimed_dist.errors import ConfigError, RankError, Stopped, one_line
+from bimed_dist.agreement import values_or_raise
+from bimed_dist.errors import BimedError, ConfigError, RankError, Stopped, one_line
 from bimed_dist.processes import require_gpu_each
 
 T = TypeVar("T")
-PATIENCE = datetime.timedelta(days=1)
-"""The others wait while the first reads and checks; a process that has ended is noticed at once."""
-_stop: str | None = None
+TIMEOUT = datetime.timedelta(days=1)
+"""Other processes wait while rank 0 reads and checks; a process that has ended is noticed at once."""
+_stop_reason: str | None = None
 """Why this process was asked to stop."""
 
 
-def join() -> None:
-    """Meet the other processes, if a launcher started several.
+def connect() -> None:
+    """Join the process group if a launcher started several processes.
 
     Raises ConfigError for a launch with DeepSpeed, or with more processes than GPUs.
     """
@@ -41,12 +42,12 @@ def join() -> None:
     if cuda:
         require_gpu_each(torch.cuda.device_count())
         torch.cuda.set_device(int(os.environ["LOCAL_RANK"]))
-    # Gradients go from GPU to GPU, all else from host to host.
-    dist.init_process_group("cpu:gloo,cuda:nccl" if cuda else "gloo", timeout=PATIENCE)
+    # Gradients are exchanged between GPUs, everything else between hosts.
+    dist.init_process_group("cpu:gloo,cuda:nccl" if cuda else "gloo", timeout=TIMEOUT)
 
 
-def leave() -> None:
-    """After the last exchange."""
+def disconnect() -> None:
+    """Leave the process group, after the last exchange."""
     if dist.is_initialized():
         dist.destroy_process_group()
 
@@ -59,72 +60,79 @@ def world_size() -> int:
     return dist.get_world_size() if dist.is_initialized() else 1
 
 
-def mine(count: int) -> range:
-    """Which of `count` passes are this process's."""
+def indices_of_rank(count: int) -> range:
+    """Return which of `count` forward passes this process computes."""
     return range(rank(), count, world_size())
 
 
-def stop(reason: str) -> None:
-    """To be called by a signal handler: the next exchange raises Stopped in all processes.
+def request_stop(reason: str) -> None:
+    """Make the next exchange raise Stopped in all processes; called by signal handlers.
 
-    An exception out of the handler could end up in whatever code of transformers or torch is running, and one process
-    would leave alone.
+    An exception raised by the handler itself could surface anywhere in transformers or torch, in one process only.
     """
-    global _stop
-    _stop = reason
+    global _stop_reason
+    _stop_reason = reason
+
+
+def all_gather(value: T) -> list[T]:
+    """Return every process's value in rank order; value may be any object that can be pickled."""
+    values: list[Any] = [None] * dist.get_world_size()
+    dist.all_gather_object(values, value)
+    return values
 
 
 def gather(value: T) -> list[T]:
-    """Every process's value, in rank order, on all of them.
+    """Return every process's value in rank order.
 
-    Raises RankError where another one failed instead, and Stopped where one was asked to stop or has ended.
+    Raises RankError if another process failed instead, and Stopped if one was asked to stop or has ended.
     """
-    return [value] if world_size() == 1 else _exchanged(value, None)
+    return [value] if world_size() == 1 else _exchange(value, None)
 
 
-def tell(error: BaseException) -> None:
-    """Say to the others, in place of the exchange that they wait in, that this process failed."""
-    if world_size() == 1 or isinstance(error, RankError):  # of another's failure all have heard
+def report_failure(error: BaseException) -> None:
+    """Report to the other processes, in place of the exchange that they wait in, that this process failed."""
+    if world_size() == 1 or isinstance(error, RankError):  # a failure elsewhere, which all processes know of
         return
     try:
-        _exchanged(None, one_line(error))
+        _exchange(None, BimedError(one_line(error)))
     except RankError:
         return
 
 
-def _exchanged(value: Any, error: str | None) -> list[Any]:
-    told: list[Any] = [None] * world_size()
+def _exchange(value: Any, error: Exception | None) -> list[Any]:
     with _connected():
-        dist.all_gather_object(told, (value, error, _stop))
-    for _, _, reason in told:
-        if reason is not None:
-            raise Stopped(reason)
-    for number, (_, failure, _) in enumerate(told):
-        if failure is not None:
-            raise RankError(f"process {number} failed: {failure}")
-    return [found for found, _, _ in told]
+        outcomes = all_gather((value, error if _stop_reason is None else Stopped(_stop_reason)))
+    return values_or_raise(outcomes, _stop_or_failure)
 
 
-def add_up(model: nn.Module, loss: float) -> float:
-    """Sum the gradients of all processes into each one's model; returns the sum of their losses.
+def _stop_or_failure(errors: Mapping[int, Exception]) -> Exception:
+    stops = [error for error in errors.values() if isinstance(error, Stopped)]
+    if stops:
+        return stops[0]
+    failed, error = next(iter(errors.items()))
+    return RankError(f"process {failed} failed: {error}")
 
-    A process without a pass takes part with zeros. Parameters that nobody has a gradient for keep none.
+
+def sum_gradients(model: nn.Module, loss: float) -> float:
+    """Sum gradients over all processes, in place; return the sum of their losses.
+
+    A process without a pass contributes zeros. Parameters without a gradient on any process keep none.
     """
     if world_size() == 1:
         return loss
     parameters = list(model.parameters())
-    told = gather((loss, [parameter.grad is not None for parameter in parameters]))
+    shares = gather((loss, [parameter.grad is not None for parameter in parameters]))
     with _connected():
-        for parameter, users in zip(parameters, zip(*(used for _, used in told), strict=True), strict=True):
+        for parameter, users in zip(parameters, zip(*(used for _, used in shares), strict=True), strict=True):
             if any(users):
                 if parameter.grad is None:
                     parameter.grad = torch.zeros_like(parameter)
                 dist.all_reduce(parameter.grad)
-    return sum(part for part, _ in told)
+    return sum(part for part, _ in shares)
 
 
-def from_first(value: T) -> T:
-    """What the first process gives, on all of them."""
+def broadcast(value: T) -> T:
+    """Return rank 0's value on every process."""
     values = [value]
     with _connected():
         dist.broadcast_object_list(values, src=0)
@@ -133,7 +141,7 @@ def from_first(value: T) -> T:
 
 @contextmanager
 def _connected() -> Iterator[None]:
-    """torch tells a lost connection by a RuntimeError, which is not this cell's failure."""
+    """Raise Stopped in place of torch's RuntimeError about a lost connection, which is no failure of this run."""
     try:
         yield
     except RuntimeError as error:

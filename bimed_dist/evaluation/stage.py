@@ -244,7 +244,7 @@ def stoppable(folder: Path) -> Iterator[None]:
         )
         if ranks.world_size() == 1:
             raise Stopped(reason)
-        ranks.stop(reason)
+        ranks.request_stop(reason)
 
     with signals_handled(dict.fromkeys((signal.SIGTERM, signal.SIGINT), stop)):
         yield

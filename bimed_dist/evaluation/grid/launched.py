@@ -17,7 +17,7 @@ from bimed_dist.evaluation.grid.schedule import Job, Schedule
 @contextmanager
 def first() -> Iterator[None]:
     """The first process's whole work, after which the others are let go. Nothing happens without a launcher."""
-    ranks.join()
+    ranks.connect()
     try:
         yield
     except Stopped:  # the others were told, or notice that this process ends
@@ -31,15 +31,15 @@ def first() -> Iterator[None]:
 def _let_go() -> None:
     if ranks.world_size() > 1:
         with suppress(Stopped):  # all that this process had to do is done
-            ranks.from_first(None)
-            ranks.leave()
+            ranks.broadcast(None)
+            ranks.disconnect()
 
 
 def fill(schedule: Schedule, told: Callable[[Job, dict[str, Any]], None]) -> None:
     """Compute every waiting cell; `told` hears of each one after the schedule has."""
-    ranks.from_first(schedule.pairs)
+    ranks.broadcast(schedule.pairs)
     while schedule.waiting:
-        job = ranks.from_first(schedule.waiting.popleft())
+        job = ranks.broadcast(schedule.waiting.popleft())
         record = computed(schedule.pairs, *job)
         schedule.take(job, record)
         told(job, record)
@@ -53,9 +53,9 @@ def follow() -> None:
     # A terminal and a batch system signal the whole group; the first process decides what it means.
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.SIG_IGN)
-    ranks.join()
+    ranks.connect()
     with suppress(Stopped):
-        pairs = ranks.from_first(None)
-        while pairs is not None and (job := ranks.from_first(None)) is not None:
+        pairs = ranks.broadcast(None)
+        while pairs is not None and (job := ranks.broadcast(None)) is not None:
             computed(pairs, *job)
-        ranks.leave()
+        ranks.disconnect()

@@ -208,7 +208,7 @@ def compute(pair: ModelOnTask, cell: Trial) -> dict[str, Any]:
     except Stopped:
         raise
     except CELL_ERRORS as error:
-        ranks.tell(error)
+        ranks.report_failure(error)
         return pair.write(cell, "failed", error=one_line(error))
     seconds = round(time.monotonic() - start, 2)
     return pair.write(cell, records.NOT_APPLICABLE if values is None else "done", **(values or {}), seconds=seconds)

@@ -208,7 +208,7 @@ def _backward(
     terms = max(1, loss_terms(kind, [text[0] for text in texts]))
     total = 0.0
     parts = passes(text_lengths(texts), pieces)
-    for number in ranks.mine(len(parts)):
+    for number in ranks.indices_of_rank(len(parts)):
         torch.manual_seed(int(np.random.SeedSequence((*update, number)).generate_state(1, np.uint64)[0]))
         part = [texts[i] for i in parts[number]]
         with autocast():
@@ -216,7 +216,7 @@ def _backward(
         loss = summed_loss(kind, of_texts(kind, logits, part), [text[0] for text in part]) / terms
         loss.backward()
         total += loss.item()
-    return ranks.add_up(model, total)
+    return ranks.sum_gradients(model, total)
 
 
 def seed_torch(seed: int) -> None:
@@ -248,7 +248,11 @@ def answers(kind: Kind, logits: torch.Tensor) -> torch.Tensor:
 def in_passes(rows: Sequence[Row], pieces: int, values_of: Callable[[np.ndarray], Sequence[T]]) -> list[T]:
     """A value for each row, in the rows' order; `values_of` gives those of the rows with some numbers."""
     parts = passes(row_lengths(rows), pieces)
-    mine = {i: value for n in ranks.mine(len(parts)) for i, value in zip(parts[n], values_of(parts[n]), strict=True)}
+    mine = {
+        i: value
+        for n in ranks.indices_of_rank(len(parts))
+        for i, value in zip(parts[n], values_of(parts[n]), strict=True)
+    }
     found = {i: value for share in ranks.gather(mine) for i, value in share.items()}
     return [found[i] for i in range(len(rows))]
 
