@@ -3,7 +3,6 @@
 To try failed cells again, or to evaluate more tasks, models or seeds, remove `manifest.json`: finished cells are kept.
 """
 
-import json
 import logging
 import shutil
 import signal
@@ -32,7 +31,6 @@ from bimed_dist.manifest import (
     Manifest,
     Outcome,
     begin,
-    canonical_json,
     finished,
     input_digest,
     locked,
@@ -77,7 +75,7 @@ def _run(recipe: Recipe, work: Path) -> Outcome:
         raise ConfigError(f"recipe {recipe.name} has no `evaluation` section")
     folder = stage_folder(work, "evaluation")
     located = {label: locate(model.folder, recipe, work) for label, model in settings.models.items()}
-    resolved = resolved_settings(recipe.seed, settings)
+    resolved = {"seed": recipe.seed, **settings.identity()}
     inputs = _inputs(settings, recipe, work, located)
     done = _finished(folder, resolved, inputs)
     if done is not None:
@@ -98,14 +96,6 @@ def _finished(folder: Path, resolved: Mapping[str, Any], inputs: Mapping[str, st
         raise ConfigError(
             f"{error}\nOr remove {folder / MANIFEST} and run again: cells that the change does not concern are kept"
         ) from None
-
-
-def resolved_settings(seed: int, settings: EvaluationSettings) -> dict[str, Any]:
-    """What results are made with. How many workers make them is not part of it, so that it may change on the way, nor
-    are the models' own languages, which the report alone reads.
-    """
-    told = settings.model_dump(mode="json", exclude={"workers": True, "models": {"__all__": {"language"}}})
-    return json.loads(canonical_json({"seed": seed, **told}))
 
 
 def _fill(

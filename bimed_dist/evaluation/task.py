@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
-from bimed_dist.recipe.evaluation import EntitySettings, TableSettings
+from bimed_dist.recipe.evaluation import EntitySettings, LabelsBy, TableSettings
 
 Kind = Literal["sts", "sts_classes", "multilabel", "classification", "ner", "mlm", "nsp", "retrieval"]
 FINE_TUNED: tuple[Kind, ...] = ("sts", "sts_classes", "multilabel", "classification", "ner")
@@ -86,7 +86,9 @@ class Task:
     citation: str
     licence: str
     labels_from: str
-    """Who or what made the labels: a rule baseline belongs beside labels that come from rules."""
+    """Who or what made the labels, in words for the report."""
+    labels_by: LabelsBy
+    """The same for code: the report warns about labels that rules computed from the text."""
     source: Literal["path", "corpus", "synthetic"]
     load: Callable[[Origin], Splits]
     unit: Literal["word", "character"] = "word"

@@ -5,10 +5,11 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from bimed_dist.recipe.base import Above0, Name, NotNegative, Positive, Settings
+from bimed_dist.recipe.base import Above0, Name, NotNegative, Positive, Settings, TermList
 
 Split = Literal["train", "dev", "test", "external"]
 SplitFile = Literal["train", "dev", "test", "external", "all"]
+LabelsBy = Literal["people", "rules", "generator"]
 LanguageCode = Annotated[str, Field(pattern="^[a-z]{2}$")]
 
 
@@ -20,6 +21,8 @@ class EvaluatedModel(Settings):
     language: LanguageCode | Annotated[tuple[LanguageCode, ...], Field(min_length=1)] | None = None
     """The model's own languages (`en`, `[en, ko]`), in which models adapted from it may forget; decides no score. None
     means the one that nearly all text of its pre-training here was in."""
+
+    HOW_ONLY = frozenset({"language"})
 
     @property
     def languages(self) -> tuple[str, ...]:
@@ -57,15 +60,6 @@ class EntitySettings(Settings):
     """What an I- that continues no entity of its type is: a mistake to mend, or the begin of one, as in IOB1."""
 
 
-class TermSettings(Settings):
-    """A csv or tsv of terms."""
-
-    path: str
-    """File relative to the recipe's `data`."""
-    columns: Annotated[tuple[str, ...], Field(min_length=1)]
-    """Columns whose cells are terms, of whichever language."""
-
-
 class AboutSettings(Settings):
     """What the report says of a task whose file can't know it."""
 
@@ -74,6 +68,9 @@ class AboutSettings(Settings):
     citation: str | None = None
     licence: str | None = None
     labels_from: str | None = None
+    labels_by: LabelsBy | None = None
+    """Who made the labels: `people` (annotators, or the authors of the text), `rules` applied to the text, or the
+    `generator` of synthetic text. The report warns about labels made by rules."""
 
 
 class TaskSettings(Settings):
@@ -89,7 +86,7 @@ class TaskSettings(Settings):
     """Tasks named `table_...`: which files and columns."""
     entities: EntitySettings | None = None
     """Tasks named `files_ner...`: which files."""
-    terms: TermSettings | None = None
+    terms: TermList | None = None
     """Task `mlm_terms`: which words are masked."""
     repetitions: Positive | None = None
     """Tasks `mlm` and `nsp`: how often masks or random sentences are drawn anew, instead of once for each seed."""
@@ -136,6 +133,8 @@ class EvaluationSettings(Settings):
     workers: Positive | None = None
     """Processes that compute cells side by side; none means one per GPU, or as many as there are cores, as far as
     memory goes. The cores are divided between them, so that the last digits of a score may follow the number."""
+
+    HOW_ONLY = frozenset({"workers"})
 
     @model_validator(mode="after")
     def grid_and_foundations_fit(self) -> "EvaluationSettings":

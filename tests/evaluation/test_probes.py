@@ -17,7 +17,8 @@ from bimed_dist.evaluation.preparation.prepared import prepare_tasks
 from bimed_dist.evaluation.readers.held_out import term_windows
 from bimed_dist.evaluation.task import Example, Origin
 from bimed_dist.hugging_face import load_tokenizer
-from bimed_dist.recipe.evaluation import EvaluatedModel, TaskSettings, TermSettings
+from bimed_dist.recipe.base import TermList
+from bimed_dist.recipe.evaluation import EvaluatedModel, TaskSettings
 
 from .conftest import results_of, write_corpus
 
@@ -74,7 +75,7 @@ def test_masked_terms_run_from_the_list_to_results(tiny_model, tmp_path, make_re
     documents = [("en", "s", [f"the lung shows a small nodule {i}", "without effusion"]) for i in range(3)]
     work = write_corpus(tmp_path / "work", documents)
     (tmp_path / "terms.csv").write_text("ko,en\n결절,nodule\n흉수,effusion\n", encoding="utf-8")
-    terms = TermSettings(path="terms.csv", columns=("ko", "en"))
+    terms = TermList(path="terms.csv", columns=("ko", "en"))
     settings = TaskSettings(task="mlm_terms", corpus="c", terms=terms)
     recipe = make_recipe({"m": EvaluatedModel(folder=str(tiny_model("m")))}, {"t": settings})
     stage.run(recipe, work)

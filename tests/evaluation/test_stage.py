@@ -129,7 +129,7 @@ def test_cells_of_other_data_are_not_used_again(korsts, two_models, tmp_path, ma
 
 
 def _settings_and_inputs(recipe, work):
-    settings = stage.resolved_settings(recipe.seed, recipe.evaluation)
+    settings = {"seed": recipe.seed, **recipe.evaluation.identity()}
     located = {label: stage.locate(m.folder, recipe, work) for label, m in recipe.evaluation.models.items()}
     return settings, stage._inputs(recipe.evaluation, recipe, work, located)
 

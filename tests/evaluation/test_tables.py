@@ -48,13 +48,14 @@ def test_files_columns_and_names_of_splits_come_from_the_recipe(tmp_path, make_r
         splits={"학습": "train", "내부": "test", "외부": "external"},
         encoding="cp949",
     )
-    about = {"title": "우리 병원", "language": "ko", "labels_from": "rules on the text"}
+    about = {"title": "우리 병원", "language": "ko", "labels_from": "규칙", "labels_by": "rules"}
     settings = TaskSettings(task="table_multilabel", path="d", table=table, about=about)
     found = prepared(settings, tmp_path, make_recipe)
     assert found.rows["test"] == found.rows["external"] == 10
     assert found.rows["train"] + found.rows["dev"] == 30 and found.rows["dev"] > 0
     assert found.notes == ("dev 10% of the rows without a split, chosen by hash",)
-    assert (found.task.title, found.task.language, found.task.labels_from) == ("우리 병원", "ko", "rules on the text")
+    assert (found.task.title, found.task.language) == ("우리 병원", "ko")
+    assert (found.task.labels_from, found.task.labels_by) == ("규칙", "rules")
 
 
 def test_rows_of_one_patient_stay_in_one_split_where_hashing_deals_them(tmp_path, make_recipe):

@@ -9,7 +9,7 @@ from bimed_dist.evaluation.preparation.prepared import prepare_tasks
 from bimed_dist.evaluation.readers.entities import eojeols
 from bimed_dist.evaluation.readers.rows import labelled_texts
 from bimed_dist.evaluation.tasks import TASKS, ctclip
-from bimed_dist.recipe.evaluation import EntitySettings, EvaluatedModel, TaskSettings
+from bimed_dist.recipe.evaluation import EntitySettings, EvaluatedModel, EvaluationSettings, TaskSettings
 
 MODELS = {"m": EvaluatedModel(folder="x")}
 
@@ -36,6 +36,21 @@ def test_every_file_of_tasks_is_listed_and_says_where_it_comes_from():
     assert len(TASKS) == 31
     for name, task in TASKS.items():
         assert all((task.title, task.citation, task.licence, task.labels_from)), name
+    by_rules = {name for name, task in TASKS.items() if task.labels_by == "rules"}
+    assert by_rules == {"chest_ct_report"}
+    assert {name for name, task in TASKS.items() if task.labels_by == "generator"} == {
+        name for name in TASKS if name.startswith("synthetic_")
+    }
+
+
+def test_workers_and_languages_of_models_are_no_part_of_what_decides_scores():
+    def identity(workers, language, seeds):
+        models = {"m": EvaluatedModel(folder="x", language=language)}
+        tasks = {"s": TaskSettings(task="table_sts")}
+        return EvaluationSettings(models=models, tasks=tasks, workers=workers, seeds=seeds).identity()
+
+    assert identity(2, "ko", (1, 2)) == identity(None, ("en", "ko"), (1, 2))
+    assert identity(2, "ko", (1, 2)) != identity(2, "ko", (1, 3))
 
 
 def test_quotes_in_sts_files_are_characters(korsts, tmp_path, make_recipe):

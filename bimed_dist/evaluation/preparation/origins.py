@@ -9,7 +9,8 @@ from bimed_dist.evaluation.readers.rows import named_rows
 from bimed_dist.evaluation.task import FINE_TUNED, Kind, Origin, Task
 from bimed_dist.evaluation.tasks import TASKS
 from bimed_dist.manifest import input_digest
-from bimed_dist.recipe.evaluation import TableSettings, TaskSettings, TermSettings, given_twice
+from bimed_dist.recipe.base import TermList
+from bimed_dist.recipe.evaluation import TableSettings, TaskSettings, given_twice
 from bimed_dist.recipe.recipe import Recipe
 from bimed_dist.references import data_path
 from bimed_dist.workspace import stage_folder
@@ -112,7 +113,7 @@ def origin_of(settings: TaskSettings, recipe: Recipe, folder: Path | None) -> Or
     )
 
 
-def read_terms(settings: TermSettings, recipe: Recipe) -> tuple[str, ...]:
+def read_terms(settings: TermList, recipe: Recipe) -> tuple[str, ...]:
     """Terms of the named columns, each once. Raises DataError for broken rows."""
     problems: list[str] = []
     rows = list(named_rows(data_path(recipe, settings.path), settings.columns, problems))

@@ -24,6 +24,7 @@ TASK = Task(
     citation="Li et al. 2016, Database baw068; split and format of Crichton et al. 2017, BMC Bioinformatics 18:368",
     licence="CC BY 4.0",
     labels_from="expert curators (CTD, MeSH)",
+    labels_by="people",
     source="path",
     load=load,
     published={

@@ -19,6 +19,7 @@ TASK = Task(
     citation="Jo et al. 2025, BMC Med Inform Decis Mak 25:428, doi 10.1186/s12911-025-03262-7; format of their code",
     licence="the hospital's own data",
     labels_from="diagnosis codes within a month, joined with or replaced by keyword rules on the text itself",
+    labels_by="rules",
     source="path",
     load=partial(labelled, table=LAYOUT),
     keywords={

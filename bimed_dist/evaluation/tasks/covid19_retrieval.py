@@ -25,6 +25,7 @@ TASK = Task(
     citation="Lim et al. 2020, naver/covid19-nmt; guidelines of the Korean CDC",
     licence="KOGL type 1",
     labels_from="the published alignment",
+    labels_by="people",
     source="path",
     load=load,
     published={

@@ -15,6 +15,7 @@ TASK = Task(
     citation="Campillos-Llanos et al. 2021, BMC Medical Informatics and Decision Making 21:69",
     licence="CC BY-NC-SA 4.0",
     labels_from="annotators with UMLS, reviewed",
+    labels_by="people",
     source="path",
     load=partial(tagged, settings=FILES),
     published={

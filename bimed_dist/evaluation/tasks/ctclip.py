@@ -66,6 +66,7 @@ TASK = Task(
     citation="Hamamci et al. 2024, CT-RATE and CT-CLIP, arXiv:2403.17834",
     licence="CC BY-NC-SA 4.0",
     labels_from="annotations of the reports, published for training CT-RATE's text classifier",
+    labels_by="people",
     source="path",
     load=load,
     keywords=KEYWORDS,

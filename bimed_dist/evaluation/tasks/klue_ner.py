@@ -45,6 +45,7 @@ TASK = Task(
     citation="Park et al. 2021, KLUE, NeurIPS Datasets and Benchmarks",
     licence="CC BY-SA 4.0",
     labels_from="crowd annotation, reviewed",
+    labels_by="people",
     source="path",
     load=load,
     unit="character",

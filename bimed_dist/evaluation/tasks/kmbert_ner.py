@@ -18,6 +18,7 @@ TASK = Task(
     citation="Kim et al. 2022, KM-BERT, Scientific Reports 12:13847, doi 10.1038/s41598-022-17806-8",
     licence="the authors' own data",
     labels_from="annotators",
+    labels_by="people",
     source="path",
     load=partial(tagged, settings=FILES),
 )

@@ -20,6 +20,7 @@ TASK = Task(
     citation="Ham et al. 2020, KorNLI and KorSTS, Findings of EMNLP",
     licence="CC BY-SA 4.0",
     labels_from="crowd grades of STS-B's English pairs; train translated by machine, dev and test by people",
+    labels_by="people",
     source="path",
     load=load,
     parallel="stsb_en",

@@ -15,6 +15,7 @@ TASK = Task(
     citation="Marimon et al. 2019, MEDDOCAN, IberLEF",
     licence="CC BY 4.0",
     labels_from="annotators, on identities that were put in by hand",
+    labels_by="people",
     source="path",
     load=partial(tagged, settings=FILES),
     published={

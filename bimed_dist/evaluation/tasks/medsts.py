@@ -67,6 +67,7 @@ TASK = Task(
     citation="Wang et al. 2020, MedSTS, Language Resources and Evaluation 54, doi 10.1007/s10579-018-9431-1",
     licence="data use agreement of Mayo Clinic",
     labels_from="mean of two medical experts",
+    labels_by="people",
     source="path",
     load=load,
 )

@@ -50,6 +50,7 @@ TASK = Task(
     citation="Kim et al. 2022, KM-BERT, Scientific Reports 12:13847, doi 10.1038/s41598-022-17806-8",
     licence="data use agreement of Mayo Clinic",
     labels_from="mean of two medical experts on the English pairs; translated by machine and corrected by hand",
+    labels_by="people",
     source="path",
     load=load,
 )

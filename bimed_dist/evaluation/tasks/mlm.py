@@ -13,6 +13,7 @@ TASK = Task(
     citation="Devlin et al. 2019 (masking); Kim et al. 2022, KM-BERT (repeated masks)",
     licence="that of the corpus",
     labels_from="the text itself",
+    labels_by="people",
     source="corpus",
     load=windows,
 )

@@ -10,6 +10,7 @@ TASK = Task(
     citation="Devlin et al. 2019; Kim et al. 2022, KM-BERT (accuracy on next and on random pairs)",
     licence="that of the corpus",
     labels_from="the order of sentences",
+    labels_by="people",
     source="corpus",
     load=successors,
 )

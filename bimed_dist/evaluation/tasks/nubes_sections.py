@@ -12,6 +12,7 @@ TASK = Task(
     citation=CITATION,
     licence=LICENCE,
     labels_from="the records' own headings",
+    labels_by="people",
     source="path",
     load=partial(documents, part=2),
     published=PUBLISHED,

@@ -12,6 +12,7 @@ TASK = Task(
     citation=CITATION,
     licence=LICENCE,
     labels_from="the department that the record was written in",
+    labels_by="people",
     source="path",
     load=partial(documents, part=1),
     published=PUBLISHED,

@@ -15,6 +15,7 @@ TASK = Task(
     citation="Mitrofan et al. 2019, MoNERo: a biomedical gold standard corpus for Romanian, BioNLP",
     licence="CC BY-SA 4.0",
     labels_from="annotators",
+    labels_by="people",
     source="path",
     load=partial(tagged, settings=FILES),
     published={

@@ -23,6 +23,7 @@ TASK = Task(
     citation="Cer et al. 2017, SemEval-2017 Task 1",
     licence="mixed, by source of the sentences",
     labels_from="mean of crowd grades",
+    labels_by="people",
     source="path",
     load=load,
     parallel="korsts",

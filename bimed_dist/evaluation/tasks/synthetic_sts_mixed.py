@@ -12,6 +12,7 @@ TASK = Task(
     citation="made by bimed_dist.synthetic",
     licence="Apache-2.0, as this package",
     labels_from="distance of the generated findings, never the text",
+    labels_by="generator",
     source="synthetic",
     load=partial(graded_pairs, "mixed"),
 )

@@ -10,6 +10,7 @@ TASK = Task(
     citation="files named in the recipe",
     licence="not stated",
     labels_from="not stated",
+    labels_by="people",
     source="path",
     load=scored,
     needs="table",
