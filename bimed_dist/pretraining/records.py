@@ -11,6 +11,7 @@ from typing import Any, Protocol
 from tqdm import tqdm
 
 from bimed_dist.manifest import write_whole
+from bimed_dist.metrics_log import read_metrics
 from bimed_dist.workspace import METRICS
 
 _log = logging.getLogger(__name__)
@@ -86,16 +87,3 @@ def numbers(metrics: Mapping[str, Any], place: str) -> dict[str, float]:
         elif isinstance(value, int | float) and name != "step":
             found[f"{place}/{name}"] = value
     return found
-
-
-def read_metrics(path: Path) -> list[dict[str, Any]]:
-    """Lines of a metrics file; a last line cut off by a crash is left out."""
-    if not path.is_file():
-        return []
-    metrics = []
-    for line in path.read_text(encoding="utf-8").splitlines():
-        try:
-            metrics.append(json.loads(line))
-        except ValueError:
-            break
-    return metrics

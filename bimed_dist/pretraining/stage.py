@@ -21,6 +21,7 @@ from bimed_dist import manifest
 from bimed_dist.errors import CheckpointError, ConfigError, DataError, NonFiniteError, Stopped
 from bimed_dist.hugging_face import load_tokenizer
 from bimed_dist.manifest import Manifest, Outcome
+from bimed_dist.metrics_log import read_metrics
 from bimed_dist.model import attention
 from bimed_dist.model.export import export, pad_vocabulary
 from bimed_dist.model.foundation import load_prepared
@@ -32,7 +33,7 @@ from bimed_dist.pretraining.distributed import Engine, open_trackers
 from bimed_dist.pretraining.duration import Clock
 from bimed_dist.pretraining.inputs import check_inputs, held_out_rows, packed_module, training_rows
 from bimed_dist.pretraining.loop import Trainer, out_of_memory_advice
-from bimed_dist.pretraining.records import RunRecord, read_metrics
+from bimed_dist.pretraining.records import RunRecord
 from bimed_dist.pretraining.snapshot import SavedState, bytes_of_a_checkpoint
 from bimed_dist.pretraining.trackers import flat
 from bimed_dist.processes import launch_identity

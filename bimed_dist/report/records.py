@@ -14,6 +14,7 @@ from typing import Any
 
 from bimed_dist.errors import DataError
 from bimed_dist.manifest import Manifest, verified
+from bimed_dist.metrics_log import read_metrics
 from bimed_dist.recipe.recipe import STAGES, Recipe
 from bimed_dist.workspace import COMPOSITION, CONTAMINATION, FERTILITY, MANIFEST, METRICS, RESULTS, SUMMARY
 
@@ -84,7 +85,7 @@ def read_records(folders: Mapping[str, Path], manifests: Mapping[str, Manifest])
         elif stage == "corpus" and any(key.startswith("task/") for key in manifests[f"corpus/{name}"].inputs):
             overlaps[name] = read_overlaps(folder / CONTAMINATION)
         elif stage == "pretraining":
-            curves[name] = read_metrics(folder / METRICS)
+            curves[name] = read_curve(folder / METRICS)
         elif stage == "vocabulary":
             compositions[name] = _read_json(folder / COMPOSITION)
             fertilities[name] = _read_json(folder / FERTILITY)
@@ -116,17 +117,11 @@ def read_overlaps(path: Path) -> Counter[tuple[str, str]]:
     return Counter((task, split) for task, split, _ in found)
 
 
-def read_metrics(path: Path) -> list[dict[str, Any]]:
-    """Lines of a metrics.jsonl by step. A run that was resumed logged some steps twice: the later line counts."""
-    latest: dict[tuple[int, str], dict[str, Any]] = {}
-    for number, line in enumerate(_read_text(path).splitlines(), start=1):
-        try:
-            record = json.loads(line)
-            latest[record["step"], record["kind"]] = record
-        except (ValueError, KeyError, TypeError):
-            raise DataError(
-                f"{path}, line {number} is not a metrics record with `kind` and `step`; run it with --resume auto"
-            ) from None
+def read_curve(path: Path) -> list[dict[str, Any]]:
+    """Return the lines of a metrics.jsonl by step. A resumed run logged some steps twice: the later line counts."""
+    if not path.is_file():
+        raise DataError(f"{path} is missing although its folder is finished; build the folder again")
+    latest = {(line["step"], line["kind"]): line for line in read_metrics(path)}
     return [latest[key] for key in sorted(latest)]
 
 

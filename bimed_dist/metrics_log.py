@@ -1,0 +1,30 @@
+"""Reading of `metrics.jsonl`, for the run that continues it and for the report."""
+
+import json
+import logging
+from pathlib import Path
+from typing import Any
+
+_log = logging.getLogger(__name__)
+
+
+def read_metrics(path: Path) -> list[dict[str, Any]]:
+    """Return the lines of a metrics file in file order, [] if there is no file.
+
+    Each line is an object with `kind` and `step`. A damaged line (cut off by a crash, overwritten on a bad disk) is
+    reported with its number and left out; the lines after it are kept.
+    """
+    if not path.is_file():
+        return []
+    lines = []
+    for number, text in enumerate(path.read_bytes().splitlines(), start=1):
+        try:
+            line = json.loads(text)
+            is_whole = isinstance(line["step"], int) and isinstance(line["kind"], str)
+        except (ValueError, KeyError, TypeError):
+            is_whole = False
+        if is_whole:
+            lines.append(line)
+        else:
+            _log.warning("%s, line %d is damaged and left out; the other lines are kept", path, number)
+    return lines
