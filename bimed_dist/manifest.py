@@ -5,7 +5,6 @@ interrupted build leaves nothing that looks finished; pre-training and evaluatio
 """
 
 import datetime
-import fcntl
 import hashlib
 import importlib.metadata
 import json
@@ -15,13 +14,14 @@ import platform
 import shutil
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import bimed_dist
 from bimed_dist.errors import ConfigError, DataError
+from bimed_dist.locking import locked
 from bimed_dist.workspace import LOCK, MANIFEST, PARTIAL, SETTINGS
 
 _log = logging.getLogger(__name__)
@@ -211,30 +211,10 @@ def begin(folder: Path, settings: Mapping[str, Any], inputs: Mapping[str, str]) 
     write_json(folder / SETTINGS, {"settings": settings, "inputs": inputs})
 
 
-@contextmanager
-def locked(folder: Path) -> Iterator[None]:
-    """Keep other processes from filling `folder`; ConfigError where one does.
-
-    The lock is the kernel's, on the file `NAME.lock` beside the folder, and goes with the process however it ends; the
-    file stays. It holds between machines too on NFS (flock there needs a file that is open for writing, so the folder
-    itself can't be locked). Where a file system knows no locks, a warning says so.
-    """
-    path = folder.with_name(folder.name + LOCK)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("a+", encoding="utf-8") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            file.seek(0)
-            raise ConfigError(
-                f"{folder} is being filled by {file.read().strip() or 'another process'}; wait for its end or stop it"
-            ) from None
-        except OSError as error:
-            _log.warning("%s can't be locked (%s): see to it that only one program fills it", folder, error.strerror)
-        file.truncate(0)
-        file.write(f"process {os.getpid()} on {platform.node()}\n")
-        file.flush()
-        yield
+def folder_lock(folder: Path) -> AbstractContextManager[None]:
+    """Return a lock that keeps other processes from filling `folder`; entering it raises ConfigError if one does."""
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    return locked(folder.with_name(folder.name + LOCK), f"{folder} is being filled")
 
 
 def build(
@@ -255,7 +235,7 @@ def build(
     done = finished(folder, settings, inputs)
     if done is not None:
         return Outcome(folder, done, was_done=True)
-    with locked(folder):
+    with folder_lock(folder):
         return _build(folder, stage, settings, inputs, make, continues)
 
 

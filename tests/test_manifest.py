@@ -1,8 +1,7 @@
 """Stage folders: finished or not there, never overwritten, and no damage goes unseen."""
 
 import json
-import subprocess
-import sys
+import os
 from pathlib import Path
 from typing import Any
 
@@ -16,8 +15,8 @@ from bimed_dist.manifest import (
     build,
     digest_of,
     finished,
+    folder_lock,
     input_digest,
-    locked,
     read_manifest,
     verified,
     write_manifest,
@@ -263,43 +262,19 @@ def test_the_digest_of_nothing_is_refused(tmp_path: Path):
         input_digest(tmp_path / "absent")
 
 
-HOLDER = """
-import sys
-from pathlib import Path
-from bimed_dist.manifest import locked
-
-with locked(Path(sys.argv[1])):
-    print("held", flush=True)
-    sys.stdin.read()
-"""
-
-
-@pytest.fixture
-def holder(tmp_path: Path, root: Path):
-    """Another process that fills `tmp_path/run`."""
-    command = [sys.executable, "-c", HOLDER, str(tmp_path / "run")]
-    with subprocess.Popen(command, cwd=root, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
-        assert process.stdout.readline() == "held\n"
-        yield process
-        process.kill()
-
-
-def test_a_folder_that_another_process_fills_is_refused_and_left_alone(tmp_path: Path, holder):
+def test_a_folder_that_another_process_fills_is_refused_and_left_alone(tmp_path: Path):
     (tmp_path / "run.partial").mkdir()
     (tmp_path / "run.partial" / "theirs").touch()
-    with pytest.raises(ConfigError, match=f"is being filled by process {holder.pid} on"):
+    with (
+        folder_lock(tmp_path / "run"),
+        pytest.raises(ConfigError, match=f"filled by process {os.getpid()} on"),
+    ):
         stage(tmp_path / "run", make=make_nothing)
     assert (tmp_path / "run.partial" / "theirs").exists()
     stage(tmp_path / "other")
 
 
-def test_a_killed_process_holds_no_folder(tmp_path: Path, holder):
-    holder.kill()
-    holder.wait()
-    assert not stage(tmp_path / "run").was_done
-
-
-def test_a_process_that_failed_holds_no_folder(tmp_path: Path):
-    with pytest.raises(ZeroDivisionError), locked(tmp_path / "run"):
+def test_a_build_that_failed_holds_no_folder(tmp_path: Path):
+    with pytest.raises(ZeroDivisionError), folder_lock(tmp_path / "run"):
         1 / 0  # noqa: B018
     stage(tmp_path / "run")

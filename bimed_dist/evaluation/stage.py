@@ -32,8 +32,8 @@ from bimed_dist.manifest import (
     Outcome,
     begin,
     finished,
+    folder_lock,
     input_digest,
-    locked,
     verified,
     write_json,
     write_manifest,
@@ -81,7 +81,7 @@ def _run(recipe: Recipe, work: Path) -> Outcome:
     if done is not None:
         return Outcome(folder, done, was_done=True)
     tasks = prepare_tasks(recipe, work)
-    with locked(folder):
+    with folder_lock(folder):
         begin(folder, resolved, inputs)
         return _fill(folder, settings, resolved, inputs, tasks, located)
 

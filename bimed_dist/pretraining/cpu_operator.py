@@ -5,7 +5,6 @@ without a word and without an end (torch.utils.file_baton). So each build is mad
 moved to where all look for it. The lock only keeps them from compiling side by side: right without it too.
 """
 
-import fcntl
 import hashlib
 import importlib.util
 import logging
@@ -16,8 +15,6 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +22,7 @@ import torch
 from torch.utils.cpp_extension import get_default_build_root
 
 from bimed_dist.errors import ConfigError
+from bimed_dist.locking import locked
 
 _log = logging.getLogger(__name__)
 
@@ -45,7 +43,7 @@ def load_operator() -> None:
     library = folder / f"{builder.name}.so"
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        with _locked(folder / "lock"):
+        with locked(folder / "lock", "DeepSpeed's operator for CPUs is being compiled", wait=True):
             if not library.is_file():
                 _compile(builder, library)
         if builder.name not in OpBuilder._loaded_ops:
@@ -94,17 +92,3 @@ def _module(name: str, library: Path) -> Any:
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module
-
-
-@contextmanager
-def _locked(path: Path) -> Iterator[None]:
-    """Wait until no other process compiles, where the file system knows locks; they go with their process."""
-    with path.open("a") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            _log.warning("waiting for another process that compiles DeepSpeed's operator for CPUs (%s)", path)
-            fcntl.flock(file, fcntl.LOCK_EX)
-        except OSError as error:
-            _log.warning("%s can't be locked (%s)", path, error.strerror)
-        yield

@@ -89,7 +89,7 @@ def run(recipe: Recipe, name: str, work: Path, resume: str = "never") -> Outcome
                 _verify_copies(engine, recipe.pretraining[name], work)
                 with ExitStack() as held:
                     # Whatever another job did between check and lock, this one continues from what it finds now.
-                    engine.on_main(lambda: held.enter_context(manifest.locked(folder_of(name, work))))
+                    engine.on_main(lambda: held.enter_context(manifest.folder_lock(folder_of(name, work))))
                     engine.on_main(lambda: (folder_of(name, work) / STOPPED).unlink(missing_ok=True))
                     outcome = _train(engine, recipe, name, work, start)
         except (Stopped, NonFiniteError):  # all ranks come to the same end, which is no accident

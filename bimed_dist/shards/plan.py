@@ -4,15 +4,13 @@ A plan is a function of (seed, epoch, shards, max_length, pairing, objective) al
 in every epoch, so that step -> (epoch, step in the epoch) is a division. Plans are cached below the shards folder.
 """
 
-import fcntl
 import json
 import logging
 import os
 import shutil
 import tempfile
 import zlib
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -21,6 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bimed_dist.errors import ConfigError, DataError
+from bimed_dist.locking import locked
 from bimed_dist.manifest import digest_of
 from bimed_dist.recipe.pretraining import Pairing, SentenceObjective
 from bimed_dist.shards import chance
@@ -179,7 +178,9 @@ def cached_plan(shards: ShardSet, made_by: Mapping[str, Any], make: Callable[[],
         return _read(folder, epoch)
     plan = None
     try:
-        with _alone(folder.parent):
+        folder.parent.mkdir(exist_ok=True)
+        # A plan of 100 million sentences takes minutes and gigabytes.
+        with locked(folder.parent / "lock", f"a plan is being made in {folder.parent}", wait=True):
             if not folder.is_dir():
                 for unfinished in folder.parent.glob("*.partial"):  # of a process that was killed
                     shutil.rmtree(unfinished, ignore_errors=True)
@@ -189,15 +190,6 @@ def cached_plan(shards: ShardSet, made_by: Mapping[str, Any], make: Callable[[],
         logger.warning("the plan of epoch %d stays in memory: can't write %s (%s)", epoch, folder, error.strerror)
         return make() if plan is None else plan  # making a large one takes minutes
     return _read(folder, epoch)
-
-
-@contextmanager
-def _alone(folder: Path) -> Iterator[None]:
-    """One process at a time; a plan of 100 million sentences takes minutes and gigabytes."""
-    folder.mkdir(exist_ok=True)
-    with (folder / "lock").open("a") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        yield
 
 
 def taken(plan: EpochPlan, rows: NDArray[np.int64], *, seed: int) -> EpochPlan:

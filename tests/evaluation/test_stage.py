@@ -30,7 +30,7 @@ from bimed_dist.evaluation.preparation.prepared import SealedSplits, prepare_tas
 from bimed_dist.evaluation.task import Example
 from bimed_dist.evaluation.tasks import TASKS
 from bimed_dist.hugging_face import load_tokenizer
-from bimed_dist.manifest import locked, versions
+from bimed_dist.manifest import folder_lock, versions
 from bimed_dist.recipe.evaluation import EvaluatedModel, TaskSettings
 from bimed_dist.recipe.loading import load_recipe
 from bimed_dist.references import locate
@@ -177,7 +177,7 @@ def test_a_grid_that_is_killed_again_and_again_at_random_continues_to_the_same_r
     path = tmp_path / "recipe.yaml"
     path.write_text(yaml.safe_dump(tree), encoding="utf-8")
     code = (
-        "import sys, torch; from pathlib import Path; from bimed_dist.config import load_recipe; "
+        "import sys, torch; from pathlib import Path; from bimed_dist.recipe.loading import load_recipe; "
         "from bimed_dist.evaluation import stage; torch.set_num_threads(1); "
         f"stage.run(load_recipe(Path({str(path)!r})), Path(sys.argv[1]))"
     )
@@ -431,7 +431,7 @@ def test_an_evaluation_that_another_one_fills_is_refused_before_anything_is_writ
 ):
     recipe = make_recipe(two_models, {"sts": TaskSettings(task="korsts", path="korsts")})
     folder = tmp_path / "work" / "evaluation"
-    with locked(folder), pytest.raises(ConfigError, match="is being filled by"):
+    with folder_lock(folder), pytest.raises(ConfigError, match="is being filled by"):
         stage.run(recipe, tmp_path / "work")
     assert not folder.exists()
 

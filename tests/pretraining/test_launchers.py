@@ -132,7 +132,7 @@ def test_a_launch_that_fails_early_is_not_said_to_be_stopped_because_the_one_bef
     assert before.wait(TIMEOUT) == [75], before.output()
     assert (job.folder() / "stopped.json").is_file()
     command = [*job.command()[:1], "launch/pipeline.py", *job.arguments(*ENDLESS)]
-    with manifest.locked(job.folder()):
+    with manifest.folder_lock(job.folder()):
         result = subprocess.run(command, cwd=job.root, env=environment(), capture_output=True, text=True)
     assert result.returncode == 2, result.stderr
     assert "is being filled by process" in result.stderr

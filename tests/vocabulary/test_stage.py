@@ -66,7 +66,7 @@ def test_two_processes_with_other_hash_seeds_and_document_orders_write_the_same_
     recipe = tmp_path / "recipe.json"
     recipe.write_text(json.dumps(make_recipe().model_dump(mode="json")), encoding="utf-8")
     program = (
-        "import json, pathlib, sys; from bimed_dist.config import parse_recipe; "
+        "import json, pathlib, sys; from bimed_dist.recipe.loading import parse_recipe; "
         "from bimed_dist.vocabulary.stage import run; "
         "run(parse_recipe(json.loads(pathlib.Path(sys.argv[1]).read_text()), ''), 'v', pathlib.Path(sys.argv[2]))"
     )
