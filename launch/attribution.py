@@ -1,14 +1,13 @@
-import click
-from options import names_to_run, run_or_tell, stage_command
+"""Make pages that show on which words the evaluated models of RECIPE rely.
 
+The pages hold text of the test split, so they are made only by this program and never by pipeline.py.
+"""
 
-@stage_command
-@click.option("--name", help="Only this entry of the recipe's section.")
-def main(recipe, work, dry_run, name):
-    """Show what the evaluated models of RECIPE looked at, word by word. The page holds text of the test rows."""
-    for entry in names_to_run(recipe, "attribution", name):
-        run_or_tell("attribution", recipe, entry, work, dry_run)
+from options import section_command
 
+main = section_command(
+    "attribution", __doc__, "launch/recipes/open_data.yaml --work work/open_data --set data=/path/to/data"
+)
 
 if __name__ == "__main__":
     main()

@@ -1,14 +1,8 @@
-import click
-from options import names_to_run, run_or_tell, stage_command
+"""Read, clean, deduplicate and split the text of RECIPE's corpora."""
 
+from options import section_command
 
-@stage_command
-@click.option("--name", help="Only this entry of the recipe's section.")
-def main(recipe, work, dry_run, name):
-    """Read, clean and split the corpora of RECIPE."""
-    for entry in names_to_run(recipe, "corpus", name):
-        run_or_tell("corpus", recipe, entry, work, dry_run)
-
+main = section_command("corpus", __doc__)
 
 if __name__ == "__main__":
     main()

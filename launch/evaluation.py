@@ -1,19 +1,21 @@
-import os
+"""Fine-tune and score every model on every task of RECIPE.
 
-from options import run_or_tell, stage_command, told_once
+Plain Python uses all GPUs or cores of this machine; `accelerate launch` also uses several machines.
+"""
+
+from options import is_first_rank, reported_once, run_or_preview, stage_command
 
 from bimed_dist.processes import end_with_launcher
 
 
-@stage_command
+@stage_command(__doc__, "python launch/evaluation.py launch/recipes/demo.yaml --work work/demo")
 def main(recipe, work, dry_run):
-    """Fine-tune and measure every model on every task of RECIPE; run by plain python or `accelerate launch`."""
-    if os.environ.get("RANK", "0") == "0":
-        run_or_tell("evaluation", recipe, None, work, dry_run)
+    if is_first_rank():
+        run_or_preview("evaluation", recipe, None, work, dry_run)
     elif not dry_run:
         from bimed_dist.evaluation.grid.launched import follow
 
-        with told_once():
+        with reported_once():
             follow()
 
 

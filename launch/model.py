@@ -1,14 +1,8 @@
-import click
-from options import names_to_run, run_or_tell, stage_command
+"""Make the models that RECIPE pre-trains: a foundation with a new vocabulary, or a BERT with random weights."""
 
+from options import section_command
 
-@stage_command
-@click.option("--name", help="Only this entry of the recipe's section.")
-def main(recipe, work, dry_run, name):
-    """Make the models to train: foundations with transplanted embedding rows."""
-    for entry in names_to_run(recipe, "model", name):
-        run_or_tell("model", recipe, entry, work, dry_run)
-
+main = section_command("model", __doc__)
 
 if __name__ == "__main__":
     main()

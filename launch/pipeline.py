@@ -1,3 +1,8 @@
+"""Run every stage of RECIPE in order, from text to report.
+
+Finished stages are skipped, and an interrupted run continues if the same command is given again.
+"""
+
 import json
 import os
 import signal
@@ -7,7 +12,7 @@ from pathlib import Path
 
 import click
 import yaml
-from options import run_stage, stage_command, stage_module, state_line, summary_line
+from options import preview_line, run_stage, stage_command, stage_module, summary_line
 
 from bimed_dist.errors import BimedError, ConfigError, Stopped
 from bimed_dist.manifest import Outcome, read_manifest
@@ -19,14 +24,13 @@ from bimed_dist.workspace import PAGE, RESULTS, STOPPED, stage_folder
 REPOSITORY = Path(__file__).resolve().parent.parent
 
 
-@stage_command
+@stage_command(__doc__, "python launch/pipeline.py launch/recipes/demo.yaml --work work/demo")
 @click.pass_context
 def main(context, recipe, work, dry_run):
-    """Run every stage of RECIPE in order; finished stages are left alone, an interrupted run continues."""
     order = stage_order(recipe)
     for number, (stage, name) in enumerate(order, start=1):
         if dry_run:
-            click.echo(state_line(stage, name, work))
+            click.echo(preview_line(stage, name, work))
             continue
         click.echo(f"[{number}/{len(order)}] {stage}{'/' + name if name else ''}")
         if stage == "pretraining":
@@ -42,32 +46,38 @@ def main(context, recipe, work, dry_run):
 
 
 def pretrain(recipe, name, work, params):
-    """Check here, so that mistakes are found before processes are started; then train in processes of its own."""
+    """Check recipe and inputs in this process, so that errors appear at once; then train in new processes."""
     pretraining = stage_module("pretraining")
-    config = accelerate_config(recipe, name)
-    chosen = yaml.safe_load(config.read_text(encoding="utf-8")) if config else {"num_processes": 1}
-    processes = chosen["num_processes"]
-    done = pretraining.check(recipe, name, work, "auto", processes)
-    if done is not None:
-        return done
+    config_file = accelerate_config_file(recipe, name)
+    config = yaml.safe_load(config_file.read_text(encoding="utf-8")) if config_file else {"num_processes": 1}
+    processes = config["num_processes"]
+    finished = pretraining.check(recipe, name, work, "auto", processes)
+    if finished is not None:
+        return finished
     program = [str(REPOSITORY / "launch" / "pretrain.py"), str(params["recipe_path"].absolute()), "--work", str(work)]
-    program += ["--name", name, "--resume", "auto", *(part for o in params["overrides"] for part in ("--set", o))]
+    program += [
+        "--name",
+        name,
+        "--resume",
+        "auto",
+        *(word for override in params["overrides"] for word in ("--set", override)),
+    ]
     launcher, environment = [sys.executable], dict(os.environ)
-    if processes > 1 or "deepspeed_config" in chosen:  # accelerate's launcher of one process passes no signals on
-        launcher += ["-m", "accelerate.commands.launch", "--config_file", str(config), "--main_process_port", "0"]
-        # torchrun's own choice is one thread a process.
+    if processes > 1 or "deepspeed_config" in config:  # accelerate's one-process launcher would not forward signals
+        launcher += ["-m", "accelerate.commands.launch", "--config_file", str(config_file), "--main_process_port", "0"]
+        # torchrun's default is one thread per process.
         environment.setdefault("OMP_NUM_THREADS", str(max(1, len(os.sched_getaffinity(0)) // processes)))
-    if config is not None and config.name.startswith("cpu"):
+    if config_file is not None and config_file.name.startswith("cpu"):
         environment["CUDA_VISIBLE_DEVICES"] = ""
-    folder = pretraining.folder_of(name, work)
-    (folder / STOPPED).unlink(missing_ok=True)  # of a launch before: this one may fail early
+    folder = stage_folder(work, "pretraining", name)
+    (folder / STOPPED).unlink(missing_ok=True)  # left by an earlier launch
     code = run_and_wait([*launcher, *program], environment)
     if code and (folder / STOPPED).is_file():
-        raise Stopped(f"pre-training {name} was stopped with a checkpoint; run the same command to continue")
+        raise Stopped(f"pre-training {name} was stopped and saved a checkpoint; run the same command to continue")
     if code < 0:
         raise BimedError(
             f"pre-training {name} was killed by {signal.Signals(-code).name}"
-            f"{', most likely for lack of memory' if code == -signal.SIGKILL else ''}; run the same command to continue"
+            f"{', probably for lack of memory' if code == -signal.SIGKILL else ''}; run the same command to continue"
         )
     if code:
         error = BimedError(f"pre-training {name} ended with exit code {code}; the reason is above")
@@ -76,39 +86,42 @@ def pretrain(recipe, name, work, params):
     return Outcome(folder, read_manifest(folder), was_done=False)
 
 
-def accelerate_config(recipe, name):
-    """The file that the run is launched with, or None for one process."""
-    config = recipe.pretraining[name].accelerate_config
-    if config is None:
+def accelerate_config_file(recipe, name):
+    """Return the file that the run is launched with, or None for one process.
+
+    Raises ConfigError if the file is missing, is for several machines, or would make DeepSpeed write secrets to a file.
+    """
+    file_name = recipe.pretraining[name].accelerate_config
+    if file_name is None:
         return None
-    path = REPOSITORY / "ds_configs" / "accelerate" / config
+    path = REPOSITORY / "ds_configs" / "accelerate" / file_name
     if not path.is_file():
         raise ConfigError(f"pretraining.{name}.accelerate_config: there is no {path}")
-    chosen = yaml.safe_load(path.read_text(encoding="utf-8"))
-    if chosen.get("num_machines", 1) > 1:
+    config = yaml.safe_load(path.read_text(encoding="utf-8"))
+    if config.get("num_machines", 1) > 1:
         raise ConfigError(
-            f"pretraining.{name}.accelerate_config: {config} is for several machines, and this program starts "
-            "processes on one; make the stages before with launch/corpus.py, vocabulary.py, shards.py and model.py, "
-            "and start launch/pretrain.py on every machine (docs/multi_node.md)"
+            f"pretraining.{name}.accelerate_config: {file_name} is for several machines, but pipeline.py starts "
+            "processes on this one only; run the earlier stages with launch/corpus.py, vocabulary.py, shards.py and "
+            "model.py, then start launch/pretrain.py on every machine (docs/multi_node.md)"
         )
-    if chosen.get("deepspeed_config", {}).get("deepspeed_multinode_launcher", "standard") != "standard":
+    if config.get("deepspeed_config", {}).get("deepspeed_multinode_launcher", "standard") != "standard":
         raise ConfigError(
-            f"{path}: deepspeed_multinode_launcher must be standard; the others append the whole environment, secrets "
-            "included, to a file"
+            f"{path}: deepspeed_multinode_launcher must be standard; the other launchers write all environment "
+            "variables, secrets included, to a file"
         )
     return path
 
 
 def run_and_wait(command, environment):
-    """Run a program to its end and give its exit code; it gets our signals and the time to save."""
-    # Its summary line would repeat the one printed here, and DeepSpeed prints to standard output too.
+    """Run a program, forward signals to it, and return its exit code, which is negative if a signal killed it."""
+    # Standard output is dropped: this process prints the summary itself, and DeepSpeed would write there too.
     process = subprocess.Popen(
         command, cwd=REPOSITORY, env=environment, stdout=subprocess.DEVNULL, preexec_fn=stopped_with_parent()
     )
     handlers = {
-        # Slurm's warning is SIGUSR1, which launchers don't pass on.
+        # Slurm warns with SIGUSR1, which launchers do not forward.
         **dict.fromkeys((signal.SIGTERM, signal.SIGUSR1), lambda *_: process.send_signal(signal.SIGTERM)),
-        signal.SIGINT: signal.SIG_IGN,  # the terminal has sent it to the program too
+        signal.SIGINT: signal.SIG_IGN,  # the terminal sends it to the program as well
     }
     with signals_handled(handlers):
         return process.wait()

@@ -1,43 +1,59 @@
+"""Pre-train one model of RECIPE (masked-LM and next-sentence prediction).
+
+Start it with plain Python for one process, or with `accelerate launch` and a file of ds_configs/accelerate for several
+processes, GPUs or machines. Run the same command with --resume auto to continue after an interruption.
+"""
+
 import importlib
 import json
 import os
 
 import click
-from options import names_to_run, stage_command, stage_module, state_line, summary_line
+from options import is_first_rank, preview_line, selected_names, stage_command, stage_module, summary_line
 
 from bimed_dist.errors import ConfigError
 from bimed_dist.pretraining import deepspeed_config
 from bimed_dist.processes import end_with_launcher
 
+EXAMPLE = """\
+accelerate launch --config_file ds_configs/accelerate/cpu.yaml \\
+      launch/pretrain.py launch/recipes/demo.yaml --work work/demo --name ko-mini --resume auto"""
 
-@stage_command
-@click.option("--name", help="Which entry of the recipe's section; needed where it has several.")
-@click.option("--resume", type=click.Choice(["auto", "never"]), default="never", show_default=True)
-@click.option("--overfit", is_flag=True, help="Only see whether a few rows over and over are learned; writes nothing.")
+
+@stage_command(__doc__, EXAMPLE)
+@click.option("--name", help="Entry of the recipe's section `pretraining`; required if it has several.")
+@click.option(
+    "--resume",
+    type=click.Choice(["auto", "never"]),
+    default="never",
+    show_default=True,
+    help="`auto` continues from the newest intact checkpoint, if there is one; `never` refuses to continue.",
+)
+@click.option(
+    "--overfit", is_flag=True, help="Only check that the model can learn a few rows by heart; nothing is written."
+)
 def main(recipe, work, dry_run, name, resume, overfit):
-    """Pre-train one model of RECIPE; run by `accelerate launch` or by plain python."""
-    names = names_to_run(recipe, "pretraining", name)
+    names = selected_names(recipe, "pretraining", name)
     if len(names) > 1:
-        raise ConfigError(f"the recipe has several runs, {', '.join(names)}; choose one with --name")
-    rank = os.environ.get("RANK", "0")
-    if dry_run and rank == "0":
-        show(recipe.pretraining[names[0]], work, names[0])
+        raise ConfigError(f"the recipe has several pre-training runs, {', '.join(names)}; choose one with --name")
     if dry_run:
+        if is_first_rank():
+            preview(recipe.pretraining[names[0]], work, names[0])
         return
     if overfit:
         losses = importlib.import_module("bimed_dist.pretraining.sanity").overfit(recipe, names[0], work)
-        if rank == "0":
+        if is_first_rank():
             click.echo(
-                f"{losses.rows} rows over and over: loss of masked words {losses.first:.3f} to {losses.last:.3f}"
+                f"overfitting {losses.rows} rows: masked-LM loss fell from {losses.first:.3f} to {losses.last:.3f}"
             )
         return
     outcome = stage_module("pretraining").run(recipe, names[0], work, resume)
-    if rank == "0":
+    if is_first_rank():
         click.echo(summary_line(outcome))
 
 
-def show(settings, work, name):
-    click.echo(state_line("pretraining", name, work))
+def preview(settings, work, name):
+    click.echo(preview_line("pretraining", name, work))
     zero_file = deepspeed_config.requested_file()
     if zero_file is not None:
         world_size = int(os.environ.get("WORLD_SIZE", "1"))
@@ -46,5 +62,5 @@ def show(settings, work, name):
 
 
 if __name__ == "__main__":
-    end_with_launcher()  # before torch is imported, which takes many seconds
+    end_with_launcher()  # before torch is imported, which takes seconds
     main()

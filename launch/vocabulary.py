@@ -1,14 +1,8 @@
-import click
-from options import names_to_run, run_or_tell, stage_command
+"""Train or extend the vocabularies of RECIPE on their corpora."""
 
+from options import section_command
 
-@stage_command
-@click.option("--name", help="Only this entry of the recipe's section.")
-def main(recipe, work, dry_run, name):
-    """Train the vocabularies of RECIPE."""
-    for entry in names_to_run(recipe, "vocabulary", name):
-        run_or_tell("vocabulary", recipe, entry, work, dry_run)
-
+main = section_command("vocabulary", __doc__)
 
 if __name__ == "__main__":
     main()

@@ -1,4 +1,4 @@
-"""Mistakes, as a user meets them: one clear message, exit code 2, nothing overwritten, no text of the corpus."""
+"""User errors at the command line: one clear message, exit code 2, nothing overwritten, no corpus text in messages."""
 
 import json
 import shutil
@@ -14,12 +14,12 @@ RECIPE = {
     "name": "bad",
     "seed": 1,
     "corpus": {"text": {"sources": [{"kind": "text", "name": "notes", "path": "notes", "document": "paragraph"}]}},
-    "vocabulary": {"pieces": {"corpus": "text", "size": 300}},
-    "shards": {"tokens": {"corpus": "text", "tokenizer": "vocabulary/pieces"}},
+    "vocabulary": {"wordpiece": {"corpus": "text", "size": 300}},
+    "shards": {"tokens": {"corpus": "text", "tokenizer": "vocabulary/wordpiece"}},
     "model": {
         "tiny": {
             "architecture": {"layers": 1, "width": 16, "heads": 2, "feed_forward": 16, "positions": 64},
-            "tokenizer": "vocabulary/pieces",
+            "tokenizer": "vocabulary/wordpiece",
         }
     },
     "pretraining": {
@@ -31,7 +31,7 @@ SENTENCES = [
 ]
 
 
-def write_place(folder: Path) -> Path:
+def write_recipe_and_notes(folder: Path) -> Path:
     (folder / "notes").mkdir()
     (folder / "notes" / "a.txt").write_text("\n\n".join([*SENTENCES, SECRET]), encoding="utf-8")
     (folder / "recipe.yaml").write_text(yaml.safe_dump(RECIPE, allow_unicode=True), encoding="utf-8")
@@ -39,23 +39,23 @@ def write_place(folder: Path) -> Path:
 
 
 @pytest.fixture
-def place(tmp_path) -> Path:
-    """A folder with a recipe and the notes that it names."""
-    return write_place(tmp_path)
+def folder(tmp_path) -> Path:
+    """Return a folder with a recipe and the notes that it reads."""
+    return write_recipe_and_notes(tmp_path)
 
 
-def launch(root: Path, place: Path, program: str, *arguments: str) -> subprocess.CompletedProcess[str]:
+def launch(root: Path, folder: Path, program: str, *arguments: str) -> subprocess.CompletedProcess[str]:
     command = [
         sys.executable,
         str(root / "launch" / program),
-        str(place / "recipe.yaml"),
+        str(folder / "recipe.yaml"),
         "--work",
-        str(place / "work"),
+        str(folder / "work"),
     ]
     return subprocess.run([*command, *arguments], capture_output=True, text=True, cwd=root)
 
 
-def refused(result: subprocess.CompletedProcess[str], *words: str) -> None:
+def assert_refused(result: subprocess.CompletedProcess[str], *words: str) -> None:
     assert result.returncode == 2, result.stderr
     assert "Traceback" not in result.stderr
     assert SECRET not in result.stderr + result.stdout
@@ -63,55 +63,57 @@ def refused(result: subprocess.CompletedProcess[str], *words: str) -> None:
         assert word in result.stderr
 
 
-def test_a_missing_file_is_named(root, place):
-    (place / "notes" / "a.txt").unlink()
-    (place / "notes").rmdir()
-    refused(launch(root, place, "corpus.py"), "notes", "do not exist")
+def test_a_missing_source_folder_is_reported_by_name(root, folder):
+    (folder / "notes" / "a.txt").unlink()
+    (folder / "notes").rmdir()
+    assert_refused(launch(root, folder, "corpus.py"), "notes", "do not exist")
 
 
-def test_an_empty_corpus_is_refused(root, place):
-    (place / "notes" / "a.txt").write_text(" \n\n \n", encoding="utf-8")
-    refused(launch(root, place, "corpus.py"))
-    assert not (place / "work" / "corpus" / "text").exists()
+def test_a_corpus_without_text_is_refused(root, folder):
+    (folder / "notes" / "a.txt").write_text(" \n\n \n", encoding="utf-8")
+    assert_refused(launch(root, folder, "corpus.py"))
+    assert not (folder / "work" / "corpus" / "text").exists()
 
 
-def test_invalid_utf8_is_named_by_file_and_place(root, place):
-    (place / "notes" / "b.txt").write_bytes("앞 문장.\n".encode() + "폐렴".encode("cp949") + b"\n")
-    refused(launch(root, place, "corpus.py"), "b.txt", "2")
+def test_invalid_utf8_is_reported_with_file_and_line(root, folder):
+    (folder / "notes" / "b.txt").write_bytes("앞 문장.\n".encode() + "폐렴".encode("cp949") + b"\n")
+    assert_refused(launch(root, folder, "corpus.py"), "b.txt", "2")
 
 
-def test_unknown_settings_are_listed_all_at_once(root, place):
-    result = launch(root, place, "corpus.py", "--set", "vocabulary.pieces.sise=5", "--set", "pretraining.run.step=1")
-    refused(result, "vocabulary.pieces.sise: unknown setting", "pretraining.run.step: unknown setting")
+def test_all_unknown_settings_are_reported_at_once(root, folder):
+    result = launch(
+        root, folder, "corpus.py", "--set", "vocabulary.wordpiece.sise=5", "--set", "pretraining.run.step=1"
+    )
+    assert_refused(result, "vocabulary.wordpiece.sise: unknown setting", "pretraining.run.step: unknown setting")
 
 
-def test_a_missing_column_is_named_and_no_cell_is_shown(root, place):
-    (place / "notes.csv").write_text(f"1,F,{SECRET}\n2,M,소견 없음.\n", encoding="utf-8")
+def test_a_missing_column_is_reported_without_showing_a_cell(root, folder):
+    (folder / "notes.csv").write_text(f"1,F,{SECRET}\n2,M,소견 없음.\n", encoding="utf-8")
     source = '{"kind": "table", "name": "notes", "path": "notes.csv", "text": ["report"]}'
-    refused(launch(root, place, "corpus.py", "--set", f"corpus.text.sources=[{source}]"), "'report'", "3 cells")
+    assert_refused(launch(root, folder, "corpus.py", "--set", f"corpus.text.sources=[{source}]"), "'report'", "3 cells")
 
 
-def test_a_recipe_changed_under_its_work_folder_is_refused_and_nothing_is_overwritten(root, place):
-    assert launch(root, place, "corpus.py").returncode == 0
-    before = {p: p.read_bytes() for p in (place / "work").rglob("*") if p.is_file()}
-    refused(launch(root, place, "corpus.py", "--set", "seed=2"), "seed: was 1, now 2")
-    (place / "notes" / "c.txt").write_text("One more document.", encoding="utf-8")
-    refused(launch(root, place, "corpus.py"), "source/notes")
-    assert {p: p.read_bytes() for p in (place / "work").rglob("*") if p.is_file()} == before
+def test_changed_settings_or_sources_are_refused_and_nothing_is_overwritten(root, folder):
+    assert launch(root, folder, "corpus.py").returncode == 0
+    before = {p: p.read_bytes() for p in (folder / "work").rglob("*") if p.is_file()}
+    assert_refused(launch(root, folder, "corpus.py", "--set", "seed=2"), "seed: was 1, now 2")
+    (folder / "notes" / "c.txt").write_text("One more document.", encoding="utf-8")
+    assert_refused(launch(root, folder, "corpus.py"), "source/notes")
+    assert {p: p.read_bytes() for p in (folder / "work").rglob("*") if p.is_file()} == before
 
 
 @pytest.fixture(scope="module")
 def finished(root, tmp_path_factory) -> Path:
-    place = write_place(tmp_path_factory.mktemp("finished"))
+    folder = write_recipe_and_notes(tmp_path_factory.mktemp("finished"))
     for program in ("corpus.py", "vocabulary.py", "shards.py", "model.py"):
-        result = launch(root, place, program)
+        result = launch(root, folder, program)
         assert result.returncode == 0, result.stderr
-    return place
+    return folder
 
 
 @pytest.fixture
 def ready(finished, tmp_path) -> Path:
-    """A copy of a place where everything before pre-training is finished."""
+    """Return a copy of a folder in which every stage before pre-training is finished."""
     return shutil.copytree(finished, tmp_path / "ready")
 
 
@@ -122,11 +124,11 @@ def test_a_shard_with_a_flipped_byte_or_cut_short_is_refused_before_training(roo
     flipped[len(content) // 2] ^= 1
     for damaged in (bytes(flipped), content[: len(content) // 2]):
         shard.write_bytes(damaged)
-        refused(launch(root, ready, "pretrain.py"), shard.name)
+        assert_refused(launch(root, ready, "pretrain.py"), shard.name)
     assert not (ready / "work" / "pretraining").exists()
 
 
-def test_a_vocabulary_that_is_not_the_models_is_refused_before_training(root, ready):
+def test_shards_and_a_model_of_different_vocabularies_are_refused_before_training(root, ready):
     other = (
         "--set", "vocabulary.other={corpus: text, size: 300, lowercase: true}",
         "--set", "model.tiny.tokenizer=vocabulary/other",
@@ -134,19 +136,19 @@ def test_a_vocabulary_that_is_not_the_models_is_refused_before_training(root, re
     assert launch(root, ready, "vocabulary.py", *other, "--name", "other").returncode == 0
     shutil.rmtree(ready / "work" / "model")
     assert launch(root, ready, "model.py", *other).returncode == 0
-    refused(launch(root, ready, "pretrain.py", *other), "different vocabularies", "model/tiny")
+    assert_refused(launch(root, ready, "pretrain.py", *other), "different vocabularies", "model/tiny")
     assert not (ready / "work" / "pretraining").exists()
 
 
-def test_a_dry_run_prints_the_recipe_and_builds_nothing(root, place):
-    result = launch(root, place, "pipeline.py", "--dry-run")
+def test_a_dry_run_prints_the_recipe_and_writes_nothing(root, folder):
+    result = launch(root, folder, "pipeline.py", "--dry-run")
     assert result.returncode == 0, result.stderr
     assert yaml.safe_load(result.stdout.split("would run")[0])["pretraining"]["run"]["steps"] == 2
     assert result.stdout.count("would run") == 5
-    assert not (place / "work").exists()
+    assert not (folder / "work").exists()
 
 
-def test_corpus_folders_hold_what_their_manifest_says(root, place):
-    assert launch(root, place, "corpus.py").returncode == 0
-    counts = json.loads((place / "work" / "corpus" / "text" / "manifest.json").read_text())["counts"]
+def test_the_corpus_manifest_counts_every_document(root, folder):
+    assert launch(root, folder, "corpus.py").returncode == 0
+    counts = json.loads((folder / "work" / "corpus" / "text" / "manifest.json").read_text())["counts"]
     assert counts["documents"] + counts["near_duplicates_dropped"] == len(SENTENCES) + 1

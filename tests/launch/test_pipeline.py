@@ -1,4 +1,4 @@
-"""The demo recipe, shrunk, from synthetic text to the report."""
+"""The pipeline from synthetic text to the report, on a small version of the demo."""
 
 import subprocess
 import sys
@@ -26,7 +26,7 @@ SMALLER = [
 
 
 @pytest.mark.slow
-def test_the_demo_recipe_runs_from_text_to_report_and_then_has_nothing_to_do(root, tmp_path):
+def test_the_demo_runs_from_text_to_report_and_a_second_run_does_nothing(root, tmp_path):
     command = [sys.executable, "launch/pipeline.py", "launch/recipes/demo.yaml", "--work", str(tmp_path / "work")]
     command += [part for change in SMALLER for part in ("--set", change)]
     first = subprocess.run(command, cwd=root, capture_output=True, text=True)
@@ -38,11 +38,11 @@ def test_the_demo_recipe_runs_from_text_to_report_and_then_has_nothing_to_do(roo
 
     again = subprocess.run(command, cwd=root, capture_output=True, text=True)
     assert again.returncode == 0, again.stderr
-    assert again.stdout.count("done before") == 19
+    assert again.stdout.count("already finished") == 19
 
 
 @pytest.mark.slow
-def test_a_recipe_with_a_report_and_no_evaluation_ends_well(root, tmp_path):
+def test_a_recipe_with_a_report_but_no_evaluation_succeeds(root, tmp_path):
     (tmp_path / "recipe.yaml").write_text(
         "{name: text, seed: 1, report: {title: Text}, "
         "corpus: {c: {sources: [{kind: synthetic, name: s, documents: 20}]}}}",

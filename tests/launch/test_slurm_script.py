@@ -1,4 +1,4 @@
-"""The script of docs/multi_node.md, with programs in place of Slurm's."""
+"""The Slurm script of docs/multi_node.md, run with stubs instead of the Slurm commands."""
 
 import os
 import signal
@@ -7,7 +7,7 @@ import time
 
 import pytest
 
-FAKES = {
+STUBS = {
     "scontrol": 'if [ "$1" = show ]; then echo node1; else touch "$HERE/requeued"; fi',
     "scancel": 'touch "$HERE/warned"',
     "srun": 'touch "$HERE/started"; while [ -n "$WAITS" ] && ! [ -f "$HERE/warned" ]; do sleep 0.05; done\n'
@@ -20,15 +20,15 @@ FAKES = {
     [(0, False, 0, False), (3, False, 3, False), (1, True, 0, True)],
     ids=["success", "failure", "warning"],
 )
-def test_the_slurm_script_ends_with_the_code_of_training_and_queues_again_what_was_stopped(
+def test_the_slurm_script_returns_the_exit_code_of_training_and_requeues_a_stopped_job(
     root, tmp_path, ends_with, warned, code, requeued
 ):
     text = (root / "docs" / "multi_node.md").read_text(encoding="utf-8")
     script = text.partition("## Slurm\n\n```bash\n")[2].partition("```")[0]
     script = script.replace("folder=/shared/work/my/pretraining/bilingual", f"folder={tmp_path}/run")
     (tmp_path / "run").mkdir()
-    (tmp_path / "run" / "stopped.json").touch()  # of a job before
-    for name, body in FAKES.items():
+    (tmp_path / "run" / "stopped.json").touch()  # left by an earlier job
+    for name, body in STUBS.items():
         (tmp_path / name).write_text(f"#!/bin/bash\n{body}\n", encoding="utf-8")
         (tmp_path / name).chmod(0o755)
     environment = {

@@ -78,5 +78,5 @@ def test_a_finished_run_does_nothing_and_says_so(trained):
     before = {p: p.stat().st_mtime_ns for p in trained.folder().rglob("*") if p.is_file()}
     result = trained.run("--resume", "auto")
     assert result.returncode == 0, result.stderr
-    assert "done before" in result.stdout
+    assert "already finished" in result.stdout
     assert {p: p.stat().st_mtime_ns for p in trained.folder().rglob("*") if p.is_file()} == before

@@ -123,7 +123,7 @@ def test_the_pipeline_tells_by_which_signal_its_training_was_killed(job, tmp_pat
     for process in psutil.Process(pipeline.process.pid).children():
         process.kill()
     assert pipeline.process.wait(25) == 2
-    assert "was killed by SIGKILL, most likely for lack of memory" in pipeline.output()
+    assert "was killed by SIGKILL, probably for lack of memory" in pipeline.output()
 
 
 @pytest.mark.slow
