@@ -150,7 +150,7 @@ def steps(recipe: Recipe, path: Path, tasks: TaskTexts) -> dict[str, float]:
     folder.mkdir()
     timed("write", lambda: write_part(folder, records, rows))
     decisions = timed("decisions", lambda: decide([folder], settings))
-    with Progress("writing", 0) as progress:
+    with Progress("writing", 0, "B") as progress:
         timed("splits", lambda: write_splits(folder, [folder], DOCUMENTS, decisions, progress))
     return rates
 

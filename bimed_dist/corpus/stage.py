@@ -83,7 +83,7 @@ def _make(folder: Path, settings: CorpusSettings, paths: Mapping[str, Path], tas
     folders = [folder / PARTS / f"{part.number:06d}" for part in plan]
     sources = [part.source for part in plan]
     decisions = decide(folders, settings)
-    with Progress("writing", sum((part / DOCUMENTS).stat().st_size for part in folders)) as progress:
+    with Progress("writing", sum((part / DOCUMENTS).stat().st_size for part in folders), "B") as progress:
         write_splits(folder, folders, DOCUMENTS, decisions, progress)
     write_duplicates(folder, folders, sources, decisions)
     join_tables(folder, folders, HEADERS)
@@ -157,8 +157,8 @@ def _extract(folder: Path, plan: Sequence[Part], settings: CorpusSettings) -> Co
     """Have every part extracted, and add up what was done in them."""
     (folder / PARTS).mkdir(exist_ok=True)
     logger.info("corpus %s: %d part(s)", folder.name.removesuffix(PARTIAL), len(plan))
-    with Progress("corpus", sum(part.bytes for part in plan)) as progress:
-        work_on(folder, plan, settings.execution, done=lambda part: progress.update(part.bytes))
+    with Progress("corpus", sum(part.bytes for part in plan), "B") as progress:
+        work_on(folder, plan, settings.execution, done=lambda part: progress.advance(part.bytes))
     total: Counter[str] = Counter()
     for part in plan:
         counts = manifest.read_manifest(folder / PARTS / f"{part.number:06d}").counts

@@ -34,7 +34,7 @@ def write_splits(folder: Path, parts: Sequence[Path], documents: str, decisions:
                         lines.seek(size, 1)
                     else:
                         _copy(lines, (train, held_out)[target - 1], size)
-            progress.update(int(sizes.sum()))
+            progress.advance(int(sizes.sum()))
 
 
 def _rows(parts: Sequence[Path]) -> Iterator[slice]:

@@ -1,21 +1,15 @@
 """What a run writes while it trains: metrics.jsonl, trackers, a progress bar. Rank 0 only."""
 
 import json
-import logging
 import os
-import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
-from tqdm import tqdm
-
 from bimed_dist.manifest import write_whole
 from bimed_dist.metrics_log import read_metrics
+from bimed_dist.progress import Progress
 from bimed_dist.workspace import METRICS
-
-_log = logging.getLogger(__name__)
-_SECONDS_BETWEEN_LINES = 30
 
 
 class Tracker(Protocol):
@@ -36,10 +30,8 @@ class RunRecord:
             keep = []
         write_whole(self._path, "".join(json.dumps(m) + "\n" for m in keep))
         self._trackers = trackers
-        self._label, self._steps, self._first_step = label, steps, first_step
         self._shown = first_step
-        self._start = self._logged = time.monotonic()
-        self._bar = tqdm(total=steps, initial=first_step, unit="step", desc=label, disable=None, dynamic_ncols=True)
+        self._progress = Progress(label, steps, "steps", done=first_step)
 
     def write(self, metrics: dict[str, Any]) -> None:
         with self._path.open("a", encoding="utf-8") as file:
@@ -56,26 +48,16 @@ class RunRecord:
             os.fsync(file.fileno())
 
     def advance(self, step: int, loss: float, tokens_per_second: float) -> None:
-        """Move the bar; where there is no terminal, log a line at most every half minute."""
-        self._bar.update(step - self._bar.n)
-        self._bar.set_postfix(loss=f"{loss:.3f}", tokens=f"{tokens_per_second:,.0f}/s")
-        now = time.monotonic()
-        if self._bar.disable and now - self._logged >= _SECONDS_BETWEEN_LINES:
-            left = (self._steps - step) * (now - self._start) / (step - self._first_step)
-            self._logged = now
-            _log.info(
-                "%s: step %d of %d, loss %.3f, %s tokens/s, %.0f min left",
-                self._label, step, self._steps, loss, f"{tokens_per_second:,.0f}", left / 60,
-            )  # fmt: skip
+        self._progress.set(step, f"loss {loss:.3f}, {tokens_per_second:,.0f} tokens/s")
 
     def ends_at(self, steps: int) -> None:
-        """The run ends at another step than was known when it began."""
-        self._steps = self._bar.total = steps
+        """Show another last step than was known when the run began."""
+        self._progress.total = steps
 
     def close(self) -> None:
         for tracker in self._trackers:
             tracker.finish()
-        self._bar.close()
+        self._progress.close()
 
 
 def numbers(metrics: Mapping[str, Any], place: str) -> dict[str, float]:

@@ -556,7 +556,7 @@ def test_whatever_a_models_code_raises_fails_its_cell_with_class_and_message(
 def test_without_a_terminal_the_end_of_every_grid_is_logged_with_the_time_left(
     korsts, two_models, tmp_path, make_recipe, caplog
 ):
-    caplog.set_level(logging.INFO, logger="bimed_dist.evaluation")
+    caplog.set_level(logging.INFO, logger="bimed_dist")
     models = {**two_models, "none": EvaluatedModel(folder=str(tmp_path / "models"))}
     recipe = make_recipe(models, {"sts": TaskSettings(task="korsts", path="korsts")})
     stage.run(recipe, tmp_path / "work")
@@ -564,9 +564,11 @@ def test_without_a_terminal_the_end_of_every_grid_is_logged_with_the_time_left(
     lines = [r.message for r in caplog.records if " ends: " in r.message]
     choice = tmp_path / "work" / "evaluation" / "cells" / "sts" / "base" / "choice.json"
     best = json.loads(choice.read_text(encoding="utf-8"))["candidates"][0]["mean"]
-    ended = rf"sts, base ends: 4 of 4 cells done, 4 of them computed now, 0 failed; best dev score {best:.4f}; "
+    ended = (
+        rf"evaluation: sts, base ends: 4 of 4 cells done, 4 of them computed now, 0 failed; best dev score {best:.4f}; "
+    )
     assert re.fullmatch(ended + r"about \d\d:\d\d left for 4 cells", lines[0])
-    assert lines[1].startswith("sts, adapted ends: 4 of 4 cells done") and "left" not in lines[1]
+    assert lines[1].startswith("evaluation: sts, adapted ends: 4 of 4 cells done") and "left" not in lines[1]
     assert len(lines) == 2
     caplog.clear()
     (tmp_path / "work" / "evaluation" / "manifest.json").unlink()

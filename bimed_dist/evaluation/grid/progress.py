@@ -6,6 +6,7 @@ from typing import Any
 
 from tqdm import tqdm
 
+from bimed_dist import progress
 from bimed_dist.evaluation.grid.model_on_task import ModelOnTask, Trial
 from bimed_dist.evaluation.grid.schedule import Job, Schedule
 
@@ -37,16 +38,12 @@ class Progress:
 
     def __init__(self, schedule: Schedule) -> None:
         self.schedule = schedule
-        self.started = self.logged = time.monotonic()
+        self.started = time.monotonic()
         self.left = costs(schedule)
         self.done = 0.0
         self.made = [0] * len(schedule.pairs)
-        self.bar = tqdm(
-            total=self._total(),
-            initial=self._finished(),
-            desc="evaluation",
-            disable=None,
-            bar_format="{desc}: {percentage:3.0f}%|{bar}| {n_fmt}/{total_fmt} cells [{elapsed}{postfix}]",
+        self.bar = progress.Progress(
+            "evaluation", self._total(), "cells", done=self._finished(), steady=False, seconds_per_line=LOG_SECONDS
         )
         logger.info("%d of %d cells are to be computed", self._total() - self._finished(), self._total())
 
@@ -71,20 +68,10 @@ class Progress:
         self.done += cost(pair, cell)
         if record["status"] == "failed":
             logger.warning("%s, %s failed: %s", pair.title, pair.path(cell).stem, record["error"])
-        self.bar.total = self._total()
-        self.bar.n = self._finished()
-        self.bar.set_postfix_str(", ".join(filter(None, [pair.title, self.time_left()])))
-        if self.bar.disable:
-            self._log(number)
-
-    def _log(self, number: int) -> None:
+        note = ", ".join(filter(None, [pair.title, self.time_left()]))
+        self.bar.set(self._finished(), note, total=self._total())
         if self.schedule.is_whole(number):
-            logger.info(self._ends(number))
-        elif time.monotonic() - self.logged < LOG_SECONDS:
-            return
-        else:
-            logger.info("%d of %d cells done; %s", self._finished(), self._total(), self.time_left())
-        self.logged = time.monotonic()
+            self.bar.log(self._ends(number))
 
     def _ends(self, number: int) -> str:
         pair, records = self.schedule.pairs[number], self.schedule.records[number].values()
