@@ -28,7 +28,7 @@ from transformers import AutoConfig, AutoModel
 from bimed_dist.evaluation.grid import workers
 from bimed_dist.evaluation.grid.model_on_task import Candidate, ModelOnTask, Trial
 from bimed_dist.evaluation.grid.schedule import Schedule
-from bimed_dist.evaluation.metrics import scores as metrics
+from bimed_dist.evaluation.metrics.scores import scores as scores_of
 from bimed_dist.evaluation.models import finetuning
 from bimed_dist.evaluation.models import loading as models
 from bimed_dist.evaluation.models.encoding import Row
@@ -119,7 +119,7 @@ def padded_cell(pair: ModelOnTask, cell: Trial) -> float:
     with torch.inference_mode():
         parts = [dev.rows[i : i + pair.batch] for i in range(0, len(dev.rows), pair.batch)]
         predicted = torch.cat([padded_logits(model, pair, part) * 5 for part in parts]).cpu().numpy()
-    return metrics.scores("sts", dev.gold, list(predicted))[pair.prepared.task.metric]
+    return scores_of("sts", dev.gold, list(predicted))[pair.prepared.task.metric]
 
 
 def padded_logits(model: torch.nn.Module, pair: ModelOnTask, rows: list[Row]) -> torch.Tensor:

@@ -24,7 +24,7 @@ from bimed_dist.evaluation import stage as evaluation
 from bimed_dist.evaluation.grid import model_on_task as grid
 from bimed_dist.evaluation.grid import records
 from bimed_dist.evaluation.grid.model_on_task import ModelOnTask, Trial
-from bimed_dist.evaluation.metrics.scores import THRESHOLD
+from bimed_dist.evaluation.metrics.thresholds import THRESHOLD
 from bimed_dist.evaluation.models.encoding import Row, encode
 from bimed_dist.evaluation.models.finetuning import predict
 from bimed_dist.evaluation.preparation.prepared import prepare_tasks

@@ -8,10 +8,10 @@ from typing import Any
 import numpy as np
 
 from bimed_dist.evaluation.grid.task_result import SplitResult, TaskResult
-from bimed_dist.evaluation.metrics import scores as metrics
 from bimed_dist.evaluation.metrics import statistics
-from bimed_dist.evaluation.metrics.scores import Arrays
-from bimed_dist.evaluation.metrics.sums import item_sums, of_counts, of_sums
+from bimed_dist.evaluation.metrics.ranking import metrics_from_counts
+from bimed_dist.evaluation.metrics.scores import scores
+from bimed_dist.evaluation.metrics.sums import Arrays, item_sums, metrics_from_sums
 from bimed_dist.evaluation.preparation.prepared import PreparedTask, task_grid
 from bimed_dist.evaluation.task import FINE_TUNED, SOURCE, Example, Task
 from bimed_dist.recipe.evaluation import EvaluationSettings
@@ -29,7 +29,7 @@ def summarise(
     settings: EvaluationSettings, seed: int, models: Mapping[str, Any], tasks: Mapping[str, PreparedTask], grid: Grid
 ) -> dict[str, Any]:
     """The whole of results.json; `seed` is the recipe's and draws the resamples."""
-    scores: list[dict[str, Any]] = []
+    score_rows: list[dict[str, Any]] = []
     comparisons: list[dict[str, Any]] = []
     for name, prepared in tasks.items():
         measured = {model: grid[name, model] for model in settings.models}
@@ -37,7 +37,7 @@ def summarise(
             resampled = _resampled(prepared, split, measured, seed)
             for model, result in measured.items():
                 if split in result.splits and result.splits[split].scores:
-                    scores += _score_rows(prepared, split, model, result, resampled[model])
+                    score_rows += _score_rows(prepared, split, model, result, resampled[model])
             comparisons += _comparison_rows(settings, prepared, split, measured, resampled)
     _correct(comparisons)
     baselines = [row for prepared in tasks.values() for row in _rule_rows(prepared, seed)]
@@ -56,7 +56,7 @@ def summarise(
             "ranked_resamples": statistics.RANKED,
             "confidence": statistics.CONFIDENCE,
         },
-        "scores": scores,
+        "scores": score_rows,
         "baselines": baselines,
         "comparisons": comparisons,
         "failures": [failure for measured in grid.values() for failure in measured.failures],
@@ -95,8 +95,8 @@ def _run(prepared: PreparedTask, examples: tuple[Example, ...], gold: Arrays, pr
         sums, unit = statistics.sums_of_units(sums, _unit_names(examples))
     return statistics.Run(
         sums,
-        lambda of_samples: of_sums(kind, of_samples, labels),
-        lambda counts: of_counts(kind, gold, predicted, labels, counts[unit]),
+        lambda of_samples: metrics_from_sums(kind, of_samples, labels),
+        lambda counts: metrics_from_counts(kind, gold, predicted, labels, counts[unit]),
     )
 
 
@@ -123,8 +123,8 @@ def _rule_rows(prepared: PreparedTask, seed: int) -> Iterator[dict[str, Any]]:
     for split, result in prepared.rules.items():
         runs = {RULES: [_run(prepared, result.examples, result.gold, result.predicted)]}
         resampled = _on_resamples(prepared, split, runs, seed)[RULES]
-        scores = metrics.scores(kind, result.gold, result.predicted, prepared.labels)
-        part = SplitResult({0: result.gold}, {0: result.predicted}, {0: scores})
+        values = scores(kind, result.gold, result.predicted, prepared.labels)
+        part = SplitResult({0: result.gold}, {0: result.predicted}, {0: values})
         yield from _score_rows(prepared, split, RULES, TaskResult(splits={split: part}), resampled)
 
 
@@ -135,7 +135,7 @@ def _score_rows(
     chosen = measured.chosen
     main = prepared.task.metric
     for metric in next(iter(part.scores.values())):
-        values = [scores[metric] for scores in part.scores.values()]
+        values = [of_seed[metric] for of_seed in part.scores.values()]
         mean, sd = statistics.mean_and_sd(values)
         bounds = statistics.interval(resampled[metric]) if metric in resampled else None
         yield {
@@ -192,7 +192,7 @@ def _comparison_rows(
 
 
 def _values(measured: TaskResult, split: str, metric: str) -> list[float]:
-    return [scores[metric] for scores in measured.splits[split].scores.values()]
+    return [of_seed[metric] for of_seed in measured.splits[split].scores.values()]
 
 
 def _williams(prepared: PreparedTask, adapted: SplitResult, foundation: SplitResult) -> dict[str, Any] | None:

@@ -7,7 +7,9 @@ from sklearn.metrics import average_precision_score, brier_score_loss, f1_score,
 
 from bimed_dist.errors import DataError
 from bimed_dist.evaluation import stage
-from bimed_dist.evaluation.metrics import scores as metrics
+from bimed_dist.evaluation.metrics.definitions import SPECIFICITIES
+from bimed_dist.evaluation.metrics.scores import calibration_error, scores
+from bimed_dist.evaluation.metrics.thresholds import screening_thresholds, with_screening
 from bimed_dist.evaluation.preparation.prepared import prepare_tasks
 from bimed_dist.recipe.evaluation import EvaluatedModel, TableSettings, TaskSettings
 
@@ -22,11 +24,11 @@ def random_answers(classes, rows=80, seed=0):
 
 def test_screening_scores_are_sklearns():
     gold, predicted = random_answers(2)
-    found = metrics.scores("classification", list(gold[:, None]), list(predicted), ("no", "yes"))
+    found = scores("classification", list(gold[:, None]), list(predicted), ("no", "yes"))
     assert found["macro_f1"] == pytest.approx(f1_score(gold, predicted.argmax(1), average="macro"))
     assert found["accuracy"] == (gold == predicted.argmax(1)).mean()
-    assert found["auroc"] == roc_auc_score(gold, predicted[:, 1])
-    assert found["average_precision"] == average_precision_score(gold, predicted[:, 1])
+    assert found["auroc"] == pytest.approx(roc_auc_score(gold, predicted[:, 1]), abs=1e-12)
+    assert found["average_precision"] == pytest.approx(average_precision_score(gold, predicted[:, 1]), abs=1e-12)
     assert found["brier_score"] == pytest.approx(brier_score_loss(gold, predicted[:, 1]))
     assert found["f1:yes"] == pytest.approx(f1_score(gold, predicted.argmax(1)))
 
@@ -35,19 +37,19 @@ def test_screening_scores_are_sklearns():
 def test_the_screening_threshold_finds_the_most_that_the_specificity_allows(decimals):
     gold, predicted = random_answers(2, rows=200)
     yes, is_gold = predicted[:, 1].round(decimals), gold == 1
-    thresholds = metrics.screening_thresholds(is_gold, yes)
+    thresholds = screening_thresholds(is_gold, yes)
     false_positives, true_positives, _ = roc_curve(gold, yes, drop_intermediate=False)
-    for s, threshold in zip(metrics.SPECIFICITIES, thresholds, strict=True):
+    for s, threshold in zip(SPECIFICITIES, thresholds, strict=True):
         best = max(t for f, t in zip(false_positives, true_positives, strict=True) if 1 - f >= s - 1e-12)
         assert (yes[is_gold] > threshold).mean() == best
         assert (yes[~is_gold] <= threshold).mean() >= s
-    assert metrics.screening_thresholds(np.array([True, True]), np.array([0.3, 0.4])) == [None, None]
+    assert screening_thresholds(np.array([True, True]), np.array([0.3, 0.4])) == [None, None]
 
 
 def test_screening_tells_sensitivity_and_specificity_of_test_rows_at_thresholds_from_elsewhere():
     # The second threshold is none; nothing may be said about it.
-    rows = [metrics.with_screening(np.array([1 - p, p]), [0.5, None]) for p in (0.9, 0.4, 0.6, 0.2, 0.5)]
-    found = metrics.scores("classification", [np.array([c]) for c in (1, 1, 0, 0, 0)], rows, ("no", "yes"))
+    rows = [with_screening(np.array([1 - p, p]), [0.5, None]) for p in (0.9, 0.4, 0.6, 0.2, 0.5)]
+    found = scores("classification", [np.array([c]) for c in (1, 1, 0, 0, 0)], rows, ("no", "yes"))
     assert found["sensitivity_at_dev_specificity_0.9"] == 0.5
     assert found["specificity_at_dev_specificity_0.9"] == pytest.approx(2 / 3)
     assert not any("0.95" in name for name in found)
@@ -55,7 +57,7 @@ def test_screening_tells_sensitivity_and_specificity_of_test_rows_at_thresholds_
 
 def test_scores_of_many_classes_are_means_over_each_against_the_rest():
     gold, predicted = random_answers(4, seed=1)
-    found = metrics.scores("classification", list(gold[:, None]), list(predicted), tuple("abcd"))
+    found = scores("classification", list(gold[:, None]), list(predicted), tuple("abcd"))
     assert found["macro_f1"] == pytest.approx(f1_score(gold, predicted.argmax(1), average="macro"))
     assert found["macro_auroc"] == pytest.approx(roc_auc_score(gold, predicted, multi_class="ovr"))
     one_hot = np.eye(4)[gold]
@@ -70,12 +72,12 @@ def test_calibration_error_is_the_weighted_gap_of_sklearns_calibration_curve():
     share_right, mean_confidence = calibration_curve(right, confidence, n_bins=10)
     sizes = np.histogram(confidence, bins=np.linspace(0, 1, 11))[0]
     expected = (np.abs(share_right - mean_confidence) * sizes[sizes > 0]).sum() / 300
-    assert metrics.calibration_error(right, confidence) == pytest.approx(expected)
-    assert metrics.calibration_error(np.array([True, True]), np.array([1.0, 1.0])) == 0
+    assert calibration_error(right, confidence) == pytest.approx(expected)
+    assert calibration_error(np.array([True, True]), np.array([1.0, 1.0])) == 0
 
 
 def test_a_split_of_one_class_has_no_ranking_metrics():
-    found = metrics.scores("classification", [np.array([0])] * 2, [np.array([0.9, 0.1])] * 2, ("no", "yes"))
+    found = scores("classification", [np.array([0])] * 2, [np.array([0.9, 0.1])] * 2, ("no", "yes"))
     assert "auroc" not in found and found["macro_f1"] == 1.0
 
 

@@ -5,7 +5,8 @@ import pytest
 import torch
 
 from bimed_dist.errors import DataError, NonFiniteError
-from bimed_dist.evaluation.metrics import scores as metrics
+from bimed_dist.evaluation.metrics.definitions import MLM_SUMS
+from bimed_dist.evaluation.metrics.scores import scores
 from bimed_dist.evaluation.models import intrinsic
 from bimed_dist.evaluation.models.loading import load_head_model
 from bimed_dist.evaluation.readers.held_out import successors, windows, with_partners
@@ -55,10 +56,10 @@ def test_every_vocabulary_is_asked_for_the_same_words_and_characters(tiny_model)
         folder = str(tiny_model(name, words=words))
         tokenizer = load_tokenizer(folder)
         found = intrinsic.masked_word_sums(load_head_model(folder, "mlm"), tokenizer, examples, 1, 64)
-        sums.append(dict(zip(metrics.MLM_SUMS, np.sum(found, axis=0), strict=True)))
+        sums.append(dict(zip(MLM_SUMS, np.sum(found, axis=0), strict=True)))
     assert sums[0]["characters"] == sums[1]["characters"]
-    assert sums[0]["words"] == sums[1]["words"] == sums[1]["pieces"]
-    assert sums[0]["pieces"] == sums[0]["characters"]
+    assert sums[0]["words"] == sums[1]["words"] == sums[1]["tokens"]
+    assert sums[0]["tokens"] == sums[0]["characters"]
 
 
 def test_bits_are_the_cross_entropy_of_the_masked_pieces_by_a_plain_forward_pass(tiny_model):
@@ -72,7 +73,7 @@ def test_bits_are_the_cross_entropy_of_the_masked_pieces_by_a_plain_forward_pass
     with torch.inference_mode():
         logits = model(masked).logits[0, 2:5]
     nats = torch.nn.functional.cross_entropy(logits, ids[0, 2:5], reduction="sum").item()
-    found = metrics.scores("mlm", [], intrinsic.masked_word_sums(model, tokenizer, [example], seed, 64))
+    found = scores("mlm", [], intrinsic.masked_word_sums(model, tokenizer, [example], seed, 64))
     assert found["bits_per_character"] == pytest.approx(nats / np.log(2) / 3, rel=1e-5)
     assert found["loss"] == pytest.approx(nats / 3, rel=1e-5)
 
@@ -82,9 +83,7 @@ def test_an_unknown_word_costs_every_character_and_is_never_right(tiny_model):
     tokenizer, model = load_tokenizer(folder), load_head_model(folder, "mlm")
     with torch.no_grad():
         model.cls.predictions.bias[tokenizer.unk_token_id] = 50.0
-    found = metrics.scores(
-        "mlm", [], intrinsic.masked_word_sums(model, tokenizer, [Example("1", ("abcd",), None)], 1, 64)
-    )
+    found = scores("mlm", [], intrinsic.masked_word_sums(model, tokenizer, [Example("1", ("abcd",), None)], 1, 64))
     assert found["bits_per_character"] == pytest.approx(intrinsic.UNKNOWN_BITS, abs=1e-4)
     assert found["accuracy"] == found["word_accuracy"] == 0.0
 
@@ -93,7 +92,7 @@ def test_words_that_do_not_fit_are_not_asked_for(tiny_model):
     folder = str(tiny_model("m", words=[]))
     example = Example("1", ("mass",) * 10, None)
     found = intrinsic.masked_word_sums(load_head_model(folder, "mlm"), load_tokenizer(folder), [example] * 3, 1, 13)
-    words = metrics.MLM_SUMS.index("words")
+    words = MLM_SUMS.index("words")
     # 11 pieces are two words of four letters and three quarters of a third.
     assert found[0][words] == intrinsic.chosen_words(example, 1)[:2].sum()
 

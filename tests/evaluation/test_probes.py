@@ -9,7 +9,7 @@ import torch
 
 from bimed_dist.errors import ConfigError, DataError
 from bimed_dist.evaluation import stage
-from bimed_dist.evaluation.metrics import scores as metrics
+from bimed_dist.evaluation.metrics.scores import scores
 from bimed_dist.evaluation.models import retrieval
 from bimed_dist.evaluation.models.intrinsic import chosen_words
 from bimed_dist.evaluation.models.loading import load_head_model
@@ -112,7 +112,7 @@ def test_embeddings_are_means_over_the_pieces_of_length_one(tiny_model):
 
 def test_retrieval_scores_are_hits_of_both_directions():
     ranks = [np.array([1.0, 1.0]), np.array([1.0, 4.0]), np.array([2.0, 1.0])]
-    found = metrics.scores("retrieval", [], ranks, ("Korean", "English"))
+    found = scores("retrieval", [], ranks, ("Korean", "English"))
     assert found["accuracy"] == pytest.approx(4 / 6)
     assert found["mean_reciprocal_rank"] == pytest.approx((4 + 0.5 + 0.25) / 6)
     assert found["korean_to_english_accuracy"] == found["english_to_korean_accuracy"] == pytest.approx(2 / 3)

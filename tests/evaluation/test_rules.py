@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from bimed_dist.evaluation.metrics import scores as metrics
+from bimed_dist.evaluation.metrics.scores import scores
 from bimed_dist.evaluation.models.rules import rule_answers
 from bimed_dist.evaluation.preparation.prepared import prepare_tasks
 from bimed_dist.recipe.evaluation import TaskSettings
@@ -63,6 +63,6 @@ def test_rules_from_the_names_of_ctclips_labels_score_high_on_its_test_reports(o
     settings = TaskSettings(task="ctclip", path=str(open_data / "chest_ct" / "ctclip"))
     prepared = prepare_tasks(make_recipe({"m": {"folder": "x"}}, {"c": settings}), open_data)["c"]
     rules = prepared.rules["test"]
-    scores = metrics.scores("multilabel", rules.gold, rules.predicted, prepared.labels)
+    found = scores("multilabel", rules.gold, rules.predicted, prepared.labels)
     assert len(rules.gold) == 198
-    assert scores["macro_f1"] == pytest.approx(0.86, abs=0.02)
+    assert found["macro_f1"] == pytest.approx(0.86, abs=0.02)

@@ -3,7 +3,8 @@ import pytest
 from scipy import stats
 
 from bimed_dist.evaluation.metrics import statistics
-from bimed_dist.evaluation.metrics.sums import item_sums, of_counts, of_sums
+from bimed_dist.evaluation.metrics.ranking import metrics_from_counts
+from bimed_dist.evaluation.metrics.sums import item_sums, metrics_from_sums
 
 
 def accuracies(right):
@@ -12,7 +13,7 @@ def accuracies(right):
 
 
 def run_of(sums, kind="nsp"):
-    return statistics.Run(sums, lambda of_samples: of_sums(kind, of_samples))
+    return statistics.Run(sums, lambda of_samples: metrics_from_sums(kind, of_samples))
 
 
 def mains(runs, metric="accuracy"):
@@ -90,8 +91,8 @@ def test_metrics_of_the_order_of_items_are_on_the_first_of_the_same_resamples(mo
     gold, predicted = list(rng.random((20, 1))), list(rng.random((20, 1)))
     run = statistics.Run(
         item_sums("sts", gold, predicted),
-        lambda sums: of_sums("sts", sums),
-        lambda counts: of_counts("sts", gold, predicted, (), counts),
+        lambda sums: metrics_from_sums("sts", sums),
+        lambda counts: metrics_from_counts("sts", gold, predicted, (), counts),
     )
     found = statistics.resampled({"m": [run]}, (1,))["m"]
     assert {name: len(values) for name, values in found.items()} == {"pearson": 10_000, "spearman": 1_000}

@@ -8,7 +8,7 @@ from transformers import AutoModel
 
 from bimed_dist.errors import ConfigError, DataError
 from bimed_dist.evaluation import stage
-from bimed_dist.evaluation.metrics import scores as metrics
+from bimed_dist.evaluation.metrics.scores import scores
 from bimed_dist.evaluation.models.encoding import trained_target
 from bimed_dist.evaluation.models.loading import MeanPooled, mean_of_pieces
 from bimed_dist.evaluation.preparation.prepared import prepare_tasks
@@ -104,7 +104,7 @@ def test_the_six_class_variant_rounds_half_points_up_and_correlates_the_class_wi
     classes = [int(trained_target("sts_classes", np.array([score]))[0]) for score in gold]
     assert classes == [0, 0, 1, 3, 4, 4, 5, 5]
     predicted = np.array(classes, dtype=float)[:, None]
-    found = metrics.scores("sts_classes", list(gold[:, None]), list(predicted))
+    found = scores("sts_classes", list(gold[:, None]), list(predicted))
     assert found["pearson"] == pytest.approx(np.corrcoef(gold, classes)[0, 1])
 
 

@@ -23,7 +23,9 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 from bimed_dist import ranks
 from bimed_dist.errors import BimedError, DataError, Stopped, one_line
 from bimed_dist.evaluation.grid import records
-from bimed_dist.evaluation.metrics import scores as metrics
+from bimed_dist.evaluation.metrics import thresholds
+from bimed_dist.evaluation.metrics.definitions import SPECIFICITIES
+from bimed_dist.evaluation.metrics.scores import scores
 from bimed_dist.evaluation.models import finetuning, intrinsic, retrieval
 from bimed_dist.evaluation.models.encoding import Encoded, encode, of_items, tokenizer_key
 from bimed_dist.evaluation.models.loading import load_classifier, load_head_model
@@ -114,7 +116,7 @@ class ModelOnTask:
         if self.prepared.settings.long_texts == "windows":
             base["windows"] = "trained together"
         if self.is_screening:
-            base["screening"] = list(metrics.SPECIFICITIES)
+            base["screening"] = list(SPECIFICITIES)
         return base | self.prepared.variant() | more
 
     def cell_key(self, cell: Trial) -> dict[str, Any]:
@@ -184,7 +186,7 @@ class ModelOnTask:
             raise DataError(f"{len(examples)} rows can't be encoded ({type(error).__name__})") from error
 
     def scores(self, gold: list[np.ndarray], predicted: list[np.ndarray]) -> dict[str, float]:
-        return metrics.scores(self.prepared.task.kind, gold, predicted, self.prepared.labels)
+        return scores(self.prepared.task.kind, gold, predicted, self.prepared.labels)
 
 
 def computed(pairs: Sequence[ModelOnTask], at: int, cell: Trial) -> dict[str, Any]:
@@ -220,10 +222,10 @@ def _dev_values(pair: ModelOnTask, cell: Trial) -> dict[str, Any]:
     predicted = _predicted(pair, model, dev)
     tuned: dict[str, Any] = {}
     if pair.prepared.settings.threshold == "dev":
-        tuned["thresholds"] = metrics.best_thresholds(np.stack(dev.gold), np.stack(predicted))
+        tuned["thresholds"] = thresholds.best_thresholds(np.stack(dev.gold), np.stack(predicted))
         predicted = _decided(predicted, tuned)
     if pair.is_screening:
-        tuned["screening"] = metrics.screening_thresholds(np.concatenate(dev.gold) == 1, np.stack(predicted)[:, 1])
+        tuned["screening"] = thresholds.screening_thresholds(np.concatenate(dev.gold) == 1, np.stack(predicted)[:, 1])
     scores = pair.scores(dev.gold, predicted)
     records.save_weights(model, weights_path(pair, cell))
     return {"dev": scores, **tuned}
@@ -232,9 +234,9 @@ def _dev_values(pair: ModelOnTask, cell: Trial) -> dict[str, Any]:
 def _decided(predicted: list[np.ndarray], tuned: Mapping[str, Any]) -> list[np.ndarray]:
     """The same predictions on a scale where 0.5 decides; of screening, with what is found at each threshold."""
     if "thresholds" in tuned:
-        predicted = [metrics.moved_to_half(item, tuned["thresholds"]).astype(np.float32) for item in predicted]
+        predicted = [thresholds.rescale_to_half(item, tuned["thresholds"]).astype(np.float32) for item in predicted]
     if "screening" in tuned:
-        predicted = [metrics.with_screening(item, tuned["screening"]).astype(np.float32) for item in predicted]
+        predicted = [thresholds.with_screening(item, tuned["screening"]).astype(np.float32) for item in predicted]
     return predicted
 
 

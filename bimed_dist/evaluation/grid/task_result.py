@@ -7,9 +7,10 @@ from typing import Any
 import numpy as np
 
 from bimed_dist.errors import DataError, one_line
+from bimed_dist.evaluation.grid import records as storage
 from bimed_dist.evaluation.grid.choice import was_chosen_after_a_test
 from bimed_dist.evaluation.grid.model_on_task import CELL_ERRORS, Candidate, ModelOnTask, Trial, intrinsic_gold
-from bimed_dist.evaluation.metrics import scores as metrics
+from bimed_dist.evaluation.metrics.definitions import MLM_SUMS
 from bimed_dist.evaluation.models import intrinsic
 from bimed_dist.evaluation.models.encoding import Encoded
 from bimed_dist.evaluation.task import SOURCE, Example
@@ -128,7 +129,7 @@ def _collect_test(pair: ModelOnTask, records: Records, chosen: Candidate, measur
                 measured.fail(pair, f"{pair.path(cell).stem}, {split}", of_split["error"], split=split)
                 continue
             result.gold[cell.seed] = encoded[split].gold
-            result.predicted[cell.seed] = records.unpacked(of_split["predictions"], dtype)
+            result.predicted[cell.seed] = storage.unpacked(of_split["predictions"], dtype)
             result.scores[cell.seed] = of_split["scores"]
 
 
@@ -152,7 +153,7 @@ def _row_notes(pair: ModelOnTask, split: str, fit: Fit) -> list[str]:
 
 
 def _collect_intrinsic(pair: ModelOnTask, records: Records, measured: TaskResult) -> None:
-    if any(record["status"] == records.NOT_APPLICABLE for record in records.values()):
+    if any(record["status"] == storage.NOT_APPLICABLE for record in records.values()):
         head = pair.prepared.task.kind.upper()
         measured.notes.append(f"{pair.label}: not applicable, the checkpoint has no {head} head")
         return
@@ -161,7 +162,7 @@ def _collect_intrinsic(pair: ModelOnTask, records: Records, measured: TaskResult
         record = records[cell]
         if record["status"] == "done":
             result.gold[cell.seed], result.examples = intrinsic_gold(pair, cell.seed)
-            result.predicted[cell.seed] = records.unpacked(record["predictions"], np.float64)
+            result.predicted[cell.seed] = storage.unpacked(record["predictions"], np.float64)
             result.scores[cell.seed] = record["scores"]
     if result.scores:
         measured.splits = {"test": result, **slices(pair, result)}
@@ -195,7 +196,7 @@ def slices(pair: ModelOnTask, whole: SplitResult) -> dict[str, SplitResult]:
 def _lost_word_notes(pair: ModelOnTask, result: SplitResult) -> list[str]:
     if pair.prepared.task.kind != "mlm":
         return []
-    at = metrics.MLM_SUMS.index("words")
+    at = MLM_SUMS.index("words")
     seed, sums = next(iter(result.predicted.items()))
     answered = int(sum(item[at] for item in sums))
     asked = sum(int(intrinsic.chosen_words(example, seed).sum()) for example in pair.prepared.intrinsic)

@@ -1,1 +1,1 @@
-"""Metrics of predictions and the statistics over seeds and rows. No torch, no files."""
+"""Metrics of predictions, and statistics over seeds and items. No torch, no files."""

@@ -1,9 +1,15 @@
-"""Every metric: its name in results.json, its title in the report, and its direction. No torch, no numpy."""
+"""Every metric: its name in results.json, its title in the report, and its direction. No torch, no numpy.
 
+Scores are written in the order of METRICS.
+"""
+
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 SPECIFICITIES = (0.9, 0.95)
 """Specificities on the development split at which screening thresholds are set."""
+MLM_SUMS = ("bits", "characters", "nats", "tokens", "correct_tokens", "words", "correct_words")
+"""Sums over the masked words of one window: the predictions of kind mlm."""
 
 
 @dataclass(frozen=True)
@@ -24,20 +30,7 @@ METRICS = {
         # Similarity.
         Metric("pearson", "Pearson"),
         Metric("spearman", "Spearman"),
-        # Classification, single-label and multi-label.
-        Metric("macro_f1", "Macro F1"),
-        Metric("micro_f1", "Micro F1"),
-        Metric("accuracy", "Accuracy"),
-        Metric("subset_accuracy", "Subset accuracy"),
-        Metric("hamming_loss", "Hamming loss", lower_is_better=True),
-        Metric("auroc", "AUROC"),
-        Metric("macro_auroc", "Macro AUROC"),
-        Metric("average_precision", "Average precision"),
-        Metric("macro_average_precision", "Macro average precision"),
-        *_SHARES,
-        Metric("brier_score", "Brier score", lower_is_better=True),
-        Metric("ece", "ECE", lower_is_better=True),
-        # Entities; also single labels.
+        # Entities. F1 is also given for single labels and classes.
         Metric("f1", "F1"),
         Metric("precision", "Precision"),
         Metric("recall", "Recall"),
@@ -45,12 +38,25 @@ METRICS = {
         # Masked-LM evaluation, next sentences and retrieval.
         Metric("bits_per_character", "Bits per character", lower_is_better=True),
         Metric("loss", "Loss", lower_is_better=True),
+        Metric("accuracy", "Accuracy"),
         Metric("word_accuracy", "Word accuracy"),
         Metric("is_next_accuracy", "Is next accuracy"),
         Metric("not_next_accuracy", "Not next accuracy"),
         Metric("mean_next_probability", "Mean next probability"),
         Metric("mean_random_probability", "Mean random probability", lower_is_better=True),
         Metric("mean_reciprocal_rank", "Mean reciprocal rank"),
+        # Classification, single-label and multi-label.
+        Metric("macro_f1", "Macro F1"),
+        Metric("micro_f1", "Micro F1"),
+        Metric("auroc", "AUROC"),
+        Metric("average_precision", "Average precision"),
+        Metric("macro_auroc", "Macro AUROC"),
+        Metric("macro_average_precision", "Macro average precision"),
+        *_SHARES,
+        Metric("hamming_loss", "Hamming loss", lower_is_better=True),
+        Metric("subset_accuracy", "Subset accuracy"),
+        Metric("brier_score", "Brier score", lower_is_better=True),
+        Metric("ece", "ECE", lower_is_better=True),
     )
 }
 
@@ -65,3 +71,8 @@ def find_metric(name: str) -> Metric:
     if base not in METRICS and base.endswith("_accuracy") and "_to_" in base:
         return Metric(base, base.replace("_", " ").capitalize())
     return METRICS[base]
+
+
+def tag_names(types: Sequence[str]) -> tuple[str, ...]:
+    """Return the names of the tag numbers: O, then B- and I- of each entity type."""
+    return ("O", *(f"{prefix}-{name}" for name in types for prefix in ("B", "I")))

@@ -1,269 +1,248 @@
-"""The metrics of thousands of samples of the items at once, for bootstraps; `metrics` defines them, and tests compare.
+"""Metrics that are functions of sums over items, of one set of items or of thousands of resamples at once.
 
-Most are functions of sums over items (`item_sums`, `of_sums`), so that all resamples are one matrix product. Those that
-follow the order of the items are reckoned from how often each item is in a sample (`of_counts`).
+`item_sums` gives every item K numbers. Their sums over a sample decide its metrics (`metrics_from_sums`), so that all
+resamples are one matrix product. Metrics that depend on the order of items are in `ranking`.
 
-N items, K sums, B samples, L labels. A metric that a sample leaves undefined is NaN.
+N items, K sums, B samples, L labels. A metric that is undefined for a sample is NaN.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
-from scipy import sparse
 
-from bimed_dist.evaluation.metrics.scores import MLM_SUMS, SPECIFICITIES, THRESHOLD, Arrays, entities
-from bimed_dist.evaluation.task import PAIRS, Kind
+from bimed_dist.evaluation.metrics.definitions import MLM_SUMS, SPECIFICITIES
+from bimed_dist.evaluation.metrics.thresholds import THRESHOLD
+from bimed_dist.evaluation.task import Kind
 
-OfSamples = dict[str, np.ndarray]
-"""(B,) by metric."""
+Arrays = Sequence[np.ndarray]
+"""One array of numbers per item; see `scores`."""
+Samples = dict[str, np.ndarray]
+"""Metric -> (B,) values."""
 
 
 def item_sums(kind: Kind, gold: Arrays, predicted: Arrays, labels: Sequence[str] = ()) -> np.ndarray:
-    """(N, K) numbers whose sums over any sample of items give the metrics of `of_sums` for that sample."""
-    if kind in PAIRS:
-        x, y = np.concatenate(gold).astype(float), np.concatenate(predicted).astype(float)
-        # Correlation does not change by shifting, and centred sums keep their digits.
-        x, y = x - x.mean(), y - y.mean()
-        return np.stack([np.ones_like(x), x, y, x * x, y * y, x * y], axis=1)
-    if kind == "multilabel":
-        positive, decided = np.stack(gold) == 1, np.stack(predicted) >= THRESHOLD
-        exact = (positive == decided).all(axis=1)
-        return np.column_stack([np.ones(len(exact)), exact, positive & decided, decided, positive]).astype(float)
-    if kind == "classification":
-        every = np.stack(predicted).astype(float)
-        probabilities, found = every[:, : len(labels)], every[:, len(labels) :]
-        of_class = np.eye(len(labels), dtype=bool)
-        positive, decided = of_class[np.concatenate(gold).astype(int)], of_class[probabilities.argmax(axis=1)]
-        squares = ((probabilities - positive) ** 2).sum(axis=1)
-        sides = [found * positive[:, [-1]], (1 - found) * ~positive[:, [-1]]]
-        return np.column_stack([np.ones(len(squares)), squares, positive & decided, decided, positive, *sides])
-    if kind == "ner":
-        return np.array([_entity_sums(*item, len(labels)) for item in zip(gold, predicted, strict=True)], dtype=float)
-    if kind == "mlm":
-        return np.stack(predicted).astype(float)
-    if kind == "retrieval":
-        ranks = np.stack(predicted).astype(float)
-        return np.column_stack([np.ones(len(ranks)), ranks == 1, 1 / ranks]).astype(float)
-    next_, probability = np.concatenate(gold) == 1, np.concatenate(predicted).astype(float)
-    right = (probability >= THRESHOLD) == next_
-    sides = [column for side in (next_, ~next_) for column in (side, right & side, probability * side)]
-    return np.column_stack(sides).astype(float)
+    """Return the (N, K) numbers whose sums decide the metrics."""
+    return _ITEM_SUMS[kind](gold, predicted, labels)
 
 
-def _entity_sums(gold: np.ndarray, predicted: np.ndarray, types: int) -> list[int]:
-    """Entities: right, expected, found; then units of each type: right, decided, expected."""
-    expected, found = entities(gold), entities(predicted)
-    classes, decided = ((np.asarray(tags).astype(int) + 1) // 2 for tags in (gold, predicted))
-    right = classes[classes == decided]
-    units = [np.bincount(of, minlength=types + 1)[1:].tolist() for of in (right, decided, classes)]
-    return [len(expected & found), len(expected), len(found), *(n for counts in units for n in counts)]
-
-
-def of_sums(kind: Kind, sums: np.ndarray, labels: Sequence[str] = ()) -> OfSamples:
-    """Metrics of B samples from their (B, K) sums, named as `metrics.scores` names them."""
+def metrics_from_sums(kind: Kind, sums: np.ndarray, labels: Sequence[str] = ()) -> Samples:
+    """Return the metrics of B samples from their (B, K) sums."""
     with np.errstate(divide="ignore", invalid="ignore"):
-        if kind in PAIRS:
-            return {"pearson": _pearson(*sums.T)}
-        if kind == "multilabel":
-            return _of_labels(sums, labels)
-        if kind == "classification":
-            return _of_classes(sums, labels)
-        if kind == "ner":
-            return _of_entities(sums, len(labels))
-        if kind == "mlm":
-            return _of_masked(dict(zip(MLM_SUMS, sums.T, strict=True)))
-        if kind == "retrieval":
-            return _of_ranks(sums, labels)
-        return _of_next(sums)
+        return _METRICS[kind](sums, labels)
 
 
-def _pearson(n: np.ndarray, x: np.ndarray, y: np.ndarray, xx: np.ndarray, yy: np.ndarray, xy: np.ndarray) -> np.ndarray:
-    return (n * xy - x * y) / np.sqrt((n * xx - x * x) * (n * yy - y * y))
+# ---------------------------------------------------------------------------------------------------------- similarity
 
 
-def _of_labels(sums: np.ndarray, labels: Sequence[str]) -> OfSamples:
+def _similarity_sums(gold: Arrays, predicted: Arrays, _: Sequence[str]) -> np.ndarray:
+    x, y = (_centred(np.concatenate(values).astype(float)) for values in (gold, predicted))
+    return np.stack([np.ones_like(x), x, y, x * x, y * y, x * y], axis=1)
+
+
+def _centred(values: np.ndarray) -> np.ndarray:
+    """Subtract the mean, which keeps the digits of the sums and no correlation depends on; exact 0 for a constant."""
+    return values - (values.mean() if np.ptp(values) else values[0])
+
+
+def _similarity(sums: np.ndarray, _: Sequence[str]) -> Samples:
+    """Pearson correlation."""
+    n, x, y, xx, yy, xy = sums.T
+    return {"pearson": np.clip((n * xy - x * y) / np.sqrt((n * xx - x * x) * (n * yy - y * y)), -1, 1)}
+
+
+# ------------------------------------------------------------------------------------------------------ classification
+
+
+def _multilabel_sums(gold: Arrays, predicted: Arrays, _: Sequence[str]) -> np.ndarray:
+    positive, decided = np.stack(gold) == 1, np.stack(predicted) >= THRESHOLD
+    exact = (positive == decided).all(axis=1)
+    return np.column_stack([np.ones(len(exact)), exact, positive & decided, decided, positive]).astype(float)
+
+
+def _multilabel(sums: np.ndarray, labels: Sequence[str]) -> Samples:
+    """F1 at threshold 0.5, Hamming loss and subset accuracy.
+
+    Macro F1 is over the labels that some row of the sample has: scikit-learn counts 0 for the others, so that a perfect
+    prediction would score less than 1. Predicting such a label lowers micro F1 and subset accuracy.
+    """
     n, exact = sums.T[:2]
-    right, decided, positive = np.split(sums[:, 2:], 3, axis=1)
-    wrong = (decided + positive - 2 * right) / n[:, None]
+    correct, decided, positive = np.split(sums[:, 2:], 3, axis=1)
+    wrong = (decided + positive - 2 * correct) / n[:, None]
     return {
-        "macro_f1": _macro(right, decided, positive),
-        "micro_f1": _f1(right.sum(axis=1), decided.sum(axis=1) + positive.sum(axis=1)),
+        "macro_f1": _macro_f1(correct, decided, positive),
+        "micro_f1": _f1(correct.sum(axis=1), decided.sum(axis=1) + positive.sum(axis=1)),
         "hamming_loss": wrong.mean(axis=1),
         "subset_accuracy": exact / n,
-        **_by_label("f1", labels, np.where(positive > 0, 2 * right / (decided + positive), np.nan)),
+        **_by_label("f1", labels, _f1_of_labels(correct, decided, positive)),
         **_by_label("hamming_loss", labels, wrong),
     }
 
 
-def _of_classes(sums: np.ndarray, labels: Sequence[str]) -> OfSamples:
+def _classification_sums(gold: Arrays, predicted: Arrays, labels: Sequence[str]) -> np.ndarray:
+    columns = np.stack(predicted).astype(float)
+    probabilities, screened = columns[:, : len(labels)], columns[:, len(labels) :]
+    one_hot = np.eye(len(labels), dtype=bool)
+    positive, decided = one_hot[np.concatenate(gold).astype(int)], one_hot[probabilities.argmax(axis=1)]
+    squares = ((probabilities - positive) ** 2).sum(axis=1)
+    screening = [screened * positive[:, [-1]], (1 - screened) * ~positive[:, [-1]]]
+    return np.column_stack([np.ones(len(squares)), squares, positive & decided, decided, positive, *screening])
+
+
+def _classification(sums: np.ndarray, labels: Sequence[str]) -> Samples:
+    """Scores of the most probable class; macro F1 is over the classes that some row of the sample has.
+
+    Of two classes the last is the positive one. Sensitivity and specificity are measured on the sample's rows, at
+    thresholds from the development split. Brier score: mean squared distance to the one-hot truth, halved for two
+    classes.
+    """
     n, squares = sums.T[:2]
-    right, decided, positive, found = np.split(sums[:, 2:], np.arange(1, 4) * len(labels), axis=1)
-    left_out = found.shape[1] // 2
+    correct, decided, positive, screened = np.split(sums[:, 2:], np.arange(1, 4) * len(labels), axis=1)
+    true_positives, true_negatives = np.split(screened, 2, axis=1)
     shares = {}
-    for i, specificity in enumerate(SPECIFICITIES[:left_out]):
-        shares[f"sensitivity_at_dev_specificity_{specificity}"] = found[:, i] / positive[:, 1]
-        shares[f"specificity_at_dev_specificity_{specificity}"] = found[:, left_out + i] / positive[:, 0]
+    for i, specificity in enumerate(SPECIFICITIES[: true_positives.shape[1]]):
+        shares[f"sensitivity_at_dev_specificity_{specificity}"] = true_positives[:, i] / positive[:, 1]
+        shares[f"specificity_at_dev_specificity_{specificity}"] = true_negatives[:, i] / positive[:, 0]
     return {
+        "macro_f1": _macro_f1(correct, decided, positive),
+        "accuracy": correct.sum(axis=1) / n,
+        "brier_score": squares / n / (2 if len(labels) == 2 else 1),
         **shares,
-        "macro_f1": _macro(right, decided, positive),
-        "accuracy": right.sum(axis=1) / n,
-        "brier_score": squares / n / (2 if right.shape[1] == 2 else 1),
-        **_by_label("f1", labels, np.where(positive > 0, 2 * right / (decided + positive), np.nan)),
+        **_by_label("f1", labels, _f1_of_labels(correct, decided, positive)),
     }
 
 
-def _of_entities(sums: np.ndarray, types: int) -> OfSamples:
-    """0 where there is no entity and none was found, as seqeval has it."""
-    right, expected, found = sums.T[:3]
-    found_by_type = {"class_f1": _macro(*np.split(sums[:, 3:], 3, axis=1))} if types else {}
+def _macro_f1(correct: np.ndarray, decided: np.ndarray, positive: np.ndarray) -> np.ndarray:
+    is_present = positive > 0
+    return np.where(is_present, 2 * correct / (decided + positive), 0.0).sum(axis=1) / is_present.sum(axis=1)
+
+
+def _f1_of_labels(correct: np.ndarray, decided: np.ndarray, positive: np.ndarray) -> np.ndarray:
+    return np.where(positive > 0, 2 * correct / (decided + positive), np.nan)
+
+
+def _f1(correct: np.ndarray, decided_and_positive: np.ndarray) -> np.ndarray:
+    return np.where(decided_and_positive > 0, 2 * correct / decided_and_positive, 0.0)
+
+
+def _by_label(metric: str, labels: Sequence[str], values: np.ndarray) -> Samples:
+    return {f"{metric}:{label}": column for label, column in zip(labels, values.T, strict=True)}
+
+
+# ------------------------------------------------------------------------------------------------------------ entities
+
+
+def _entity_sums(gold: Arrays, predicted: Arrays, types: Sequence[str]) -> np.ndarray:
+    rows = [_sums_of_tags(*item, len(types)) for item in zip(gold, predicted, strict=True)]
+    return np.array(rows, dtype=float)
+
+
+def _sums_of_tags(gold: np.ndarray, predicted: np.ndarray, types: int) -> list[int]:
+    """Entities: correct, expected, predicted; then units of each type: correct, predicted, expected."""
+    expected, found = entities(gold), entities(predicted)
+    expected_type, found_type = ((np.asarray(tags).astype(int) + 1) // 2 for tags in (gold, predicted))
+    correct_type = expected_type[expected_type == found_type]
+    units = [np.bincount(of, minlength=types + 1)[1:].tolist() for of in (correct_type, found_type, expected_type)]
+    return [len(expected & found), len(expected), len(found), *(n for counts in units for n in counts)]
+
+
+def entities(tags: np.ndarray) -> set[tuple[int, int, int]]:
+    """Return (start, end, type) of each entity in tag numbers; an I- that continues no entity of its type is none."""
+    spans = set()
+    start = kind = -1
+    for position, tag in enumerate([*np.asarray(tags).astype(int).tolist(), 0]):
+        continues = start >= 0 and tag > 0 and tag % 2 == 0 and (tag - 1) // 2 == kind
+        if continues:
+            continue
+        if start >= 0:
+            spans.add((start, position, kind))
+        start, kind = (position, (tag - 1) // 2) if tag % 2 == 1 else (-1, -1)
+    return spans
+
+
+def _entities(sums: np.ndarray, types: Sequence[str]) -> Samples:
+    """Entity precision, recall and F1 (micro), strict IOB2: borders and type must agree. 0 for 0 / 0, as in seqeval.
+
+    class_f1: macro F1 of single units (words or characters) over the types, without borders; of words it is the F1 that
+    KM-BERT reports (Kim et al. 2022). It is higher and says less.
+    """
+    correct, expected, found = sums.T[:3]
     return {
-        "f1": _f1(right, expected + found),
-        "precision": np.where(found > 0, right / found, 0.0),
-        "recall": np.where(expected > 0, right / expected, 0.0),
-        **found_by_type,
+        "f1": _f1(correct, expected + found),
+        "precision": np.where(found > 0, correct / found, 0.0),
+        "recall": np.where(expected > 0, correct / expected, 0.0),
+        **({"class_f1": _macro_f1(*np.split(sums[:, 3:], 3, axis=1))} if types else {}),
     }
 
 
-def _of_masked(total: OfSamples) -> OfSamples:
+# ---------------------------------------------------------------------- masked-LM evaluation, next sentences, retrieval
+
+
+def _masked_word_sums(_: Arrays, predicted: Arrays, __: Sequence[str]) -> np.ndarray:
+    return np.stack(predicted).astype(float)
+
+
+def _masked_words(sums: np.ndarray, _: Sequence[str]) -> Samples:
+    total = dict(zip(MLM_SUMS, sums.T, strict=True))
     return {
         "bits_per_character": total["bits"] / total["characters"],
-        "loss": total["nats"] / total["pieces"],
-        "accuracy": total["right_pieces"] / total["pieces"],
-        "word_accuracy": total["right_words"] / total["words"],
+        "loss": total["nats"] / total["tokens"],
+        "accuracy": total["correct_tokens"] / total["tokens"],
+        "word_accuracy": total["correct_words"] / total["words"],
     }
 
 
-def _of_ranks(sums: np.ndarray, sides: Sequence[str]) -> OfSamples:
-    n, *first, one, other = sums.T
-    found = {"accuracy": sum(first) / (2 * n), "mean_reciprocal_rank": (one + other) / (2 * n)}
-    if sides:
-        names = [side.lower() for side in sides]
-        ways = (f"{names[0]}_to_{names[1]}", f"{names[1]}_to_{names[0]}")
-        found |= {f"{way}_accuracy": hits / n for way, hits in zip(ways, first, strict=True)}
-    return found
+def _next_sentence_sums(gold: Arrays, predicted: Arrays, _: Sequence[str]) -> np.ndarray:
+    is_next, probability = np.concatenate(gold) == 1, np.concatenate(predicted).astype(float)
+    correct = (probability >= THRESHOLD) == is_next
+    columns = [column for side in (is_next, ~is_next) for column in (side, correct & side, probability * side)]
+    return np.column_stack(columns).astype(float)
 
 
-def _of_next(sums: np.ndarray) -> OfSamples:
-    followed, right, sum_, others, right_others, sum_others = sums.T
+def _next_sentences(sums: np.ndarray, _: Sequence[str]) -> Samples:
+    next_, correct_next, probability_next, random, correct_random, probability_random = sums.T
     return {
-        "accuracy": (right + right_others) / (followed + others),
-        "is_next_accuracy": right / followed,
-        "not_next_accuracy": right_others / others,
-        "mean_next_probability": sum_ / followed,
-        "mean_random_probability": sum_others / others,
+        "accuracy": (correct_next + correct_random) / (next_ + random),
+        "is_next_accuracy": correct_next / next_,
+        "not_next_accuracy": correct_random / random,
+        "mean_next_probability": probability_next / next_,
+        "mean_random_probability": probability_random / random,
     }
 
 
-def _macro(right: np.ndarray, decided: np.ndarray, positive: np.ndarray) -> np.ndarray:
-    """Mean F1 over the labels that a sample has."""
-    there = positive > 0
-    return np.where(there, 2 * right / (decided + positive), 0.0).sum(axis=1) / there.sum(axis=1)
+def _retrieval_sums(_: Arrays, predicted: Arrays, __: Sequence[str]) -> np.ndarray:
+    ranks = np.stack(predicted).astype(float)
+    return np.column_stack([np.ones(len(ranks)), ranks == 1, 1 / ranks]).astype(float)
 
 
-def _f1(right: np.ndarray, both: np.ndarray) -> np.ndarray:
-    return np.where(both > 0, 2 * right / both, 0.0)
+def _retrieval(sums: np.ndarray, sides: Sequence[str]) -> Samples:
+    """Accuracy and mean reciprocal rank over both directions; sides: names of both languages."""
+    n, forward, backward, forward_reciprocal, backward_reciprocal = sums.T
+    first, second = (side.lower() for side in sides)
+    return {
+        "accuracy": (forward + backward) / (2 * n),
+        "mean_reciprocal_rank": (forward_reciprocal + backward_reciprocal) / (2 * n),
+        f"{first}_to_{second}_accuracy": forward / n,
+        f"{second}_to_{first}_accuracy": backward / n,
+    }
 
 
-def _by_label(metric: str, labels: Sequence[str], values: np.ndarray) -> OfSamples:
-    return {f"{metric}:{label}": column for label, column in zip(labels, values.T, strict=False)}
-
-
-def of_counts(kind: Kind, gold: Arrays, predicted: Arrays, labels: Sequence[str], counts: np.ndarray) -> OfSamples:
-    """Metrics of the order of items. counts: (N, B), how often each item is in each sample."""
-    if kind in PAIRS:
-        return {"spearman": spearman(np.concatenate(gold), np.concatenate(predicted), counts)}
-    if kind == "multilabel":
-        is_gold, values = np.stack(gold) == 1, np.stack(predicted)
-        found = {label: ranking(is_gold[:, i], values[:, i], counts) for i, label in enumerate(labels)}
-        return {
-            **_mean_ranking([pair for i, pair in enumerate(found.values()) if is_gold[:, i].any()]),
-            **{f"auroc:{label}": auroc for label, (auroc, _) in found.items()},
-            **{f"average_precision:{label}": precision for label, (_, precision) in found.items()},
-        }
-    if kind == "classification":
-        of_class, values = np.concatenate(gold).astype(int), np.stack(predicted)
-        if len(labels) == 2:
-            auroc, precision = ranking(of_class == 1, values[:, 1], counts)
-            return {"auroc": auroc, "average_precision": precision}
-        return _mean_ranking([ranking(of_class == i, values[:, i], counts) for i in range(len(labels))])
-    return {}
-
-
-def _mean_ranking(found: Sequence[tuple[np.ndarray, np.ndarray]]) -> OfSamples:
-    """Means over the labels that some items of a sample have and others don't."""
-    if not found:
-        return {}
-    defined = np.sum([np.isfinite(auroc) for auroc, _ in found], axis=0)
-    with np.errstate(divide="ignore", invalid="ignore"):
-        auroc, precision = (np.nansum(values, axis=0) / defined for values in zip(*found, strict=True))
-    return {"macro_auroc": auroc, "macro_average_precision": precision}
-
-
-def ranking(is_gold: np.ndarray, values: np.ndarray, counts: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """((B,) AUROC, (B,) average precision); items of equal value are decided together.
-
-    counts: (N, B). NaN for samples whose items are all of one kind.
-    """
-    order, starts, ends = _falling(values)
-    at = np.flatnonzero(is_gold[order])
-    if not len(at):
-        return np.full((2, counts.shape[1]), np.nan)
-    # Of equal values, the first positive speaks for all.
-    _, first = np.unique(starts[at], return_index=True)
-    starts, ends = starts[at[first]], ends[at[first]]
-    weights = _sums_of_runs(order[at], first, counts)
-    cuts = np.unique(np.concatenate([[0], starts, ends]))
-    sums = np.cumsum(_sums_of_runs(order, cuts, counts), axis=0)
-    above = np.concatenate([np.zeros_like(sums[:1]), sums])
-    found = np.cumsum(weights, axis=0)
-    shown, shown_before = above[np.searchsorted(cuts, ends)], above[np.searchsorted(cuts, starts)]
-    total, others = found[-1], above[-1] - found[-1]
-    defined = (total > 0) & (others > 0)
-    with np.errstate(divide="ignore", invalid="ignore"):
-        false = shown + shown_before - 2 * found + weights
-        auroc = 1 - np.einsum("nb,nb->b", weights, false) / (2 * total * others)
-        # Items that are not in the sample may have none above them: 0 / 0, of weight 0.
-        precision = np.einsum("nb,nb->b", weights, np.where(shown > 0, found / shown, 0.0)) / total
-    return np.where(defined, auroc, np.nan), np.where(defined, precision, np.nan)
-
-
-def _sums_of_runs(order: np.ndarray, starts: np.ndarray, counts: np.ndarray) -> np.ndarray:
-    """(runs, B) sums of the counts of the items in `order`, from each of `starts` to the next."""
-    ones = np.ones(len(order))
-    return sparse.csr_array((ones, order, np.append(starts, len(order))), shape=(len(starts), len(counts))) @ counts
-
-
-def _falling(values: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """(order of falling values; for each place in it, where its equals start and where they end)."""
-    order = np.argsort(-values, kind="stable")
-    first = np.flatnonzero(np.append(True, np.diff(values[order]) != 0))
-    sizes = np.diff(np.append(first, len(order)))
-    return order, np.repeat(first, sizes), np.repeat(first + sizes, sizes)
-
-
-def _sums_before(counts: np.ndarray) -> np.ndarray:
-    """(N + 1, B) sums of the counts above each place, and of all."""
-    sums = np.zeros((len(counts) + 1, counts.shape[1]))
-    np.cumsum(counts, axis=0, out=sums[1:])
-    return sums
-
-
-def spearman(x: np.ndarray, y: np.ndarray, counts: np.ndarray) -> np.ndarray:
-    """(B,) correlations of the ranks that the items have in each sample; equal values share their mean rank.
-
-    counts: (N, B).
-    """
-    one, other = (_ranks_from_middle(values, counts) for values in (x, y))
-    weighted = counts * one
-    with np.errstate(divide="ignore", invalid="ignore"):
-        spread = np.einsum("nb,nb->b", weighted, one) * np.einsum("nb,nb,nb->b", counts, other, other)
-        return np.einsum("nb,nb->b", weighted, other) / np.sqrt(spread)
-
-
-def _ranks_from_middle(values: np.ndarray, counts: np.ndarray) -> np.ndarray:
-    """(N, B) rank of each item in each sample, 0 for the middle one."""
-    order, starts, ends = _falling(values)
-    above = _sums_before(counts[order])
-    ranks = np.empty_like(above[1:])
-    ranks[order] = (above[starts] + above[ends] - above[-1]) / 2
-    return ranks
+_ITEM_SUMS: Mapping[Kind, Callable[[Arrays, Arrays, Sequence[str]], np.ndarray]] = {
+    "sts": _similarity_sums,
+    "sts_classes": _similarity_sums,
+    "multilabel": _multilabel_sums,
+    "classification": _classification_sums,
+    "ner": _entity_sums,
+    "mlm": _masked_word_sums,
+    "nsp": _next_sentence_sums,
+    "retrieval": _retrieval_sums,
+}
+_METRICS: Mapping[Kind, Callable[[np.ndarray, Sequence[str]], Samples]] = {
+    "sts": _similarity,
+    "sts_classes": _similarity,
+    "multilabel": _multilabel,
+    "classification": _classification,
+    "ner": _entities,
+    "mlm": _masked_words,
+    "nsp": _next_sentences,
+    "retrieval": _retrieval,
+}

@@ -13,7 +13,7 @@ import numpy as np
 from transformers import PreTrainedTokenizerBase
 
 from bimed_dist.errors import DataError
-from bimed_dist.evaluation.metrics.scores import tag_names
+from bimed_dist.evaluation.metrics.definitions import tag_names
 from bimed_dist.evaluation.task import Example, Kind
 from bimed_dist.hugging_face import quietly
 from bimed_dist.manifest import digest_of

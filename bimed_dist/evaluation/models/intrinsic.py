@@ -56,7 +56,7 @@ class _Masked:
 def masked_word_sums(
     model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, windows: Sequence[Example], seed: int, limit: int
 ) -> list[np.ndarray]:
-    """`metrics.MLM_SUMS` of every window. Words cut off at `limit` pieces are not asked for.
+    """`MLM_SUMS` of every window. Words cut off at `limit` pieces are not asked for.
 
     Raises DataError where the tokenizer has no mask, NonFiniteError for outputs that are not finite.
     """

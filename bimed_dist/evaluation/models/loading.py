@@ -19,7 +19,7 @@ from transformers import (
 from transformers.modeling_outputs import SequenceClassifierOutput
 
 from bimed_dist.errors import DataError, one_line
-from bimed_dist.evaluation.metrics.scores import tag_names
+from bimed_dist.evaluation.metrics.definitions import tag_names
 from bimed_dist.evaluation.task import Kind
 from bimed_dist.hugging_face import quietly
 from bimed_dist.model.foundation import in_own_memory
