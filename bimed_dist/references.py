@@ -62,33 +62,24 @@ def _package_folder(rest: str) -> Path:
 
 
 def stage_order(recipe: Recipe) -> list[tuple[str, str | None]]:
-    """(stage, name) of everything the recipe makes, each after what it is made from; evaluation and report last."""
-    made_from: dict[tuple[str, str | None], set[tuple[str, str | None]]] = {}
-    for name in recipe.corpus:
-        made_from["corpus", name] = set()
-    for name, vocabulary in recipe.vocabulary.items():
-        references = [*vocabulary.compare, getattr(vocabulary, "base", None)]
-        made_from["vocabulary", name] = {("corpus", vocabulary.corpus)}.union(
-            *(_referred(recipe, r) for r in references)
-        )
-    for name, shards in recipe.shards.items():
-        made_from["shards", name] = {("corpus", shards.corpus)} | _referred(recipe, shards.tokenizer)
-    for name, model in recipe.model.items():
-        made_from["model", name] = _referred(recipe, model.foundation) | _referred(recipe, model.tokenizer)
-    for name, run in recipe.pretraining.items():
-        replayed = {("shards", run.replay.shards)} if run.replay else set()
-        made_from["pretraining", name] = {("model", run.model), ("shards", run.shards)} | replayed
-    if recipe.evaluation is not None:
-        made_from["evaluation", None] = set(made_from)
-    if recipe.report is not None:
-        made_from["report", None] = set(made_from)
+    """Return (stage, name) of everything the pipeline makes, inputs before outputs; evaluation and report come last.
+
+    Raises ConfigError if entries are made from each other in a circle.
+    """
+    inputs: dict[tuple[str, str | None], list[tuple[str, str | None]]] = {
+        (stage, name): []
+        for stage in ("corpus", "vocabulary", "shards", "model", "pretraining")
+        for name in getattr(recipe, stage)
+    }
+    for reference in recipe.references():
+        stage, name, *_ = reference.place.split(".")
+        if (stage, name) in inputs:
+            inputs[stage, name].append((reference.stage, reference.name))
+    for stage in ("evaluation", "report"):
+        if getattr(recipe, stage) is not None:
+            inputs[stage, None] = list(inputs)
     try:
-        return list(TopologicalSorter(made_from).static_order())
+        return list(TopologicalSorter(inputs).static_order())
     except CycleError as error:
         chain = " <- ".join(f"{stage}/{name}" for stage, name in error.args[1])
         raise ConfigError(f"the recipe's entries are made from each other in a circle: {chain}") from None
-
-
-def _referred(recipe: Recipe, reference: str | None) -> set[tuple[str, str | None]]:
-    stage, _, name = (reference or "").partition("/")
-    return {(stage, name)} if stage in ("vocabulary", "pretraining") and name in getattr(recipe, stage) else set()

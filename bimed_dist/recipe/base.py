@@ -1,4 +1,4 @@
-"""The base class of all settings, and the types of their values."""
+"""Base class of all settings, and the types of their values."""
 
 from collections.abc import Mapping
 from typing import Annotated, Any, ClassVar
@@ -6,8 +6,8 @@ from typing import Annotated, Any, ClassVar
 from pydantic import BaseModel, ConfigDict, Field
 
 Language = str
-"""`ko`, what Latin script means in a source (`en`, `nl`, ...), `mixed` for Hangul with Latin script, or `other`."""
-# No dots: `--set a.b=c` is split at them, and NAME.partial is a folder that is being built.
+"""`ko`; the language of a source's Latin script (`en`, `nl`, ...); `mixed` for both; or `other`."""
+# No dots, which separate the names in `--set a.b=c` and mark unfinished folders (NAME.partial).
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]*$")]
 Share = Annotated[float, Field(ge=0, le=1)]
 Positive = Annotated[int, Field(gt=0)]
@@ -17,14 +17,15 @@ NotNegative = Annotated[int, Field(ge=0)]
 
 
 class Settings(BaseModel):
-    """Frozen and strict: unknown keys and impossible values are refused."""
+    """Frozen and strict: unknown settings and values out of range are refused. Docstrings of fields are the reference
+    that users read (docs/settings.md)."""
 
     model_config = ConfigDict(
         frozen=True, strict=True, extra="forbid", allow_inf_nan=False, str_min_length=1, use_attribute_docstrings=True
     )
 
     HOW_ONLY: ClassVar[frozenset[str]] = frozenset()
-    """Fields that decide how a result is computed (where, in how many processes, what is logged), not what it is."""
+    """Fields that say how a result is computed (on which machines, with how much logging) and do not change it."""
 
     def identity(self) -> dict[str, Any]:
         """Return the settings that decide the result, as JSON values: every field that is not in `HOW_ONLY`."""
@@ -42,6 +43,8 @@ def _identity(value: Any) -> Any:
 
 
 class TermList(Settings):
+    """Terms in columns of a table."""
+
     path: str
     """A .csv or .tsv file with a header line, relative to the recipe's `data`."""
     columns: Annotated[tuple[str, ...], Field(min_length=1)]

@@ -1,4 +1,4 @@
-"""YAML text -> Recipe: reading, `--set` overrides, and one line per problem."""
+"""Read a recipe: YAML text, `--set` overrides, and one line per error with the place of the setting."""
 
 import json
 import re
@@ -14,13 +14,13 @@ from bimed_dist.recipe.recipe import Recipe
 
 
 def load_recipe(path: Path, overrides: Iterable[str] = ()) -> Recipe:
-    """The recipe in `path` with `a.b=value` overrides (values are YAML).
+    """Read a YAML file and apply overrides such as `pretraining.run.steps=5`, whose values are YAML too.
 
     Raises ConfigError with every problem and its place.
     """
     if not path.is_file():
-        raise ConfigError(f"no recipe at {path}; ready ones are in launch/recipes/")
-    tree = read_tree(path)
+        raise ConfigError(f"there is no recipe {path}; see launch/recipes/ for examples")
+    tree = read_yaml(path)
     for override in overrides:
         set_value(tree, override)
     if tree.get("data") is None:
@@ -29,30 +29,32 @@ def load_recipe(path: Path, overrides: Iterable[str] = ()) -> Recipe:
 
 
 def parse_recipe(tree: Mapping[str, Any], where: str) -> Recipe:
+    """Check plain mappings, lists and values. Raises ConfigError, whose message begins with `where`."""
     try:
-        # JSON mode: strict about types, yet takes a list for a tuple.
+        # JSON mode is strict about types but accepts a list for a tuple.
         return Recipe.model_validate_json(json.dumps(tree))
     except ValidationError as error:
-        found = error.errors(include_url=False)
-        lines = [f"  {line}" for problem in found if not _is_echo(problem, found) for line in _lines(problem)]
+        problems = error.errors(include_url=False)
+        lines = [f"  {line}" for problem in problems if not _is_echo(problem, problems) for line in _lines(problem)]
         raise ConfigError(f"{where}: {len(lines)} problem(s)\n" + "\n".join(lines)) from None
     except TypeError as error:
-        raise ConfigError(f"{where}: a value is not plain YAML text, number, list or mapping ({error})") from None
+        raise ConfigError(f"{where}: a value is not text, a number, a list or a mapping ({error})") from None
 
 
-def _is_echo(problem: Mapping[str, Any], found: Iterable[Mapping[str, Any]]) -> bool:
-    """pydantic counts only valid entries, so a list with one wrong entry is also said to be too short."""
+def _is_echo(problem: Mapping[str, Any], problems: Iterable[Mapping[str, Any]]) -> bool:
+    """Pydantic counts only valid items: a list with one invalid item is reported as too short as well."""
     loc = problem["loc"]
-    return problem["type"] == "too_short" and any(p["loc"][: len(loc)] == loc and p["loc"] != loc for p in found)
+    return problem["type"] == "too_short" and any(p["loc"][: len(loc)] == loc and p["loc"] != loc for p in problems)
 
 
 def _lines(problem: Mapping[str, Any]) -> list[str]:
-    """`place: reason`, where the place is what `--set` would take."""
+    """Return `place: reason`; the place is written as in `--set`."""
     loc = list(problem["loc"])
+    # Pydantic adds the tag of a union (a source's kind, a vocabulary's mode), which is not a key of the file.
     if loc[:1] == ["corpus"] and loc[2:3] == ["sources"] and len(loc) > 4:
-        del loc[4]  # pydantic's mark of the kind of source, which is not in the file
+        del loc[4]
     if loc[:1] == ["vocabulary"] and len(loc) > 2:
-        del loc[2]  # and of the vocabulary's mode
+        del loc[2]
     if not loc and problem["type"] == "value_error":
         return problem["msg"].removeprefix("Value error, ").splitlines()
     return [f"{'.'.join(map(str, loc)) or 'recipe'}: {_reason(problem)}"]
@@ -63,19 +65,19 @@ def _reason(problem: Mapping[str, Any]) -> str:
         return "unknown setting"
     if problem["type"] in ("missing", "value_error", "union_tag_not_found"):
         return problem["msg"].removeprefix("Value error, ")
-    found = repr(problem["input"])
-    return f"{problem['msg']}, found {found if len(found) <= 80 else found[:77] + '...'}"
+    value = repr(problem["input"])
+    return f"{problem['msg']}, found {value if len(value) <= 80 else value[:77] + '...'}"
 
 
 class _Loader(yaml.SafeLoader):
-    """YAML 1.1 reads 1e-4 as text; a learning rate is a number. Repeated keys are refused."""
+    """Reads 1e-4 as a number, which YAML 1.1 takes for text, and refuses repeated keys."""
 
     def __init__(self, stream: str) -> None:
         super().__init__(stream)
         self._checked: set[int] = set()
 
     def flatten_mapping(self, node: yaml.MappingNode) -> None:
-        # Checked before the first flattening: `<<: *anchor` may repeat what the mapping itself then overrides.
+        # Check before the first flattening only: `<<: *anchor` adds keys that the mapping may override.
         if id(node) not in self._checked:
             self._checked.add(id(node))
             keys = [key.value for key, _ in node.value]
@@ -92,8 +94,8 @@ _Loader.add_implicit_resolver(
 )
 
 
-def read_tree(path: Path) -> dict[str, Any]:
-    """The mapping in a YAML file; ConfigError where there is none."""
+def read_yaml(path: Path) -> dict[str, Any]:
+    """Return the mapping in a YAML file. Raises ConfigError if the file is not UTF-8, not YAML or not a mapping."""
     try:
         tree = yaml.load(path.read_text(encoding="utf-8"), Loader=_Loader)
     except UnicodeDecodeError as error:
@@ -103,42 +105,46 @@ def read_tree(path: Path) -> dict[str, Any]:
     except ConfigError as error:
         raise ConfigError(f"{path}, {error}") from None
     if not isinstance(tree, dict):
-        raise ConfigError(f"{path} holds no mapping; a recipe starts with `name:`")
+        raise ConfigError(f"{path} is not a mapping; a recipe starts with `name:`")
     return tree
 
 
 def set_value(tree: dict[str, Any], override: str) -> None:
-    """Apply one `a.b.0.c=value` (the value is YAML) to nested dicts and lists in place."""
-    dotted, equals, text = override.partition("=")
-    if not equals or not dotted:
-        raise ConfigError(f"--set {override}: write it as place.of.setting=value")
+    """Apply one override `a.b.0.c=value` (the value is YAML) to nested mappings and lists, in place.
+
+    Raises ConfigError if the place does not exist or the value is not YAML.
+    """
+    place, equals, text = override.partition("=")
+    if not equals or not place:
+        raise ConfigError(f"--set {override}: write it as section.name.setting=value")
     try:
         value = yaml.load(text, Loader=_Loader)
     except (yaml.YAMLError, ValueError, ConfigError) as error:
-        raise ConfigError(f"--set {dotted}: {text} is not a YAML value: {error}") from None
-    *parents, last = dotted.split(".")
+        raise ConfigError(f"--set {place}: {text} is not a YAML value: {error}") from None
+    *parents, last = place.split(".")
     node: Any = tree
-    for i, part in enumerate(parents):
-        node = _child(node, part, ".".join(parents[: i + 1]))
+    for depth, key in enumerate(parents, start=1):
+        node = _child(node, key, ".".join(parents[:depth]))
     if isinstance(node, list):
-        node[_index(node, last, dotted)] = value
+        node[_index(node, last, place)] = value
     elif isinstance(node, dict):
         node[last] = value
     else:
-        raise ConfigError(f"--set {dotted}: {'.'.join(parents)} is a single value and has no parts")
+        raise ConfigError(f"--set {place}: {'.'.join(parents)} is a single value and has no settings")
 
 
-def _child(node: Any, part: str, place: str) -> Any:
+def _child(node: Any, key: str, place: str) -> Any:
+    """Return the item at a key or index; a mapping that is missing is created."""
     if isinstance(node, list):
-        return node[_index(node, part, place)]
+        return node[_index(node, key, place)]
     if isinstance(node, dict):
-        if node.get(part) is None:
-            node[part] = {}
-        return node[part]
-    raise ConfigError(f"--set {place}: its parent is a single value and has no parts")
+        if node.get(key) is None:
+            node[key] = {}
+        return node[key]
+    raise ConfigError(f"--set {place}: its parent is a single value and has no settings")
 
 
-def _index(node: list[Any], part: str, place: str) -> int:
-    if not part.isdecimal() or int(part) >= len(node):
-        raise ConfigError(f"--set {place}: there are {len(node)} entries, counted from 0")
-    return int(part)
+def _index(items: list[Any], key: str, place: str) -> int:
+    if not key.isdecimal() or int(key) >= len(items):
+        raise ConfigError(f"--set {place}: the list has {len(items)} entries, counted from 0")
+    return int(key)

@@ -8,15 +8,19 @@ from bimed_dist.recipe.base import Name, Positive, Settings
 
 
 class ReportSettings(Settings):
+    """The report (HTML, Markdown, CSV tables) of all stages."""
+
     title: str
+    """Heading of the report."""
 
 
 class AttributionSettings(Settings):
-    """Heatmaps show text of the test split, so that only a section of its own and `launch/attribution.py` make them."""
+    """A page that shows on which words models rely. It holds text of the test split, so it has a section of its own and
+    is made by `launch/attribution.py` only."""
 
     task: Name
-    """An entry of `evaluation.tasks`: texts with labels or classes, or pairs with scores."""
+    """Entry of `evaluation.tasks`: a classification, multi-label or sentence-pair task."""
     models: Annotated[tuple[Name, ...], Field(min_length=1)] | None = None
-    """Entries of `evaluation.models` to show beside each other; none means all."""
+    """Entries of `evaluation.models`, shown side by side; `null` shows all."""
     rows: Positive = 5
-    """Test rows, the first by hash."""
+    """Number of test rows, chosen by a hash of their text."""

@@ -32,7 +32,7 @@ def found_in_corpora(records: Records, recipe: Recipe, task: str) -> list[tuple[
 
 def starts_elsewhere(recipe: Recipe, folder: str) -> bool:
     """Whether a model comes from weights that were not trained in this recipe."""
-    run = recipe.run_of(folder)
+    run = recipe.pretraining_run(folder)
     if run is None:
         return True
     foundation = recipe.model[recipe.pretraining[run].model].foundation

@@ -27,7 +27,7 @@ def _trained_on(model: EvaluatedModel, records: Records, recipe: Recipe) -> Mapp
     """Rows of its pre-training by language, or tokens of its shards where the run tells no rows; empty where it was not
     pre-trained here.
     """
-    run = recipe.run_of(model.folder)
+    run = recipe.pretraining_run(model.folder)
     if run is None:
         return {}
     settings = recipe.pretraining[run]
@@ -55,7 +55,7 @@ def replayed(recipe: Recipe) -> dict[str, str]:
     """Adapted model -> what was replayed while it was pre-trained, such as `10 % of the rows are of shards/general`."""
     found = {}
     for label, model in recipe.evaluated_models.items():
-        run = recipe.run_of(model.folder)
+        run = recipe.pretraining_run(model.folder)
         replay = recipe.pretraining[run].replay if run is not None else None
         if model.adapted_from is not None and replay is not None:
             found[label] = f"replay: {replay.share:.1%} of the rows of its pre-training are of shards/{replay.shards}"

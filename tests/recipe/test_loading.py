@@ -1,4 +1,4 @@
-"""Recipes: strict, frozen, and every problem named with its place at once."""
+"""Recipes are strict and frozen, and all their errors are reported at once with their places."""
 
 from pathlib import Path
 from typing import Any
@@ -9,9 +9,9 @@ from pydantic import ValidationError
 
 from bimed_dist.errors import ConfigError
 from bimed_dist.recipe.loading import load_recipe, parse_recipe, set_value
-from bimed_dist.recipe.recipe import Recipe, open_references
+from bimed_dist.recipe.recipe import Recipe, Reference
 
-RECIPES = sorted((Path(__file__).resolve().parent.parent / "launch" / "recipes").glob("*.yaml"))
+RECIPES = sorted((Path(__file__).resolve().parent.parent.parent / "launch" / "recipes").glob("*.yaml"))
 
 SMALL = """\
 name: small
@@ -66,7 +66,7 @@ def test_every_recipe_that_ships_is_valid(path: Path):
     assert load_recipe(path).name
 
 
-def test_a_recipe_is_read_with_its_defaults(tmp_path: Path):
+def test_settings_that_are_absent_have_their_defaults(tmp_path: Path):
     recipe = load(tmp_path)
     assert recipe.pretraining["first"].mask_rate == 0.15
     assert recipe.corpus["bilingual"].sources[1].languages == ("ko", "en", "mixed")
@@ -79,12 +79,12 @@ def test_settings_are_frozen(tmp_path: Path):
         recipe.pretraining["first"].steps = 20
 
 
-def test_an_exponent_without_a_dot_is_a_number(tmp_path: Path):
+def test_1e_minus_4_is_a_number(tmp_path: Path):
     assert load(tmp_path).pretraining["first"].learning_rate == 0.0001
     assert load(tmp_path, "pretraining.first.learning_rate=5e-5").pretraining["first"].learning_rate == 0.00005
 
 
-def test_all_problems_are_reported_at_once_with_their_places(tmp_path: Path):
+def test_all_errors_are_reported_at_once_with_their_places(tmp_path: Path):
     text = problems(
         tmp_path,
         "pretraining.first.stepps=5",
@@ -105,13 +105,13 @@ def test_all_problems_are_reported_at_once_with_their_places(tmp_path: Path):
         assert line in text + "\n"
 
 
-def test_places_inside_a_source_are_those_of_the_file(tmp_path: Path):
+def test_the_place_of_an_error_in_a_source_is_written_as_in_the_file(tmp_path: Path):
     assert "  corpus.bilingual.sources.0.document: Input should be" in problems(
         tmp_path, "corpus.bilingual.sources.0.document=page"
     )
 
 
-def test_a_source_without_a_kind_names_the_kinds(tmp_path: Path):
+def test_a_source_without_a_kind_is_refused(tmp_path: Path):
     text = problems(tmp_path, "corpus.bilingual.sources.0={name: x, path: y}")
     assert "corpus.bilingual.sources.0:" in text
     assert "'kind'" in text
@@ -165,11 +165,11 @@ def test_an_impossible_value_is_refused(tmp_path: Path, override: str, reason: s
     assert "1 problem(s)" in text
 
 
-def test_a_missing_setting_is_named(tmp_path: Path):
+def test_a_missing_setting_is_reported_by_name(tmp_path: Path):
     assert "pretraining.first.model: Field required" in problems(tmp_path, "pretraining.first={}")
 
 
-def test_references_that_lead_nowhere_are_all_named(tmp_path: Path):
+def test_every_reference_to_a_missing_entry_is_reported(tmp_path: Path):
     text = problems(
         tmp_path,
         "vocabulary.bilingual.corpus=ghost",
@@ -191,7 +191,7 @@ def test_references_that_lead_nowhere_are_all_named(tmp_path: Path):
         assert line in text
 
 
-def test_quotas_that_are_no_shares_of_a_whole_and_protected_words_with_blanks_are_refused(tmp_path: Path):
+def test_quotas_that_do_not_add_up_to_1_and_protected_words_with_spaces_are_refused(tmp_path: Path):
     text = problems(
         tmp_path,
         "vocabulary.bilingual.quotas={ko: 0.54, en: 0.34, other: 0.1}",
@@ -203,7 +203,7 @@ def test_quotas_that_are_no_shares_of_a_whole_and_protected_words_with_blanks_ar
     assert "  vocabulary.bilingual: protected.1 holds a blank; a piece is at most one word" in text
 
 
-def test_a_vocabulary_takes_the_settings_of_its_mode_and_no_others(tmp_path: Path):
+def test_a_vocabulary_accepts_only_the_settings_of_its_mode(tmp_path: Path):
     terms = "[{path: terms.tsv, columns: [ko]}]"
     extended = load(tmp_path, f"vocabulary.second={{mode: extend, corpus: bilingual, base: km-bert, terms: {terms}}}")
     assert extended.vocabulary["second"].min_count == 3
@@ -220,7 +220,7 @@ def test_a_vocabulary_takes_the_settings_of_its_mode_and_no_others(tmp_path: Pat
     assert "  vocabulary.third: " in text and "shrink" in text
 
 
-def test_a_vocabulary_may_be_extended_and_compared_with_others_that_exist(tmp_path: Path):
+def test_the_base_and_the_compared_tokenizers_of_a_vocabulary_must_exist(tmp_path: Path):
     terms = "[{path: terms.tsv, columns: [ko]}]"
     second = "{mode: extend, corpus: bilingual, base: vocabulary/ghost, compare: [vocabulary/bilingual, vocabulary/no]"
     text = problems(tmp_path, f"vocabulary.second={second}, terms: {terms}}}")
@@ -230,17 +230,21 @@ def test_a_vocabulary_may_be_extended_and_compared_with_others_that_exist(tmp_pa
     ]
 
 
-def test_a_vocabulary_is_no_foundation(tmp_path: Path):
+def test_a_vocabulary_is_refused_as_a_foundation(tmp_path: Path):
     text = problems(tmp_path, "model.second={foundation: vocabulary/bilingual}")
     assert "model.second.foundation: vocabulary/bilingual is a tokenizer, not a model" in text
 
 
-def test_open_references_name_their_places(tmp_path: Path):
-    assert list(open_references(load(tmp_path))) == [
-        ("shards.bilingual.tokenizer", "vocabulary/bilingual"),
-        ("model.first.tokenizer", "vocabulary/bilingual"),
-        ("evaluation.models.first.folder", "pretraining/first"),
-        ("evaluation.models.other.folder", "some/folder"),
+def test_references_are_listed_with_their_places(tmp_path: Path):
+    assert list(load(tmp_path).references()) == [
+        Reference("vocabulary.bilingual.corpus", "corpus", "bilingual"),
+        Reference("shards.bilingual.corpus", "corpus", "bilingual"),
+        Reference("shards.bilingual.tokenizer", "vocabulary", "bilingual"),
+        Reference("model.first.tokenizer", "vocabulary", "bilingual"),
+        Reference("pretraining.first.model", "model", "first"),
+        Reference("pretraining.first.shards", "shards", "bilingual"),
+        Reference("evaluation.models.first.folder", "pretraining", "first"),
+        Reference("evaluation.tasks.mlm.corpus", "corpus", "bilingual"),
     ]
 
 
@@ -249,7 +253,7 @@ def test_a_key_given_twice_is_refused_with_its_line(tmp_path: Path):
     assert f"line {len(SMALL.splitlines()) + 1}: seed is given twice" in text
 
 
-def test_an_anchor_may_be_merged_and_overridden_but_not_repeat_a_key(tmp_path: Path):
+def test_keys_of_a_merged_anchor_can_be_overridden_once(tmp_path: Path):
     second = "  first: &run {model: first,"
     merged = SMALL.replace("  first: {model: first,", second).replace(
         "evaluation:\n", "  second: {<<: *run, steps: 20}\nevaluation:\n"
@@ -259,7 +263,7 @@ def test_an_anchor_may_be_merged_and_overridden_but_not_repeat_a_key(tmp_path: P
     assert "steps is given twice" in problems(tmp_path, text=merged.replace("steps: 20", "steps: 20, steps: 30"))
 
 
-def test_set_reaches_into_mappings_and_lists(tmp_path: Path):
+def test_set_changes_values_in_mappings_and_lists(tmp_path: Path):
     recipe = load(
         tmp_path,
         "corpus.bilingual.sources.1.documents=7",
@@ -274,7 +278,7 @@ def test_set_reaches_into_mappings_and_lists(tmp_path: Path):
     assert recipe.evaluation.batch == 8
 
 
-def test_set_makes_the_mappings_on_its_way():
+def test_set_creates_missing_mappings():
     nested = tree()
     set_value(nested, "evaluation.tasks.mlm.rows.test=5")
     assert nested["evaluation"]["tasks"]["mlm"]["rows"] == {"test": 5}
@@ -283,48 +287,48 @@ def test_set_makes_the_mappings_on_its_way():
 @pytest.mark.parametrize(
     ("override", "reason"),
     [
-        ("seed", "write it as place.of.setting=value"),
-        ("=5", "write it as place.of.setting=value"),
-        ("corpus.bilingual.sources.2.name=x", "there are 2 entries, counted from 0"),
-        ("corpus.bilingual.sources.book.name=x", "there are 2 entries, counted from 0"),
-        ("corpus.bilingual.sources.-1={}", "there are 2 entries, counted from 0"),
-        ("corpus.bilingual.sources.²={}", "there are 2 entries, counted from 0"),
-        ("seed.low=1", "seed is a single value and has no parts"),
-        ("seed.low.er=1", "is a single value and has no parts"),
+        ("seed", "write it as section.name.setting=value"),
+        ("=5", "write it as section.name.setting=value"),
+        ("corpus.bilingual.sources.2.name=x", "the list has 2 entries, counted from 0"),
+        ("corpus.bilingual.sources.book.name=x", "the list has 2 entries, counted from 0"),
+        ("corpus.bilingual.sources.-1={}", "the list has 2 entries, counted from 0"),
+        ("corpus.bilingual.sources.²={}", "the list has 2 entries, counted from 0"),
+        ("seed.low=1", "seed is a single value and has no settings"),
+        ("seed.low.er=1", "is a single value and has no settings"),
         ("evaluation.seeds=[1, 2", "is not a YAML value"),
         ("evaluation={batch: 1, batch: 2}", "batch is given twice"),
     ],
 )
-def test_a_set_that_fits_nowhere_is_refused(tmp_path: Path, override: str, reason: str):
+def test_a_set_without_a_place_in_the_recipe_is_refused(tmp_path: Path, override: str, reason: str):
     text = problems(tmp_path, override)
     assert reason in text
     assert text.startswith("--set ")
 
 
-def test_a_set_of_an_unknown_name_is_an_unknown_setting(tmp_path: Path):
+def test_a_set_of_an_unknown_section_is_refused(tmp_path: Path):
     assert "pretrainin: unknown setting" in problems(tmp_path, "pretrainin.first.steps=5")
 
 
-def test_a_recipe_that_cannot_be_read_says_why(tmp_path: Path):
-    with pytest.raises(ConfigError, match="no recipe at"):
+def test_an_unreadable_recipe_is_refused_with_the_reason(tmp_path: Path):
+    with pytest.raises(ConfigError, match="there is no recipe"):
         load_recipe(tmp_path / "absent.yaml")
     assert "is not YAML" in problems(tmp_path, text="name: [")
-    assert "holds no mapping" in problems(tmp_path, text="- name\n")
-    assert "holds no mapping" in problems(tmp_path, text="")
+    assert "is not a mapping" in problems(tmp_path, text="- name\n")
+    assert "is not a mapping" in problems(tmp_path, text="")
     (tmp_path / "latin.yaml").write_bytes("name: café".encode("latin-1"))
     with pytest.raises(ConfigError, match="is not UTF-8 at byte 9"):
         load_recipe(tmp_path / "latin.yaml")
 
 
-def test_a_value_that_is_no_plain_yaml_is_refused(tmp_path: Path):
-    assert "not plain YAML" in problems(tmp_path, text=SMALL.replace("title: Small", "title: 2024-01-01"))
+def test_a_date_is_refused(tmp_path: Path):
+    assert "is not text, a number" in problems(tmp_path, text=SMALL.replace("title: Small", "title: 2024-01-01"))
 
 
-def test_a_long_wrong_value_is_cut_in_the_message(tmp_path: Path):
+def test_a_long_value_is_truncated_in_the_message(tmp_path: Path):
     text = problems(tmp_path, f"pretraining.first.steps={'x' * 500}")
     assert len(text) < 300
 
 
-def test_a_resolved_recipe_reads_back_the_same(tmp_path: Path):
+def test_a_resolved_recipe_can_be_parsed_again(tmp_path: Path):
     recipe = load(tmp_path)
     assert parse_recipe(recipe.model_dump(mode="json"), where="dump") == recipe
