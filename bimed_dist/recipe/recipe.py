@@ -32,7 +32,7 @@ class Reference(NamedTuple):
 
 
 class Recipe(Settings):
-    """The whole file: a name, a seed, the data folder, and one section per stage. A stage without a section does not run."""
+    """The whole file: name, seed, data folder, and a section per stage. Stages without a section do not run."""
 
     HOW_ONLY = frozenset({"data"})
 
