@@ -46,7 +46,7 @@ def html(
 
 
 def _which_part(prepared: PreparedTask) -> str:
-    return "" if prepared.settings.long_texts == "cut" else ", of long texts the head only"
+    return "" if prepared.settings.long_texts == "truncate" else ", of long texts the head only"
 
 
 def _row(prepared: PreparedTask, number: int, example: Example, found: Sequence["Explanation"]) -> dict[str, Any]:

@@ -113,7 +113,7 @@ def _make(recipe: Recipe, settings: AttributionSettings, work: Path, folder: Pat
             f"attribution: evaluation.tasks.{settings.task} is of kind {task.kind}; choose a task of kind "
             f"{', '.join(EXPLAINED)}"
         )
-    examples = limited(task.kind, pairs[0].opened()["test"], settings.rows)
+    examples = limited(task.kind, pairs[0].opened()["test"], settings.max_rows)
     trained = [_trained(pair, examples) for pair in pairs]
     labels = pairs[0].prepared.labels
     shown = [

@@ -13,7 +13,7 @@ from bimed_dist.evaluation.metrics.ranking import metrics_from_counts
 from bimed_dist.evaluation.metrics.scores import scores
 from bimed_dist.evaluation.metrics.sums import Arrays, item_sums, metrics_from_sums
 from bimed_dist.evaluation.preparation.prepared import PreparedTask, task_grid
-from bimed_dist.evaluation.task import FINE_TUNED, SOURCE, Example, Task
+from bimed_dist.evaluation.task import FINE_TUNED_KINDS, SOURCE, Example, Task
 from bimed_dist.recipe.evaluation import EvaluationSettings
 
 SCHEMA = 1
@@ -49,7 +49,7 @@ def summarise(
             "learning_rates": list(settings.learning_rates),
             "epochs": list(settings.epochs),
             "seeds": list(settings.seeds),
-            "batch": settings.batch,
+            "batch": settings.batch_size,
         },
         "statistics": {
             "resamples": statistics.RESAMPLES,
@@ -217,7 +217,7 @@ def _effect_sizes(task: Task, adapted: list[float], foundation: list[float]) -> 
     Hedges' g is beside the chance of training: values of untrained tasks differ by the draw of masks or pairs only.
     """
     means = float(np.mean(adapted)), float(np.mean(foundation))
-    found = {"hedges_g": statistics.hedges_g(adapted, foundation)} if task.kind in FINE_TUNED else {}
+    found = {"hedges_g": statistics.hedges_g(adapted, foundation)} if task.kind in FINE_TUNED_KINDS else {}
     if task.metric == "pearson":
         found["cohens_q"] = statistics.cohens_q(*means)
     if task.metric == "accuracy":

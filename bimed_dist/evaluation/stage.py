@@ -258,7 +258,7 @@ def make_pair(
         limit=models.piece_limit(subject.config, subject.tokenizer, prepared.settings.max_length),
         candidates=_candidates(settings, prepared),
         seeds=task_seeds(settings, prepared),
-        batch=settings.batch,
+        batch=settings.batch_size,
         folder=folder / TRIALS / prepared.name / prepared.fold / label,
         weights=folder / WEIGHTS_NAME,
         parameters=subject.parameters or 0,

@@ -12,8 +12,8 @@ from typing import Literal
 from bimed_dist.recipe.evaluation import EntitySettings, LabelsBy, TableSettings
 
 Kind = Literal["sts", "sts_classes", "multilabel", "classification", "ner", "mlm", "nsp", "retrieval"]
-FINE_TUNED: tuple[Kind, ...] = ("sts", "sts_classes", "multilabel", "classification", "ner")
-PAIRS: tuple[Kind, ...] = ("sts", "sts_classes")
+FINE_TUNED_KINDS: tuple[Kind, ...] = ("sts", "sts_classes", "multilabel", "classification", "ner")
+SIMILARITY_KINDS: tuple[Kind, ...] = ("sts", "sts_classes")
 """Two sentences and a score from 0 to 5: learned as a number, or as one of six classes (Kim et al. 2022, KM-BERT)."""
 SOURCE = "source "
 """How the name of a split begins that is one source of a held-out corpus."""
@@ -50,8 +50,8 @@ class Example:
 
 
 @dataclass(frozen=True)
-class Splits:
-    parts: Mapping[str, tuple[Example, ...]]
+class TaskData:
+    splits: Mapping[str, tuple[Example, ...]]
     """Fine-tuned kinds: train, dev, test and perhaps external; intrinsic kinds: test."""
     labels: tuple[str, ...] = ()
     """multilabel: label names; classification: classes, of two the one looked for last; ner: entity types."""
@@ -59,7 +59,7 @@ class Splits:
 
 
 @dataclass(frozen=True)
-class Origin:
+class TaskInputs:
     """Where a task's rows come from."""
 
     folder: Path | None
@@ -90,7 +90,7 @@ class Task:
     labels_by: LabelsBy
     """The same for code: the report warns about labels that rules computed from the text."""
     source: Literal["path", "corpus", "synthetic"]
-    load: Callable[[Origin], Splits]
+    load: Callable[[TaskInputs], TaskData]
     unit: Literal["word", "character"] = "word"
     """ner: what carries one tag. Entity spans are compared in these units."""
     keywords: Mapping[str, tuple[str, ...]] = field(default_factory=dict)

@@ -34,17 +34,17 @@ class TableSettings(Settings):
 
     files: Annotated[dict[SplitFile, str], Field(min_length=1)]
     """Split -> file below the task's `path`; `all` holds every split. Missing dev and test are dealt by hash."""
-    texts: Annotated[tuple[str, ...], Field(min_length=1, max_length=2)]
+    text_columns: Annotated[tuple[str, ...], Field(min_length=1, max_length=2)]
     """Columns of the text, or of the two sentences of a pair."""
-    targets: Annotated[tuple[str, ...], Field(min_length=1)]
+    label_columns: Annotated[tuple[str, ...], Field(min_length=1)]
     """One column of 0 and 1 per label; for classes and scores the one column that holds them."""
-    positive: str | None = None
+    positive_class: str | None = None
     """Classes: of two the one that is looked for, such as patients who fit a study; otherwise the last by its text."""
-    split: str | None = None
+    split_column: str | None = None
     """File `all`: column that names the split of a row."""
-    splits: dict[str, Split] = Field(default_factory=dict)
+    split_values: dict[str, Split] = Field(default_factory=dict)
     """What stands in that column -> split, besides the usual names."""
-    group: str | None = None
+    group_column: str | None = None
     """Column of the patient or hospital: hashing keeps its rows in one split, and intervals resample it as one."""
     encoding: Literal["utf-8", "cp949"] = "utf-8"
 
@@ -56,11 +56,11 @@ class EntitySettings(Settings):
     """Split -> file or folder below the task's `path`; `all` is dealt by hash."""
     types: Annotated[tuple[str, ...], Field(min_length=1)] | None = None
     """Types of entities that count; none means all."""
-    stray_inside: Literal["refuse", "begin"] = "refuse"
-    """What an I- that continues no entity of its type is: a mistake to mend, or the begin of one, as in IOB1."""
+    tag_scheme: Literal["IOB2", "IOB1"] = "IOB2"
+    """`IOB2`: an I- tag that continues no entity of its type is an error. `IOB1`: it begins an entity."""
 
 
-class AboutSettings(Settings):
+class TaskDescription(Settings):
     """What the report says of a task whose file can't know it."""
 
     title: str | None = None
@@ -80,7 +80,7 @@ class TaskSettings(Settings):
     """Folder of the task's files, relative to the recipe's `data`; none for synthetic and intrinsic tasks."""
     corpus: Name | None = None
     """Intrinsic tasks: whose held-out documents are used."""
-    rows: dict[str, Positive] = Field(default_factory=dict)
+    max_rows: dict[str, Positive] = Field(default_factory=dict)
     """Rows kept per split (the first by hash), for machines that can't afford all; shown in the report."""
     table: TableSettings | None = None
     """Tasks named `table_...`: which files and columns."""
@@ -90,19 +90,19 @@ class TaskSettings(Settings):
     """Task `mlm_terms`: which words are masked."""
     repetitions: Positive | None = None
     """Tasks `mlm` and `nsp`: how often masks or random sentences are drawn anew, instead of once for each seed."""
-    about: AboutSettings = AboutSettings()
+    description: TaskDescription = TaskDescription()
     """Takes the place of what the task's file says."""
-    digest: Annotated[str, Field(pattern="^[0-9a-f]{8,64}$")] | None = None
+    sha256: Annotated[str, Field(pattern="^[0-9a-f]{8,64}$")] | None = None
     """How the SHA-256 over the task's files must begin; other files are refused."""
-    rules: dict[str, Annotated[tuple[str, ...], Field(min_length=1)]] = Field(default_factory=dict)
+    keyword_rules: dict[str, Annotated[tuple[str, ...], Field(min_length=1)]] = Field(default_factory=dict)
     """multilabel: label -> keywords of a baseline that finds them outside of negations; instead of the task's own."""
     threshold: Literal["fixed", "dev"] = "fixed"
     """multilabel: 0.5 for every label, or for each label what gives the best F1 on the development split."""
-    long_texts: Literal["cut", "head_tail", "windows"] = "cut"
+    long_texts: Literal["truncate", "head_tail", "windows"] = "truncate"
     """Texts longer than `max_length`: their head; a quarter head and the rest tail; or overlapping windows."""
     pooling: Literal["cls", "mean"] = "cls"
     """What the head of a text or a pair sees: the first piece as the model pools it, or the mean over all pieces."""
-    also_test: tuple[Name, ...] = ()
+    also_test_on: tuple[Name, ...] = ()
     """Other tasks of the evaluation on whose test splits these trained models are tested too (Korean after English)."""
     max_length: Annotated[int, Field(ge=8)] = 128
     learning_rates: Annotated[tuple[Above0, ...], Field(min_length=1)] | None = None
@@ -129,7 +129,7 @@ class EvaluationSettings(Settings):
     learning_rates: Annotated[tuple[Above0, ...], Field(min_length=1)] = (2e-5, 3e-5, 5e-5)
     epochs: Annotated[tuple[Positive, ...], Field(min_length=1)] = (2, 3, 4)
     seeds: Annotated[tuple[NotNegative, ...], Field(min_length=1)] = (1, 2, 3, 4, 5)
-    batch: Positive = 32
+    batch_size: Positive = 32
     workers: Positive | None = None
     """Processes that compute cells side by side; none means one per GPU, or as many as there are cores, as far as
     memory goes. The cores are divided between them, so that the last digits of a score may follow the number."""

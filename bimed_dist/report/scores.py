@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from bimed_dist.evaluation.task import FINE_TUNED
+from bimed_dist.evaluation.task import FINE_TUNED_KINDS
 
 _LOWER = {"loss", "brier", "ece", "bits"}
 _CLEAR = 0.05
@@ -105,7 +105,7 @@ def baselines(results: Mapping[str, Any], task: str) -> list[str]:
 
 def is_drawn(results: Mapping[str, Any], task: str) -> bool:
     """Whether the values of a score are of draws of masks or random sentences: the task trains nothing."""
-    return results["tasks"][task]["kind"] not in FINE_TUNED
+    return results["tasks"][task]["kind"] not in FINE_TUNED_KINDS
 
 
 def compared_rows(results: Mapping[str, Any]) -> list[MainRow]:

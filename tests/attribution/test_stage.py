@@ -32,9 +32,9 @@ def recipe(tiny_model, make_recipe):
     }
     sizes = {"train": 40, "dev": 20, "test": 20}
     tasks = {
-        "ct": TaskSettings(task="synthetic_ct", rows={**sizes, "external": 20}, max_length=32),
+        "ct": TaskSettings(task="synthetic_ct", max_rows={**sizes, "external": 20}, max_length=32),
         "sts": TaskSettings(task="synthetic_sts_mixed", rows=sizes),
-        "ner": TaskSettings(task="synthetic_ner", rows={"train": 120, "dev": 20, "test": 20}),
+        "ner": TaskSettings(task="synthetic_ner", max_rows={"train": 120, "dev": 20, "test": 20}),
     }
     return with_attribution(
         make_recipe(models, tasks, seeds=(1,)),
@@ -93,7 +93,12 @@ def test_classes_are_explained_with_mean_pooling_on_the_head_of_texts_read_in_wi
 ):
     lines = [f"{'fits' if i % 2 else 'other'},{i} lung {'nodule ' * 20}{'mass' if i % 2 else ''}" for i in range(80)]
     (tmp_path / "a.csv").write_text("\n".join(["class,text", *lines]) + "\n", encoding="utf-8")
-    table = {"files": {"all": "a.csv"}, "texts": ("text",), "targets": ("class",), "positive": "fits"}
+    table = {
+        "files": {"all": "a.csv"},
+        "text_columns": ("text",),
+        "label_columns": ("class",),
+        "positive_class": "fits",
+    }
     settings = {"path": str(tmp_path), "table": table, "long_texts": "windows", "pooling": "mean", "max_length": 16}
     tasks = {"fit": TaskSettings(task="table_classification", **settings)}
     models = {"base": EvaluatedModel(folder=str(tiny_model("base")))}

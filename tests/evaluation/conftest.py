@@ -103,7 +103,7 @@ def make_recipe(tmp_path: Path) -> Callable[..., Recipe]:
     def make(
         models: dict[str, EvaluatedModel], tasks: dict[str, TaskSettings], **grid: tuple[float, ...] | int
     ) -> Recipe:
-        settings = {"learning_rates": (1e-3,), "epochs": (1,), "seeds": (1, 2), "batch": 16} | grid
+        settings = {"learning_rates": (1e-3,), "epochs": (1,), "seeds": (1, 2), "batch_size": 16} | grid
         return Recipe(
             name="test",
             seed=5,

@@ -88,7 +88,9 @@ def write_screening(folder, rows=120):
         *(f"환자 {i} {'mass' if i % 6 == 0 else 'lung'}\t{'예' if i % 6 == 0 else '아니오'}" for i in range(rows)),
     ]
     (folder / "notes.tsv").write_text("\n".join(lines) + "\n", encoding="utf-8")
-    return TableSettings(files={"all": "notes.tsv"}, texts=("note",), targets=("fits",), positive="예")
+    return TableSettings(
+        files={"all": "notes.tsv"}, text_columns=("note",), label_columns=("fits",), positive_class="예"
+    )
 
 
 def test_the_class_that_is_looked_for_is_last_and_its_share_is_told(tmp_path, make_recipe):
@@ -98,8 +100,8 @@ def test_the_class_that_is_looked_for_is_last_and_its_share_is_told(tmp_path, ma
     (note,) = [note for note in found.notes if note.startswith("the class looked for is 예: ")]
     positive = sum(example.target == "예" for example in found.train)
     assert f"{positive} of {found.rows['train']} in train" in note
-    wrong = settings.model_copy(update={"table": settings.table.model_copy(update={"positive": "yes"})})
-    with pytest.raises(DataError, match="positive is not one of two classes; column fits has 2"):
+    wrong = settings.model_copy(update={"table": settings.table.model_copy(update={"positive_class": "yes"})})
+    with pytest.raises(DataError, match="positive_class is not one of two classes; column fits has 2"):
         prepare_tasks(make_recipe(MODELS, {"t": wrong}), tmp_path)
 
 
@@ -108,7 +110,9 @@ def test_classes_that_train_lacks_and_empty_ones_are_told_by_row_and_not_by_name
     for split, rows in (("train", ["a", "b", "a", "b"]), ("dev", ["a", "b"]), ("test", ["a", "김철수", ""])):
         lines = ["text,class", *(f"{split} {i},{name}" for i, name in enumerate(rows))]
         (tmp_path / "d" / f"{split}.csv").write_text("\n".join(lines) + "\n", encoding="utf-8")
-    table = TableSettings(files={s: f"{s}.csv" for s in ("train", "dev", "test")}, texts=("text",), targets=("class",))
+    table = TableSettings(
+        files={s: f"{s}.csv" for s in ("train", "dev", "test")}, text_columns=("text",), label_columns=("class",)
+    )
     settings = TaskSettings(task="table_classification", path="d", table=table)
     with pytest.raises(DataError, match=r"test\.csv line 4: no class"):
         prepare_tasks(make_recipe(MODELS, {"t": settings}), tmp_path)

@@ -76,7 +76,10 @@ def test_parallel_tasks_of_unequal_length_are_refused(tmp_path):
 
 
 def test_intrinsic_tasks_have_no_text_of_their_own_and_synthetic_ones_do(tmp_path):
-    tasks = {"mlm": {"task": "mlm", "corpus": "c"}, "ner": {"task": "synthetic_ner", "rows": {"train": 3, "dev": 2}}}
+    tasks = {
+        "mlm": {"task": "mlm", "corpus": "c"},
+        "ner": {"task": "synthetic_ner", "max_rows": {"train": 3, "dev": 2}},
+    }
     tree = recipe(tmp_path, {"ner": tasks["ner"]}).model_dump(mode="json")
     tree["corpus"] = {"c": {"sources": [{"kind": "synthetic", "name": "s", "documents": 1}]}}
     tree["evaluation"]["tasks"]["mlm"] = tasks["mlm"]
@@ -106,10 +109,10 @@ def test_problems_of_all_tasks_come_together_without_text(tmp_path):
 def test_a_table_that_does_not_suit_its_task_is_told_with_the_name_of_the_task(tmp_path):
     write_sts(tmp_path)
     (tmp_path / "korsts" / "sts-dev.tsv").write_text("h\nx\n", encoding="utf-8")
-    table = {"files": {"all": "a.csv"}, "texts": ["a", "b"], "targets": ["class"]}
+    table = {"files": {"all": "a.csv"}, "text_columns": ["a", "b"], "label_columns": ["class"]}
     tasks = {"x": {"task": "table_classification", "path": "t", "table": table}, "ko": KORSTS}
     (tmp_path / "t").mkdir()
-    with pytest.raises(DataError, match=r"(?s)x: table\.texts: 2 columns given.*ko: sts-dev\.tsv line 2"):
+    with pytest.raises(DataError, match=r"(?s)x: table\.text_columns has 2 columns.*ko: sts-dev\.tsv line 2"):
         list(task_texts(recipe(tmp_path, tasks)).texts)
 
 
@@ -129,7 +132,7 @@ def test_texts_of_tables_are_read_by_the_columns_that_the_recipe_names(tmp_path)
     (tmp_path / "t" / "a.csv").write_text("\n".join(lines) + "\n", encoding="utf-8")
     found = {}
     for column in ("a", "b"):
-        table = {"files": {"all": "a.csv"}, "texts": [column], "targets": ["class"]}
+        table = {"files": {"all": "a.csv"}, "text_columns": [column], "label_columns": ["class"]}
         task = {"task": "table_classification", "path": "t", "table": table}
         found[column] = task_texts(recipe(tmp_path, {"x": task}))
     assert [{one.text.split()[0] for one in of_column.texts} for of_column in found.values()] == [{"first"}, {"second"}]

@@ -93,11 +93,11 @@ def test_roberta_modernbert_and_electra_run_on_every_task_that_they_have_a_head_
         "sts": TaskSettings(task="korsts", path="korsts"),
         "ner": TaskSettings(task="bc5cdr", path="bc5cdr"),
         "ct": TaskSettings(
-            task="synthetic_ct", rows={"train": 30, "dev": 20, "test": 20, "external": 20}, max_length=64
+            task="synthetic_ct", max_rows={"train": 30, "dev": 20, "test": 20, "external": 20}, max_length=64
         ),
         "long": TaskSettings(
             task="synthetic_ct",
-            rows={"train": 30, "dev": 20, "test": 20, "external": 20},
+            max_rows={"train": 30, "dev": 20, "test": 20, "external": 20},
             max_length=32,
             long_texts="windows",
             pooling="mean",

@@ -88,7 +88,7 @@ def test_long_texts_keep_their_head_both_ends_or_everything_in_windows(tiny_mode
         encoded = encode(tokenizer, "multilabel", "word", ("a",), examples, 10, long_texts)
         return encoded, ["".join(tokenizer.convert_ids_to_tokens(row.ids[1:-1])) for row in encoded.rows]
 
-    cut, texts = read("cut")
+    cut, texts = read("truncate")
     assert (texts, cut.cut) == (["01234567", "01"], 1)
     ends, texts = read("head_tail")
     assert (texts, ends.cut) == (["0" + "3456789", "01"], 1)

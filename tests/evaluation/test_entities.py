@@ -167,7 +167,7 @@ def test_an_inside_tag_that_continues_nothing_is_refused_unless_the_files_are_kn
     settings = TaskSettings(task="files_ner", path="n", entities=entities)
     with pytest.raises(DataError, match="2 of 3 tags have I- and continue no entity"):
         read(tmp_path, make_recipe, t=settings)
-    begin = settings.model_copy(update={"entities": entities.model_copy(update={"stray_inside": "begin"})})
+    begin = settings.model_copy(update={"entities": entities.model_copy(update={"tag_scheme": "IOB1"})})
     found = read(tmp_path, make_recipe, t=begin)["t"]
     assert {e.target for e in found.train} == {("B-DS", "I-DS", "B-ST")}
     assert "120 tags I- that continue no entity begin one" in found.notes

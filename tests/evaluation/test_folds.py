@@ -109,7 +109,7 @@ def test_folds_are_written_down_and_their_predictions_are_scored_together(recipe
 def test_folds_are_refused_where_nothing_is_trained_and_with_limited_rows(tmp_path, make_recipe):
     tasks = {
         "mlm": TaskSettings(task="mlm", corpus="c", folds=3),
-        "sts": TaskSettings(task="korsts", path="korsts", folds=3, rows={"train": 5}),
+        "sts": TaskSettings(task="korsts", path="korsts", folds=3, max_rows={"train": 5}),
     }
     with pytest.raises(ConfigError, match=r"(?s)takes no folds.*folds take all rows"):
         prepare_tasks(make_recipe({"m": EvaluatedModel(folder="m")}, tasks), tmp_path)
@@ -135,8 +135,18 @@ def test_folds_pool_groups_tuned_thresholds_and_windows_with_the_rules_on_the_sa
     texts = [f"{'폐렴 ' if i % 5 == 0 else ''}{i} {'nodule ' * 20}{'mass' if i % 2 else ''}" for i in range(120)]
     lines = [f"{text},{int(i % 5 == 0)},{i % 2},p{i // 2}" for i, text in enumerate(texts)]
     (tmp_path / "a.csv").write_text("\n".join(["text,pneumonia,mass,patient", *lines]) + "\n", encoding="utf-8")
-    table = {"files": {"all": "a.csv"}, "texts": ("text",), "targets": ("pneumonia", "mass"), "group": "patient"}
-    settings = {"rules": {"pneumonia": ("폐렴",)}, "threshold": "dev", "long_texts": "windows", "max_length": 16}
+    table = {
+        "files": {"all": "a.csv"},
+        "text_columns": ("text",),
+        "label_columns": ("pneumonia", "mass"),
+        "group_column": "patient",
+    }
+    settings = {
+        "keyword_rules": {"pneumonia": ("폐렴",)},
+        "threshold": "dev",
+        "long_texts": "windows",
+        "max_length": 16,
+    }
     tasks = {"ct": TaskSettings(task="table_multilabel", path=str(tmp_path), table=table, folds=3, **settings)}
     recipe = make_recipe({"base": EvaluatedModel(folder=str(tiny_model("base")))}, tasks, learning_rates=(1e-3,))
     stage.run(recipe, tmp_path / "work")
@@ -161,9 +171,11 @@ def test_folds_pool_groups_tuned_thresholds_and_windows_with_the_rules_on_the_sa
 def test_a_task_with_folds_lends_no_test_split_and_borrows_none(tmp_path, make_recipe):
     plain = {"task": "korsts", "path": "korsts"}
     tasks = {
-        "a": TaskSettings(**plain, folds=3, also_test=("b",)),
+        "a": TaskSettings(**plain, folds=3, also_test_on=("b",)),
         "b": TaskSettings(**plain),
-        "c": TaskSettings(**plain, also_test=("a",)),
+        "c": TaskSettings(**plain, also_test_on=("a",)),
     }
-    with pytest.raises(ConfigError, match=r"(?s)^2 problem.*tasks.a: also_test: neither.*tasks.c: also_test: neither"):
+    with pytest.raises(
+        ConfigError, match=r"(?s)^2 problem.*tasks.a: also_test_on: neither.*tasks.c: also_test_on: neither"
+    ):
         prepare_tasks(make_recipe({"m": EvaluatedModel(folder="m")}, tasks), tmp_path)

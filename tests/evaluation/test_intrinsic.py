@@ -10,24 +10,24 @@ from bimed_dist.evaluation.metrics.scores import scores
 from bimed_dist.evaluation.models import intrinsic
 from bimed_dist.evaluation.models.loading import load_head_model
 from bimed_dist.evaluation.readers.held_out import successors, windows, with_partners
-from bimed_dist.evaluation.task import Example, Origin
+from bimed_dist.evaluation.task import Example, TaskInputs
 from bimed_dist.hugging_face import load_tokenizer
 
 from .conftest import WORDS
 
 
-def origin(folder, documents, max_length=32):
+def task_inputs(folder, documents, max_length=32):
     lines = [
         json.dumps({"id": str(i), "source": "s", "language": language, "paragraphs": paragraphs, "languages": []})
         for i, (language, paragraphs) in enumerate(documents)
     ]
     (folder / "held_out.jsonl").write_text("\n".join(lines) + "\n", encoding="utf-8")
-    return Origin(folder, 1, {}, max_length)
+    return TaskInputs(folder, 1, {}, max_length)
 
 
 def test_windows_hold_every_word_in_order_and_fit_the_limit(tmp_path):
     sentences = ["a b c", "thirty characters in this one.", "x" * 40, "d " * 30]
-    examples = windows(origin(tmp_path, [("en", [sentences[:2], sentences[2:]])])).parts["test"]
+    examples = windows(task_inputs(tmp_path, [("en", [sentences[:2], sentences[2:]])])).splits["test"]
     assert all(sum(map(len, example.texts)) <= 30 for example in examples)
     found = [word for example in examples for word in example.texts]
     assert found == [word for word in " ".join(sentences).split() if len(word) <= 30]
@@ -35,7 +35,7 @@ def test_windows_hold_every_word_in_order_and_fit_the_limit(tmp_path):
 
 def test_successors_are_neighbours_and_never_cross_documents(tmp_path):
     documents = [("ko", [["a", "b"], ["c", "d", "e"]]), ("en", [["f"]])]
-    examples = successors(origin(tmp_path, documents)).parts["test"]
+    examples = successors(task_inputs(tmp_path, documents)).splits["test"]
     assert [example.texts for example in examples] == [("a", "b"), ("c", "d")]
     assert {example.language for example in examples} == {"ko"}
 

@@ -86,7 +86,7 @@ def pairs(tmp_path: Path) -> str:
 @pytest.fixture
 def recipe(pairs, tiny_model, make_recipe) -> Recipe:
     models = {"base": EvaluatedModel(folder=str(tiny_model("base")))}
-    return make_recipe(models, {"sts": TaskSettings(task="korsts", path=pairs, epochs=(1, 3))}, batch=40)
+    return make_recipe(models, {"sts": TaskSettings(task="korsts", path=pairs, epochs=(1, 3))}, batch_size=40)
 
 
 def records(work: Path) -> dict[str, dict]:
@@ -116,7 +116,7 @@ def passes_of_updates(folder: Path, model: str, batch: int) -> list[int]:
 
 
 def make_smaller(recipe: Recipe) -> Recipe:
-    return recipe.model_copy(update={"evaluation": recipe.evaluation.model_copy(update={"batch": 20})})
+    return recipe.model_copy(update={"evaluation": recipe.evaluation.model_copy(update={"batch_size": 20})})
 
 
 def test_two_processes_score_what_one_process_scores(recipe, bc5cdr, make_recipe, launch, tmp_path):
@@ -126,12 +126,12 @@ def test_two_processes_score_what_one_process_scores(recipe, bc5cdr, make_recipe
         "mlm": TaskSettings(task="mlm", corpus="c"),
         "nsp": TaskSettings(task="nsp", corpus="c"),
     }
-    recipe = make_recipe(recipe.evaluation.models, tasks, batch=40)
+    recipe = make_recipe(recipe.evaluation.models, tasks, batch_size=40)
     for name in ("one", "two"):
         rng = random.Random(3)
         write_corpus(tmp_path / name, [("en", "s", [sentence(rng, 14) + "." for _ in range(3)]) for _ in range(30)])
     stage.run(recipe, tmp_path / "one")
-    assert passes_of_updates(tmp_path, recipe.evaluation.models["base"].folder, batch=40) == [1, 2, 3]
+    assert passes_of_updates(tmp_path, recipe.evaluation.models["base"].folder, batch_size=40) == [1, 2, 3]
     code, out, told = launch(recipe, tmp_path / "two").run()
     assert code == 0, told
     assert out.count("evaluation: ") == 1
@@ -213,7 +213,7 @@ def test_a_killed_launcher_leaves_no_process_behind(recipe, launch, tmp_path):
 @pytest.mark.parametrize(
     "override, words",
     [
-        ("evaluation.batch=none", "evaluation.batch"),
+        ("evaluation.batch_size=none", "evaluation.batch_size"),
         ("evaluation.tasks.sts.path=nowhere", "nowhere does not exist"),
     ],
 )

@@ -15,7 +15,7 @@ from bimed_dist.evaluation.models.intrinsic import chosen_words
 from bimed_dist.evaluation.models.loading import load_head_model
 from bimed_dist.evaluation.preparation.prepared import prepare_tasks
 from bimed_dist.evaluation.readers.held_out import term_windows
-from bimed_dist.evaluation.task import Example, Origin
+from bimed_dist.evaluation.task import Example, TaskInputs
 from bimed_dist.hugging_face import load_tokenizer
 from bimed_dist.recipe.base import TermList
 from bimed_dist.recipe.evaluation import EvaluatedModel, TaskSettings
@@ -63,12 +63,12 @@ def test_words_of_terms_are_masked_also_with_a_particle_or_a_comma_behind_them(t
     document = {"id": "1", "source": "s", "language": "mixed", "paragraphs": [[sentence], ["다른 말"]]}
     (tmp_path / "held_out.jsonl").write_text(json.dumps(document) + "\n", encoding="utf-8")
     terms = ("급성 기관지염", "폐렴", "acute bronchitis", "pneumonia", "()")
-    splits = term_windows(Origin(tmp_path, 1, {}, 120, terms=terms))
-    (example,) = splits.parts["test"]
+    data = term_windows(TaskInputs(tmp_path, 1, {}, 120, terms=terms))
+    (example,) = data.splits["test"]
     marked = [word for word, mark in zip(example.texts, example.target, strict=True) if mark]
     assert marked == ["급성", "기관지염이", "폐렴은", "Acute", "Bronchitis,"]
     assert chosen_words(example, 1).tolist() == chosen_words(example, 2).tolist() == [bool(m) for m in example.target]
-    assert splits.notes == ("5 words of 4 terms, the same for every model",)
+    assert data.notes == ("5 words of 4 terms, the same for every model",)
 
 
 def test_masked_terms_run_from_the_list_to_results(tiny_model, tmp_path, make_recipe):

@@ -13,10 +13,10 @@ from bimed_dist.recipe.evaluation import EvaluatedModel, TaskSettings
 ROWS = {"train": 120, "dev": 24, "test": 24}
 STS = {
     "files": {split: f"sts-{split}.tsv" for split in ROWS},
-    "texts": ("sentence1", "sentence2"),
-    "targets": ("score",),
+    "text_columns": ("sentence1", "sentence2"),
+    "label_columns": ("score",),
 }
-CT = {"files": {"train": "train.csv", "test": "val.csv"}, "texts": ("report_text",)}
+CT = {"files": {"train": "train.csv", "test": "val.csv"}, "text_columns": ("report_text",)}
 LEARNED = {"learning_rates": (3e-3,), "epochs": (20,)}
 """For classes: a model that says the same class of every row has no correlation."""
 HELD_OUT = {"rows": {"test": 40}}
@@ -27,8 +27,8 @@ REAL = {
     "table_sts": {"path": "sts/korsts", "table": STS},
     "table_sts_six": {"path": "sts/korsts", "table": STS, **LEARNED},
     "ctclip": {"path": "chest_ct/ctclip", "rows": ROWS | {"train": 300}},
-    "table_multilabel": {"path": "chest_ct/ctclip", "table": CT | {"targets": ("Lung nodule", "Emphysema")}},
-    "table_classification": {"path": "chest_ct/ctclip", "table": CT | {"targets": ("Lung nodule",)}},
+    "table_multilabel": {"path": "chest_ct/ctclip", "table": CT | {"label_columns": ("Lung nodule", "Emphysema")}},
+    "table_classification": {"path": "chest_ct/ctclip", "table": CT | {"label_columns": ("Lung nodule",)}},
     "nubes_sections": {"path": "documents/nubes_es"},
     "nubes_specialties": {"path": "documents/nubes_es", "rows": ROWS | {"train": 300}},
     "bc5cdr": {"path": "ner/bc5cdr_en"},

@@ -46,9 +46,9 @@ def test_a_label_without_keywords_is_never_found():
 
 
 def test_keywords_of_a_recipe_take_the_place_of_the_tasks_own(tmp_path, make_recipe):
-    settings = TaskSettings(task="synthetic_ct", rows={"train": 60, "dev": 20, "test": 20, "external": 10})
+    settings = TaskSettings(task="synthetic_ct", max_rows={"train": 60, "dev": 20, "test": 20, "external": 10})
     own = prepare_tasks(make_recipe({"m": {"folder": "x"}}, {"t": settings}), tmp_path)["t"]
-    other = settings.model_copy(update={"rules": {"cancer": ("no such word",)}})
+    other = settings.model_copy(update={"keyword_rules": {"cancer": ("no such word",)}})
     changed = prepare_tasks(make_recipe({"m": {"folder": "x"}}, {"t": other}), tmp_path)["t"]
     assert set(own.rules) == {"test", "external"}
     assert np.stack(own.rules["test"].predicted)[:, 2].any()

@@ -171,7 +171,7 @@ def test_a_grid_that_is_killed_again_and_again_at_random_continues_to_the_same_r
             "learning_rates": [1e-4, 1e-3],
             "epochs": [1, 4],
             "seeds": [1, 2],
-            "batch": 4,
+            "batch_size": 4,
         },
     }
     path = tmp_path / "recipe.yaml"
@@ -358,7 +358,7 @@ def test_a_test_split_that_can_not_be_encoded_is_a_recorded_failure(korsts, tiny
         limit=64,
         candidates=(grid.Candidate(1e-3, 1),),
         seeds=(1, 2),
-        batch=16,
+        batch_size=16,
         folder=tmp_path / "cells",
         weights=tmp_path / "weights",
         parameters=1,
@@ -381,8 +381,8 @@ def test_a_split_whose_score_does_not_exist_fails_alone_and_the_test_split_keeps
     korsts, two_models, tmp_path, make_recipe, monkeypatch
 ):
     tasks = {
-        "sts": TaskSettings(task="korsts", path="korsts", also_test=("other",)),
-        "other": TaskSettings(task="korsts", path="korsts", rows={"test": 20}),
+        "sts": TaskSettings(task="korsts", path="korsts", also_test_on=("other",)),
+        "other": TaskSettings(task="korsts", path="korsts", max_rows={"test": 20}),
     }
     recipe = make_recipe({"base": two_models["base"]}, tasks)
     prepared = prepare_tasks(recipe, tmp_path)["sts"]
@@ -516,7 +516,7 @@ def test_cells_of_a_task_that_learned_the_same_rows_otherwise_are_not_used_again
     korsts, two_models, tmp_path, make_recipe
 ):
     files = {split: f"sts-{split}.tsv" for split in ("train", "dev", "test")}
-    table = {"files": files, "texts": ("sentence1", "sentence2"), "targets": ("score",)}
+    table = {"files": files, "text_columns": ("sentence1", "sentence2"), "label_columns": ("score",)}
     recipes = [
         make_recipe({"base": two_models["base"]}, {"sts": TaskSettings(task=task, path="korsts", table=table)})
         for task in ("table_sts", "table_sts_six")
@@ -607,12 +607,17 @@ def test_labels_have_tuned_thresholds_windows_groups_and_the_rules_beside_the_mo
     ]
     lines = ["text,pneumonia,mass,patient", *(f"{t},{int(a)},{b},p{g}" for t, a, b, g in rows)]
     (folder / "a.csv").write_text("\n".join(lines) + "\n", encoding="utf-8")
-    table = {"files": {"all": "a.csv"}, "texts": ("text",), "targets": ("pneumonia", "mass"), "group": "patient"}
+    table = {
+        "files": {"all": "a.csv"},
+        "text_columns": ("text",),
+        "label_columns": ("pneumonia", "mass"),
+        "group_column": "patient",
+    }
     settings = TaskSettings(
         task="table_multilabel",
         path="ct",
         table=table,
-        rules={"pneumonia": ("폐렴",), "mass": ("mass",)},
+        keyword_rules={"pneumonia": ("폐렴",), "mass": ("mass",)},
         threshold="dev",
         long_texts="windows",
         max_length=16,

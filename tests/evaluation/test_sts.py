@@ -92,7 +92,7 @@ def test_any_csv_of_pairs_is_read_by_named_columns(tmp_path, make_recipe):
     write(
         tmp_path / "p" / "a.csv", ["가,나,점수", *(f"{a.replace(',', ' ')},{b},{c}" for a, b, c in pairs(80))], "cp949"
     )
-    table = TableSettings(files={"all": "a.csv"}, texts=("가", "나"), targets=("점수",), encoding="cp949")
+    table = TableSettings(files={"all": "a.csv"}, text_columns=("가", "나"), label_columns=("점수",), encoding="cp949")
     tasks = {name: TaskSettings(task=name, path="p", table=table) for name in ("table_sts", "table_sts_six")}
     found = read(tmp_path, make_recipe, **tasks)
     assert sum(found["table_sts"].rows.values()) == 80
@@ -139,7 +139,7 @@ def test_a_model_trained_on_one_task_is_tested_on_another_and_leaks_between_them
     path = tmp_path / "en" / "sts-train.tsv"
     path.write_text(path.read_text(encoding="utf-8") + line + "\n", encoding="utf-8")
     tasks = {
-        "english": TaskSettings(task="korsts", path="en", also_test=("korean",), about={"language": "en"}),
+        "english": TaskSettings(task="korsts", path="en", also_test_on=("korean",), description={"language": "en"}),
         "korean": TaskSettings(task="korsts", path="ko", pooling="mean"),
     }
     recipe = make_recipe({"m": EvaluatedModel(folder=str(tiny_model("m")))}, tasks, seeds=(1,))
@@ -166,34 +166,34 @@ def test_a_split_that_leaks_into_another_tests_leave_empty_is_refused(korsts, tm
     for split, of_other in (("train", "train"), ("dev", "test"), ("test", "dev")):
         (other / f"sts-{of_other}.tsv").write_bytes((korsts / f"sts-{split}.tsv").read_bytes())
     tasks = {
-        "own": TaskSettings(task="korsts", path="korsts", also_test=("other",)),
+        "own": TaskSettings(task="korsts", path="korsts", also_test_on=("other",)),
         "other": TaskSettings(task="korsts", path="other"),
     }
-    told = "own: also_test: without the rows that stand in other test splits too, split dev is empty"
+    told = "own: also_test_on: without the rows that stand in other test splits too, split dev is empty"
     with pytest.raises(DataError, match=told):
         read(tmp_path, make_recipe, **tasks)
 
 
 def recipe_without(recipe, name):
-    task = recipe.evaluation.tasks[name].model_copy(update={"also_test": ()})
+    task = recipe.evaluation.tasks[name].model_copy(update={"also_test_on": ()})
     evaluation = recipe.evaluation.model_copy(update={"tasks": {**recipe.evaluation.tasks, name: task}})
     return recipe.model_copy(update={"evaluation": evaluation})
 
 
 def test_another_task_must_exist_and_be_of_the_same_kind(korsts, bc5cdr, tmp_path, make_recipe):
     ner = TaskSettings(task="bc5cdr", path="bc5cdr")
-    unknown = TaskSettings(task="korsts", path="korsts", also_test=("nothing", "s"))
-    with pytest.raises(ConfigError, match="also_test: nothing is no other task"):
+    unknown = TaskSettings(task="korsts", path="korsts", also_test_on=("nothing", "s"))
+    with pytest.raises(ConfigError, match="also_test_on: nothing is no other task"):
         read(tmp_path, make_recipe, s=unknown, n=ner)
-    other = unknown.model_copy(update={"also_test": ("n",)})
-    with pytest.raises(DataError, match="s: also_test: n is of another kind or has other labels"):
+    other = unknown.model_copy(update={"also_test_on": ("n",)})
+    with pytest.raises(DataError, match="s: also_test_on: n is of another kind or has other labels"):
         read(tmp_path, make_recipe, s=other, n=ner)
 
 
 def test_the_six_class_variant_runs_from_file_to_results(korsts, tiny_model, tmp_path, make_recipe):
     lines = [line.split("\t") for line in (korsts / "sts-train.tsv").read_text(encoding="utf-8").split("\n")[1:-1]]
     write(tmp_path / "s" / "a.csv", ["a,b,score", *(f"{x[5]},{x[6]} {i},{x[4]}" for i, x in enumerate(lines * 3))])
-    table = TableSettings(files={"all": "a.csv"}, texts=("a", "b"), targets=("score",))
+    table = TableSettings(files={"all": "a.csv"}, text_columns=("a", "b"), label_columns=("score",))
     tasks = {"six": TaskSettings(task="table_sts_six", path="s", table=table)}
     recipe = make_recipe({"m": EvaluatedModel(folder=str(tiny_model("m")))}, tasks, seeds=(1,), epochs=(4,))
     stage.run(recipe, tmp_path / "work")

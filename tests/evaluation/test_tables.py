@@ -42,14 +42,14 @@ def test_files_columns_and_names_of_splits_come_from_the_recipe(tmp_path, make_r
     write_csv(tmp_path / "d" / "a.csv", ["no", "판독문", "암", "구분"], rows, encoding="cp949")
     table = TableSettings(
         files={"all": "a.csv"},
-        texts=("판독문",),
-        targets=("암",),
-        split="구분",
-        splits={"학습": "train", "내부": "test", "외부": "external"},
+        text_columns=("판독문",),
+        label_columns=("암",),
+        split_column="구분",
+        split_values={"학습": "train", "내부": "test", "외부": "external"},
         encoding="cp949",
     )
     about = {"title": "우리 병원", "language": "ko", "labels_from": "규칙", "labels_by": "rules"}
-    settings = TaskSettings(task="table_multilabel", path="d", table=table, about=about)
+    settings = TaskSettings(task="table_multilabel", path="d", table=table, description=about)
     found = prepared(settings, tmp_path, make_recipe)
     assert found.rows["test"] == found.rows["external"] == 10
     assert found.rows["train"] + found.rows["dev"] == 30 and found.rows["dev"] > 0
@@ -61,7 +61,9 @@ def test_files_columns_and_names_of_splits_come_from_the_recipe(tmp_path, make_r
 def test_rows_of_one_patient_stay_in_one_split_where_hashing_deals_them(tmp_path, make_recipe):
     rows = [[f"text {i}", i % 2, f"p{i // 3}"] for i in range(300)]
     write_csv(tmp_path / "d" / "a.tsv", ["text", "label", "patient"], rows, delimiter="\t")
-    table = TableSettings(files={"all": "a.tsv"}, texts=("text",), targets=("label",), group="patient")
+    table = TableSettings(
+        files={"all": "a.tsv"}, text_columns=("text",), label_columns=("label",), group_column="patient"
+    )
     found = prepared(TaskSettings(task="table_multilabel", path="d", table=table), tmp_path, make_recipe)
     groups = {name: {e.document for e in part} for name, part in (("train", found.train), ("dev", found.dev))}
     assert sum(found.rows.values()) == 300 and all(n % 3 == 0 for n in found.rows.values())
@@ -76,7 +78,7 @@ def test_patients_in_two_published_splits_are_told(tmp_path, make_recipe):
         rows = [[f"text {i}", i % 2, f"p{i // 4}"] for i in range(start, start + 20)]
         write_csv(tmp_path / "d" / f"{split}.csv", ["text", "label", "patient"], rows)
     files = {split: f"{split}.csv" for split in ("train", "dev", "test")}
-    table = TableSettings(files=files, texts=("text",), targets=("label",), group="patient")
+    table = TableSettings(files=files, text_columns=("text",), label_columns=("label",), group_column="patient")
     found = prepared(TaskSettings(task="table_multilabel", path="d", table=table), tmp_path, make_recipe)
     assert any("; 1 of them have rows in more than one split" in note for note in found.notes)
 
@@ -103,35 +105,37 @@ def test_broken_rows_are_told_together_by_line_and_without_their_text(tmp_path, 
 
 def test_a_table_that_does_not_suit_its_task_is_refused(tmp_path, make_recipe):
     write_csv(tmp_path / "d" / "a.csv", ["text", "label", "label"], [["x", 1, 0]])
-    table = TableSettings(files={"train": "a.csv"}, texts=("text",), targets=("label",))
+    table = TableSettings(files={"train": "a.csv"}, text_columns=("text",), label_columns=("label",))
     settings = TaskSettings(task="table_multilabel", path="d", table=table)
     with pytest.raises(DataError, match="more than one column label"):
         prepared(settings, tmp_path, make_recipe)
     with pytest.raises(ConfigError, match="task table_multilabel needs table"):
         prepared(settings.model_copy(update={"table": None}), tmp_path, make_recipe)
-    two = table.model_copy(update={"texts": ("text", "other")})
-    with pytest.raises(DataError, match=r"  t: table\.texts: 2 columns given, this kind of task needs 1"):
+    two = table.model_copy(update={"text_columns": ("text", "other")})
+    with pytest.raises(DataError, match=r"  t: table\.text_columns has 2 columns, this kind of task needs 1"):
         prepared(settings.model_copy(update={"table": two}), tmp_path, make_recipe)
     # With the problems of the other tasks, each by its name.
     both = {"all": "a.csv", "train": "a.csv"}
     tasks = {
         "columns": settings.model_copy(update={"table": two}),
-        "splits": settings.model_copy(update={"table": table.model_copy(update={"files": both, "targets": ("text",)})}),
+        "splits": settings.model_copy(
+            update={"table": table.model_copy(update={"files": both, "label_columns": ("text",)})}
+        ),
         "file": settings.model_copy(update={"path": "nowhere"}),
     }
-    with pytest.raises(DataError, match=r"(?s)columns: table\.texts.*splits: files: `all` can't.*file: .*not exist"):
+    with pytest.raises(DataError, match=r"(?s)columns: table\.text_col.*splits: files: `all` can't.*file: .*not exist"):
         prepare_tasks(make_recipe(MODELS, tasks), tmp_path)
-    unknown = settings.model_copy(update={"rules": {"no such label": ("x",)}})
+    unknown = settings.model_copy(update={"keyword_rules": {"no such label": ("x",)}})
     write_csv(tmp_path / "d" / "a.csv", ["text", "label"], [[f"x {i}", i % 2] for i in range(90)])
     table = {"all": "a.csv"}
     unknown = unknown.model_copy(update={"table": unknown.table.model_copy(update={"files": table})})
-    with pytest.raises(DataError, match="rules: there is no label no such label"):
+    with pytest.raises(DataError, match="keyword_rules: there is no label no such label"):
         prepared(unknown, tmp_path, make_recipe)
 
 
 def test_other_files_than_the_pinned_ones_are_refused(korsts, tmp_path, make_recipe):
-    settings = TaskSettings(task="korsts", path="korsts", digest="0123456789")
-    with pytest.raises(DataError, match=r"korsts have the digest [0-9a-f]{16}, the recipe wants 0123456789") as raised:
+    settings = TaskSettings(task="korsts", path="korsts", sha256="0123456789")
+    with pytest.raises(DataError, match=r"korsts have the SHA-256 [0-9a-f]{16}, the recipe says 0123456789") as raised:
         prepared(settings, tmp_path, make_recipe)
     found = re.search(r"digest ([0-9a-f]{16})", str(raised.value))[1]
     assert prepared(settings.model_copy(update={"digest": found}), tmp_path, make_recipe).rows["test"] == 24
@@ -155,16 +159,19 @@ def test_the_published_files_are_known_as_such(name, folder, open_data, make_rec
 
 
 def test_settings_that_nothing_would_read_are_refused_with_what_to_do(tmp_path, make_recipe):
-    pairs = TableSettings(files={"train": "a", "test": "b"}, texts=("a", "b"), targets=("score",))
-    labels = pairs.model_copy(update={"texts": ("a",), "split": "dataset"})
+    pairs = TableSettings(files={"train": "a", "test": "b"}, text_columns=("a", "b"), label_columns=("score",))
+    labels = pairs.model_copy(update={"text_columns": ("a",), "split_column": "dataset"})
     tasks = {
         "terms": TaskSettings(
             task="mlm_terms", corpus="c", terms={"path": "t.csv", "columns": ("ko",)}, repetitions=20
         ),
-        "pairs": TaskSettings(task="table_sts", path="d", table=pairs.model_copy(update={"positive": "1"})),
+        "pairs": TaskSettings(task="table_sts", path="d", table=pairs.model_copy(update={"positive_class": "1"})),
         "labels": TaskSettings(task="table_multilabel", path="d", table=labels),
         "splits": TaskSettings(
-            task="table_sts", path="d", table=pairs.model_copy(update={"splits": {"t": "train"}}), epochs=(3, 2, 3)
+            task="table_sts",
+            path="d",
+            table=pairs.model_copy(update={"split_values": {"t": "train"}}),
+            epochs=(3, 2, 3),
         ),
         "rates": TaskSettings(task="table_sts", path="d", table=pairs, learning_rates=(1e-4, 1e-4)),
     }
@@ -173,9 +180,9 @@ def test_settings_that_nothing_would_read_are_refused_with_what_to_do(tmp_path, 
     for expected in (
         "6 problem(s)",
         "tasks.terms: task mlm_terms masks all terms, draws nothing and takes no repetitions; remove it",
-        "tasks.pairs: table.positive is one of two classes; task table_sts is of kind sts: remove it",
-        "tasks.labels: table.split is a column of the file `all`; name that in table.files, or remove split",
-        "tasks.splits: table.splits says what stands in the column table.split; name that, or remove splits",
+        "tasks.pairs: table.positive_class is one of two classes; task table_sts is of kind sts: remove it",
+        "tasks.labels: table.split_column needs the file `all` in table.files; name that file, or remove split_column",
+        "tasks.splits: table.split_values needs table.split_column; name that column, or remove split_values",
         "tasks.splits: epochs holds a value twice: [3, 2, 3]; give each once",
         "tasks.rates: learning_rates holds a value twice: [0.0001, 0.0001]; give each once",
     ):
@@ -183,8 +190,10 @@ def test_settings_that_nothing_would_read_are_refused_with_what_to_do(tmp_path, 
 
 
 def test_settings_that_a_kind_has_no_use_for_are_refused(korsts, tmp_path, make_recipe):
-    settings = TaskSettings(task="korsts", path="korsts", threshold="dev", long_texts="windows", rules={"a": ("b",)})
+    settings = TaskSettings(
+        task="korsts", path="korsts", threshold="dev", long_texts="windows", keyword_rules={"a": ("b",)}
+    )
     with pytest.raises(ConfigError) as raised:
         prepared(settings, tmp_path, make_recipe)
-    for name in ("threshold", "long_texts", "rules"):
+    for name in ("threshold", "long_texts", "keyword_rules"):
         assert f"task korsts is of kind sts and takes no {name}" in str(raised.value)

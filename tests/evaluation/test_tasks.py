@@ -66,7 +66,7 @@ def test_rows_are_limited_after_leaks_were_dropped_and_both_are_told(korsts, tmp
     test_row = (korsts / "sts-test.tsv").read_text(encoding="utf-8").split("\n")[1]
     path = korsts / "sts-train.tsv"
     path.write_text(path.read_text(encoding="utf-8") + test_row + "\n", encoding="utf-8")
-    settings = TaskSettings(task="korsts", path="korsts", rows={"train": 10})
+    settings = TaskSettings(task="korsts", path="korsts", max_rows={"train": 10})
     prepared = prepare_tasks(make_recipe(MODELS, {"s": settings}), tmp_path)["s"]
     assert prepared.read["train"] == 49
     assert prepared.dropped == {"duplicates": 0, "leaked": 1}
@@ -297,7 +297,7 @@ def test_settings_that_a_task_can_not_use_are_refused_together(tmp_path, make_re
         "b": TaskSettings(task="korsts"),
         "c": TaskSettings(task="synthetic_ner", path="x"),
         "d": TaskSettings(task="mlm", epochs=(3,)),
-        "e": TaskSettings(task="korsts", path="x", rows={"training": 3}),
+        "e": TaskSettings(task="korsts", path="x", max_rows={"training": 3}),
     }
     with pytest.raises(ConfigError) as raised:
         prepare_tasks(make_recipe(MODELS, tasks), tmp_path)
@@ -308,14 +308,14 @@ def test_settings_that_a_task_can_not_use_are_refused_together(tmp_path, make_re
         "tasks.c: task synthetic_ner takes no path",
         "tasks.d: task mlm needs corpus",
         "tasks.d: task mlm trains nothing and takes no epochs",
-        "tasks.e: rows: there is no split training",
+        "tasks.e: max_rows: there is no split training",
     ):
         assert expected in str(raised.value)
 
 
 @pytest.mark.parametrize("name", [name for name, task in TASKS.items() if task.source == "synthetic"])
 def test_synthetic_tasks_are_whole_and_the_same_every_time(name, tmp_path, make_recipe):
-    settings = TaskSettings(task=name, rows={"train": 120, "dev": 30, "test": 30})
+    settings = TaskSettings(task=name, max_rows={"train": 120, "dev": 30, "test": 30})
     first, second = (prepare_tasks(make_recipe(MODELS, {"t": settings}), tmp_path)["t"] for _ in range(2))
     assert first.digest == second.digest
     assert first.rows["train"] > 100

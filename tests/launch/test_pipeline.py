@@ -17,9 +17,9 @@ SMALLER = [
                       "validate_every=4", "checkpoint_every=4",
                       "long_phase={steps: 1, max_length: 256, global_batch: 4, micro_batch: 2}")),
     "pretraining.bi-en-mini.accelerate_config=null",
-    *(f"evaluation.tasks.{task}.rows={{train: 60, dev: 20, test: 20}}"
+    *(f"evaluation.tasks.{task}.max_rows={{train: 60, dev: 20, test: 20}}"
       for task in ("sts-korean", "sts-english", "ner")),
-    "evaluation.tasks.chest-ct.rows={train: 60, dev: 20, test: 20, external: 20}",
+    "evaluation.tasks.chest-ct.max_rows={train: 60, dev: 20, test: 20, external: 20}",
     "evaluation.seeds=[1, 2]",
     "evaluation.epochs=[1]",
 ]  # fmt: skip

@@ -269,13 +269,13 @@ def test_set_changes_values_in_mappings_and_lists(tmp_path: Path):
         "corpus.bilingual.sources.1.documents=7",
         "corpus.bilingual.sources.1.languages=[ko]",
         "evaluation.seeds.0=9",
-        "evaluation.batch=8",
+        "evaluation.batch_size=8",
         text=SMALL.replace("evaluation:\n", "evaluation:\n  seeds: [1, 2]\n"),
     )
     assert recipe.corpus["bilingual"].sources[1].documents == 7
     assert recipe.corpus["bilingual"].sources[1].languages == ("ko",)
     assert recipe.evaluation.seeds == (9, 2)
-    assert recipe.evaluation.batch == 8
+    assert recipe.evaluation.batch_size == 8
 
 
 def test_set_creates_missing_mappings():

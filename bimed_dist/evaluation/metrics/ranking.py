@@ -10,7 +10,7 @@ import numpy as np
 from scipy import sparse
 
 from bimed_dist.evaluation.metrics.sums import Arrays, Samples
-from bimed_dist.evaluation.task import PAIRS, Kind
+from bimed_dist.evaluation.task import SIMILARITY_KINDS, Kind
 
 
 def metrics_from_counts(
@@ -21,7 +21,7 @@ def metrics_from_counts(
     AUROC and average precision need no threshold. Macro means are over the labels, or classes against the rest, that
     some rows of a sample have and others don't; of two classes the last is the positive one.
     """
-    if kind in PAIRS:
+    if kind in SIMILARITY_KINDS:
         return {"spearman": spearman(np.concatenate(gold), np.concatenate(predicted), counts)}
     if kind == "multilabel":
         is_gold, values = np.stack(gold) == 1, np.stack(predicted)

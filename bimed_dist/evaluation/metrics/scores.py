@@ -24,7 +24,7 @@ from bimed_dist.errors import DataError
 from bimed_dist.evaluation.metrics.definitions import METRICS
 from bimed_dist.evaluation.metrics.ranking import metrics_from_counts
 from bimed_dist.evaluation.metrics.sums import Arrays, item_sums, metrics_from_sums
-from bimed_dist.evaluation.task import MAIN_METRIC, PAIRS, Kind
+from bimed_dist.evaluation.task import MAIN_METRIC, SIMILARITY_KINDS, Kind
 
 CALIBRATION_BINS = 10
 _UNDEFINED = {
@@ -40,7 +40,7 @@ def scores(kind: Kind, gold: Arrays, predicted: Arrays, labels: Sequence[str] = 
 
     Raises DataError if the main metric is undefined or predicted scores are not finite.
     """
-    if kind in PAIRS and not np.isfinite(np.concatenate(predicted)).all():
+    if kind in SIMILARITY_KINDS and not np.isfinite(np.concatenate(predicted)).all():
         raise DataError("predictions are not finite: the fine-tuning diverged; try a smaller learning rate")
     sums = item_sums(kind, gold, predicted, labels).sum(axis=0, keepdims=True)
     every_item_once = np.ones((len(predicted), 1))

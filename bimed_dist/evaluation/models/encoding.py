@@ -71,7 +71,7 @@ def encode(
     labels: Sequence[str],
     examples: Sequence[Example],
     limit: int,
-    long_texts: str = "cut",
+    long_texts: str = "truncate",
 ) -> Encoded:
     """Rows of a fine-tuned kind, `limit` pieces at most; long_texts: see `TaskSettings`."""
     if kind == "ner":
@@ -122,7 +122,7 @@ def _windows(tokenizer: PreTrainedTokenizerBase, texts: list[Any], limit: int) -
     return _pieces(found), np.asarray(found["overflow_to_sample_mapping"]), 0
 
 
-_LONG_TEXTS = {"cut": _head, "head_tail": _head_and_tail, "windows": _windows}
+_LONG_TEXTS = {"truncate": _head, "head_tail": _head_and_tail, "windows": _windows}
 
 
 def rows_to_read(tokenizer: PreTrainedTokenizerBase, texts: list[Any], limit: int) -> list[Row]:

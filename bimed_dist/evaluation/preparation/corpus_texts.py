@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import bimed_dist
 from bimed_dist.corpus.contamination import TaskText, TaskTexts
 from bimed_dist.errors import ConfigError, DataError
-from bimed_dist.evaluation.preparation.origins import check_settings, origin_of
+from bimed_dist.evaluation.preparation.origins import check_settings, task_inputs
 from bimed_dist.evaluation.preparation.validation import raise_all
 from bimed_dist.evaluation.task import Example, Kind
 from bimed_dist.evaluation.tasks import TASKS
@@ -42,7 +42,7 @@ def _digest(settings: TaskSettings, recipe: Recipe) -> str:
         chosen = [part.model_dump(mode="json") for part in (settings.table, settings.entities) if part is not None]
         return digest_of([files, *chosen]) if chosen else files
     return digest_of(
-        {"task": settings.task, "seed": recipe.seed, "rows": settings.rows, "version": bimed_dist.__version__}
+        {"task": settings.task, "seed": recipe.seed, "rows": settings.max_rows, "version": bimed_dist.__version__}
     )
 
 
@@ -74,13 +74,13 @@ class _Texts:
         problems: dict[str, list[str]] = {}
         for name, settings in self.tasks.items():
             folder = None if settings.path is None else data_path(self.recipe, settings.path)
-            origin = origin_of(settings, self.recipe, folder)
+            inputs = task_inputs(settings, self.recipe, folder)
             problems[name] = []
             try:
-                parts[name] = TASKS[settings.task].load(origin).parts
+                parts[name] = TASKS[settings.task].load(inputs).splits
             except (ConfigError, DataError) as error:
                 problems[name].append(f"{name}: {error}")
-            problems[name] += [f"{name}: {problem}" for problem in origin.problems]
+            problems[name] += [f"{name}: {problem}" for problem in inputs.problems]
         raise_all(problems, "evaluation data, which the corpus is searched for")
         return parts
 

@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from bimed_dist.evaluation.preparation.splitting import content_key
 from bimed_dist.evaluation.readers.entities import only_types
-from bimed_dist.evaluation.task import PAIRS, Example, Kind
+from bimed_dist.evaluation.task import SIMILARITY_KINDS, Example, Kind
 
 
 def every_row(parts: Mapping[str, Sequence[Example]]) -> Iterator[Example]:
@@ -24,7 +24,7 @@ def dealt(kind: Kind, parts: Mapping[str, Sequence[Example]], folds: int) -> lis
     units: dict[str, list[Example]] = defaultdict(list)
     for example in every_row(parts):
         units[_unit(kind, example)].append(example)
-    fold_of = _by_hash(units, folds) if kind in PAIRS else _stratified(kind, units, folds)
+    fold_of = _by_hash(units, folds) if kind in SIMILARITY_KINDS else _stratified(kind, units, folds)
     rows: list[list[Example]] = [[] for _ in range(folds)]
     for example in every_row(parts):
         rows[fold_of[_unit(kind, example)]].append(example)

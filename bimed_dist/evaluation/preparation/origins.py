@@ -6,7 +6,7 @@ from pathlib import Path
 from bimed_dist.errors import ConfigError
 from bimed_dist.evaluation.preparation.validation import raise_all
 from bimed_dist.evaluation.readers.rows import named_rows
-from bimed_dist.evaluation.task import FINE_TUNED, Kind, Origin, Task
+from bimed_dist.evaluation.task import FINE_TUNED_KINDS, Kind, Task, TaskInputs
 from bimed_dist.evaluation.tasks import TASKS
 from bimed_dist.manifest import input_digest
 from bimed_dist.recipe.base import TermList
@@ -16,11 +16,11 @@ from bimed_dist.references import data_path
 from bimed_dist.workspace import stage_folder
 
 KINDS_OF_SETTING: dict[str, tuple[Kind, ...]] = {
-    "rules": ("multilabel",),
+    "keyword_rules": ("multilabel",),
     "threshold": ("multilabel",),
     "long_texts": ("multilabel", "classification"),
     "pooling": ("sts", "sts_classes", "multilabel", "classification"),
-    "also_test": FINE_TUNED,
+    "also_test_on": FINE_TUNED_KINDS,
     "repetitions": ("mlm", "nsp"),
 }
 """Settings that only some kinds of task have a use for."""
@@ -30,11 +30,11 @@ def check_settings(tasks: Mapping[str, TaskSettings]) -> None:
     """Raises ConfigError with what is wrong with the settings of all tasks together."""
     wrong = [f"  evaluation.tasks.{name}: {problem}" for name, own in tasks.items() for problem in _problems(own)]
     for name, settings in tasks.items():
-        for other in settings.also_test:
+        for other in settings.also_test_on:
             if other not in tasks.keys() - {name}:
-                wrong.append(f"  evaluation.tasks.{name}: also_test: {other} is no other task")
+                wrong.append(f"  evaluation.tasks.{name}: also_test_on: {other} is no other task")
             elif settings.folds is not None or tasks[other].folds is not None:
-                wrong.append(f"  evaluation.tasks.{name}: also_test: neither task can have folds")
+                wrong.append(f"  evaluation.tasks.{name}: also_test_on: neither task can have folds")
     if wrong:
         raise ConfigError(f"{len(wrong)} problem(s) in the evaluation's tasks\n" + "\n".join(wrong))
 
@@ -48,20 +48,20 @@ def _problems(settings: TaskSettings) -> list[str]:
         given = getattr(settings, place) is not None
         if given != needed:
             problems.append(f"task {settings.task} {'needs' if needed else 'takes no'} {place}")
-    if task.kind not in FINE_TUNED:
+    if task.kind not in FINE_TUNED_KINDS:
         useless = [place for place in ("learning_rates", "epochs") if getattr(settings, place) is not None]
         problems += [f"task {settings.task} trains nothing and takes no {place}" for place in useless]
-    if settings.folds is not None and task.kind not in FINE_TUNED:
+    if settings.folds is not None and task.kind not in FINE_TUNED_KINDS:
         problems.append(f"task {settings.task} trains nothing and takes no folds")
-    if settings.folds is not None and settings.rows and task.source != "synthetic":
-        problems.append("folds take all rows, `rows` can't limit them")
-    known = {"train", "dev", "test", "external"} if task.kind in FINE_TUNED else {"test"}
-    problems += [f"rows: there is no split {split}" for split in sorted(set(settings.rows) - known)]
+    if settings.folds is not None and settings.max_rows and task.source != "synthetic":
+        problems.append("folds take all rows, `max_rows` can't limit them")
+    known = {"train", "dev", "test", "external"} if task.kind in FINE_TUNED_KINDS else {"test"}
+    problems += [f"max_rows: there is no split {split}" for split in sorted(set(settings.max_rows) - known)]
     for name in ("table", "entities", "terms"):
         if (task.needs == name) != (getattr(settings, name) is not None):
             problems.append(f"task {settings.task} {'needs' if task.needs == name else 'takes no'} {name}")
-    if settings.digest is not None and task.source != "path":
-        problems.append(f"task {settings.task} reads no files and takes no digest")
+    if settings.sha256 is not None and task.source != "path":
+        problems.append(f"task {settings.task} reads no files and takes no sha256")
     for name, kinds in KINDS_OF_SETTING.items():
         usual = TaskSettings.model_fields[name].get_default(call_default_factory=True)
         if getattr(settings, name) != usual and task.kind not in kinds:
@@ -74,12 +74,14 @@ def _problems(settings: TaskSettings) -> list[str]:
 
 def _table_problems(name: str, task: Task, table: TableSettings) -> list[str]:
     problems = []
-    if table.positive is not None and task.kind != "classification":
-        problems.append(f"table.positive is one of two classes; task {name} is of kind {task.kind}: remove it")
-    if table.split is not None and "all" not in table.files:
-        problems.append("table.split is a column of the file `all`; name that in table.files, or remove split")
-    if table.splits and table.split is None:
-        problems.append("table.splits says what stands in the column table.split; name that, or remove splits")
+    if table.positive_class is not None and task.kind != "classification":
+        problems.append(f"table.positive_class is one of two classes; task {name} is of kind {task.kind}: remove it")
+    if table.split_column is not None and "all" not in table.files:
+        problems.append(
+            "table.split_column needs the file `all` in table.files; name that file, or remove split_column"
+        )
+    if table.split_values and table.split_column is None:
+        problems.append("table.split_values needs table.split_column; name that column, or remove split_values")
     return problems
 
 
@@ -100,12 +102,12 @@ def unlike_published(task: Task, folder: Path | None) -> tuple[str, ...]:
     return tuple(notes)
 
 
-def origin_of(settings: TaskSettings, recipe: Recipe, folder: Path | None) -> Origin:
+def task_inputs(settings: TaskSettings, recipe: Recipe, folder: Path | None) -> TaskInputs:
     """What the task's `load` takes. Raises DataError for broken terms."""
-    return Origin(
+    return TaskInputs(
         folder=folder,
         seed=recipe.seed,
-        rows=settings.rows,
+        rows=settings.max_rows,
         max_length=settings.max_length,
         table=settings.table,
         entities=settings.entities,

@@ -11,11 +11,11 @@ import numpy as np
 from bimed_dist.errors import ConfigError, DataError
 from bimed_dist.evaluation.models.rules import rule_answers
 from bimed_dist.evaluation.preparation.folds import dealt, every_row, turn, without_lone_types
-from bimed_dist.evaluation.preparation.origins import check_settings, origin_of, task_folder, unlike_published
+from bimed_dist.evaluation.preparation.origins import check_settings, task_folder, task_inputs, unlike_published
 from bimed_dist.evaluation.preparation.splitting import content_key, limited, without_leaks
 from bimed_dist.evaluation.preparation.validation import raise_all, row_problems, split_problems
 from bimed_dist.evaluation.readers.held_out import with_partners
-from bimed_dist.evaluation.task import FINE_TUNED, Example, Kind, Splits, Task
+from bimed_dist.evaluation.task import FINE_TUNED_KINDS, Example, Kind, Task, TaskData
 from bimed_dist.evaluation.tasks import TASKS
 from bimed_dist.manifest import digest_of, input_digest, verified
 from bimed_dist.recipe.evaluation import EvaluationSettings, TaskSettings
@@ -23,7 +23,7 @@ from bimed_dist.recipe.recipe import Recipe
 
 LOST_IN_FOLDS: dict[Kind, str] = {
     "ner": "; take fewer folds, or leave rare types out (entities.types)",
-    "multilabel": "; take fewer folds, or leave rare labels out (table.targets)",
+    "multilabel": "; take fewer folds, or leave rare labels out (table.label_columns)",
     "classification": "; take fewer folds, or leave rare classes out",
 }
 """What to do about labels that are too rare for every fold."""
@@ -124,8 +124,8 @@ def prepare_tasks(recipe: Recipe, work: Path) -> dict[str, PreparedTask]:
         except (ConfigError, DataError) as error:
             problems[name].append(f"{name}: {error}")
     for name, settings in tasks.items():
-        if settings.also_test and name in prepared:
-            others = {o: prepared[o] for o in settings.also_test if o in prepared and "test" in prepared[o].rows}
+        if settings.also_test_on and name in prepared:
+            others = {o: prepared[o] for o in settings.also_test_on if o in prepared and "test" in prepared[o].rows}
             prepared[name], unsuitable = with_tests_of(prepared[name], others)
             problems[name] += [f"{name}: {problem}" for problem in unsuitable]
     raise_all(problems, "evaluation data")
@@ -140,7 +140,7 @@ def with_tests_of(prepared: PreparedTask, others: Mapping[str, PreparedTask]) ->
     alike = prepared.task.kind, prepared.labels, prepared.task.unit
     unlike = [name for name, o in others.items() if (o.task.kind, o.labels, o.task.unit) != alike]
     if unlike:
-        return prepared, [f"also_test: {name} is of another kind or has other labels" for name in unlike]
+        return prepared, [f"also_test_on: {name} is of another kind or has other labels" for name in unlike]
     added = {f"test of {name}": other.sealed for name, other in others.items()}
     keys = set().union(*(sealed.test_keys(prepared.task.kind) for sealed in added.values()))
     train, dev = (
@@ -163,12 +163,12 @@ def with_tests_of(prepared: PreparedTask, others: Mapping[str, PreparedTask]) ->
         kept_of=prepared.kept_of | kept_of,
         split_languages={f"test of {name}": other.task.language for name, other in others.items()},
         digest=digest_of([prepared.digest, {name: other.digest for name, other in others.items()}]),
-    ), [f"also_test: without the rows that stand in other test splits too, {problem}" for problem in problems]
+    ), [f"also_test_on: without the rows that stand in other test splits too, {problem}" for problem in problems]
 
 
 def task_grid(settings: EvaluationSettings, prepared: PreparedTask) -> dict[str, list[float] | list[int]] | None:
     """Candidates of a task, `learning_rates` and `epochs`: its own before the evaluation's; none if untrained."""
-    if prepared.task.kind not in FINE_TUNED:
+    if prepared.task.kind not in FINE_TUNED_KINDS:
         return None
     return {
         "learning_rates": list(prepared.settings.learning_rates or settings.learning_rates),
@@ -186,20 +186,20 @@ def task_seeds(settings: EvaluationSettings, prepared: PreparedTask) -> tuple[in
 
 
 def _prepare(name: str, settings: TaskSettings, recipe: Recipe, work: Path, problems: list[str]) -> PreparedTask:
-    task = replace(TASKS[settings.task], **settings.about.model_dump(exclude_none=True))
+    task = replace(TASKS[settings.task], **settings.description.model_dump(exclude_none=True))
     folder = task_folder(settings, recipe, work)
     if task.source == "corpus":
         verified(folder)
-    if settings.digest is not None and not (found := input_digest(folder)).startswith(settings.digest):
-        raise DataError(f"the files in {folder} have the digest {found[:16]}, the recipe wants {settings.digest}")
-    origin = origin_of(settings, recipe, folder)
-    splits = task.load(origin)
-    splits = replace(splits, notes=(*unlike_published(task, folder), *splits.notes))
-    own = origin.problems + row_problems(task, splits)
-    own += [f"rules: there is no label {label}" for label in settings.rules if label not in splits.labels]
-    absent = sorted(set(settings.rows) - set(splits.parts))
-    own += [f"rows: the task has no split {split}" for split in absent]
-    prepared, parts = _cleaned(name, task, settings, splits)
+    if settings.sha256 is not None and not (found := input_digest(folder)).startswith(settings.sha256):
+        raise DataError(f"the files in {folder} have the SHA-256 {found[:16]}, the recipe says {settings.sha256}")
+    inputs = task_inputs(settings, recipe, folder)
+    data = task.load(inputs)
+    data = replace(data, notes=(*unlike_published(task, folder), *data.notes))
+    own = inputs.problems + row_problems(task, data)
+    own += [f"keyword_rules: there is no label {label}" for label in settings.keyword_rules if label not in data.labels]
+    absent = sorted(set(settings.max_rows) - set(data.splits))
+    own += [f"max_rows: the task has no split {split}" for split in absent]
+    prepared, parts = _cleaned(name, task, settings, data)
     turns = {"": parts}
     if settings.folds is not None:
         if task.kind == "ner":
@@ -210,7 +210,7 @@ def _prepare(name: str, settings: TaskSettings, recipe: Recipe, work: Path, prob
         prepared = _with_folds(prepared, turns, "external" in parts)
     if not own:
         for fold, of_turn in turns.items():
-            found = split_problems(task, of_turn, splits.labels)
+            found = split_problems(task, of_turn, data.labels)
             own += [f"{fold}: {problem}{LOST_IN_FOLDS.get(task.kind, '')}" if fold else problem for problem in found]
     problems += [f"{name}: {problem}" for problem in own]
     return prepared
@@ -258,11 +258,11 @@ def _digest(labels: tuple[str, ...], parts: Mapping[str, tuple[Example, ...]]) -
 
 
 def _cleaned(
-    name: str, task: Task, settings: TaskSettings, splits: Splits
+    name: str, task: Task, settings: TaskSettings, data: TaskData
 ) -> tuple[PreparedTask, dict[str, tuple[Example, ...]]]:
-    cleaned = without_leaks(task.kind, splits.parts)
-    parts = {split: limited(task.kind, part, settings.rows.get(split)) for split, part in cleaned.parts.items()}
-    notes = splits.notes
+    cleaned = without_leaks(task.kind, data.splits)
+    parts = {split: limited(task.kind, part, settings.max_rows.get(split)) for split, part in cleaned.parts.items()}
+    notes = data.notes
     if cleaned.contradictory:
         notes += (
             f"{cleaned.contradictory:,} of the {cleaned.duplicates:,} duplicates that were dropped contradict the row "
@@ -273,25 +273,25 @@ def _cleaned(
         notes += left_out
     # Folds put the splits together again.
     told = parts if settings.folds is None else {"all folds": tuple(every_row(parts))}
-    notes += _split_notes(task, told, splits.labels)
-    tuned = task.kind in FINE_TUNED
+    notes += _split_notes(task, told, data.labels)
+    tuned = task.kind in FINE_TUNED_KINDS
     closed = {split: part for split, part in parts.items() if split not in ("train", "dev")}
     prepared = PreparedTask(
         name=name,
         task=task,
         settings=settings,
-        labels=splits.labels,
+        labels=data.labels,
         notes=notes,
         train=parts.get("train", ()),
         dev=parts.get("dev", ()),
         sealed=SealedSplits(closed if tuned else {}),
         intrinsic=() if tuned else parts["test"],
         rows={split: len(part) for split, part in parts.items()},
-        read={split: len(part) for split, part in splits.parts.items()},
+        read={split: len(part) for split, part in data.splits.items()},
         dropped={"duplicates": cleaned.duplicates, "leaked": cleaned.leaked},
         kept_of={split: len(part) for split, part in cleaned.parts.items()},
-        digest=_digest(splits.labels, parts),
-        rules=rule_results(task, settings, splits.labels, closed),
+        digest=_digest(data.labels, parts),
+        rules=rule_results(task, settings, data.labels, closed),
     )
     return prepared, parts
 
@@ -306,7 +306,7 @@ def rule_results(
     task: Task, settings: TaskSettings, labels: tuple[str, ...], parts: Mapping[str, tuple[Example, ...]]
 ) -> dict[str, RuleResult]:
     """The rule baseline on each split."""
-    keywords = {**task.keywords, **settings.rules}
+    keywords = {**task.keywords, **settings.keyword_rules}
     if not keywords:
         return {}
     return {
@@ -324,7 +324,7 @@ def _split_notes(task: Task, parts: Mapping[str, tuple[Example, ...]], labels: t
     """What a reader must know of the rows that were kept."""
     if task.kind == "retrieval":
         return ()
-    if task.kind not in FINE_TUNED:
+    if task.kind not in FINE_TUNED_KINDS:
         documents = len({example.document for example in parts["test"]})
         return (f"intervals and p resample whole documents, of which there are {documents}",)
     if task.kind == "ner" and task.source == "path":

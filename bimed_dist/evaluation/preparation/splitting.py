@@ -14,7 +14,7 @@ import unicodedata
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from bimed_dist.evaluation.task import PAIRS, Example, Kind
+from bimed_dist.evaluation.task import SIMILARITY_KINDS, Example, Kind
 
 PROTECTION = ("test", "external", "dev", "train")
 """Most protected first."""
@@ -23,7 +23,7 @@ PROTECTION = ("test", "external", "dev", "train")
 def content_key(kind: Kind, example: Example) -> str:
     """SHA-256 of a row's input text, labels not included."""
     texts = [" ".join(unicodedata.normalize("NFC", text).split()) for text in example.texts]
-    if kind in PAIRS:
+    if kind in SIMILARITY_KINDS:
         texts.sort()
     return hashlib.sha256("\x1f".join(texts).encode()).hexdigest()
 

@@ -8,21 +8,21 @@ import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 
 from bimed_dist.errors import DataError
-from bimed_dist.evaluation.task import FINE_TUNED, PAIRS, Example, Kind, Splits, Task
+from bimed_dist.evaluation.task import FINE_TUNED_KINDS, SIMILARITY_KINDS, Example, Kind, Task, TaskData
 
 SHOWN = 20
 MOST_CLASSES = 1_000
 
 
-def row_problems(task: Task, splits: Splits) -> list[str]:
+def row_problems(task: Task, data: TaskData) -> list[str]:
     """What is wrong with single rows, as read."""
     check = _CHECKS.get(task.kind)
     problems = []
-    for part in splits.parts.values():
+    for part in data.splits.values():
         for example in part:
             if not all(text.strip() for text in example.texts) or not example.texts:
                 problems.append(f"{example.id}: empty text")
-            reason = check(example, splits.labels, task.unit) if check else None
+            reason = check(example, data.labels, task.unit) if check else None
             if reason is not None:
                 problems.append(f"{example.id}: {reason}")
     return problems
@@ -78,7 +78,7 @@ def split_problems(task: Task, parts: Mapping[str, Sequence[Example]], labels: S
     """What is wrong with the splits after leaks were dropped and rows limited."""
     if task.kind == "nsp" and not parts["test"]:
         return ["no language has pairs of sentences from two held-out documents; hold out more documents"]
-    needed = ("train", "dev", "test") if task.kind in FINE_TUNED else ("test",)
+    needed = ("train", "dev", "test") if task.kind in FINE_TUNED_KINDS else ("test",)
     problems = [f"split {name} is empty" for name in dict.fromkeys((*needed, *parts)) if not parts.get(name)]
     if not problems and task.kind == "multilabel":
         problems += _absent_labels(parts["train"], labels)
@@ -89,7 +89,7 @@ def split_problems(task: Task, parts: Mapping[str, Sequence[Example]], labels: S
         problems += [f"split {name}: no row has any label or entity, so that no F1 exists" for name in empty]
     if not problems and task.kind == "classification":
         problems += _absent_classes(parts, labels)
-    if not problems and task.kind in PAIRS:
+    if not problems and task.kind in SIMILARITY_KINDS:
         constant = [name for name, part in parts.items() if len({example.target for example in part}) < 2]
         problems += [f"split {name}: all scores are equal, so that no correlation exists" for name in constant]
     return problems

@@ -14,7 +14,7 @@ from typing import Literal
 from bimed_dist.errors import DataError
 from bimed_dist.evaluation.readers.rows import bio_sentences, entity_types, file_text, text_lines
 from bimed_dist.evaluation.readers.tables import deal_missing
-from bimed_dist.evaluation.task import Example, Origin, Splits
+from bimed_dist.evaluation.task import Example, TaskData, TaskInputs
 from bimed_dist.recipe.evaluation import EntitySettings
 
 Unit = Literal["word", "character"]
@@ -22,21 +22,21 @@ _WORD = re.compile(r"\w+|[^\w\s]")
 _SPANS = re.compile(r"(\S+) (\d+ \d+(?:;\d+ \d+)*)")
 
 
-def tagged(origin: Origin, unit: Unit = "word", settings: EntitySettings | None = None) -> Splits:
+def tagged(inputs: TaskInputs, unit: Unit = "word", settings: EntitySettings | None = None) -> TaskData:
     """ner: sentences with a tag per unit, from the files that a task or the recipe names."""
-    settings = settings or origin.entities
-    assert settings is not None and origin.folder is not None
+    settings = settings or inputs.entities
+    assert settings is not None and inputs.folder is not None
     counts = Counts()
     parts = {
-        split: tuple(sentences(origin.folder / file, unit, origin.problems, counts))
+        split: tuple(sentences(inputs.folder / file, unit, inputs.problems, counts))
         for split, file in settings.files.items()
     }
-    if settings.stray_inside == "begin":
+    if settings.tag_scheme == "IOB1":
         parts = {split: tuple(begun(e, counts) for e in part) for split, part in parts.items()}
     if settings.types is not None:
         parts = {split: tuple(only_types(e, settings.types) for e in part) for split, part in parts.items()}
     parts, notes = deal_missing("ner", parts)
-    return Splits(parts, entity_types(list(parts.values())), (*notes, *counts.notes(unit)))
+    return TaskData(parts, entity_types(list(parts.values())), (*notes, *counts.notes(unit)))
 
 
 @dataclass

@@ -6,16 +6,16 @@ from dataclasses import replace
 
 from bimed_dist.errors import DataError
 from bimed_dist.evaluation.readers.rows import text_lines
-from bimed_dist.evaluation.task import Example, Origin, Splits
+from bimed_dist.evaluation.task import Example, TaskData, TaskInputs
 from bimed_dist.workspace import HELD_OUT
 
 PARTICLE = 2
 """Syllables of a particle at most."""
 
 
-def documents(origin: Origin) -> Iterator[tuple[str, str, str, list[str]]]:
+def documents(inputs: TaskInputs) -> Iterator[tuple[str, str, str, list[str]]]:
     """(place, language, source, sentences) of each held-out document."""
-    path = origin.folder / HELD_OUT
+    path = inputs.folder / HELD_OUT
     for number, line in enumerate(text_lines(path), start=1):
         try:
             document = json.loads(line)
@@ -27,30 +27,30 @@ def documents(origin: Origin) -> Iterator[tuple[str, str, str, list[str]]]:
             ) from None
 
 
-def windows(origin: Origin) -> Splits:
+def windows(inputs: TaskInputs) -> TaskData:
     """Words of consecutive sentences, at most `max_length` - 2 characters a window.
 
     A WordPiece has at least one character, so that a window of so many characters fits into `max_length` pieces of any
     vocabulary (but one that takes Hangul apart), and every model sees the same text. A longer sentence is cut at
     words, and a longer word is left out.
     """
-    limit = origin.max_length - 2
+    limit = inputs.max_length - 2
     examples = []
-    for place, language, source, sentences in documents(origin):
+    for place, language, source, sentences in documents(inputs):
         for count, words in enumerate(_filled(sentences, limit), start=1):
             examples.append(Example(f"{place} window {count}", tuple(words), None, language, place, source))
-    return Splits(
+    return TaskData(
         {"test": tuple(examples)}, notes=(f"windows of at most {limit} characters, the same for every model",)
     )
 
 
-def term_windows(origin: Origin) -> Splits:
+def term_windows(inputs: TaskInputs) -> TaskData:
     """The windows that hold a term, with 1 for every word of one; a Korean term may have a particle behind it."""
-    terms = {tuple(words) for term in origin.terms if (words := [_bare(word) for word in term.split()]) and all(words)}
+    terms = {tuple(words) for term in inputs.terms if (words := [_bare(word) for word in term.split()]) and all(words)}
     first = {words[0][:1] for words in terms}
     longest = max(map(len, terms), default=0)
     found = []
-    for example in windows(origin).parts["test"]:
+    for example in windows(inputs).splits["test"]:
         bare = [_bare(word) for word in example.texts]
         marked = [0] * len(bare)
         for i in (i for i, word in enumerate(bare) if word[:1] in first):
@@ -61,7 +61,9 @@ def term_windows(origin: Origin) -> Splits:
         if any(marked):
             found.append(replace(example, target=tuple(marked)))
     words = sum(sum(example.target) for example in found)
-    return Splits({"test": tuple(found)}, notes=(f"{words:,} words of {len(terms):,} terms, the same for every model",))
+    return TaskData(
+        {"test": tuple(found)}, notes=(f"{words:,} words of {len(terms):,} terms, the same for every model",)
+    )
 
 
 def _bare(word: str) -> str:
@@ -98,15 +100,15 @@ def _filled(sentences: list[str], limit: int) -> Iterator[list[str]]:
         yield window
 
 
-def successors(origin: Origin) -> Splits:
+def successors(inputs: TaskInputs) -> TaskData:
     """Every sentence with the one that follows it in its document; each sentence is used once."""
     examples = []
-    for place, language, source, sentences in documents(origin):
+    for place, language, source, sentences in documents(inputs):
         texts = [sentence for sentence in sentences if sentence.strip()]
         for i in range(0, len(texts) - 1, 2):
             pair = (texts[i], texts[i + 1])
             examples.append(Example(f"{place} sentence {i + 1}", pair, None, language, place, source))
-    return Splits({"test": tuple(examples)})
+    return TaskData({"test": tuple(examples)})
 
 
 def with_partners(examples: Sequence[Example]) -> tuple[tuple[Example, ...], tuple[str, ...]]:

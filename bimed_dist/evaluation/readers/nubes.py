@@ -6,7 +6,7 @@ Each file holds sentences of many patients, so that it is cut into documents of 
 from bimed_dist.errors import DataError
 from bimed_dist.evaluation.preparation.splitting import hash_split
 from bimed_dist.evaluation.readers.rows import text_lines
-from bimed_dist.evaluation.task import Example, Origin, Splits
+from bimed_dist.evaluation.task import Example, TaskData, TaskInputs
 
 LINES = 40
 FEWEST = 20
@@ -28,11 +28,11 @@ PUBLISHED = {
 }
 
 
-def documents(origin: Origin, part: int) -> Splits:
+def documents(inputs: TaskInputs, part: int) -> TaskData:
     """Documents by the `part`-th field of the file name; all documents of a file are in one split."""
-    paths = sorted(origin.folder.glob("SAMPLE-*/sample-*.*.*.txt"))
+    paths = sorted(inputs.folder.glob("SAMPLE-*/sample-*.*.*.txt"))
     if not paths:
-        raise DataError(f"{origin.folder} has no files SAMPLE-001/sample-001.SPECIALTY.SECTION.txt; check `path`")
+        raise DataError(f"{inputs.folder} has no files SAMPLE-001/sample-001.SPECIALTY.SECTION.txt; check `path`")
     found: dict[str, list[Example]] = {}
     for path in paths:
         name = path.name.split(".")[part]
@@ -48,4 +48,4 @@ def documents(origin: Origin, part: int) -> Splits:
     notes = (f"documents of {LINES} sentences; split 70/10/20 by the hash of their file",)
     if small:
         notes += (f"classes with fewer than {FEWEST} documents are left out: {', '.join(small)}",)
-    return Splits({split: parts[split] for split in ("train", "dev", "test")}, classes, notes)
+    return TaskData({split: parts[split] for split in ("train", "dev", "test")}, classes, notes)

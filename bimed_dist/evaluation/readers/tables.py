@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from bimed_dist.errors import ConfigError, DataError
 from bimed_dist.evaluation.preparation.splitting import hash_split
 from bimed_dist.evaluation.readers.rows import named_rows, number_or_nan, zero_or_one
-from bimed_dist.evaluation.task import Example, Kind, Origin, Splits
+from bimed_dist.evaluation.task import Example, Kind, TaskData, TaskInputs
 from bimed_dist.recipe.evaluation import TableSettings
 
 SPLIT_NAMES = {
@@ -24,75 +24,83 @@ Parts = dict[str, tuple[Example, ...]]
 Target = float | tuple[int, ...] | str
 
 
-def labelled(origin: Origin, table: TableSettings | None = None) -> Splits:
+def labelled(inputs: TaskInputs, table: TableSettings | None = None) -> TaskData:
     """multilabel: one text, and a column of 0 and 1 per label."""
-    table = table or required_table(origin, texts=1, targets=None)
-    parts, notes = split_rows(origin, table, "multilabel", lambda cells: tuple(map(zero_or_one, cells)))
-    return Splits(parts, table.targets, notes)
+    table = table or required_table(inputs, texts=1, targets=None)
+    parts, notes = split_rows(inputs, table, "multilabel", lambda cells: tuple(map(zero_or_one, cells)))
+    return TaskData(parts, table.label_columns, notes)
 
 
-def scored(origin: Origin, table: TableSettings | None = None) -> Splits:
+def scored(inputs: TaskInputs, table: TableSettings | None = None) -> TaskData:
     """sts: two texts and a column with the score."""
-    table = table or required_table(origin, texts=2, targets=1)
-    parts, notes = split_rows(origin, table, "sts", lambda cells: number_or_nan(cells[0]))
-    return Splits(parts, notes=notes)
+    table = table or required_table(inputs, texts=2, targets=1)
+    parts, notes = split_rows(inputs, table, "sts", lambda cells: number_or_nan(cells[0]))
+    return TaskData(parts, notes=notes)
 
 
-def classified(origin: Origin, table: TableSettings | None = None) -> Splits:
+def classified(inputs: TaskInputs, table: TableSettings | None = None) -> TaskData:
     """classification: one text and a column with its class."""
-    table = table or required_table(origin, texts=1, targets=1)
-    parts, notes = split_rows(origin, table, "classification", lambda cells: cells[0].strip())
+    table = table or required_table(inputs, texts=1, targets=1)
+    parts, notes = split_rows(inputs, table, "classification", lambda cells: cells[0].strip())
     classes = sorted({example.target for part in parts.values() for example in part if example.target})
-    if table.positive is not None:
-        if table.positive not in classes or len(classes) != 2:
-            raise DataError(f"table.positive is not one of two classes; column {table.targets[0]} has {len(classes)}")
-        classes.sort(key=table.positive.__eq__)
-    return Splits(parts, tuple(classes), notes)
+    if table.positive_class is not None:
+        if table.positive_class not in classes or len(classes) != 2:
+            raise DataError(
+                f"table.positive_class is not one of two classes; column {table.label_columns[0]} has {len(classes)}"
+            )
+        classes.sort(key=table.positive_class.__eq__)
+    return TaskData(parts, tuple(classes), notes)
 
 
-def required_table(origin: Origin, texts: int, targets: int | None) -> TableSettings:
+def required_table(inputs: TaskInputs, texts: int, targets: int | None) -> TableSettings:
     """The recipe's table. Raises ConfigError where it does not suit the kind of task."""
-    assert origin.table is not None
-    if len(origin.table.texts) != texts:
-        raise ConfigError(f"table.texts: {len(origin.table.texts)} columns given, this kind of task needs {texts}")
-    if targets is not None and len(origin.table.targets) != targets:
-        raise ConfigError(f"table.targets: {len(origin.table.targets)} columns given, this task needs {targets}")
-    return origin.table
+    assert inputs.table is not None
+    if len(inputs.table.text_columns) != texts:
+        raise ConfigError(
+            f"table.text_columns has {len(inputs.table.text_columns)} columns, this kind of task needs {texts}"
+        )
+    if targets is not None and len(inputs.table.label_columns) != targets:
+        raise ConfigError(
+            f"table.label_columns has {len(inputs.table.label_columns)} columns, this task needs {targets}"
+        )
+    return inputs.table
 
 
 def split_rows(
-    origin: Origin, table: TableSettings, kind: Kind, target: Callable[[Sequence[str]], Target]
+    inputs: TaskInputs, table: TableSettings, kind: Kind, target: Callable[[Sequence[str]], Target]
 ) -> tuple[Parts, tuple[str, ...]]:
     """(splits, what a reader must know of them)."""
     parts: dict[str, list[Example]] = {}
     for file in table.files:
-        for split, example in _file_rows(origin, table, file, target):
+        for split, example in _file_rows(inputs, table, file, target):
             parts.setdefault(split, []).append(example)
     whole = {split: tuple(rows) for split, rows in parts.items()}
     dealt, notes = deal_missing(kind, whole)
-    return dealt, (*notes, *_group_notes(dealt, table.group))
+    return dealt, (*notes, *_group_notes(dealt, table.group_column))
 
 
 def _file_rows(
-    origin: Origin, table: TableSettings, file: str, target: Callable[[Sequence[str]], Target]
+    inputs: TaskInputs, table: TableSettings, file: str, target: Callable[[Sequence[str]], Target]
 ) -> list[tuple[str, Example]]:
     """(split, example) of every row of one file."""
-    extra = [name for name in (table.split if file == "all" else None, table.group) if name is not None]
-    names = (*table.texts, *table.targets, *extra)
-    texts_end, targets_end = len(table.texts), len(table.texts) + len(table.targets)
-    split_of = {name: split for split, given in SPLIT_NAMES.items() for name in given} | dict(table.splits)
+    extra = [name for name in (table.split_column if file == "all" else None, table.group_column) if name is not None]
+    names = (*table.text_columns, *table.label_columns, *extra)
+    texts_end, targets_end = len(table.text_columns), len(table.text_columns) + len(table.label_columns)
+    split_of = {name: split for split, given in SPLIT_NAMES.items() for name in given} | dict(table.split_values)
     found = []
-    for place, cells in named_rows(origin.folder / table.files[file], names, origin.problems, table.encoding):
+    for place, cells in named_rows(inputs.folder / table.files[file], names, inputs.problems, table.encoding):
         split: str | None = "all" if file == "all" else file
-        if file == "all" and table.split is not None:
+        if file == "all" and table.split_column is not None:
             cell = cells[targets_end].strip()
             split = split_of.get(cell, split_of.get(cell.lower()))
         if split is None:
-            origin.problems.append(f"{place}: column {table.split} names no known split; table.splits says what it is")
+            inputs.problems.append(
+                f"{place}: column {table.split_column} names no known split; table.split_values says what it is"
+            )
             continue
-        group = cells[-1].strip() if table.group is not None else ""
-        if table.group is not None and not group:
-            origin.problems.append(f"{place}: column {table.group} is empty")
+        group = cells[-1].strip() if table.group_column is not None else ""
+        if table.group_column is not None and not group:
+            inputs.problems.append(f"{place}: column {table.group_column} is empty")
         texts = tuple(cell.strip() for cell in cells[:texts_end])
         found.append((split, Example(place, texts, target(cells[texts_end:targets_end]), document=group)))
     return found

@@ -3,18 +3,18 @@
 from pathlib import Path
 
 from bimed_dist.evaluation.readers.rows import bio_sentences, entity_types
-from bimed_dist.evaluation.task import Example, Origin, Splits, Task
+from bimed_dist.evaluation.task import Example, Task, TaskData, TaskInputs
 
 FILES = {"train": "train.tsv", "dev": "devel.tsv", "test": "test.tsv"}
 
 
-def load(origin: Origin) -> Splits:
+def load(inputs: TaskInputs) -> TaskData:
     def sentences(path: Path) -> tuple[Example, ...]:
-        found = bio_sentences(path, origin.problems)
+        found = bio_sentences(path, inputs.problems)
         return tuple(Example(place, tuple(words), tuple(tags)) for place, words, tags in found)
 
-    parts = {name: sentences(origin.folder / file) for name, file in FILES.items()}
-    return Splits(parts, entity_types(list(parts.values())))
+    parts = {name: sentences(inputs.folder / file) for name, file in FILES.items()}
+    return TaskData(parts, entity_types(list(parts.values())))
 
 
 TASK = Task(

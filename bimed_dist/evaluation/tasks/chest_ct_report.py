@@ -10,7 +10,9 @@ from bimed_dist.evaluation.task import Task
 from bimed_dist.recipe.evaluation import TableSettings
 
 FILE_NAME = "chest_ct_labeled_data.csv"
-LAYOUT = TableSettings(files={"all": FILE_NAME}, texts=("report",), targets=("pn", "em", "ca"), split="dataset")
+LAYOUT = TableSettings(
+    files={"all": FILE_NAME}, text_columns=("report",), label_columns=("pn", "em", "ca"), split_column="dataset"
+)
 
 TASK = Task(
     kind="multilabel",

@@ -2,20 +2,20 @@
 
 from bimed_dist.errors import DataError
 from bimed_dist.evaluation.readers.rows import text_lines
-from bimed_dist.evaluation.task import Example, Origin, Splits, Task
+from bimed_dist.evaluation.task import Example, Task, TaskData, TaskInputs
 
 
-def load(origin: Origin) -> Splits:
+def load(inputs: TaskInputs) -> TaskData:
     """Reads covid19_cdc.ko.txt and covid19_cdc.en.txt, the same sentence on the same line."""
-    korean, english = (text_lines(origin.folder / f"covid19_cdc.{language}.txt") for language in ("ko", "en"))
+    korean, english = (text_lines(inputs.folder / f"covid19_cdc.{language}.txt") for language in ("ko", "en"))
     if len(korean) != len(english):
-        raise DataError(f"{origin.folder}: {len(korean)} Korean lines and {len(english)} English ones; not aligned")
+        raise DataError(f"{inputs.folder}: {len(korean)} Korean lines and {len(english)} English ones; not aligned")
     pairs = enumerate(zip(korean, english, strict=True), start=1)
     examples = [
         Example(f"line {number}", (ko.strip(), en.strip()), None, document=f"line {number}")
         for number, (ko, en) in pairs
     ]
-    return Splits({"test": tuple(examples)}, ("Korean", "English"))
+    return TaskData({"test": tuple(examples)}, ("Korean", "English"))
 
 
 TASK = Task(

@@ -6,7 +6,7 @@ from bimed_dist.evaluation.readers.entities import tagged
 from bimed_dist.evaluation.task import Task
 from bimed_dist.recipe.evaluation import EntitySettings
 
-FILES = EntitySettings(files={"train": "train-7sgs-umls.json", "test": "dev-7sgs-umls.json"}, stray_inside="begin")
+FILES = EntitySettings(files={"train": "train-7sgs-umls.json", "test": "dev-7sgs-umls.json"}, tag_scheme="IOB1")
 
 TASK = Task(
     kind="ner",

@@ -2,7 +2,7 @@
 
 from bimed_dist.evaluation.preparation.splitting import hash_split
 from bimed_dist.evaluation.readers.rows import labelled_texts
-from bimed_dist.evaluation.task import Origin, Splits, Task
+from bimed_dist.evaluation.task import Task, TaskData, TaskInputs
 
 LABELS = (
     "Medical material",
@@ -47,12 +47,12 @@ KEYWORDS = {
 }
 
 
-def load(origin: Origin) -> Splits:
+def load(inputs: TaskInputs) -> TaskData:
     """Reads train.csv and val.csv; as nothing else is published, dev is taken out of train by hash."""
-    train = labelled_texts(origin.folder / "train.csv", "report_text", LABELS, origin.problems)
-    test = labelled_texts(origin.folder / "val.csv", "report_text", LABELS, origin.problems)
+    train = labelled_texts(inputs.folder / "train.csv", "report_text", LABELS, inputs.problems)
+    test = labelled_texts(inputs.folder / "val.csv", "report_text", LABELS, inputs.problems)
     parts = hash_split("multilabel", train, {"dev": DEV_SHARE}, rest="train")
-    return Splits(
+    return TaskData(
         {"train": parts["train"], "dev": parts["dev"], "test": test},
         LABELS,
         (f"the published val.csv is the test split; dev is {DEV_SHARE:.0%} of train.csv, chosen by hash",),

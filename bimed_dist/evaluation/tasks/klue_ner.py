@@ -10,7 +10,7 @@ particle pays for it.
 from bimed_dist.evaluation.preparation.splitting import hash_split
 from bimed_dist.evaluation.readers.entities import character_sentences, joined_characters
 from bimed_dist.evaluation.readers.rows import entity_types
-from bimed_dist.evaluation.task import Example, Origin, Splits, Task
+from bimed_dist.evaluation.task import Example, Task, TaskData, TaskInputs
 
 FILE_NAME = "klue-ner-v1.1_dev.tsv"
 TRAIN_NAME = "klue-ner-v1.1_train.tsv"
@@ -18,24 +18,24 @@ DEV_SHARE = 0.1
 TEST_SHARE = 0.1
 
 
-def load(origin: Origin) -> Splits:
+def load(inputs: TaskInputs) -> TaskData:
     """Reads the published training and development files (KLUE's test labels are not open).
 
     The development file is the test split where there is the training file, and is split by hash where there is not.
     """
 
     def sentences(name: str) -> list[Example]:
-        return list(joined_characters(character_sentences(origin.folder / name, origin.problems), origin.problems))
+        return list(joined_characters(character_sentences(inputs.folder / name, inputs.problems), inputs.problems))
 
     published = sentences(FILE_NAME)
-    if (origin.folder / TRAIN_NAME).exists():
+    if (inputs.folder / TRAIN_NAME).exists():
         parts = {**hash_split("ner", sentences(TRAIN_NAME), {"dev": DEV_SHARE}, rest="train"), "test": tuple(published)}
         note = f"KLUE's development file is the test split; dev is {DEV_SHARE:.0%} of its training file, chosen by hash"
     else:
         parts = hash_split("ner", published, {"dev": DEV_SHARE, "test": TEST_SHARE}, rest="train")
         note = "KLUE's development file alone, split 80/10/10 by hash: not comparable with KLUE's leaderboard"
     splits = {name: parts[name] for name in ("train", "dev", "test")}
-    return Splits(splits, entity_types(list(splits.values())), (note,))
+    return TaskData(splits, entity_types(list(splits.values())), (note,))
 
 
 TASK = Task(

@@ -1,16 +1,16 @@
 """KorSTS: 5,749 / 1,500 / 1,379 sentence pairs of STS-B in Korean, graded 0-5; the open stand-in for Korean MedSTS."""
 
 from bimed_dist.evaluation.readers.rows import scored_pairs
-from bimed_dist.evaluation.task import Origin, Splits, Task
+from bimed_dist.evaluation.task import Task, TaskData, TaskInputs
 
 
-def load(origin: Origin) -> Splits:
+def load(inputs: TaskInputs) -> TaskData:
     """Reads sts-train.tsv, sts-dev.tsv and sts-test.tsv, with header lines, as kakaobrain/KorNLUDatasets has them."""
     parts = {
-        name: scored_pairs(origin.folder / f"sts-{name}.tsv", header=True, cells=(7,), problems=origin.problems)
+        name: scored_pairs(inputs.folder / f"sts-{name}.tsv", header=True, cells=(7,), problems=inputs.problems)
         for name in ("train", "dev", "test")
     }
-    return Splits(parts)
+    return TaskData(parts)
 
 
 TASK = Task(

@@ -9,25 +9,25 @@ from pathlib import Path
 from bimed_dist.errors import DataError
 from bimed_dist.evaluation.preparation.splitting import hash_split
 from bimed_dist.evaluation.readers.rows import number_or_nan, text_lines
-from bimed_dist.evaluation.task import Example, Origin, Splits, Task
+from bimed_dist.evaluation.task import Example, Task, TaskData, TaskInputs
 
 DEV_SHARE = 0.1
 
 
-def load(origin: Origin) -> Splits:
+def load(inputs: TaskInputs) -> TaskData:
     """Reads the one *train*.txt, the one *test*.txt and, where there is one, the one *test*.gs*.txt with its scores."""
-    train = pairs(_only(origin.folder, "train"), None, origin.problems)
-    scores = [path for path in sorted(origin.folder.glob("*.txt")) if _is_scores(path)]
+    train = pairs(_only(inputs.folder, "train"), None, inputs.problems)
+    scores = [path for path in sorted(inputs.folder.glob("*.txt")) if _is_scores(path)]
     of_test = [path for path in scores if "test" in path.name.lower()]
     if len(of_test) > 1 or (scores and not of_test and not all("train" in path.name.lower() for path in scores)):
         raise DataError(
-            f"{origin.folder} has {len(scores)} files with scores (gs), {len(of_test)} of them named test; leave the"
+            f"{inputs.folder} has {len(scores)} files with scores (gs), {len(of_test)} of them named test; leave the"
             " one of the test pairs, with test in its name"
         )
-    test = pairs(_only(origin.folder, "test"), of_test[0] if of_test else None, origin.problems)
+    test = pairs(_only(inputs.folder, "test"), of_test[0] if of_test else None, inputs.problems)
     parts = hash_split("sts", train, {"dev": DEV_SHARE}, rest="train")
     note = f"dev is {DEV_SHARE:.0%} of the published training pairs, chosen by hash"
-    return Splits({"train": parts["train"], "dev": parts["dev"], "test": test}, notes=(note,))
+    return TaskData({"train": parts["train"], "dev": parts["dev"], "test": test}, notes=(note,))
 
 
 def _is_scores(path: Path) -> bool:

@@ -9,8 +9,8 @@ from bimed_dist.recipe.evaluation import TableSettings
 
 LAYOUT = TableSettings(
     files={split: f"{split}.tsv" for split in ("train", "dev", "test")},
-    texts=("sentence1", "sentence2"),
-    targets=("score",),
+    text_columns=("sentence1", "sentence2"),
+    label_columns=("score",),
 )
 
 TASK = replace(

@@ -7,31 +7,31 @@ Dev is taken out of train by hash: KM-BERT had none.
 from bimed_dist.errors import DataError
 from bimed_dist.evaluation.preparation.splitting import hash_split
 from bimed_dist.evaluation.readers.rows import csv_rows, number_or_nan
-from bimed_dist.evaluation.task import Example, Origin, Splits, Task
+from bimed_dist.evaluation.task import Example, Task, TaskData, TaskInputs
 
 DEV_SHARE = 0.1
 CELLS = 6
 
 
-def load(origin: Origin) -> Splits:
+def load(inputs: TaskInputs) -> TaskData:
     """Reads the one csv of the folder."""
-    paths = sorted(origin.folder.glob("*.csv"))
+    paths = sorted(inputs.folder.glob("*.csv"))
     if len(paths) != 1:
-        raise DataError(f"{origin.folder} has {len(paths)} csv files, needed one; check `path`")
+        raise DataError(f"{inputs.folder} has {len(paths)} csv files, needed one; check `path`")
     parts: dict[str, list[Example]] = {"train": [], "test": []}
     rows = csv_rows(paths[0], encoding_of(paths[0].read_bytes()))
     next(rows, None)
     for place, cells in rows:
         if len(cells) < CELLS:
-            origin.problems.append(f"{place}: {len(cells)} cells, needed {CELLS}")
+            inputs.problems.append(f"{place}: {len(cells)} cells, needed {CELLS}")
         elif cells[1].strip() not in parts:
-            origin.problems.append(f"{place}: the second cell is neither train nor test")
+            inputs.problems.append(f"{place}: the second cell is neither train nor test")
         else:
             pair = (cells[4].strip(), cells[5].strip())
             parts[cells[1].strip()].append(Example(place, pair, number_or_nan(cells[3])))
     dealt = hash_split("sts", parts["train"], {"dev": DEV_SHARE}, rest="train")
     note = f"dev is {DEV_SHARE:.0%} of the published training pairs, chosen by hash"
-    return Splits({"train": dealt["train"], "dev": dealt["dev"], "test": tuple(parts["test"])}, notes=(note,))
+    return TaskData({"train": dealt["train"], "dev": dealt["dev"], "test": tuple(parts["test"])}, notes=(note,))
 
 
 def encoding_of(raw: bytes) -> str:

@@ -6,7 +6,7 @@ from bimed_dist.evaluation.readers.entities import tagged
 from bimed_dist.evaluation.task import Task
 from bimed_dist.recipe.evaluation import EntitySettings
 
-FILES = EntitySettings(files={"all": "ro_simonero_dev.bio"}, stray_inside="begin")
+FILES = EntitySettings(files={"all": "ro_simonero_dev.bio"}, tag_scheme="IOB1")
 
 TASK = Task(
     kind="ner",

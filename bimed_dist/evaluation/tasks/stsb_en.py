@@ -1,19 +1,19 @@
 """STS-B: 5,749 / 1,500 / 1,379 English sentence pairs graded 0-5, the pairs that KorSTS translates."""
 
 from bimed_dist.evaluation.readers.rows import scored_pairs
-from bimed_dist.evaluation.task import Origin, Splits, Task
+from bimed_dist.evaluation.task import Task, TaskData, TaskInputs
 
 
-def load(origin: Origin) -> Splits:
+def load(inputs: TaskInputs) -> TaskData:
     """Reads sts-train.csv, sts-dev.csv and sts-test.csv: tab-separated in spite of the name, no header.
 
     Some rows have two more cells, where the sentences came from.
     """
     parts = {
-        name: scored_pairs(origin.folder / f"sts-{name}.csv", header=False, cells=(7, 9), problems=origin.problems)
+        name: scored_pairs(inputs.folder / f"sts-{name}.csv", header=False, cells=(7, 9), problems=inputs.problems)
         for name in ("train", "dev", "test")
     }
-    return Splits(parts)
+    return TaskData(parts)
 
 
 TASK = Task(
