@@ -26,7 +26,7 @@ from bimed_dist.evaluation.models import loading as models
 from bimed_dist.evaluation.preparation.origins import task_folder
 from bimed_dist.evaluation.preparation.prepared import PreparedTask, prepare_tasks, task_grid, task_seeds
 from bimed_dist.evaluation.results import summarise
-from bimed_dist.hugging_face import for_split_words, load_tokenizer
+from bimed_dist.hugging_face import for_split_words, load_config, load_tokenizer
 from bimed_dist.manifest import (
     Manifest,
     Outcome,
@@ -142,7 +142,7 @@ def _inputs(settings: EvaluationSettings, recipe: Recipe, work: Path, located: M
 def load_subject(located: Located) -> Subject:
     try:
         tokenizer = load_tokenizer(located.location)
-        config = models.load_config(located.location)
+        config = load_config(located.location)
         models.check_vocabulary(located.location, config, tokenizer)
         models.without_unknown_segments(config, tokenizer)
         return Subject(located, tokenizer, config, models.parameter_count(config), None)

@@ -1,20 +1,20 @@
-"""Reading a foundation model, whole or without heads, from a Hugging Face folder or hub name."""
+"""Load the foundation, with or without its heads, or draw a new model."""
 
 import logging
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeVar
 
 import torch
-from transformers import AutoConfig, BertConfig, BertForPreTraining, PreTrainedTokenizerBase
+from transformers import BertConfig, BertForPreTraining, PreTrainedTokenizerBase
 
 from bimed_dist.errors import ConfigError
-from bimed_dist.hugging_face import load_tokenizer, quietly
+from bimed_dist.hugging_face import load_config, load_model, load_tokenizer
 from bimed_dist.recipe.model import Architecture
 
-Model = TypeVar("Model", bound=torch.nn.Module)
 _log = logging.getLogger(__name__)
 _HEADS = {"mlm_head": "cls.predictions.transform", "nsp_head": "cls.seq_relationship", "pooler": "bert.pooler"}
+_NOT_MISSED = {"cls.predictions.bias", "cls.predictions.decoder.bias", "cls.predictions.decoder.weight"}
+"""The decoder's weight is tied to the word embeddings; its bias starts from zeros."""
 
 
 @dataclass(frozen=True)
@@ -26,31 +26,27 @@ class Foundation:
 
 
 def load_foundation(location: str, seed: int) -> Foundation:
-    """The BERT in `location` as BertForPreTraining in float32; missing heads are drawn from `seed`.
+    """Return the BERT in `location` as BertForPreTraining in float32; missing heads are drawn from `seed`.
 
-    Raises ConfigError where it can't be loaded, is not a BERT, or lacks more than heads.
+    Raises DataError if it can't be loaded; ConfigError if it is not a BERT, lacks weights other than heads, or has
+    fewer rows than its tokenizer has tokens.
     """
-    try:
-        config = AutoConfig.from_pretrained(location)
-        if config.model_type != "bert":
-            raise ConfigError(f"{location} holds a {config.model_type} model; foundations are BERT models")
-        torch.manual_seed(seed)
-        with quietly():
-            model, info = BertForPreTraining.from_pretrained(location, dtype=torch.float32, output_loading_info=True)
-    except (OSError, ValueError, RuntimeError) as error:
-        raise ConfigError(f"no model can be loaded from {location}: {_first_line(error)}") from None
+    config = load_config(location)
+    if config.model_type != "bert":
+        raise ConfigError(f"{location} holds a {config.model_type} model; foundations are BERT models")
+    torch.manual_seed(seed)
+    model, info = load_model(location, BertForPreTraining)
     tokenizer = load_tokenizer(location)
-    missing = set(info["missing_keys"]) - {"cls.predictions.bias", "cls.predictions.decoder.bias"}
-    missing -= {"cls.predictions.decoder.weight"}  # tied to the word embeddings
+    missing = {key for key in info["missing_keys"] if key not in _NOT_MISSED}
     new_heads = tuple(name for name, prefix in _HEADS.items() if any(key.startswith(prefix) for key in missing))
-    other = sorted(key for key in missing if not key.startswith(tuple(_HEADS.values())))
-    if other:
+    lost = sorted(key for key in missing if not key.startswith(tuple(_HEADS.values())))
+    if lost:
         raise ConfigError(
-            f"{location} lacks {len(other)} weights that are no head, {other[0]} first; use a whole checkpoint"
+            f"{location} lacks {len(lost)} weights of the encoder, such as {lost[0]}; use a whole checkpoint"
         )
     if len(tokenizer) > model.config.vocab_size:
         raise ConfigError(
-            f"{location}: the tokenizer has {len(tokenizer)} pieces, the model {model.config.vocab_size} rows; "
+            f"{location}: the tokenizer has {len(tokenizer)} tokens, the model {model.config.vocab_size} rows; "
             "they do not belong together"
         )
     for head in new_heads:
@@ -59,20 +55,8 @@ def load_foundation(location: str, seed: int) -> Foundation:
 
 
 def load_prepared(folder: Path) -> BertForPreTraining:
-    """The model in a folder of the model stage, whole, in float32."""
-    with quietly():
-        return in_own_memory(BertForPreTraining.from_pretrained(folder, dtype=torch.float32))
-
-
-def in_own_memory(model: Model) -> Model:
-    """The model with weights where torch allocates them, at multiples of 64 bytes, and not where a file was mapped.
-
-    MKL's last bits follow the alignment of what it multiplies, so the same run would end with other weights where the
-    file, or the heap around it, is laid out in another way.
-    """
-    for parameter in model.parameters():
-        parameter.data = parameter.data.clone()
-    return model
+    """Return the model that the model stage wrote, in float32."""
+    return load_model(str(folder), BertForPreTraining)[0]
 
 
 def new_model(architecture: Architecture, tokenizer: PreTrainedTokenizerBase, seed: int) -> BertForPreTraining:
@@ -89,7 +73,3 @@ def new_model(architecture: Architecture, tokenizer: PreTrainedTokenizerBase, se
             pad_token_id=tokenizer.pad_token_id,
         )
     )
-
-
-def _first_line(error: Exception) -> str:
-    return str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__

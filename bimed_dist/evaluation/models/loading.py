@@ -1,8 +1,8 @@
-"""Loading Hugging Face folders for evaluation; whatever a broken one raises becomes a DataError."""
+"""Loading Hugging Face folders for evaluation: encoders with new heads, or with the heads they come with."""
 
 import logging
-from collections.abc import Callable, Sequence
-from typing import Any, TypeVar
+from collections.abc import Sequence
+from typing import Any
 
 import torch
 from torch import nn
@@ -18,34 +18,19 @@ from transformers import (
 )
 from transformers.modeling_outputs import SequenceClassifierOutput
 
-from bimed_dist.errors import DataError, one_line
+from bimed_dist.errors import DataError
 from bimed_dist.evaluation.metrics.definitions import tag_names
 from bimed_dist.evaluation.task import Kind
-from bimed_dist.hugging_face import quietly
-from bimed_dist.model.foundation import in_own_memory
+from bimed_dist.hugging_face import load_config, load_model, loading
 
 logger = logging.getLogger(__name__)
-T = TypeVar("T")
 _HEADS = {"mlm": AutoModelForMaskedLM, "nsp": AutoModelForNextSentencePrediction}
-
-
-def _loaded(what: str, location: str, load: Callable[[], T]) -> T:
-    try:
-        with quietly():
-            return load()
-    # from_pretrained has no family of errors of its own, and tokenizers raises Exception itself for a damaged file.
-    except Exception as error:
-        raise DataError(f"{location}: the {what} can't be loaded ({one_line(error)})") from error
-
-
-def load_config(location: str) -> Any:
-    return _loaded("configuration", location, lambda: AutoConfig.from_pretrained(location))
 
 
 def parameter_count(config: Any) -> int:
     """Parameters of the encoder without task heads; nothing is allocated."""
-    with torch.device("meta"):
-        model = _loaded("encoder", config.name_or_path, lambda: AutoModel.from_config(config))
+    with loading("encoder", config.name_or_path), torch.device("meta"):
+        model = AutoModel.from_config(config)
     return sum(parameter.numel() for parameter in model.parameters())
 
 
@@ -115,19 +100,17 @@ def load_classifier(location: str, kind: Kind, labels: Sequence[str], pooling: s
     """
     outputs = {"sts": 1, "sts_classes": 6, "ner": len(tag_names(labels))}.get(kind, len(labels))
     auto = AutoModelForTokenClassification if kind == "ner" else AutoModelForSequenceClassification
-    encoder, info = _load_model(location, AutoModel)
+    encoder, info = load_model(location, AutoModel)
     _refuse_new_encoder(location, info, prefix="")
     if pooling == "mean":
         return MeanPooled(encoder, outputs)
 
-    def load() -> PreTrainedModel:
+    with loading("model", location):
         config = AutoConfig.from_pretrained(location, num_labels=outputs)
         with torch.device("meta"):
             whole = type(auto.from_config(config))
         weights = {f"{whole.base_model_prefix}.{name}": tensor for name, tensor in encoder.state_dict().items()}
         return whole.from_pretrained(None, config=config, state_dict=weights, dtype=torch.float32)
-
-    return _loaded("model", location, load)
 
 
 def load_head_model(location: str, kind: Kind) -> PreTrainedModel | None:
@@ -136,26 +119,18 @@ def load_head_model(location: str, kind: Kind) -> PreTrainedModel | None:
     For retrieval the encoder without a head.
     """
     if kind == "retrieval":
-        encoder, info = _load_model(location, AutoModel)
+        encoder, info = load_model(location, AutoModel)
         _refuse_new_encoder(location, info, prefix="")
         return encoder.eval()
     auto = _HEADS[kind]
     if type(load_config(location)) not in auto._model_mapping:
         return None
-    model, info = _load_model(location, auto)
+    model, info = load_model(location, auto)
     _refuse_new_encoder(location, info, prefix=model.base_model_prefix + ".")
     if info["missing_keys"]:
         logger.info("%s has no weights for %s", location, ", ".join(sorted(info["missing_keys"])))
         return None
     return model.eval()
-
-
-def _load_model(location: str, auto: Any) -> tuple[PreTrainedModel, dict[str, Any]]:
-    def load() -> tuple[PreTrainedModel, dict[str, Any]]:
-        model, info = auto.from_pretrained(location, dtype=torch.float32, output_loading_info=True)
-        return in_own_memory(model), info
-
-    return _loaded("model", location, load)
 
 
 def _refuse_new_encoder(location: str, info: dict[str, Any], prefix: str) -> None:

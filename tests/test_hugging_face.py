@@ -1,15 +1,18 @@
-"""One loader for all stages: what is wrong with a tokenizer is said in one way."""
+"""One loader for all stages: a broken folder gives one message; weights are aligned; no torch is loaded."""
 
 import json
 from pathlib import Path
 
 import pytest
+import torch
 from tokenizers import Tokenizer, models
-from transformers import PreTrainedTokenizerFast
+from transformers import BertConfig, BertForPreTraining, PreTrainedTokenizerFast
 
-from bimed_dist.errors import ConfigError, DataError
-from bimed_dist.hugging_face import load_tokenizer
+from bimed_dist.errors import ConfigError, DataError, Stopped
+from bimed_dist.evaluation.models.loading import load_classifier, load_head_model
+from bimed_dist.hugging_face import load_config, load_tokenizer, loading
 from bimed_dist.model import stage as model
+from bimed_dist.model.foundation import load_foundation, load_prepared
 from bimed_dist.recipe.loading import parse_recipe
 from bimed_dist.shards.encoding import Encoder
 
@@ -46,6 +49,22 @@ def test_a_damaged_file_is_named_by_every_stage_without_a_traceback(folder: Path
             load(str(folder))
 
 
+@pytest.mark.parametrize(
+    "load", [load_config, lambda folder: load_foundation(folder, 1), lambda folder: load_classifier(folder, "sts", ())]
+)
+def test_a_model_that_is_not_there_or_damaged_is_named_in_the_same_way_by_both_halves(tmp_path: Path, load):
+    with pytest.raises(DataError, match=r"^\./absent: the (configuration|model) can't be loaded \(OSError: "):
+        load("./absent")
+    (tmp_path / "config.json").write_text('{"model_type": "bert", "hidden_size": "wide"}', encoding="utf-8")
+    with pytest.raises(DataError, match=rf"^{tmp_path}: the (configuration|model) can't be loaded \("):
+        load(str(tmp_path))
+
+
+def test_a_signal_while_loading_stays_a_stop():
+    with pytest.raises(Stopped), loading("model", "folder"):
+        raise Stopped("SIGTERM")
+
+
 def test_a_folder_without_a_tokenizer_is_refused(tmp_path: Path):
     (tmp_path / "config.json").write_text(json.dumps({"model_type": "bert"}), encoding="utf-8")
     with pytest.raises(DataError, match="there is no tokenizer in the folder"):
@@ -62,3 +81,27 @@ def test_a_model_is_not_made_for_a_vocabulary_with_gaps(tmp_path: Path):
     gap = write(tmp_path / "t", {**{piece: i for i, piece in enumerate(SPECIAL)}, "폐": 9})
     with pytest.raises(ConfigError, match="has repeated lines or gaps"):
         make_model(gap, tmp_path / "work")
+
+
+ALIGNMENT = 64
+"""Bytes; torch's own allocator and the widest vector registers of CPUs."""
+
+
+@pytest.mark.parametrize("load", [load_prepared, lambda folder: load_head_model(str(folder), "retrieval")])
+def test_weights_are_aligned_so_that_last_bits_do_not_depend_on_where_a_file_was_mapped(tmp_path, load):
+    config = BertConfig(
+        vocab_size=30, hidden_size=8, num_hidden_layers=1, num_attention_heads=2, intermediate_size=12,
+        max_position_embeddings=16,
+    )  # fmt: skip
+    written = BertForPreTraining(config)
+    written.save_pretrained(tmp_path)
+    mapped = BertForPreTraining.from_pretrained(tmp_path)
+    assert any(parameter.data_ptr() % ALIGNMENT for parameter in mapped.parameters())  # else this test shows nothing
+
+    read = load(tmp_path)
+    assert not any(parameter.data_ptr() % ALIGNMENT for parameter in read.parameters())
+    weights = written.state_dict() | written.bert.state_dict()
+    for name, values in read.state_dict().items():
+        torch.testing.assert_close(values, weights[name], rtol=0, atol=0)
+    if isinstance(read, BertForPreTraining):
+        assert read.cls.predictions.decoder.weight is read.bert.embeddings.word_embeddings.weight
