@@ -9,8 +9,8 @@ import random
 from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
-from bimed_dist.synthetic.chance import stream
 from bimed_dist.synthetic.documents import generate_documents
+from bimed_dist.synthetic.sampling import stream
 
 _FULL_WIDTH = {code: code + 0xFEE0 for code in range(0x21, 0x7F)}
 # fmt: off

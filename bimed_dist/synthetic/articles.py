@@ -1,74 +1,81 @@
-"""Textbook pages, health articles and drug instructions in Korean, English or mixed, each about one disease or drug."""
+"""Articles about a disease and leaflets of a drug, in Korean, English or mixed."""
 
 import random
+from collections.abc import Mapping, Sequence
 
-from bimed_dist.synthetic.article_phrases import ARTICLE
-from bimed_dist.synthetic.chance import some
-from bimed_dist.synthetic.diseases import CLINICS, DISEASES, Disease
-from bimed_dist.synthetic.joining import Slots, filled, listed_en, listed_ko
-from bimed_dist.synthetic.leaflet_phrases import LEAFLET
-from bimed_dist.synthetic.medicine import COMPLICATIONS, DRUGS, FREQUENCIES, RISKS, SYMPTOMS, TESTS, TREATMENTS, Term
+from bimed_dist.synthetic.lexicon.tables import (
+    ARTICLES,
+    CLINICS,
+    COMPLICATIONS,
+    DISEASES,
+    DRUGS,
+    FREQUENCIES,
+    LEAFLETS,
+    RISKS,
+    ROUTES,
+    SYMPTOMS,
+    TESTS,
+    TREATMENTS,
+    Disease,
+    Term,
+)
+from bimed_dist.synthetic.sampling import sample_between
+from bimed_dist.synthetic.templates import Slots, list_words, sentence_from
 from bimed_dist.synthetic.wording import word
 
-_INVASIVE = ("biopsy", "egd", "colon", "cag", "bronch", "culture", "skin")
 _PARTS = ("definition", "frequency", "causes", "symptoms", "diagnosis", "treatment", "complications", "prevention")
 
 
 def article(rng: random.Random, language: str) -> tuple[str, ...]:
-    """A disease explained: what it is, why it comes, how it shows, is found, treated and prevented."""
+    """Paragraphs about a disease, as in a textbook or a popular article."""
     disease = DISEASES[rng.choice(list(DISEASES))]
     style = "popular" if rng.random() < 0.5 else "textbook"
     parts = [part for part in _PARTS if part == "definition" or rng.random() < 0.75]
-    told = []
+    texts = []
     for part in parts:
-        first, second = ARTICLE[language][style][part]
-        text = filled(rng, first, _slots(disease, language, rng))
-        if second and rng.random() < 0.7:
-            text += " " + filled(rng, second, _slots(disease, language, rng))
-        told.append(text)
-    return _paragraphs(rng, told)
+        phrases = ARTICLES[language][style][part]
+        text = sentence_from(rng, phrases["first"], _slots(disease, language, rng))
+        if phrases["second"] and rng.random() < 0.7:
+            text += " " + sentence_from(rng, phrases["second"], _slots(disease, language, rng))
+        texts.append(text)
+    return _paragraphs(rng, texts)
 
 
 def leaflet(rng: random.Random, language: str) -> tuple[str, ...]:
-    """A drug explained to who takes it."""
+    """Paragraphs that instruct the patient about a drug."""
     disease = DISEASES[rng.choice(list(DISEASES))]
     drug = DRUGS[rng.choice(disease.drugs)]
-    often = rng.choice(drug.frequencies)
-    korean, english = rng.choice(FREQUENCIES[often][1]), rng.choice(FREQUENCIES[often][0])
-    adverse = [word(SYMPTOMS[key], language, rng) for key in some(rng, drug.adverse, 2, 3)]
+    frequency = FREQUENCIES[rng.choice(drug.frequencies)]
+    korean, english = rng.choice(frequency.ko), rng.choice(frequency.en)
+    adverse = [word(SYMPTOMS[key], language, rng) for key in sample_between(rng, drug.adverse, 2, 3)]
     slots = _slots(disease, language, rng)
     slots |= {
         "drug": drug.ko if language == "ko" else drug.key,
         "kind": drug.kind_ko if language == "ko" else drug.kind,
         "dose": rng.choice(drug.doses),
         "often": english if language == "en" else korean,
-        "adverse": listed_en(adverse) if language == "en" else listed_ko(adverse, rng),
+        "adverse": list_words(adverse, language, rng),
         "first": adverse[0],
         "test": word(
-            TESTS[rng.choice([key for key in disease.tests if key not in _INVASIVE] or ["blood"])], language, rng
+            TESTS[rng.choice([key for key in disease.tests if not TESTS[key].invasive] or ["blood"])], language, rng
         ),
-        "way": {"po": "복용", "iv": "정맥 투여", "sc": "피하주사", "inh": "흡입"}[drug.route],
-        "taken": {
-            "po": "taken by mouth",
-            "iv": "given intravenously",
-            "sc": "injected under the skin",
-            "inh": "inhaled",
-        }[drug.route],
+        "way": ROUTES[drug.route].ko[0],
+        "taken": ROUTES[drug.route].en[0],
     }
-    parts = [part for part in LEAFLET[language] if part == "use" or rng.random() < 0.8]
-    return _paragraphs(rng, [filled(rng, LEAFLET[language][part], slots) for part in parts])
+    parts = [part for part in LEAFLETS[language] if part == "use" or rng.random() < 0.8]
+    return _paragraphs(rng, [sentence_from(rng, LEAFLETS[language][part], slots) for part in parts])
 
 
 def _paragraphs(rng: random.Random, sentences: list[str]) -> tuple[str, ...]:
-    """The sentences in one to three paragraphs."""
+    """The sentences in paragraphs of two, of three, or in one."""
     size = rng.choice((2, 3, len(sentences)))
     return tuple(" ".join(sentences[start : start + size]) for start in range(0, len(sentences), size))
 
 
 def _slots(disease: Disease, language: str, rng: random.Random) -> Slots:
-    def terms(table: dict[str, Term], keys: tuple[str, ...], least: int, most: int) -> str:
-        words = [word(table[key], language, rng) for key in some(rng, keys, least, most)]
-        return listed_en(words) if language == "en" else listed_ko(words, rng)
+    def terms(table: Mapping[str, Term], keys: Sequence[str], least: int, most: int) -> str:
+        words = [word(table[key], language, rng) for key in sample_between(rng, keys, least, most)]
+        return list_words(words, language, rng)
 
     noun = "종양" if disease.definition_ko.endswith("악성") else "질환"
     names = {"en": disease.en, "ko": disease.ko, "mixed": (disease.short, disease.ko[0], disease.en[0])}[language]
@@ -87,7 +94,7 @@ def _slots(disease: Disease, language: str, rng: random.Random) -> Slots:
             "treatment": lambda: terms(TREATMENTS, disease.treatments, 1, 1),
             "complications": lambda: terms(COMPLICATIONS, disease.complications, 2, 3),
             "complication": lambda: terms(COMPLICATIONS, disease.complications, 1, 1),
-            "clinic": lambda: clinic[0] if language == "en" else clinic[1],
+            "clinic": lambda: clinic.en if language == "en" else clinic.ko,
             "share": lambda: str(rng.randint(2, 18) * 5),
             "some": lambda: str(rng.randint(2, 9)),
             "age": lambda: str(rng.choice((30, 40, 50, 60, 65, 70))),

@@ -1,10 +1,8 @@
-"""A patient's stay as facts, so that all sentences of a note speak of the same person, disease and course."""
+"""A patient's stay as facts, so that all sentences of a note agree on person, disease and course."""
 
 import random
 from dataclasses import dataclass, replace
 
-from bimed_dist.synthetic.chance import some
-from bimed_dist.synthetic.diseases import COMORBIDITIES, DISEASES, Disease
 from bimed_dist.synthetic.findings import (
     Complaint,
     Finding,
@@ -14,9 +12,8 @@ from bimed_dist.synthetic.findings import (
     draw_lab,
     draw_prescription,
 )
-from bimed_dist.synthetic.medicine import DRUGS, SYMPTOMS
-
-_WOMEN_ONLY, _MEN_ONLY = ("breast cancer",), ("BPH",)
+from bimed_dist.synthetic.lexicon.tables import DISEASES, DRUGS, SYMPTOMS, Disease, groups
+from bimed_dist.synthetic.sampling import sample_between
 
 
 @dataclass(frozen=True)
@@ -27,7 +24,7 @@ class Case:
     comorbidities: tuple[Disease, ...]
     complaints: tuple[Complaint, ...]
     denied: tuple[str, ...]
-    """Symptoms the patient does not have."""
+    """Keys of symptoms that the patient does not have."""
     pressure: str
     pulse: int
     breaths: int
@@ -38,28 +35,29 @@ class Case:
     treatments: tuple[str, ...]
     drugs: tuple[Prescription, ...]
     days: int
-    """Length of the stay."""
+    """Length of the stay in days."""
     weeks: int
-    """Until the next visit."""
+    """Weeks until the next visit."""
     year: int
     improved: LabValue | None
-    """A laboratory value that was abnormal, at discharge."""
+    """The first abnormal laboratory value, normal again at discharge; None if no value was abnormal."""
 
 
 def draw_case(rng: random.Random) -> Case:
     disease = DISEASES[rng.choice(list(DISEASES))]
-    woman = disease.key in _WOMEN_ONLY or (disease.key not in _MEN_ONLY and rng.random() < 0.5)
-    others = [key for key in COMORBIDITIES if key != disease.key and not (woman and key in _MEN_ONLY)]
+    woman = disease.sex == "women" or (disease.sex != "men" and rng.random() < 0.5)
+    possible = [DISEASES[key] for key in groups().comorbidities if key != disease.key]
+    comorbidities = [entry for entry in possible if not (woman and entry.sex == "men")]
     onset = (rng.randint(3, 9), rng.choice(("day", "week", "month")))
-    complaints = tuple(Complaint(key, onset=onset) for key in some(rng, disease.symptoms, 2, 4))
+    complaints = tuple(Complaint(key, onset=onset) for key in sample_between(rng, disease.symptoms, 2, 4))
     absent = [key for key in SYMPTOMS if key not in disease.symptoms and (woman or key != "breast lump")]
-    labs = tuple(_abnormal(rng, name) for name in some(rng, disease.labs, 1, 3))
+    labs = tuple(_abnormal(rng, name) for name in sample_between(rng, disease.labs, 1, 3))
     fever = "fever" in disease.symptoms
     return Case(
         disease,
-        rng.randint(*((24, 60) if disease.key in ("asthma", "hyperthyroidism", "influenza") else (41, 89))),
+        rng.randint(*disease.ages),
         woman,
-        tuple(DISEASES[key] for key in some(rng, others, 0, 3)),
+        tuple(sample_between(rng, comorbidities, 0, 3)),
         complaints,
         tuple(rng.sample(absent, 2)),
         f"{rng.randint(96, 172)}/{rng.randint(54, 94)}",
@@ -69,7 +67,7 @@ def draw_case(rng: random.Random) -> Case:
         labs,
         _images(rng, disease),
         rng.choice(disease.tests),
-        tuple(some(rng, disease.treatments, 1, 2)),
+        tuple(sample_between(rng, disease.treatments, 1, 2)),
         _prescribed(rng, disease),
         rng.randint(6, 24),
         rng.choice((2, 3, 4, 6, 8, 12)),
@@ -86,7 +84,7 @@ def _prescribed(rng: random.Random, disease: Disease) -> tuple[Prescription, ...
     """One to three drugs, never two of a class, and one anticoagulant at most."""
     classes: set[str] = set()
     chosen = []
-    for key in some(rng, disease.drugs, 1, 3):
+    for key in sample_between(rng, disease.drugs, 1, 3):
         kind = DRUGS[key].kind
         kind = "anticoagulant" if "anticoagulant" in kind or "heparin" in kind else kind
         if kind not in classes:
@@ -102,5 +100,5 @@ def _normalised(rng: random.Random, labs: tuple[LabValue, ...]) -> LabValue | No
 
 
 def _images(rng: random.Random, disease: Disease) -> tuple[Finding, ...]:
-    keys = some(rng, disease.observations, 1, 2)
+    keys = sample_between(rng, disease.observations, 1, 2)
     return tuple(draw_finding(rng, key, {"present": 1.0}, prior=False) for key in keys)

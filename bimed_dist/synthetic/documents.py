@@ -1,4 +1,4 @@
-"""The documents of the corpus: notes, reports, articles and drug instructions."""
+"""Documents of the corpus: clinical notes, chest CT reports, articles and drug leaflets."""
 
 import random
 from collections.abc import Iterator
@@ -6,17 +6,18 @@ from collections.abc import Iterator
 from bimed_dist.errors import ConfigError
 from bimed_dist.files.documents import RawDocument
 from bimed_dist.synthetic.articles import article, leaflet
-from bimed_dist.synthetic.chance import CORPUS, distinct, owner_of, pick
 from bimed_dist.synthetic.notes import note
 from bimed_dist.synthetic.reports import write_report
+from bimed_dist.synthetic.sampling import CORPUS, draw_distinct, owner_of, weighted_choice
 
 _KINDS = {"note": 0.55, "article": 0.24, "report": 0.15, "leaflet": 0.06}
+"""Share of each kind."""
 
 
 def generate_documents(seed: int, count: int, languages: tuple[str, ...], source: str) -> Iterator[RawDocument]:
-    """`count` documents, the languages by turns, none twice and none a text of a task.
+    """Yield `count` different documents, alternating between `languages`; none is a text of a task.
 
-    Document i is the same whatever `count` is. Raises ConfigError for a language other than ko, en and mixed.
+    Document i does not depend on `count`. Raises ConfigError for a language other than ko, en and mixed.
     """
     unknown = [language for language in languages if language not in ("ko", "en", "mixed")]
     if unknown or not languages:
@@ -31,11 +32,11 @@ def generate_documents(seed: int, count: int, languages: tuple[str, ...], source
 
 def _in_language(seed: int, count: int, language: str) -> Iterator[tuple[str, ...]]:
     def draw(rng: random.Random) -> tuple[str, tuple[str, ...]] | None:
-        paragraphs = _write(rng, pick(rng, _KINDS), language)
+        paragraphs = _write(rng, weighted_choice(rng, _KINDS), language)
         text = "\n\n".join(paragraphs)
         return (text, paragraphs) if owner_of(text) == CORPUS else None
 
-    return distinct(("documents", seed, language), max(count, 0), draw)
+    return draw_distinct(("documents", seed, language), max(count, 0), draw)
 
 
 def _write(rng: random.Random, kind: str, language: str) -> tuple[str, ...]:

@@ -9,9 +9,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from itertools import permutations
 
-from bimed_dist.synthetic.anatomy import OBSERVATIONS, SITES, sites_of
-from bimed_dist.synthetic.chance import pick
-from bimed_dist.synthetic.medicine import DRUGS, LABS, SYMPTOMS
+from bimed_dist.synthetic.lexicon.tables import DRUGS, LABS, OBSERVATIONS, SITES, SYMPTOMS, sites_of
+from bimed_dist.synthetic.sampling import weighted_choice
 
 
 @dataclass(frozen=True)
@@ -92,9 +91,9 @@ def draw_finding(
 ) -> Finding:
     """A finding that anatomy allows; `prior` says whether there is an examination to compare with."""
     seen = OBSERVATIONS[observation or rng.choice(list(OBSERVATIONS))]
-    site = rng.choice(sites_of(seen))
+    site = rng.choice(sites_of(seen.key))
     side = rng.choice(site.sides) if site.sides else ""
-    status = pick(rng, statuses or {"present": 0.7, "uncertain": 0.12, "absent": 0.18})
+    status = weighted_choice(rng, statuses or {"present": 0.7, "uncertain": 0.12, "absent": 0.18})
     finding = Finding(seen.key, site.key, side, status=status)
     if status == "absent":
         return finding
@@ -108,13 +107,13 @@ def draw_finding(
 
 
 def draw_complaint(rng: random.Random, symptom: str | None = None) -> Complaint:
-    status = pick(rng, {"present": 0.8, "absent": 0.2})
+    status = weighted_choice(rng, {"present": 0.8, "absent": 0.2})
     complaint = Complaint(symptom or rng.choice(list(SYMPTOMS)), status)
     if status == "absent":
         return complaint
     unit = rng.choice(list(_ONSETS))
     onset = (rng.choice(_ONSETS[unit]), unit) if rng.random() < 0.7 else None
-    return replace(complaint, onset=onset, course=pick(rng, {"": 0.5, "worse": 0.25, "better": 0.25}))
+    return replace(complaint, onset=onset, course=weighted_choice(rng, {"": 0.5, "worse": 0.25, "better": 0.25}))
 
 
 def draw_prescription(rng: random.Random, drug: str | None = None) -> Prescription:
@@ -122,7 +121,7 @@ def draw_prescription(rng: random.Random, drug: str | None = None) -> Prescripti
     entry = DRUGS[drug]
     dose = rng.choice(entry.doses)
     actions = {action: {"take": 0.5, "start": 0.25, "stop": 0.15}.get(action, 0.2) for action in actions_of(drug, dose)}
-    return Prescription(drug, dose, rng.choice(entry.frequencies), pick(rng, actions))
+    return Prescription(drug, dose, rng.choice(entry.frequencies), weighted_choice(rng, actions))
 
 
 def actions_of(drug: str, dose: str) -> tuple[str, ...]:
@@ -137,7 +136,7 @@ def draw_lab(rng: random.Random, lab: str | None = None, flag: str | None = None
     entry = LABS[lab or rng.choice(list(LABS))]
     low, high = entry.normal
     least, most = entry.span
-    flag = flag or pick(rng, {"high": 0.5, "low": 0.2, "normal": 0.3})
+    flag = flag or weighted_choice(rng, {"high": 0.5, "low": 0.2, "normal": 0.3})
     if flag == "low" and least >= low * 0.95:
         flag = "high"
     if flag == "high" and most <= high * 1.05:

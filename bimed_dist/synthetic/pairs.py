@@ -10,8 +10,6 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from bimed_dist.errors import ConfigError
-from bimed_dist.synthetic.anatomy import OBSERVATIONS, SITES, sites_of
-from bimed_dist.synthetic.chance import checked_split, distinct, owned, pick
 from bimed_dist.synthetic.findings import (
     Complaint,
     Fact,
@@ -26,7 +24,8 @@ from bimed_dist.synthetic.findings import (
     draw_size,
     similarity,
 )
-from bimed_dist.synthetic.medicine import DRUGS
+from bimed_dist.synthetic.lexicon.tables import DRUGS, OBSERVATIONS, SITES, sites_of
+from bimed_dist.synthetic.sampling import draw_distinct, draw_owned, require_split, weighted_choice
 from bimed_dist.synthetic.wording import sentence
 
 
@@ -60,7 +59,7 @@ _DRAWS: dict[str, Callable[[random.Random], Fact]] = {
 
 def generate_sentence_pairs(seed: int, split: str, count: int, language: str) -> list[SentencePair]:
     """`count` graded pairs in ko, en or mixed. No statement of one split occurs in another or in the corpus."""
-    checked_split(split)
+    require_split(split)
     if language not in ("ko", "en", "mixed"):
         raise ConfigError(f"synthetic sentence pairs have no language {language!r}; use ko, en or mixed")
 
@@ -68,13 +67,17 @@ def generate_sentence_pairs(seed: int, split: str, count: int, language: str) ->
         facts = draw_facts(rng)
         # In `mixed`, whole Korean or English sentences also occur: the same fact then shares no word at all.
         weights = {"mixed": 0.6, "ko": 0.2, "en": 0.2} if language == "mixed" else {language: 1.0}
-        first = owned(rng, split, lambda r: worded(facts.first, pick(r, weights), r))
-        second = owned(rng, split, lambda r: worded(facts.second, pick(r, weights), r)) if first else None
+
+        def statement(side: tuple[Fact, ...]) -> str | None:
+            return draw_owned(rng, split, lambda r: worded(side, weighted_choice(r, weights), r))
+
+        first = statement(facts.first)
+        second = statement(facts.second) if first else None
         if first is None or second is None or first == second:
             return None
         return first + "\t" + second, (first, second, facts.score)
 
-    drawn = distinct(("pairs", seed, split, language), count, draw)
+    drawn = draw_distinct(("pairs", seed, split, language), count, draw)
     return [SentencePair(f"pair-{language}-{split}-{i:06d}", *parts) for i, parts in enumerate(drawn)]
 
 
@@ -84,9 +87,9 @@ def worded(facts: tuple[Fact, ...], language: str, rng: random.Random) -> str:
 
 
 def draw_facts(rng: random.Random) -> GradedFacts:
-    kind = pick(rng, _KINDS)
+    kind = weighted_choice(rng, _KINDS)
     first = _DRAWS[kind](rng)
-    second = partner(rng, first, pick(rng, _PARTNERS))
+    second = partner(rng, first, weighted_choice(rng, _PARTNERS))
     left, right = (first,), (second,)
     if rng.random() < 0.2:
         left, right = _widened(rng, kind, first, second)
@@ -100,7 +103,7 @@ def _widened(rng: random.Random, kind: str, first: Fact, second: Fact) -> tuple[
         more = _DRAWS[kind](rng)
     if rng.random() < 0.5:
         return (first, more), (second,)
-    return (first, more), (second, partner(rng, more, pick(rng, {"same": 0.5, "one change": 0.5})))
+    return (first, more), (second, partner(rng, more, weighted_choice(rng, {"same": 0.5, "one change": 0.5})))
 
 
 def _subject(fact: Fact) -> str:
@@ -114,7 +117,7 @@ def partner(rng: random.Random, fact: Fact, how: str) -> Fact:
     if how == "same":
         return fact
     if how == "other":
-        kind = pick(rng, _KINDS)
+        kind = weighted_choice(rng, _KINDS)
         return _DRAWS[kind](rng)
     if how == "kindred":
         return _kindred(rng, fact)
@@ -128,7 +131,7 @@ def _kindred(rng: random.Random, fact: Fact) -> Fact:
     """Another fact of the same kind; for findings at the same site or in the same region."""
     if isinstance(fact, Finding):
         region = SITES[fact.site].region
-        names = [o.key for o in OBSERVATIONS.values() if fact.site in {s.key for s in sites_of(o)}]
+        names = [o.key for o in OBSERVATIONS.values() if fact.site in {s.key for s in sites_of(o.key)}]
         other = draw_finding(rng, rng.choice(names))
         if rng.random() < 0.6:
             return replace(other, site=fact.site, side=fact.side, size_mm=() if fact.side == "both" else other.size_mm)
@@ -187,7 +190,7 @@ def altered(rng: random.Random, fact: Fact) -> Fact:
 
 def _altered_finding(rng: random.Random, fact: Finding) -> Finding:
     seen, site = OBSERVATIONS[fact.observation], SITES[fact.site]
-    parts = ["site"] if len(sites_of(seen)) > 1 else []
+    parts = ["site"] if len(sites_of(seen.key)) > 1 else []
     parts += ["side", "side"] if len(site.sides) > 1 else []
     if fact.status != "absent":
         parts += ["status", "quality"] if seen.qualities else ["status"]
@@ -198,7 +201,7 @@ def _altered_finding(rng: random.Random, fact: Finding) -> Finding:
         return draw_like(rng, fact)
     part = rng.choice(parts)
     if part == "site":
-        other = rng.choice([s for s in sites_of(seen) if s.key != fact.site])
+        other = rng.choice([s for s in sites_of(seen.key) if s.key != fact.site])
         side = (
             rng.choice(other.sides)
             if other.sides and fact.side not in other.sides

@@ -15,15 +15,13 @@ the chest: lung cancer or metastasis. A disease named only as clinical question 
 import random
 from dataclasses import dataclass, replace
 
-from bimed_dist.synthetic import report_phrases as phrases
-from bimed_dist.synthetic.anatomy import OBSERVATIONS
-from bimed_dist.synthetic.chance import checked_split, distinct, owner_of, pick, some
 from bimed_dist.synthetic.findings import Finding, draw_size
-from bimed_dist.synthetic.imaging import capital
-from bimed_dist.synthetic.medicine import SYMPTOMS
+from bimed_dist.synthetic.lexicon.tables import CT_REPORTS, OBSERVATIONS, SYMPTOMS, groups
 from bimed_dist.synthetic.report_draft import LOBES, Report
 from bimed_dist.synthetic.report_layout import lay_out
-from bimed_dist.synthetic.wording import corpus_sentence, sentence, word
+from bimed_dist.synthetic.sampling import draw_distinct, owner_of, require_split, sample_between, weighted_choice
+from bimed_dist.synthetic.templates import capitalize, choose
+from bimed_dist.synthetic.wording import word
 
 LABELS = ("pneumonia", "embolism", "cancer")
 POSITIVE = frozenset({"present", "probable", "active"})
@@ -43,31 +41,6 @@ _IF_FALSE = {
     "embolism": {"unmentioned": 0.52, "negated": 0.32, "possible": 0.08, "resolved": 0.08},
     "cancer": {"unmentioned": 0.4, "negated": 0.2, "possible": 0.2, "resolved": 0.2},
 }
-_AIRSPACE = ("consolidation", "ground-glass opacity", "tree-in-bud opacity")
-_INCIDENTAL = {
-    "emphysema": 0.14,
-    "bronchiectasis": 0.1,
-    "fibrotic scar": 0.14,
-    "atelectasis": 0.14,
-    "reticulation": 0.05,
-    "pleural effusion": 0.2,
-    "pleural thickening": 0.06,
-    "lymph node enlargement": 0.08,
-    "renal cyst": 0.08,
-    "hepatic cyst": 0.1,
-    "gallstone": 0.06,
-    "thyroid nodule": 0.06,
-    "adrenal nodule": 0.04,
-    "fracture": 0.07,
-}
-_ABDOMINAL = ("renal cyst", "hepatic cyst", "gallstone", "adrenal nodule")
-_OPERATIONS = {
-    "RUL": ("S/P RUL lobectomy", "S/P right upper lobectomy", "우상엽 절제술"),
-    "RML": ("S/P RML lobectomy", "S/P right middle lobectomy", "우중엽 절제술"),
-    "RLL": ("S/P RLL lobectomy", "S/P right lower lobectomy", "우하엽 절제술"),
-    "LUL": ("S/P LUL lobectomy", "S/P left upper lobectomy", "좌상엽 절제술"),
-    "LLL": ("S/P LLL lobectomy", "S/P left lower lobectomy", "좌하엽 절제술"),
-}
 
 
 @dataclass(frozen=True)
@@ -81,13 +54,14 @@ class CtReport:
 
 def generate_ct_reports(seed: int, split: str, count: int) -> list[CtReport]:
     """`count` reports; `external` is the other hospital. No split shares a text with another or with the corpus."""
-    hospital = "external" if checked_split(split) == "external" else "internal"
+    require_split(split)
+    hospital = "external" if split == "external" else "internal"
 
     def draw(rng: random.Random) -> tuple[str, tuple[str, dict[str, str]]] | None:
         text, states = write_report(rng, hospital)
         return (text, (text, states)) if owner_of(text) == split else None
 
-    drawn = distinct(("ct", seed, split), count, draw)
+    drawn = draw_distinct(("ct", seed, split), count, draw)
     return [
         CtReport(f"ct-{split}-{i:06d}", text, *(states[label] in POSITIVE for label in LABELS))
         for i, (text, states) in enumerate(drawn)
@@ -101,70 +75,64 @@ def write_report(
     states = draw_states(rng, hospital)
     needs_prior = any(state in ("resolved", "active") for state in states.values())
     report = Report(
-        rng, hospital, language or pick(rng, _LANGUAGES[hospital]), needs_prior or rng.random() < 0.4, states
+        rng, hospital, language or weighted_choice(rng, _LANGUAGES[hospital]), needs_prior or rng.random() < 0.4, states
     )
     report.for_corpus = for_corpus
     if states["cancer"] == "resolved":
-        report.lost = rng.choice(list(LOBES))
+        report.resected = rng.choice(list(LOBES))
     for label in rng.sample(LABELS, len(LABELS)):
         _WRITERS[label](report, states[label])
     _incidentals(report)
     _normals(report)
     if not report.conclusions:
-        report.conclude(_NOTHING)
-    report.question = clinical_question(report)
+        report.conclude(CT_REPORTS["nothing"])
+    report.request = draw_request(report)
     return lay_out(report), states
 
 
 def draw_states(rng: random.Random, hospital: str) -> dict[str, str]:
     states = {}
     for label, share in _PREVALENCE[hospital].items():
-        states[label] = pick(rng, (_IF_TRUE if rng.random() < share else _IF_FALSE)[label])
+        states[label] = weighted_choice(rng, (_IF_TRUE if rng.random() < share else _IF_FALSE)[label])
     return states
 
 
-_NOTHING = {
-    "mixed": ("No significant abnormality in chest", "특이 소견 없음", "No active lung lesion"),
-    "en": ("No acute cardiopulmonary abnormality", "Unremarkable chest CT"),
-    "ko": ("특이 소견 없음", "흉부 CT상 의미 있는 이상 소견 없음"),
-}
-
-
 def _pneumonia(report: Report, state: str) -> None:
-    rng, slots = report.rng, {"d": report.name("pneumonia")}
+    rng, slots = report.rng, {"d": report.disease_name("pneumonia")}
     if state in POSITIVE or state == "possible":
-        finding = report.find(rng.choice(_AIRSPACE))
+        finding = report.draw_finding(rng.choice(groups().airspace))
         finding = replace(finding, change="" if finding.change == "stable" else finding.change)
         report.describe(finding)
-        second = rng.choice([o for o in _AIRSPACE if o != finding.observation])
+        second = rng.choice([o for o in groups().airspace if o != finding.observation])
         if state != "possible" and rng.random() < 0.45:
-            report.describe(report.find(second))
+            report.describe(report.draw_finding(second))
         _commit(report, "pneumonia", state, finding, slots)
     elif state == "resolved":
-        report.conclude(phrases.RESOLVED["pneumonia"], report.find("consolidation"), **slots)
+        report.conclude(CT_REPORTS["resolved"]["pneumonia"], report.draw_finding("consolidation"), **slots)
     elif state == "negated":
-        report.conclude(phrases.NEGATED["pneumonia"], **slots)
+        report.conclude(CT_REPORTS["negated"]["pneumonia"], **slots)
     if state not in POSITIVE and state != "possible" and rng.random() < 0.3:
         _mimic(report, "pneumonia")
 
 
 def _embolism(report: Report, state: str) -> None:
-    rng, slots = report.rng, {"d": report.name("embolism")}
+    rng, slots = report.rng, {"d": report.disease_name("embolism")}
     if state in POSITIVE or state == "possible":
         status = "present" if state == "present" else "uncertain"
-        finding = replace(report.find("filling defect", status), change="", size_mm=())
+        finding = replace(report.draw_finding("filling defect", status), change="", size_mm=())
         report.describe(finding)
         _commit(report, "embolism", state, finding, slots)
     elif state == "resolved":
-        report.conclude(phrases.RESOLVED["embolism"], report.find("filling defect"), **slots)
+        report.conclude(CT_REPORTS["resolved"]["embolism"], report.draw_finding("filling defect"), **slots)
     elif state == "negated":
         if rng.random() < 0.5:
-            report.describe(report.find("filling defect", "absent"))
-        report.conclude(phrases.NEGATED["embolism"], **slots)
+            report.describe(report.draw_finding("filling defect", "absent"))
+        report.conclude(CT_REPORTS["negated"]["embolism"], **slots)
 
 
 def _cancer(report: Report, state: str) -> None:
-    rng, slots = report.rng, {"d": report.name("cancer")}
+    rng, slots = report.rng, {"d": report.disease_name("cancer")}
+    may_have_look_alike = state in ("negated", "resolved", "unmentioned")
     metastasis = state in ("present", "active") and rng.random() < 0.35
     if metastasis:
         _metastasis(report)
@@ -172,22 +140,21 @@ def _cancer(report: Report, state: str) -> None:
         finding = _tumour(report, state)
         report.describe(finding)
         if state != "possible" and rng.random() < 0.4:
-            report.describe(report.find("lymph node enlargement"))
+            report.describe(report.draw_finding("lymph node enlargement"))
         if state == "active":
-            slots["c"] = rng.choice(phrases.COURSE[finding.change][report.language])
-            report.conclude(phrases.ACTIVE, finding, **slots)
+            slots["c"] = rng.choice(CT_REPORTS["course"][finding.change][report.language])
+            report.conclude(CT_REPORTS["active"], finding, **slots)
         else:
             _commit(report, "cancer", state, finding, slots)
     elif state == "resolved":
-        mixed, english, korean = _OPERATIONS[report.lost]
-        slots["op"] = {"mixed": mixed, "en": english, "ko": korean}[report.language]
+        slots["op"] = CT_REPORTS["operations"][report.resected][report.language]
         if rng.random() < 0.5:
-            state = {"mixed": f"{mixed} state", "en": f"{english} state", "ko": f"{korean} 후 상태임"}[report.language]
-            report.description.append(state + ".")
-        report.conclude(phrases.RESOLVED["cancer"], **slots)
+            may_have_look_alike = False
+            report.description.append(CT_REPORTS["operated"][report.language].format(op=slots["op"]))
+        report.conclude(CT_REPORTS["resolved"]["cancer"], **slots)
     elif state == "negated":
-        report.conclude(phrases.NEGATED["cancer"], **slots)
-    if state in ("negated", "resolved", "unmentioned") and rng.random() < 0.3:
+        report.conclude(CT_REPORTS["negated"]["cancer"], **slots)
+    if may_have_look_alike and rng.random() < 0.3:
         _mimic(report, "cancer")
 
 
@@ -195,7 +162,7 @@ def _tumour(report: Report, state: str) -> Finding:
     """A mass or nodule at one place, with a size that fits its certainty."""
     rng = report.rng
     observation = "nodule" if state == "possible" else rng.choice(("mass", "mass", "nodule"))
-    finding = report.find(observation, single=True)
+    finding = report.draw_finding(observation, single=True)
     span = OBSERVATIONS[observation].size_mm or (10, 20)
     least, most = (5, 14) if state == "possible" else (max(span[0], 12), span[1])
     quality = "" if finding.quality in ("calcified", "well-defined") else finding.quality
@@ -212,37 +179,38 @@ def _metastasis(report: Report) -> None:
     finding = Finding(
         "nodule", site, "both", change=report.rng.choice(("new", "increased", "")) if report.prior else ""
     )
-    if report.lost:
+    if report.resected:
         finding = replace(finding, site="lung")
     report.describe(finding)
-    report.used.add("mass")
-    report.conclude(phrases.METASTASIS, finding, p=report.rng.choice(phrases.PRIMARIES[report.language]))
+    report.reported.add("mass")
+    report.conclude(CT_REPORTS["metastasis"], finding, p=report.rng.choice(CT_REPORTS["primaries"][report.language]))
 
 
 def _commit(report: Report, label: str, state: str, finding: Finding, slots: dict[str, str]) -> None:
     """The conclusion that says how sure the radiologist is."""
     if state == "present":
-        report.conclude(phrases.PRESENT[label], finding, **slots)
+        report.conclude(CT_REPORTS["present"][label], finding, **slots)
     elif state == "probable":
-        report.conclude(phrases.PROBABLE, finding, **slots)
+        report.conclude(CT_REPORTS["probable"], finding, **slots)
     else:
-        cause = report.rng.choice(phrases.ALTERNATIVES[label][report.language])
-        report.conclude(phrases.POSSIBLE, finding, alt=cause, **slots)
+        cause = report.rng.choice(CT_REPORTS["alternatives"][label][report.language])
+        report.conclude(CT_REPORTS["possible"], finding, alt=cause, **slots)
 
 
 def _mimic(report: Report, label: str) -> None:
-    observation, forms = report.rng.choice(phrases.MIMICS[label])
-    if observation in report.used:
+    mimic = report.rng.choice(CT_REPORTS["mimics"][label])
+    observation = mimic["observation"]
+    if observation in report.reported:
         return
-    finding = report.find(observation, single=label == "cancer")
+    finding = report.draw_finding(observation, single=label == "cancer")
     if label == "cancer":
         finding = replace(finding, size_mm=draw_size(report.rng, (4, 12)), quality="calcified", change="")
     else:
-        site = "lower lobe" if not report.lost and report.rng.random() < 0.5 else "lung"
+        site = "lower lobe" if not report.resected and report.rng.random() < 0.5 else "lung"
         change = "" if finding.change == "new" else finding.change
         finding = replace(finding, site=site, side="both", quality="", change=change)
     report.describe(finding)
-    report.conclude({language: (form,) for language, form in forms.items()}, finding)
+    report.conclude({report.language: (mimic[report.language],)}, finding)
 
 
 _WRITERS = {"pneumonia": _pneumonia, "embolism": _embolism, "cancer": _cancer}
@@ -250,48 +218,39 @@ _WRITERS = {"pneumonia": _pneumonia, "embolism": _embolism, "cancer": _cancer}
 
 def _incidentals(report: Report) -> None:
     rng = report.rng
-    for observation, share in _INCIDENTAL.items():
-        if observation in report.used or rng.random() >= share:
+    for observation, share in groups().incidental.items():
+        if observation in report.reported or rng.random() >= share:
             continue
-        finding = report.find(observation)
+        finding = report.draw_finding(observation)
         if observation == "lymph node enlargement":
             finding = replace(finding, quality="calcified", change="")
         report.describe(finding)
         if rng.random() < 0.45:
-            say = corpus_sentence if report.for_corpus else sentence
-            plain = say(replace(finding, change=finding.change if rng.random() < 0.5 else ""), report.language, rng)
-            report.conclusions.append(capital(plain.rstrip(".")))
+            repeated = replace(finding, change=finding.change if rng.random() < 0.5 else "")
+            report.conclusions.append(capitalize(report.say(repeated, report.language).rstrip(".")))
 
 
 def _normals(report: Report) -> None:
     """What is said to be normal: never what was reported as seen."""
-    rng, used = report.rng, report.used
+    rng, used = report.rng, report.reported
     possible = ["heart", "airway", "aorta", "pneumothorax"]
     possible += [name for name in ("pleural effusion", "lymph node enlargement") if name not in used]
-    possible += ["abdomen"] if not used.intersection(_ABDOMINAL) else []
+    possible += ["abdomen"] if not used.intersection(groups().abdominal) else []
     possible += ["bone"] if "fracture" not in used else []
     possible += ["veins"] if report.states["embolism"] != "unmentioned" else []
-    lines = [rng.choice(phrases.NORMALS[name][report.language]) + "." for name in some(rng, possible, 1, 4)]
+    names = sample_between(rng, possible, 1, 4)
+    lines = [rng.choice(CT_REPORTS["normals"][name][report.language]) + "." for name in names]
     if rng.random() < 0.5:
         report.description.extend(lines)
     else:
         report.description = lines[:1] + report.description + lines[1:]
 
 
-def clinical_question(report: Report) -> str:
-    """Why the examination was asked for; independent of the labels except that a known tumour is mentioned."""
+def draw_request(report: Report) -> str:
+    """Why the examination was requested; independent of the labels, except that a known tumour is mentioned."""
     rng, language = report.rng, report.language
     if report.states["cancer"] in ("active", "resolved") and rng.random() < 0.7:
-        known = report.name("cancer")
-        return {"en": f"{known}, follow-up", "ko": f"{known} 추적 검사", "mixed": f"{known} f/u"}[language]
-    asked = report.name(rng.choice(LABELS))
-    symptom = word(
-        SYMPTOMS[rng.choice(("dyspnea", "cough", "fever", "chest pain", "hemoptysis", "sputum"))], language, rng
-    )
-    return rng.choice(
-        {
-            "en": (f"{symptom}, rule out {asked}", symptom, f"{symptom} on admission", f"evaluation for {asked}"),
-            "ko": (f"{symptom}, {asked} 의증", symptom, f"{symptom}의 원인 평가", f"{asked} 여부 확인"),
-            "mixed": (f"{symptom}, r/o {asked}", symptom, f"r/o {asked}", f"{symptom} w/u"),
-        }[language]
-    )
+        return CT_REPORTS["known"][language].format(d=report.disease_name("cancer"))
+    disease = report.disease_name(rng.choice(LABELS))
+    symptom = word(SYMPTOMS[rng.choice(groups().ct_symptoms)], language, rng)
+    return choose(rng, CT_REPORTS["requests"][language], symptom=symptom, d=disease)

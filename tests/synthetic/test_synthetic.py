@@ -14,10 +14,6 @@ from pathlib import Path
 import pytest
 
 from bimed_dist.errors import ConfigError
-from bimed_dist.synthetic import report_phrases as phrases
-from bimed_dist.synthetic.anatomy import OBSERVATIONS, QUALITIES, sites_of
-from bimed_dist.synthetic.chance import CORPUS, SPLITS, owner_of, stream
-from bimed_dist.synthetic.diseases import DISEASES
 from bimed_dist.synthetic.documents import generate_documents
 from bimed_dist.synthetic.entities import TYPES, generate_ner_sentences, tagged_words
 from bimed_dist.synthetic.findings import (
@@ -32,10 +28,11 @@ from bimed_dist.synthetic.findings import (
     graded,
     similarity,
 )
-from bimed_dist.synthetic.medicine import COMPLICATIONS, DRUGS, FREQUENCIES, LABS, RISKS, SYMPTOMS, TESTS, TREATMENTS
+from bimed_dist.synthetic.lexicon.tables import CT_REPORTS, OBSERVATIONS
 from bimed_dist.synthetic.pairs import generate_sentence_pairs
 from bimed_dist.synthetic.particles import resolve
 from bimed_dist.synthetic.reports import LABELS, POSITIVE, generate_ct_reports, write_report
+from bimed_dist.synthetic.sampling import CORPUS, SPLITS, owner_of, stream
 
 LANGUAGES = ("ko", "en", "mixed")
 DRAWS = (draw_finding, draw_complaint, draw_prescription, draw_lab)
@@ -77,25 +74,6 @@ def texts_of(kind: str, split: str, count: int) -> list[str]:
 )
 def test_a_particle_agrees_with_the_sound_before_it(written: str, read: str) -> None:
     assert resolve(written) == read
-
-
-# -------------------------------------------------------------------------------------------------------------- lexicon
-
-
-def test_every_reference_of_the_lexicon_exists() -> None:
-    tables = {"symptoms": SYMPTOMS, "risks": RISKS, "tests": TESTS, "treatments": TREATMENTS}
-    tables |= {"complications": COMPLICATIONS, "drugs": DRUGS, "observations": OBSERVATIONS}
-    for disease in DISEASES.values():
-        for name, table in tables.items():
-            assert set(getattr(disease, name)) <= table.keys(), (disease.key, name)
-        assert {lab[:-1] for lab in disease.labs} <= LABS.keys()
-        assert len(disease.symptoms) >= 3
-    for drug in DRUGS.values():
-        assert set(drug.adverse) <= SYMPTOMS.keys()
-        assert set(drug.frequencies) <= FREQUENCIES.keys()
-    for seen in OBSERVATIONS.values():
-        assert sites_of(seen)
-        assert set(seen.qualities) <= QUALITIES.keys()
 
 
 # --------------------------------------------------------------------------------- the same text, always and everywhere
@@ -216,7 +194,7 @@ def test_labels_have_the_prevalence_of_their_hospital() -> None:
 
 @pytest.mark.parametrize("observation", ["pleural effusion", "lymph node enlargement"])
 def test_what_a_report_describes_it_does_not_deny(observation: str) -> None:
-    denials = {form for forms in phrases.NORMALS[observation].values() for form in forms}
+    denials = {form for forms in CT_REPORTS["normals"][observation].values() for form in forms}
     seen = OBSERVATIONS[observation]
     names = [name for name in (*seen.en, *seen.ko, *seen.mixed) if name != "effusion"]
     denied = 0
