@@ -1,37 +1,39 @@
-# `make demo` or `make test` on a fresh clone is enough: each sets everything up in .venv first, once.
+# `make demo` or `make test` works on a fresh clone: the first target that runs creates .venv and installs everything.
 #
-#   PYTHON  the Python (>= 3.10) that .venv is made from, e.g. make test PYTHON=python3.12
-#   TORCH   what `pip install` gets to install torch before all else, e.g. for machines without a GPU
+#   PYTHON  Python (>= 3.10) for .venv, e.g. make test PYTHON=python3.12
+#   TORCH   arguments of `pip install` for torch, which is then installed first, e.g. for machines without a GPU
 #           make demo TORCH="torch==2.13.0 --index-url https://download.pytorch.org/whl/cpu"
-#   WHEELS  a folder that `make wheels` filled on another machine: packages come from it and not from the internet
-#   ARGS    more arguments of pytest, e.g. make test ARGS="tests/shards -x"
+#   WHEELS  folder that `make wheels` filled on another machine; packages are installed from it, without the internet
+#   ARGS    further arguments of pytest, e.g. make test ARGS="tests/shards -x"
 
 PYTHON ?= python3
 TORCH ?=
 WHEELS ?=
 ARGS ?=
 
-# Absolute, since pip runs builds in folders of its own; in the environment, which those builds see too.
+# Absolute and in the environment, because pip builds packages in temporary folders and in subprocesses.
 ifneq ($(strip $(WHEELS)),)
 export PIP_NO_INDEX := 1
 export PIP_FIND_LINKS := $(abspath $(WHEELS))
 endif
 VENV := .venv
 INSTALLED := $(VENV)/installed
-# ninja, accelerate and the like are found by name.
+# Programs start ninja and accelerate by name.
 RUN := PATH="$(CURDIR)/$(VENV)/bin:$$PATH" $(VENV)/bin/python
 STOP = { echo "$(1)" >&2; exit 1; }
 
-.PHONY: help setup demo test test-slow lint bench wheels clean
+.PHONY: help setup demo test test-slow lint docs bench wheels clean
 
 help:
-	@echo "make demo    the whole pipeline on synthetic text, in about ten minutes; the report is in work/demo/report"
-	@echo "make test    the tests, in about five minutes; the long ones are in make test-slow"
-	@echo "make lint    ruff"
-	@echo "make bench   the measurements in benchmarks/"
-	@echo "make setup   only .venv"
-	@echo "make wheels  all packages into wheels/, for machines without internet: make setup WHEELS=wheels there"
-	@echo "make clean   remove .venv and caches; work/ stays"
+	@echo "make demo       run the whole pipeline on synthetic text, about ten minutes; the report is in work/demo/report"
+	@echo "make test       run the fast tests, about five minutes"
+	@echo "make test-slow  run the slow tests"
+	@echo "make lint       run ruff"
+	@echo "make docs       write docs/settings.md and docs/map.md from the code"
+	@echo "make bench      run the benchmarks"
+	@echo "make setup      create .venv and install everything, nothing else"
+	@echo "make wheels     save all packages in wheels/; on a machine without internet: make setup WHEELS=wheels"
+	@echo "make clean      remove .venv and caches; work/ stays"
 
 setup: $(INSTALLED)
 
@@ -48,10 +50,13 @@ test-slow: $(INSTALLED)
 lint: $(INSTALLED)
 	$(RUN) -m ruff check .
 
+docs: $(INSTALLED)
+	$(RUN) docs/generate.py
+
 bench: $(INSTALLED)
 	set -e; for file in benchmarks/[a-z]*.py; do echo "== $$file"; $(RUN) "$$file"; done
 
-# What .venv holds, for machines with the same Python and kind of processor; what is published as source is built here.
+# All packages of .venv, for machines with the same Python version and processor type; source packages are built here.
 wheels: $(INSTALLED)
 	$(VENV)/bin/python -m pip freeze --exclude-editable > $(VENV)/frozen.txt
 	grep -v '^torch[= ]' $(VENV)/frozen.txt | \
@@ -62,13 +67,13 @@ clean:
 	rm -rf $(VENV) build dist *.egg-info .pytest_cache .ruff_cache
 	find . -name __pycache__ -type d -not -path './work/*' -prune -exec rm -rf {} +
 
-# Whatever is missing is said before anything is downloaded. Python.h and a C++ compiler: DeepSpeed compiles its
-# shared-memory operator when training first starts.
+# Check for everything that is needed before anything is downloaded. Python.h and a C++ compiler are for DeepSpeed,
+# which compiles its shared-memory operator when training starts for the first time.
 $(INSTALLED): setup.cfg pyproject.toml constraints.txt
 	@command -v "$(PYTHON)" > /dev/null || \
 	    $(call STOP,There is no $(PYTHON): apt-get install python3 python3-venv python3-dev)
 	@"$(PYTHON)" -c 'import sys; sys.exit(sys.version_info < (3, 10))' || \
-	    $(call STOP,Python >= 3.10 is needed but $(PYTHON) is older: apt-get install python3.11 python3.11-venv python3.11-dev and say make PYTHON=python3.11)
+	    $(call STOP,Python >= 3.10 is needed but $(PYTHON) is older: apt-get install python3.11 python3.11-venv python3.11-dev; then run make PYTHON=python3.11)
 	@"$(PYTHON)" -c 'import ensurepip, venv' 2> /dev/null || \
 	    $(call STOP,$(PYTHON) cannot make virtual environments: apt-get install python3-venv)
 	@"$(PYTHON)" -c 'import os, sysconfig; open(os.path.join(sysconfig.get_path("include"), "Python.h"))' 2> /dev/null || \
@@ -76,7 +81,7 @@ $(INSTALLED): setup.cfg pyproject.toml constraints.txt
 	@command -v "$${CXX:-c++}" > /dev/null || \
 	    $(call STOP,There is no C++ compiler ($${CXX:-c++}): apt-get install g++)
 	@"$(VENV)/bin/python" -m pip --version > /dev/null 2>&1 || "$(PYTHON)" -m venv --clear $(VENV)
-	@echo "Installing into $(VENV), once; this takes some minutes"
+	@echo "Installing into $(VENV), once; this takes a few minutes"
 ifeq ($(strip $(TORCH)),)
 	$(VENV)/bin/python -m pip install --disable-pip-version-check -e '.[test,lint]' -c constraints.txt
 else
