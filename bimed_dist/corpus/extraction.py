@@ -30,7 +30,7 @@ from bimed_dist.corpus.sentences import cut_long, split_paragraphs
 from bimed_dist.errors import DataError
 from bimed_dist.files.documents import RawDocument
 from bimed_dist.files.lines import stamp
-from bimed_dist.files.problems import Problems
+from bimed_dist.files.lines import Problems
 from bimed_dist.language import MIXING_BINS, add_letters, add_mixing, bins_of, code_mixing, count_letters, language_of
 from bimed_dist.recipe.corpus import CorpusSettings, MimicSource, Source, SyntheticSource
 from bimed_dist.workspace import CONTAMINATION, LEFT_OUT, SETTINGS
@@ -211,7 +211,7 @@ def _parsed(begun: str) -> tuple[CorpusSettings, int]:
 def _make(to: Path, part: Part, seed: int, work: Extractor) -> dict[str, Any]:
     source = work.source
     skips = not isinstance(source, SyntheticSource) and source.bad_rows == "skip"
-    problems = Problems(f"source {source.name}", skips)
+    problems = Problems(f"source {source.name}", collect_only=skips)
     index = IndexWriter()
     _check_unchanged(part)
     with (to / DOCUMENTS).open("wb") as file:

@@ -4,7 +4,6 @@ A part is a few small files or a run of lines of a big one. Cuts fall between do
 its neighbours, and depend on the input alone: not on processes or machines.
 """
 
-import csv
 import itertools
 import json
 import operator
@@ -17,15 +16,13 @@ from bimed_dist.files.encodings import find_encoding
 from bimed_dist.files.lines import (
     BOM,
     END,
-    LONGEST_LINE,
     SourceFile,
     Span,
-    is_tsv,
     raw_lines,
     source_files,
     stamp,
-    tsv_cells,
 )
+from bimed_dist.files.tables import BrokenTable, column_name, split_rows
 from bimed_dist.recipe.corpus import (
     ColumnSource,
     EncodedSource,
@@ -179,11 +176,20 @@ def _ids(source: RowSource, file: SourceFile, encoding: str) -> Iterator[tuple[i
         for offset, number, line in _lines(file):
             yield offset, number, _field(_text(offset, line, encoding), source.id) if source.id else ""
         return
-    records = _tsv_records(file, encoding) if is_tsv(file) else _csv_records(file, encoding)
-    _, _, header = next(records, (0, 1, []))
-    column = header.index(source.id) if source.id in header else None
-    for offset, number, cells in records:
-        yield offset, number, "" if column is None or len(cells) != len(header) else id_of(cells[column])
+    lines = (((offset, number), _text(offset, line, encoding)) for offset, number, line in _lines(file))
+    rows = split_rows(file.name, lines)
+    header: list[str] = []
+    column = None
+    try:
+        for (offset, number), _, cells in rows:
+            if header:
+                yield offset, number, "" if column is None or len(cells) != len(header) else id_of(cells[column])
+            elif cells:
+                header = [column_name(cell) for cell in cells]
+                id_name = column_name(source.id or "")
+                column = header.index(id_name) if id_name in header else None
+    except BrokenTable:
+        return  # Reported when the row is read.
 
 
 def _field(line: str, name: str) -> str:
@@ -200,30 +206,3 @@ def id_of(value: Any) -> str:
 
 def _text(offset: int, line: bytes, encoding: str) -> str:
     return (line if offset else line.removeprefix(BOM)).decode(encoding, errors="replace")
-
-
-def _tsv_records(file: SourceFile, encoding: str) -> Iterator[tuple[int, int, list[str]]]:
-    for offset, number, line in _lines(file):
-        yield offset, number, tsv_cells(_text(offset, line, encoding))
-
-
-def _csv_records(file: SourceFile, encoding: str) -> Iterator[tuple[int, int, list[str]]]:
-    """Records by the csv module itself, since a quoted cell may hold line ends; ends where it is no table any more."""
-    start: tuple[int, int] | None = None
-
-    def lines() -> Iterator[str]:
-        nonlocal start
-        for offset, number, line in _lines(file):
-            start = start or (offset, number)
-            yield _text(offset, line, encoding)
-
-    csv.field_size_limit(LONGEST_LINE)
-    rows = csv.reader(lines(), strict=True)
-    while True:
-        start = None
-        try:
-            cells = next(rows)
-        except (StopIteration, csv.Error):
-            return
-        assert start is not None
-        yield *start, cells

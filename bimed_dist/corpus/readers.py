@@ -4,7 +4,6 @@ Every document's id says where it came from: `file`, `file:line`, or the value o
 is collected, up to 20 problems, and raised as one DataError with file and line, or skipped where the source says so.
 """
 
-import csv
 import hashlib
 import itertools
 import json
@@ -14,17 +13,18 @@ from typing import Any
 from bimed_dist.corpus import columns
 from bimed_dist.corpus.cleaning import SURROGATES
 from bimed_dist.corpus.planning import FilePlan, Part, id_of
-from bimed_dist.errors import DataError
 from bimed_dist.files.documents import RawDocument
-from bimed_dist.files.lines import LONGEST_LINE, Span, decoded_lines, is_tsv, tsv_cells
-from bimed_dist.files.problems import Problems
+from bimed_dist.files.lines import Problems, Span, decoded_lines
+from bimed_dist.files.tables import TableFile, read_columns
 from bimed_dist.recipe.corpus import (
     ColumnSource,
     FileSource,
     JsonLinesSource,
+    MimicSource,
     RowSource,
     Source,
     SyntheticSource,
+    TableSource,
     TextSource,
 )
 from bimed_dist.synthetic.documents import generate_documents
@@ -32,8 +32,8 @@ from bimed_dist.synthetic.documents import generate_documents
 LONGEST_DOCUMENT = 1 << 25
 """Characters of a file that is one document; more would not fit into memory a few times over."""
 
-Row = tuple[str, Mapping[str, Any]]
-"""Place (`file:line`) and fields."""
+FieldsOfRow = tuple[str, Mapping[str, Any]]
+"""Id of a document that has no other (`file:line`, the line in which the row ends) and the fields by name."""
 
 
 def read(source: Source, part: Part, seed: int, problems: Problems) -> Iterator[RawDocument]:
@@ -60,13 +60,13 @@ def _position(document_id: str) -> float:
 def _documents(source: FileSource, file: FilePlan, span: Span, problems: Problems) -> Iterator[RawDocument]:
     if isinstance(source, ColumnSource):
         return _row_documents(source, columns.read_rows(source, file.source_file, span), problems)
+    if isinstance(source, TableSource | MimicSource):
+        return _row_documents(source, _table_rows(source, file, span, problems), problems)
     lines = decoded_lines(file.source_file, span, file.encoding, file.declared, problems)
     if isinstance(source, TextSource):
         return _text_documents(source, file, lines, problems)
-    if isinstance(source, JsonLinesSource):
-        return _row_documents(source, _json_rows(file, lines, problems), problems)
-    assert isinstance(source, RowSource)
-    return _row_documents(source, _table_rows(source, file, span, lines, problems), problems)
+    assert isinstance(source, JsonLinesSource)
+    return _row_documents(source, _json_rows(file, lines, problems), problems)
 
 
 # ----------------------------------------------------------------------------------------------------------------- text
@@ -113,11 +113,11 @@ def _blocks(lines: Iterable[tuple[int, str]]) -> Iterator[tuple[int, str]]:
 # ------------------------------------------------------------------------------------------------------ JSON and tables
 
 
-def _json_rows(file: FilePlan, lines: Iterable[tuple[int, str]], problems: Problems) -> Iterator[Row]:
+def _json_rows(file: FilePlan, lines: Iterable[tuple[int, str]], problems: Problems) -> Iterator[FieldsOfRow]:
     for number, line in lines:
         if not line.strip():
             continue
-        place = f"{file.name}, line {number}"
+        place = file.source_file.place(number)
         try:
             fields = json.loads(line)
         except json.JSONDecodeError as error:
@@ -132,65 +132,14 @@ def _json_rows(file: FilePlan, lines: Iterable[tuple[int, str]], problems: Probl
             problems.add(place, f"a JSON {type(fields).__name__}; each line must be an object")
 
 
-def _table_rows(
-    source: RowSource, file: FilePlan, span: Span, lines: Iterable[tuple[int, str]], problems: Problems
-) -> Iterator[Row]:
-    rows = _cells(file, lines, problems)
-    if span.first == 0:
-        _, header = next(rows, (0, []))
-    else:
-        start = span._replace(first=0, end=span.first, line=1)
-        unheard = Problems("", skip=True)
-        first_lines = decoded_lines(file.source_file, start, file.encoding, file.declared, unheard)
-        _, header = next(_cells(file, first_lines, unheard), (0, []))
-    needed = [name for name in (*source.text, source.id, source.group) if name]
-    missing = [column for column in dict.fromkeys(needed) if header.count(column) != 1]
-    if missing:
-        # Without a header the first line is somebody's text: it is counted, never shown.
-        raise DataError(
-            f"source {source.name} can't be read:\n"
-            f"  {file.name}: needs each of the columns {missing} once; its first line has {len(header)} cells, is the "
-            "header missing? Write a first line that names the columns, or correct the names in the recipe"
-        )
-    for number, cells in rows:
-        if len(cells) == len(header):
-            yield f"{file.name}:{number}", dict(zip(header, cells, strict=True))
-        else:
-            problems.add(f"{file.name}, line {number}", f"{len(cells)} cells, the header line has {len(header)}")
+def _table_rows(source: RowSource, file: FilePlan, span: Span, problems: Problems) -> Iterator[FieldsOfRow]:
+    columns = [name for name in dict.fromkeys((*source.text, source.id, source.group)) if name]
+    table = TableFile(file.source_file, file.encoding, file.declared, span)
+    for row in read_columns(table, columns, problems):
+        yield f"{file.name}:{row.last_line}", dict(zip(columns, row.cells, strict=True))
 
 
-def _cells(file: FilePlan, lines: Iterable[tuple[int, str]], problems: Problems) -> Iterator[tuple[int, list[str]]]:
-    if is_tsv(file.source_file):
-        for number, line in lines:
-            if line.strip():
-                yield number, tsv_cells(line)
-        return
-    place = 0
-
-    def texts() -> Iterator[str]:
-        nonlocal place
-        for number, line in lines:
-            place = number
-            yield line
-
-    csv.field_size_limit(LONGEST_LINE)  # The default of 128 KiB is less than a long report.
-    rows = csv.reader(texts(), strict=True)
-    while True:
-        try:
-            cells = next(rows, None)
-        except csv.Error as error:
-            problems.raise_any()
-            # What follows an open quote is lost, however bad rows are treated.
-            raise DataError(
-                f"{file.path}, line {place}: not a table from here on ({error}); check the quotes"
-            ) from None
-        if cells is None:
-            return
-        if cells:
-            yield place, cells
-
-
-def _row_documents(source: RowSource | ColumnSource, rows: Iterable[Row], problems: Problems) -> Iterator[RawDocument]:
+def _row_documents(source: RowSource | ColumnSource, rows: Iterable[FieldsOfRow], problems: Problems) -> Iterator[RawDocument]:
     """One document a row, or one of rows that follow each other and have the same id."""
     for (name, group), run in itertools.groupby(_named_rows(source, rows, problems), key=lambda row: row[0]):
         texts: list[str] = []
@@ -206,7 +155,7 @@ def _row_documents(source: RowSource | ColumnSource, rows: Iterable[Row], proble
 
 
 def _named_rows(
-    source: RowSource | ColumnSource, rows: Iterable[Row], problems: Problems
+    source: RowSource | ColumnSource, rows: Iterable[FieldsOfRow], problems: Problems
 ) -> Iterator[tuple[tuple[str, str | None], tuple[str, ...]]]:
     """((id or place, group), texts) of every good row."""
     for place, fields in rows:

@@ -1,4 +1,4 @@
-"""Which files a source has, and their lines as text."""
+"""Files of a source, their lines as text, and the problems found in them."""
 
 import gzip
 import logging
@@ -9,26 +9,57 @@ from pathlib import Path
 from typing import BinaryIO, NamedTuple
 
 from bimed_dist.errors import DataError
-from bimed_dist.files.problems import Problems
 
 logger = logging.getLogger(__name__)
 
 LONGEST_LINE = 1 << 24
-"""Bytes; a longer line is no text that anybody wrote, and would not fit into memory a few times over."""
+"""Bytes. A longer line is not text that anybody wrote, and would not fit into memory several times."""
 END = 1 << 62
-"""End of a span that goes on to the end of its file."""
+"""End of a span that reaches the end of its file."""
 BOM = b"\xef\xbb\xbf"
+MAX_PROBLEMS = 20
 _HANGUL_IN_UTF8 = tuple(b"\xea\xeb\xec\xed")
+
+
+class Problems:
+    """Problems of a source or task, each with its place (file and line) and a reason that never quotes text.
+
+    Raises DataError by itself after MAX_PROBLEMS of them, unless it is `collect_only`.
+    """
+
+    def __init__(self, label: str = "", collect_only: bool = False) -> None:
+        self._label = label
+        self._collect_only = collect_only
+        self.notes: list[tuple[str, str]] = []
+
+    def add(self, place: str, reason: str) -> None:
+        self.notes.append((place, reason))
+        if not self._collect_only and len(self.notes) == MAX_PROBLEMS:
+            self._raise("\n  (stopped here; there may be more)")
+
+    def raise_any(self) -> None:
+        if self.notes and not self._collect_only:
+            self._raise("")
+
+    def lines(self) -> list[str]:
+        return [f"{place}: {reason}" for place, reason in self.notes]
+
+    def _raise(self, ending: str) -> None:
+        lines = "\n".join(f"  {line}" for line in self.lines())
+        raise DataError(f"{self._label} can't be read:\n{lines}{ending}")
 
 
 class SourceFile(NamedTuple):
     path: Path
     name: str
-    """Path relative to the source's folder, with slashes; the file's name where the source is one file."""
+    """Path relative to the source's folder, with slashes; the file's name if the source is one file."""
 
     @property
     def zipped(self) -> bool:
         return self.path.suffix == ".gz"
+
+    def place(self, line: int) -> str:
+        return f"{self.name} line {line}"
 
 
 class Span(NamedTuple):
@@ -41,24 +72,10 @@ class Span(NamedTuple):
     """Number of the first line, or of the first row of a columnar file."""
 
 
-def is_tsv(file: SourceFile) -> bool:
-    return file.name.removesuffix(".gz").endswith(".tsv")
-
-
-def tsv_cells(line: str) -> list[str]:
-    """Cells of a line; a quote inside a cell is a character like any other, quotes around it are none of its text."""
-    return [_unquoted(cell) for cell in line.rstrip("\r\n").split("\t")]
-
-
-def _unquoted(cell: str) -> str:
-    whole = len(cell) >= 2 and cell[0] == cell[-1] == '"' and '"' not in cell[1:-1].replace('""', "")
-    return cell[1:-1].replace('""', '"') if whole else cell
-
-
 def source_files(path: Path, endings: Sequence[str]) -> list[SourceFile]:
-    """The file, or all files below the folder that have one of `endings`, sorted by name.
+    """Return the file, or all files below the folder that have one of `endings`, sorted by name.
 
-    Raises DataError where nothing is there or nothing fits.
+    Raises DataError if the path does not exist or no file has such an ending.
     """
     wanted = " or ".join(endings)
     if path.is_file():
@@ -77,59 +94,63 @@ def source_files(path: Path, endings: Sequence[str]) -> list[SourceFile]:
 
 
 def stamp(path: Path) -> tuple[int, int]:
-    """Size and time of change: what tells whether a file is still the one that was planned with."""
+    """Return size and modification time, by which a file that changed since it was surveyed is recognised."""
     try:
         status = path.stat()
     except FileNotFoundError:
-        raise DataError(f"{path} has vanished while the corpus was built; put it back and run again") from None
+        raise _vanished(path) from None
     return status.st_size, status.st_mtime_ns
 
 
 @contextmanager
 def opened(file: SourceFile) -> Iterator[BinaryIO]:
-    """The bytes of a file, plain or .gz; what can't be read is a DataError."""
+    """Open a plain or .gz file for reading bytes. Raises DataError if it is missing or damaged."""
     try:
         with gzip.open(file.path) if file.zipped else file.path.open("rb") as stream:
             yield stream  # type: ignore[misc]
     except FileNotFoundError:
-        raise DataError(f"{file.path} has vanished while the corpus was built; put it back and run again") from None
+        raise _vanished(file.path) from None
     except (EOFError, zlib.error, gzip.BadGzipFile) as error:
         raise DataError(f"{file.path} can't be read to its end: {error}; copy it again") from None
+
+
+def _vanished(path: Path) -> DataError:
+    return DataError(f"{path} was removed while it was needed; restore it and run again")
 
 
 def decoded_lines(
     file: SourceFile, span: Span, encoding: str, declared: bool, problems: Problems
 ) -> Iterator[tuple[int, str]]:
-    """(number, text with its line end) of the lines of a span; a leading byte-order mark is dropped.
+    """Yield (number, text with its line end) for the lines of a span, without a leading byte-order mark.
 
-    A line that is not text is noted in `problems` and comes as an empty line.
+    A line that is not text is added to `problems` and yielded as an empty line.
     """
     for offset, number, line in raw_lines(file, span):
-        place = f"{file.name}, line {number}"
         if line:
-            start = len(BOM) if offset == 0 and line.startswith(BOM) else 0
-            yield number, _decoded(line, start, encoding, declared, place, offset, problems)
+            yield number, _decoded(file, offset, number, line, encoding, declared, problems)
         else:
-            problems.add(place, f"longer than {LONGEST_LINE:,} bytes, so hardly text; break it into lines")
+            reason = f"longer than {LONGEST_LINE:,} bytes, which is not a line of text; break it into lines"
+            problems.add(file.place(number), reason)
             yield number, "\n"
 
 
 def raw_lines(file: SourceFile, span: Span) -> Iterator[tuple[int, int, bytes]]:
-    """(offset, number, bytes with the line end) of the lines of a span; no bytes for a line above LONGEST_LINE."""
+    """Yield (offset, number, bytes with the line end) for the lines of a span; no bytes if above LONGEST_LINE."""
     with opened(file) as stream:
         stream.seek(span.first)
         offset, number = span.first, span.line
         while offset < span.end and (line := stream.readline(LONGEST_LINE)):
             if len(line) == LONGEST_LINE and not line.endswith(b"\n"):
                 yield offset, number, b""
-                offset += _rest_of_line(stream)
+                offset += _skip_line(stream)
             else:
                 yield offset, number, line
             offset += len(line)
             number += 1
 
 
-def _rest_of_line(stream: BinaryIO) -> int:
+def _skip_line(stream: BinaryIO) -> int:
+    """Skip the rest of a line. Returns its bytes."""
     skipped = 0
     while line := stream.readline(LONGEST_LINE):
         skipped += len(line)
@@ -139,24 +160,28 @@ def _rest_of_line(stream: BinaryIO) -> int:
 
 
 def _decoded(
-    line: bytes, start: int, encoding: str, declared: bool, place: str, offset: int, problems: Problems
+    file: SourceFile, offset: int, number: int, line: bytes, encoding: str, declared: bool, problems: Problems
 ) -> str:
+    start = len(BOM) if offset == 0 and line.startswith(BOM) else 0
     if b"\0" in line:
-        reason = "NUL byte, so no text, or UTF-16; save it as UTF-8"
-        problems.add(f"{place}, byte {offset + line.index(0)}", reason)
+        place = f"{file.place(number)}, byte {offset + line.index(0)}"
+        problems.add(place, "NUL byte, so it is not text, or it is UTF-16; save the file as UTF-8")
         return "\n"
     try:
         text = line[start:].decode(encoding)
     except UnicodeDecodeError as error:
         hint = (
-            "convert it (`iconv -f cp949 -t utf-8`) or say the source's `encoding`"
+            "convert it (`iconv -f cp949 -t utf-8`) or set the source's `encoding`"
             if encoding == "utf-8" and not declared
-            else "is the file of several encodings? Convert it to UTF-8"
+            else "does the file mix encodings? Convert it to UTF-8"
         )
-        problems.add(f"{place}, byte {offset + start + error.start}", f"not {encoding.upper()}; {hint}")
+        place = f"{file.place(number)}, byte {offset + start + error.start}"
+        problems.add(place, f"not {encoding.upper()}; {hint}")
         return "\n"
     if encoding != "utf-8" and not declared and _is_korean_utf8(line):
-        problems.add(place, f"UTF-8 in a file that is {encoding} elsewhere; convert the whole file to UTF-8")
+        problems.add(
+            file.place(number), f"UTF-8 in a file that is {encoding} elsewhere; convert the whole file to UTF-8"
+        )
         return "\n"
     return text
 
@@ -170,3 +195,21 @@ def _is_korean_utf8(line: bytes) -> bool:
     except UnicodeDecodeError:
         return False
     return True
+
+
+def read_lines(path: Path, encoding: str = "utf-8") -> list[str]:
+    r"""Return the lines of a file, plain or .gz, without line ends and byte-order mark.
+
+    Only line feeds (and CR LF) end a line: `str.splitlines` would cut texts at U+2028. Raises DataError if the file is
+    missing or holds lines that are not text.
+    """
+    if not path.is_file():
+        raise DataError(f"{path} does not exist; check the path and the recipe's `data`")
+    file = SourceFile(path, path.name)
+    problems = Problems(str(path))
+    whole = Span(file.name, 0, END, 1)
+    lines = [
+        line.removesuffix("\n").removesuffix("\r") for _, line in decoded_lines(file, whole, encoding, True, problems)
+    ]
+    problems.raise_any()
+    return lines

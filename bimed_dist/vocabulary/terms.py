@@ -7,7 +7,6 @@ follow without a blank. (How KM-BERT-vocab did both is not published.)
 """
 
 import csv
-import unicodedata
 from bisect import bisect_left
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
@@ -15,9 +14,7 @@ from dataclasses import dataclass, replace
 from itertools import accumulate
 from pathlib import Path
 
-from bimed_dist.errors import DataError
-from bimed_dist.files.lines import END, SourceFile, Span, decoded_lines, is_tsv, tsv_cells
-from bimed_dist.files.problems import Problems
+from bimed_dist.files.terms import Term
 from bimed_dist.vocabulary.pieces import LONGEST_WORD
 
 USELESS = ("empty", "duplicate", "without a letter", "too long")
@@ -28,72 +25,19 @@ _SHOWN = 20
 
 
 @dataclass(frozen=True)
-class Entry:
-    """One cell of a term list."""
-
-    path: str
-    row: int
-    """Line of the file in which the row begins."""
-    column: str
-    text: str
-
-
-@dataclass(frozen=True)
 class Candidate:
     """One word of an entry and its fate."""
 
-    entry: Entry
+    entry: Term
     word: str
     """As the tokenizer sees it; empty where the entry has none that can be used."""
     count: int
     fate: str
 
 
-def read_terms(path: Path, columns: Sequence[str], name: str) -> list[Entry]:
-    """Cells of the columns, row by row. Raises DataError for a file that can't be read as a table with these."""
-    if not path.is_file():
-        raise DataError(f"there is no term list {path}; check the path and the recipe's `data`")
-    problems = Problems(f"term list {path}")
-    rows = _rows(path, problems)
-    _, header = next(rows, (1, []))
-    missing = [column for column in columns if header.count(column) != 1]
-    if missing:
-        # Without a header the first line is a term, or somebody's text: it is counted, never shown.
-        raise DataError(
-            f"{path} needs each of the columns {', '.join(missing)} once; its first line has {len(header)} cells, is "
-            "the header missing?"
-        )
-    entries = []
-    for row, cells in rows:
-        if any(cells) and len(cells) != len(header):
-            problems.add(f"{path.name}, line {row}", f"{len(cells)} cells, the header line has {len(header)}")
-        texts = dict(zip(header, cells, strict=False))
-        for column in columns:
-            entries.append(Entry(name, row, column, unicodedata.normalize("NFC", texts.get(column, "")).strip()))
-    problems.raise_any()
-    return entries
-
-
-def _rows(path: Path, problems: Problems) -> Iterator[tuple[int, list[str]]]:
-    """Line where it begins, and cells, of every row. A .tsv has no quoting, as in the corpus stage."""
-    file = SourceFile(path, path.name)
-    lines = decoded_lines(file, Span(path.name, 0, END, 1), "utf-8", True, problems)
-    if is_tsv(file):
-        yield from ((number, tsv_cells(line)) for number, line in lines)
-        return
-    rows = csv.reader((line for _, line in lines), strict=True)
-    first = 1
-    try:
-        for cells in rows:
-            yield first, cells
-            first = rows.line_num + 1
-    except csv.Error as error:
-        problems.add(f"{path.name}, line {first}", f"not a table from here on ({error}); check the quotes")
-
-
 def choose(
-    entries: Iterable[Entry],
-    always: Iterable[Entry],
+    entries: Iterable[Term],
+    always: Iterable[Term],
     cut: Callable[[str], Sequence[str]],
     known: Collection[str],
     word_counts: Mapping[str, int],
@@ -173,7 +117,7 @@ def _by_count(candidate: Candidate) -> tuple[int, str]:
 
 
 def _candidates(
-    entries: Iterable[Entry],
+    entries: Iterable[Term],
     cut: Callable[[str], Sequence[str]],
     count_of: Callable[[str], int],
     before: Collection[str],

@@ -12,14 +12,14 @@ from bimed_dist.corpus import planning
 from bimed_dist.corpus.layout import paragraphs_of
 from bimed_dist.corpus.readers import read
 from bimed_dist.errors import DataError
-from bimed_dist.files.problems import Problems
+from bimed_dist.files.lines import Problems
 from bimed_dist.recipe.corpus import CleaningSettings, MimicSource, Source
 
 
 def raw_documents(path: Path, **settings):
     source = TypeAdapter(Source).validate_python({"name": "s", "path": str(path), **settings}, strict=False)
     plans = [planning.survey(source, file) for file in planning.files_of(source, path)]
-    problems = Problems(f"source {source.name}", skip=source.bad_rows == "skip")
+    problems = Problems(f"source {source.name}", collect_only=source.bad_rows == "skip")
     documents = [d for part in planning.parts(source, plans, 0) for d in read(source, part, 1, problems)]
     return source, documents, problems
 
@@ -340,7 +340,7 @@ def cut_in_many(monkeypatch, path: Path, **settings):
     source = TypeAdapter(Source).validate_python({"name": "s", "path": str(path), **settings}, strict=False)
     plans = [planning.survey(source, file) for file in planning.files_of(source, path)]
     parts = list(planning.parts(source, plans, 0))
-    problems = Problems("s", skip=source.bad_rows == "skip")
+    problems = Problems("s", collect_only=source.bad_rows == "skip")
     return whole, [document for part in parts for document in read(source, part, 1, problems)], len(parts)
 
 
