@@ -29,8 +29,7 @@ from bimed_dist.corpus.index import IndexWriter
 from bimed_dist.corpus.readers import read
 from bimed_dist.corpus.sentences import split_paragraphs
 from bimed_dist.corpus.writing import write_splits
-from bimed_dist.files.lines import SourceFile
-from bimed_dist.files.lines import Problems
+from bimed_dist.files.lines import Problems, SourceFile
 from bimed_dist.progress import Progress
 from bimed_dist.recipe.loading import parse_recipe
 from bimed_dist.recipe.recipe import Recipe

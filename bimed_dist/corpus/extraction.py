@@ -29,8 +29,7 @@ from bimed_dist.corpus.readers import read
 from bimed_dist.corpus.sentences import cut_long, split_paragraphs
 from bimed_dist.errors import DataError
 from bimed_dist.files.documents import RawDocument
-from bimed_dist.files.lines import stamp
-from bimed_dist.files.lines import Problems
+from bimed_dist.files.lines import Problems, stamp
 from bimed_dist.language import MIXING_BINS, add_letters, add_mixing, bins_of, code_mixing, count_letters, language_of
 from bimed_dist.recipe.corpus import CorpusSettings, MimicSource, Source, SyntheticSource
 from bimed_dist.workspace import CONTAMINATION, LEFT_OUT, SETTINGS

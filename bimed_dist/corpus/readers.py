@@ -139,7 +139,9 @@ def _table_rows(source: RowSource, file: FilePlan, span: Span, problems: Problem
         yield f"{file.name}:{row.last_line}", dict(zip(columns, row.cells, strict=True))
 
 
-def _row_documents(source: RowSource | ColumnSource, rows: Iterable[FieldsOfRow], problems: Problems) -> Iterator[RawDocument]:
+def _row_documents(
+    source: RowSource | ColumnSource, rows: Iterable[FieldsOfRow], problems: Problems
+) -> Iterator[RawDocument]:
     """One document a row, or one of rows that follow each other and have the same id."""
     for (name, group), run in itertools.groupby(_named_rows(source, rows, problems), key=lambda row: row[0]):
         texts: list[str] = []

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
+from bimed_dist.files.lines import Problems
 from bimed_dist.recipe.evaluation import EntitySettings, LabelsBy, TableSettings
 
 Kind = Literal["sts", "sts_classes", "multilabel", "classification", "ner", "mlm", "nsp", "retrieval"]
@@ -73,8 +74,8 @@ class TaskInputs:
     entities: EntitySettings | None = None
     terms: tuple[str, ...] = ()
     """Terms whose words are masked."""
-    problems: list[str] = field(default_factory=list)
-    """Readers append `file line n: what is wrong`, so that everything is reported together."""
+    problems: Problems = field(default_factory=lambda: Problems(collect_only=True))
+    """Broken rows, so that those of all tasks are reported together."""
 
 
 @dataclass(frozen=True, kw_only=True)

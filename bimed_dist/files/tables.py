@@ -83,16 +83,14 @@ def read_columns(
             problems.add(table.file.place(row.line), reason)
 
 
-def _column_indices(
-    file: SourceFile, header: Sequence[str], columns: Sequence[str], problems: Problems
-) -> list[int]:
+def _column_indices(file: SourceFile, header: Sequence[str], columns: Sequence[str], problems: Problems) -> list[int]:
     wrong = [column for column in dict.fromkeys(columns) if header.count(column) != 1]
     if wrong:
         problems.raise_any()
         # Without a header the first line is somebody's text: it is counted, never shown.
         raise DataError(
-            f"{file.path} needs each of the columns {', '.join(wrong)} once; its first line has {len(header)} cells. Is "
-            "the header missing? Write a first line that names the columns, or correct the names in the recipe"
+            f"{file.path} needs each of the columns {', '.join(wrong)} once; its first line has {len(header)} cells. "
+            "Is the header missing? Write a first line that names the columns, or correct the names in the recipe"
         )
     return [header.index(column) for column in columns]
 

@@ -16,6 +16,7 @@ from tqdm import tqdm
 
 from bimed_dist import manifest
 from bimed_dist.errors import ConfigError
+from bimed_dist.files.terms import Term, read_terms
 from bimed_dist.hugging_face import load_tokenizer
 from bimed_dist.recipe.base import TermList
 from bimed_dist.recipe.recipe import Recipe
@@ -143,8 +144,8 @@ def _extend(
         text = old.normalizer.normalize_str(term) if old.normalizer else term
         return [word for word, _ in old.pre_tokenizer.pre_tokenize_str(text)]
 
-    def entries(parts: Sequence[TermList]) -> list[terms.Entry]:
-        return [entry for part in parts for entry in terms.read_terms(lists[part.path], part.columns, part.path)]
+    def entries(parts: Sequence[TermList]) -> list[Term]:
+        return [entry for part in parts for entry in read_terms(lists[part.path], part.columns, part.path)]
 
     candidates = terms.choose(
         entries(settings.terms),

@@ -148,7 +148,7 @@ def test_what_a_job_of_slurm_could_not_do_is_told_by_the_next_launch_and_tried_a
         run(build, "c", tmp_path / "w")
     with pytest.raises(DataError):
         engines.ExtractShare(tmp_path / "w" / "corpus" / "c.partial", [0])(None, rank=0, world_size=1)
-    with pytest.raises(DataError, match=r"notes\.jsonl, line 61: not JSON"):
+    with pytest.raises(DataError, match=r"notes\.jsonl line 61: not JSON"):
         run(build, "c", tmp_path / "w")
     with pytest.raises(Stopped):
         run(build, "c", tmp_path / "w")
@@ -270,7 +270,7 @@ def test_skipped_rows_are_counted_and_listed(tmp_path):
     built = run(recipe(tmp_path, source), "c", tmp_path / "w")
     assert built.manifest.counts["rows_skipped"] == 2 and built.manifest.counts["documents"] == 2
     places = [row["place"].split(", byte")[0] for row in rows(built.folder, "left_out.csv")]
-    assert places == ["a.txt, line 3", "a.txt, line 4"]
+    assert places == ["a.txt line 3", "a.txt line 4"]
 
 
 def test_the_encoding_of_every_file_is_written_down(tmp_path):

@@ -172,7 +172,7 @@ def test_all_missing_sources_are_named_at_once(tmp_path):
 
 def test_a_damaged_source_leaves_nothing_that_looks_finished(tmp_path, sources):
     (tmp_path / "b.txt").write_bytes(b"fine\n\xff\n")
-    with pytest.raises(DataError, match=r"b\.txt, line 2"):
+    with pytest.raises(DataError, match=r"b\.txt line 2"):
         run(recipe(tmp_path, sources), "c", tmp_path / "work")
     assert not (tmp_path / "work" / "corpus" / "c").exists()
 

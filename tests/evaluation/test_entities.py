@@ -8,7 +8,8 @@ from sklearn.metrics import f1_score
 from bimed_dist.errors import ConfigError, DataError
 from bimed_dist.evaluation.metrics.scores import scores
 from bimed_dist.evaluation.preparation.prepared import prepare_tasks
-from bimed_dist.evaluation.readers.entities import Counts, brat_lines, column_sentences, json_sentences
+from bimed_dist.evaluation.readers.entities import Counts, read_brat, read_columns, read_json_lines
+from bimed_dist.files.lines import Problems
 from bimed_dist.recipe.evaluation import EntitySettings, EvaluatedModel, TaskSettings
 
 MODELS = {"m": EvaluatedModel(folder="x")}
@@ -25,18 +26,18 @@ def write_brat(folder, name, text, lines):
 
 
 def brat(folder, unit):
-    problems, counts = [], Counts()
-    return list(brat_lines(folder, unit, problems, counts)), problems, counts
+    problems, counts = Problems(collect_only=True), Counts()
+    return list(read_brat(folder, unit, problems, counts)), problems.lines(), counts
 
 
 def test_columns_are_cut_by_tabs_or_blanks_and_the_last_one_is_the_tag(tmp_path):
     path = tmp_path / "a.txt"
     path.write_text("-DOCSTART- -X- O\n\n폐렴 NNG B-DS\n소견 NNG O\n\n 흉수\tNNG\tB-DS\nx\n", encoding="utf-8")
-    problems = []
-    found = list(column_sentences(path, problems))
+    problems = Problems()
+    found = list(read_columns(path, problems))
     assert [(e.texts, e.target) for e in found] == [(("폐렴", "소견"), ("B-DS", "O")), (("흉수",), ("B-DS",))]
     assert [e.id for e in found] == ["a.txt line 3", "a.txt line 6"]
-    assert problems == ["a.txt line 7: 1 cells, needed a token and a tag"]
+    assert problems.lines() == ["a.txt line 7: 1 cells, needed a token and a tag"]
 
 
 def test_json_lines_need_as_many_words_as_tags(tmp_path):
@@ -44,11 +45,11 @@ def test_json_lines_need_as_many_words_as_tags(tmp_path):
     good = {"tokens": ["폐렴", "있음"], "ner_tags": ["B-DS", "O"]}
     lines = [json.dumps(good), json.dumps({**good, "tokens": ["김철수"]}), "김철수", json.dumps([1]), ""]
     path.write_text("\n".join(lines), encoding="utf-8")
-    problems = []
-    (example,) = json_sentences(path, problems)
+    problems = Problems()
+    (example,) = read_json_lines(path, problems)
     assert (example.texts, example.target) == (("폐렴", "있음"), ("B-DS", "O"))
-    assert [problem[:14] for problem in problems] == ["a.jsonl line 2", "a.jsonl line 3", "a.jsonl line 4"]
-    assert "김철수" not in "".join(problems)
+    assert [problem[:14] for problem in problems.lines()] == ["a.jsonl line 2", "a.jsonl line 3", "a.jsonl line 4"]
+    assert "김철수" not in "".join(problems.lines())
 
 
 def test_korean_particles_stay_outside_of_the_entity_where_characters_carry_the_tags(tmp_path):
@@ -81,7 +82,7 @@ def test_what_tags_can_not_say_of_standoff_is_counted(tmp_path):
     write_brat(tmp_path / "c", "one", text, ["T3\tDS 18 27\tand fever"])
     found, problems, counts = brat(tmp_path / "c", "word")
     assert set(found[0].target) == {"O"} and problems == []
-    assert counts.notes("word") == ("1 of 1 entities go over a line end and are left out",)
+    assert counts.notes("word") == ("1 of 1 entities span a line end and are left out",)
 
 
 def test_offsets_that_do_not_fit_the_text_are_told_by_line_and_without_text(tmp_path):
@@ -133,7 +134,7 @@ def test_brat_files_of_one_name_in_two_folders_are_two_documents(tmp_path):
         (tmp_path / ward / "1.ann").write_text("T1\tDS 0 2\t폐렴\n", encoding="utf-8")
     (tmp_path / "2.txt").write_text("소견 없음\n", encoding="utf-8")
     (tmp_path / "2.ann").write_text("", encoding="utf-8")
-    rows = list(brat_lines(tmp_path, "word", [], Counts()))
+    rows = list(read_brat(tmp_path, "word", Problems(), Counts()))
     assert [row.document for row in rows] == ["2.txt", "ward-a/1.txt", "ward-b/1.txt"]
     assert [row.id for row in rows] == [f"{row.document} line 1" for row in rows]
 
@@ -145,7 +146,7 @@ def test_sentences_of_unknown_documents_are_told_to_have_too_narrow_intervals(bc
     # One heading is no document.
     path = tmp_path / "a.txt"
     path.write_text("-DOCSTART- O\n\n폐렴 B-DS\n\n소견 O\n", encoding="utf-8")
-    assert {e.document for e in column_sentences(path, [])} == {""}
+    assert {e.document for e in read_columns(path, Problems())} == {""}
 
 
 def test_km_berts_word_class_f1_is_sklearns_over_classes_without_borders():

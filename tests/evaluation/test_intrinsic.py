@@ -9,7 +9,7 @@ from bimed_dist.evaluation.metrics.definitions import MLM_SUMS
 from bimed_dist.evaluation.metrics.scores import scores
 from bimed_dist.evaluation.models import intrinsic
 from bimed_dist.evaluation.models.loading import load_head_model
-from bimed_dist.evaluation.readers.held_out import successors, windows, with_partners
+from bimed_dist.evaluation.readers.held_out import drop_unpaired, read_successors, read_windows
 from bimed_dist.evaluation.task import Example, TaskInputs
 from bimed_dist.hugging_face import load_tokenizer
 
@@ -27,7 +27,7 @@ def task_inputs(folder, documents, max_length=32):
 
 def test_windows_hold_every_word_in_order_and_fit_the_limit(tmp_path):
     sentences = ["a b c", "thirty characters in this one.", "x" * 40, "d " * 30]
-    examples = windows(task_inputs(tmp_path, [("en", [sentences[:2], sentences[2:]])])).splits["test"]
+    examples = read_windows(task_inputs(tmp_path, [("en", [sentences[:2], sentences[2:]])])).splits["test"]
     assert all(sum(map(len, example.texts)) <= 30 for example in examples)
     found = [word for example in examples for word in example.texts]
     assert found == [word for word in " ".join(sentences).split() if len(word) <= 30]
@@ -35,7 +35,7 @@ def test_windows_hold_every_word_in_order_and_fit_the_limit(tmp_path):
 
 def test_successors_are_neighbours_and_never_cross_documents(tmp_path):
     documents = [("ko", [["a", "b"], ["c", "d", "e"]]), ("en", [["f"]])]
-    examples = successors(task_inputs(tmp_path, documents)).splits["test"]
+    examples = read_successors(task_inputs(tmp_path, documents)).splits["test"]
     assert [example.texts for example in examples] == [("a", "b"), ("c", "d")]
     assert {example.language for example in examples} == {"ko"}
 
@@ -119,11 +119,11 @@ def test_a_language_with_a_single_document_is_left_out_of_the_random_pairs_and_t
     examples = [
         Example(f"d{d} sentence {s}", ("a", "b"), None, "en" if d else "ko", f"d{d}") for d in range(3) for s in (1, 3)
     ]
-    kept, notes = with_partners(examples)
+    kept, notes = drop_unpaired(examples)
     assert kept == tuple(examples[2:])
     assert notes == ("2 pairs left out: a single held-out document in ko",)
-    assert with_partners(kept) == (kept, ())
-    assert with_partners(examples[:2])[0] == ()
+    assert drop_unpaired(kept) == (kept, ())
+    assert drop_unpaired(examples[:2])[0] == ()
 
 
 def test_outputs_that_are_not_finite_are_refused_and_not_scored(tiny_model):

@@ -14,7 +14,7 @@ from bimed_dist.evaluation.models import retrieval
 from bimed_dist.evaluation.models.intrinsic import chosen_words
 from bimed_dist.evaluation.models.loading import load_head_model
 from bimed_dist.evaluation.preparation.prepared import prepare_tasks
-from bimed_dist.evaluation.readers.held_out import term_windows
+from bimed_dist.evaluation.readers.held_out import read_term_windows
 from bimed_dist.evaluation.task import Example, TaskInputs
 from bimed_dist.hugging_face import load_tokenizer
 from bimed_dist.recipe.base import TermList
@@ -63,12 +63,32 @@ def test_words_of_terms_are_masked_also_with_a_particle_or_a_comma_behind_them(t
     document = {"id": "1", "source": "s", "language": "mixed", "paragraphs": [[sentence], ["다른 말"]]}
     (tmp_path / "held_out.jsonl").write_text(json.dumps(document) + "\n", encoding="utf-8")
     terms = ("급성 기관지염", "폐렴", "acute bronchitis", "pneumonia", "()")
-    data = term_windows(TaskInputs(tmp_path, 1, {}, 120, terms=terms))
+    data = read_term_windows(TaskInputs(tmp_path, 1, {}, 120, terms=terms))
     (example,) = data.splits["test"]
     marked = [word for word, mark in zip(example.texts, example.target, strict=True) if mark]
     assert marked == ["급성", "기관지염이", "폐렴은", "Acute", "Bronchitis,"]
     assert chosen_words(example, 1).tolist() == chosen_words(example, 2).tolist() == [bool(m) for m in example.target]
     assert data.notes == ("5 words of 4 terms, the same for every model",)
+
+
+@pytest.mark.parametrize(
+    ("text", "marked"),
+    [
+        ("CT에서 결절이 보임", ["CT에서"]),
+        ("(CT), ct상, MRI로 확인", ["(CT),", "ct상,", "MRI로"]),
+        ("이전 chest CT상 chest CT촬영실에서", ["chest", "CT상"]),
+        ("암이 암으로 암세포에서 대장암 암모니아", ["암이", "암으로"]),
+        ("CTA에서 PET-CT에서 CT2에서 CT의2 CT(조영)에서 에서", []),
+        ("\u1111\u1168\u1105\u1167\u11b7이 있음", ["\u1111\u1168\u1105\u1167\u11b7이"]),
+    ],
+)
+def test_a_term_of_any_script_may_carry_a_particle_and_nothing_longer(text, marked, tmp_path):
+    document = {"id": "1", "source": "s", "language": "mixed", "paragraphs": [[text]]}
+    (tmp_path / "held_out.jsonl").write_text(json.dumps(document) + "\n", encoding="utf-8")
+    terms = ("CT", "MRI", "chest CT", "암", "폐렴")
+    examples = read_term_windows(TaskInputs(tmp_path, 1, {}, 120, terms=terms)).splits["test"]
+    words = [word for e in examples for word, mark in zip(e.texts, e.target, strict=True) if mark]
+    assert words == marked
 
 
 def test_masked_terms_run_from_the_list_to_results(tiny_model, tmp_path, make_recipe):

@@ -69,7 +69,7 @@ def test_rows_of_one_patient_stay_in_one_split_where_hashing_deals_them(tmp_path
     assert sum(found.rows.values()) == 300 and all(n % 3 == 0 for n in found.rows.values())
     assert not groups["train"] & groups["dev"]
     of_test = len({example.document for example in found.sealed._parts["test"]})
-    told = f"groups (column patient, {of_test} of them in test), which the intervals resample as wholes"
+    told = f"groups (column patient, {of_test} of them in test), which the intervals resample as units"
     assert 0 < of_test < 30 and f"rows belong to 100 {told}" in found.notes
 
 
@@ -99,7 +99,7 @@ def test_broken_rows_are_told_together_by_line_and_without_their_text(tmp_path, 
         "line 8: empty text",
     ):
         assert expected in message
-    assert "line 11: 3 cells, needed 5" in message
+    assert "line 11: 3 cells, the header line has 5" in message
     assert not re.search("김철수|소견", message)
 
 
@@ -107,7 +107,7 @@ def test_a_table_that_does_not_suit_its_task_is_refused(tmp_path, make_recipe):
     write_csv(tmp_path / "d" / "a.csv", ["text", "label", "label"], [["x", 1, 0]])
     table = TableSettings(files={"train": "a.csv"}, text_columns=("text",), label_columns=("label",))
     settings = TaskSettings(task="table_multilabel", path="d", table=table)
-    with pytest.raises(DataError, match="more than one column label"):
+    with pytest.raises(DataError, match="needs each of the columns label once"):
         prepared(settings, tmp_path, make_recipe)
     with pytest.raises(ConfigError, match="task table_multilabel needs table"):
         prepared(settings.model_copy(update={"table": None}), tmp_path, make_recipe)

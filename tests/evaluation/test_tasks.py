@@ -6,9 +6,10 @@ import pytest
 
 from bimed_dist.errors import ConfigError, DataError
 from bimed_dist.evaluation.preparation.prepared import prepare_tasks
-from bimed_dist.evaluation.readers.entities import eojeols
-from bimed_dist.evaluation.readers.rows import labelled_texts
+from bimed_dist.evaluation.readers.entities import join_eojeols
+from bimed_dist.evaluation.readers.rows import read_labelled_texts
 from bimed_dist.evaluation.tasks import TASKS, ctclip
+from bimed_dist.files.lines import Problems
 from bimed_dist.recipe.evaluation import EntitySettings, EvaluatedModel, EvaluationSettings, TaskSettings
 
 MODELS = {"m": EvaluatedModel(folder="x")}
@@ -98,7 +99,7 @@ def test_ctclip_counts_duplicates_and_leaks_and_takes_dev_out_of_train(tmp_path,
 
 def test_klue_characters_become_eojeols_with_one_tag_per_character():
     # The entity's first character is a blank, as in two sentences of the published file.
-    words, tags = eojeols(list("박씨는 3월 초에"), ["B-PS", "O", "O", "B-DT", "I-DT", "I-DT", "I-DT", "I-DT", "O"])
+    words, tags = join_eojeols(list("박씨는 3월 초에"), ["B-PS", "O", "O", "B-DT", "I-DT", "I-DT", "I-DT", "I-DT", "O"])
     assert words == ("박씨는", "3월", "초에")
     assert tags == ("B-PS", "O", "O", "B-DT", "I-DT", "I-DT", "O")
 
@@ -150,7 +151,7 @@ def test_columns_by_character_become_eojeols_as_klue_has_them(tmp_path, make_rec
     assert found["jsonl"].train[0].texts[0] == "폐렴이" and found["jsonl"].labels == ("DS", "PS")
     (tmp_path / "n" / "a.tsv").write_text("폐렴\tB-DS\n이\tO\n\n", encoding="utf-8")
     with pytest.raises(
-        DataError, match=r"tsv: a\.tsv line 1: tokens of several characters, needed one a tag; is it a file"
+        DataError, match=r"tsv: a\.tsv line 1: tokens of several characters, needed one per tag; is it a file"
     ):
         prepare_tasks(make_recipe(MODELS, tasks), tmp_path)
 
@@ -241,7 +242,7 @@ def test_labels_that_are_missing_wrong_or_absent_in_training_are_refused(tmp_pat
         prepare_tasks(recipe, tmp_path)
     for path in (tmp_path / "ct").iterdir():
         path.write_text(path.read_text(encoding="utf-8").replace("Emphysema", "Emphysem"), encoding="utf-8")
-    with pytest.raises(DataError, match="has no column Emphysema"):
+    with pytest.raises(DataError, match="needs each of the columns Emphysema once"):
         prepare_tasks(recipe, tmp_path)
     (tmp_path / "ct").rename(tmp_path / "old")
     write_ctclip(tmp_path / "ct", [(text, (1, *labels[1:])) for text, labels in rows], [("test", off)])
@@ -252,8 +253,8 @@ def test_labels_that_are_missing_wrong_or_absent_in_training_are_refused(tmp_pat
 def test_a_csv_without_a_header_does_not_show_its_first_row(tmp_path):
     path = tmp_path / "a.csv"
     path.write_text("1,김철수 폐렴,0\n", encoding="utf-8")
-    with pytest.raises(DataError, match="no column text, label; its first line has 3 cells, is the header") as raised:
-        labelled_texts(path, "text", ["label"], [])
+    with pytest.raises(DataError, match="columns text, label once; its first line has 3 cells") as raised:
+        read_labelled_texts(path, "text", ["label"], Problems())
     assert "김철수" not in str(raised.value)
 
 
@@ -262,7 +263,7 @@ def test_a_report_longer_than_the_csv_modules_limit_is_read(tmp_path):
     try:
         path = tmp_path / "a.csv"
         path.write_text(f"text,label\n{'x' * 200_000},1\n", encoding="utf-8")
-        assert len(labelled_texts(path, "text", ["label"], [])[0].texts[0]) == 200_000
+        assert len(read_labelled_texts(path, "text", ["label"], Problems())[0].texts[0]) == 200_000
     finally:
         csv.field_size_limit(limit)
 
@@ -271,8 +272,8 @@ def test_a_report_longer_than_the_csv_modules_limit_is_read(tmp_path):
 def test_an_open_quote_is_refused_in_the_header_and_in_the_rows(broken, line, tmp_path):
     path = tmp_path / "a.csv"
     path.write_text(broken, encoding="utf-8")
-    with pytest.raises(DataError, match=rf"a\.csv line {line}: not csv .*check the quotes"):
-        labelled_texts(path, "text", ["label"], [])
+    with pytest.raises(DataError, match=rf"a\.csv line {line}: not a table from here on .*check the quotes"):
+        read_labelled_texts(path, "text", ["label"], Problems())
 
 
 def test_an_empty_test_split_and_a_missing_file_are_refused(korsts, bc5cdr, tmp_path, make_recipe):

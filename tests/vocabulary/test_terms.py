@@ -1,21 +1,18 @@
 from collections import Counter
-from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from tokenizers.pre_tokenizers import BertPreTokenizer
 
-from bimed_dist.errors import DataError
+from bimed_dist.files.terms import Term, read_terms
 from bimed_dist.vocabulary.terms import (
     FATES,
-    Entry,
     choose,
     counts_of,
     new_pieces,
     prefix_counter,
     problems_of,
-    read_terms,
     write_candidates,
 )
 from bimed_dist.vocabulary.words import cut_chunks
@@ -23,11 +20,11 @@ from bimed_dist.vocabulary.words import cut_chunks
 WORDS = {"폐렴": 4, "폐렴이": 3, "폐암": 5, "담낭염": 2, "결핵": 3, "lung": 9, "lungs": 1, "acute": 6}
 
 
-def entries(*texts: str) -> list[Entry]:
-    return [Entry("list.tsv", row, "ko", text) for row, text in enumerate(texts, start=2)]
+def entries(*texts: str) -> list[Term]:
+    return [Term("list.tsv", row, "ko", text) for row, text in enumerate(texts, start=2)]
 
 
-def chosen(terms: list[Entry], always: list[Entry] = (), known: set[str] = frozenset(), top: int = 100) -> list:
+def chosen(terms: list[Term], always: list[Term] = (), known: set[str] = frozenset(), top: int = 100) -> list:
     return choose(terms, always, str.split, known, WORDS, min_count=3, top=top)
 
 
@@ -100,72 +97,6 @@ def test_every_word_and_its_fate_can_be_looked_up(tmp_path):
     write_candidates(chosen(entries("폐렴", "")), tmp_path / "terms.csv")
     lines = (tmp_path / "terms.csv").read_text(encoding="utf-8").splitlines()
     assert lines == ["list,row,column,word,count,fate", "list.tsv,2,ko,폐렴,7,added", "list.tsv,3,ko,,0,empty"]
-
-
-def write(path: Path, text: str) -> Path:
-    path.write_text(text, encoding="utf-8")
-    return path
-
-
-def test_terms_are_read_from_columns_with_the_line_where_their_row_begins(tmp_path):
-    path = write(tmp_path / "terms.csv", '\ufeffko,en\n폐렴,pneumonia\n"담낭\n염",\n결핵,\n')
-    found = [(entry.row, entry.column, entry.text) for entry in read_terms(path, ("en", "ko"), "terms.csv")]
-    in_english, in_korean = found[::2], found[1::2]
-    assert in_english == [(2, "en", "pneumonia"), (3, "en", ""), (5, "en", "")]
-    assert in_korean == [(2, "ko", "폐렴"), (3, "ko", "담낭\n염"), (5, "ko", "결핵")]
-    tabs = write(tmp_path / "terms.tsv", "code\tko\nA00\t콜레라, 급성\n")
-    assert [entry.text for entry in read_terms(tabs, ("ko",), "terms.tsv")] == ["콜레라, 급성"]
-
-
-def test_decomposed_terms_are_composed(tmp_path):
-    path = write(tmp_path / "terms.csv", "ko\n\u1111\u1168\n")
-    assert read_terms(path, ("ko",), "t")[0].text == "폐"
-
-
-def test_a_list_that_cannot_be_read_is_named_with_what_it_has(tmp_path):
-    path = write(tmp_path / "terms.csv", "ko,en\n폐,lung\n")
-    with pytest.raises(DataError, match=r"needs each of the columns korean once; its first line has 2 cells"):
-        read_terms(path, ("korean", "en"), "t")
-    with pytest.raises(DataError, match="there is no term list"):
-        read_terms(tmp_path / "none.csv", ("ko",), "t")
-    with pytest.raises(DataError, match=r"line 2: not a table"):
-        read_terms(write(path, 'ko\n"폐"렴\n'), ("ko",), "t")
-    with pytest.raises(DataError, match=r"line 3: not a table"):
-        read_terms(write(path, 'ko\n폐\n"간\n' + "뇌\n" * 20), ("ko",), "t")
-    with pytest.raises(DataError, match=r"its first line has 0 cells"):
-        read_terms(write(path, ""), ("ko",), "t")
-
-
-def test_bad_rows_of_a_list_are_told_together_by_line_without_their_text(tmp_path):
-    content = "ko\ten\n폐\tlung\n간\n간\tliver\tx\n" + "신장\tkidney\n" * 3000 + "뇌\0\tbrain\n"
-    path = tmp_path / "terms.tsv"
-    path.write_bytes(content.encode() + "심장\theart\n".encode("cp949"))
-    with pytest.raises(DataError) as caught:
-        read_terms(path, ("ko", "en"), "t")
-    place = len(content.encode())
-    for problem in (
-        "line 3: 1 cells, the header line has 2",
-        "line 4: 3 cells",
-        "line 3005, byte",
-        f"line 3006, byte {place}: not UTF-8",
-    ):
-        assert f"terms.tsv, {problem}" in str(caught.value)
-    assert "liver" not in str(caught.value)
-
-
-def test_a_quote_in_a_tsv_cell_is_a_character_and_swallows_no_rows(tmp_path):
-    path = write(tmp_path / "terms.tsv", 'ko\ten\n"폐\tlung\n간\t"liver, left"\n\n뇌\tbrain "stem"\n')
-    found = [(entry.row, entry.text) for entry in read_terms(path, ("ko", "en"), "t")]
-    assert found == [
-        (2, '"폐'),
-        (2, "lung"),
-        (3, "간"),
-        (3, "liver, left"),
-        (4, ""),
-        (4, ""),
-        (5, "뇌"),
-        (5, 'brain "stem"'),
-    ]
 
 
 @pytest.mark.data

@@ -80,7 +80,7 @@ class _Texts:
                 parts[name] = TASKS[settings.task].load(inputs).splits
             except (ConfigError, DataError) as error:
                 problems[name].append(f"{name}: {error}")
-            problems[name] += [f"{name}: {problem}" for problem in inputs.problems]
+            problems[name] += [f"{name}: {problem}" for problem in inputs.problems.lines()]
         raise_all(problems, "evaluation data, which the corpus is searched for")
         return parts
 

@@ -4,10 +4,9 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from bimed_dist.errors import ConfigError
-from bimed_dist.evaluation.preparation.validation import raise_all
-from bimed_dist.evaluation.readers.rows import named_rows
 from bimed_dist.evaluation.task import FINE_TUNED_KINDS, Kind, Task, TaskInputs
 from bimed_dist.evaluation.tasks import TASKS
+from bimed_dist.files.terms import read_terms
 from bimed_dist.manifest import input_digest
 from bimed_dist.recipe.base import TermList
 from bimed_dist.recipe.evaluation import TableSettings, TaskSettings, given_twice
@@ -111,13 +110,11 @@ def task_inputs(settings: TaskSettings, recipe: Recipe, folder: Path | None) -> 
         max_length=settings.max_length,
         table=settings.table,
         entities=settings.entities,
-        terms=() if settings.terms is None else read_terms(settings.terms, recipe),
+        terms=() if settings.terms is None else _terms(settings.terms, recipe),
     )
 
 
-def read_terms(settings: TermList, recipe: Recipe) -> tuple[str, ...]:
-    """Terms of the named columns, each once. Raises DataError for broken rows."""
-    problems: list[str] = []
-    rows = list(named_rows(data_path(recipe, settings.path), settings.columns, problems))
-    raise_all({"terms": problems}, "terms")
-    return tuple(dict.fromkeys(cell.strip() for _, cells in rows for cell in cells if cell.strip()))
+def _terms(terms: TermList, recipe: Recipe) -> tuple[str, ...]:
+    """Return the terms of the named columns, each once."""
+    cells = read_terms(data_path(recipe, terms.path), terms.columns, terms.path)
+    return tuple(dict.fromkeys(cell.text for cell in cells if cell.text))

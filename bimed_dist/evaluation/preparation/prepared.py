@@ -14,7 +14,7 @@ from bimed_dist.evaluation.preparation.folds import dealt, every_row, turn, with
 from bimed_dist.evaluation.preparation.origins import check_settings, task_folder, task_inputs, unlike_published
 from bimed_dist.evaluation.preparation.splitting import content_key, limited, without_leaks
 from bimed_dist.evaluation.preparation.validation import raise_all, row_problems, split_problems
-from bimed_dist.evaluation.readers.held_out import with_partners
+from bimed_dist.evaluation.readers.held_out import drop_unpaired
 from bimed_dist.evaluation.task import FINE_TUNED_KINDS, Example, Kind, Task, TaskData
 from bimed_dist.evaluation.tasks import TASKS
 from bimed_dist.manifest import digest_of, input_digest, verified
@@ -195,7 +195,7 @@ def _prepare(name: str, settings: TaskSettings, recipe: Recipe, work: Path, prob
     inputs = task_inputs(settings, recipe, folder)
     data = task.load(inputs)
     data = replace(data, notes=(*unlike_published(task, folder), *data.notes))
-    own = inputs.problems + row_problems(task, data)
+    own = inputs.problems.lines() + row_problems(task, data)
     own += [f"keyword_rules: there is no label {label}" for label in settings.keyword_rules if label not in data.labels]
     absent = sorted(set(settings.max_rows) - set(data.splits))
     own += [f"max_rows: the task has no split {split}" for split in absent]
@@ -269,7 +269,7 @@ def _cleaned(
             "that was kept: the same text with another label",
         )
     if task.kind == "nsp":
-        parts["test"], left_out = with_partners(parts["test"])
+        parts["test"], left_out = drop_unpaired(parts["test"])
         notes += left_out
     # Folds put the splits together again.
     told = parts if settings.folds is None else {"all folds": tuple(every_row(parts))}

@@ -1,7 +1,7 @@
-"""Named entities from the files that people hold: BIO in columns, BIO in JSON lines, BRAT standoff.
+"""Named entities from BIO in columns, BIO in JSON lines and BRAT standoff.
 
-By the name: `.json` and `.jsonl` are JSON lines, a folder is BRAT, everything else has columns, the token first and the
-tag last, with others between that are not read. Splits that are not given are dealt by hash as in `tables`.
+`.json` and `.jsonl` are JSON lines and a folder is BRAT. All other files have columns, the token first and the tag
+last; columns between them are ignored. Missing splits are drawn by hash as in `tables`.
 """
 
 import json
@@ -12,89 +12,90 @@ from pathlib import Path
 from typing import Literal
 
 from bimed_dist.errors import DataError
-from bimed_dist.evaluation.readers.rows import bio_sentences, entity_types, file_text, text_lines
-from bimed_dist.evaluation.readers.tables import deal_missing
+from bimed_dist.evaluation.readers.rows import entity_types, read_bio
+from bimed_dist.evaluation.readers.tables import assign_missing_splits
 from bimed_dist.evaluation.task import Example, TaskData, TaskInputs
+from bimed_dist.files.lines import Problems, read_lines
 from bimed_dist.recipe.evaluation import EntitySettings
 
 Unit = Literal["word", "character"]
+"""What carries one tag. With characters, words are eojeols, so that particles stay outside of entities."""
 _WORD = re.compile(r"\w+|[^\w\s]")
+_EOJEOL = re.compile(r"\S+")
 _SPANS = re.compile(r"(\S+) (\d+ \d+(?:;\d+ \d+)*)")
 
 
-def tagged(inputs: TaskInputs, unit: Unit = "word", settings: EntitySettings | None = None) -> TaskData:
+def read_entities(inputs: TaskInputs, unit: Unit = "word", settings: EntitySettings | None = None) -> TaskData:
     """ner: sentences with a tag per unit, from the files that a task or the recipe names."""
     settings = settings or inputs.entities
     assert settings is not None and inputs.folder is not None
     counts = Counts()
     parts = {
-        split: tuple(sentences(inputs.folder / file, unit, inputs.problems, counts))
+        split: tuple(_sentences(inputs.folder / file, unit, inputs.problems, counts))
         for split, file in settings.files.items()
     }
     if settings.tag_scheme == "IOB1":
-        parts = {split: tuple(begun(e, counts) for e in part) for split, part in parts.items()}
+        parts = {split: tuple(begin_stray(e, counts) for e in part) for split, part in parts.items()}
     if settings.types is not None:
         parts = {split: tuple(only_types(e, settings.types) for e in part) for split, part in parts.items()}
-    parts, notes = deal_missing("ner", parts)
+    parts, notes = assign_missing_splits("ner", parts)
     return TaskData(parts, entity_types(list(parts.values())), (*notes, *counts.notes(unit)))
 
 
 @dataclass
 class Counts:
-    """What standoff has and tags can't say."""
+    """Entities that BIO tags can't express as they were annotated."""
 
     entities: int = 0
     nested: int = 0
-    inside: int = 0
-    gaps: int = 0
-    lines: int = 0
-    begun: int = 0
+    partial: int = 0
+    discontinuous: int = 0
+    multiline: int = 0
+    stray: int = 0
 
     def notes(self, unit: Unit) -> tuple[str, ...]:
-        told = {
+        reasons = {
             "lie inside or across longer ones and are left out": self.nested,
-            f"begin or end inside a {unit} and are widened to it": self.inside,
-            "have gaps, which are filled": self.gaps,
-            "go over a line end and are left out": self.lines,
+            f"begin or end inside a {unit} and are widened to it": self.partial,
+            "have gaps, which are filled": self.discontinuous,
+            "span a line end and are left out": self.multiline,
         }
-        begun = (f"{self.begun:,} tags I- that continue no entity begin one",) if self.begun else ()
-        return (*begun, *(f"{n:,} of {self.entities:,} entities {what}" for what, n in told.items() if n))
+        stray = (f"{self.stray:,} tags I- that continue no entity begin one",) if self.stray else ()
+        return (*stray, *(f"{n:,} of {self.entities:,} entities {reason}" for reason, n in reasons.items() if n))
 
 
-def sentences(path: Path, unit: Unit, problems: list[str], counts: Counts) -> Iterator[Example]:
+def _sentences(path: Path, unit: Unit, problems: Problems, counts: Counts) -> Iterator[Example]:
     if path.is_dir():
-        return brat_lines(path, unit, problems, counts)
+        return read_brat(path, unit, problems, counts)
     is_json = path.suffix.lower() in (".json", ".jsonl")
     if unit == "character":
-        return joined_characters(
-            json_sentences(path, problems) if is_json else character_sentences(path, problems), problems
+        return join_characters(
+            read_json_lines(path, problems) if is_json else read_characters(path, problems), problems
         )
-    return json_sentences(path, problems) if is_json else column_sentences(path, problems)
+    return read_json_lines(path, problems) if is_json else read_columns(path, problems)
 
 
-def character_sentences(path: Path, problems: list[str]) -> Iterator[Example]:
-    """A character and its tag a line, as KLUE has it: blanks are characters too, and lines that begin with ## notes."""
-    for place, characters, tags in bio_sentences(path, problems, comment="##"):
+def read_characters(path: Path, problems: Problems) -> Iterator[Example]:
+    """One character and its tag per line, as in KLUE: spaces are characters too, and lines that begin with ## notes."""
+    for place, characters, tags in read_bio(path, problems, comment="##"):
         yield Example(place, tuple(characters), tuple(tags))
 
 
-def joined_characters(examples: Iterator[Example], problems: list[str]) -> Iterator[Example]:
-    """Sentences whose texts are characters as sentences of eojeols."""
+def join_characters(examples: Iterator[Example], problems: Problems) -> Iterator[Example]:
+    """Turn sentences whose texts are characters into sentences of eojeols."""
     for example in examples:
         if any(len(character) != 1 for character in example.texts):
-            problems.append(
-                f"{example.id}: tokens of several characters, needed one a tag; is it a file for `files_ner`?"
-            )
+            problems.add(example.id, "tokens of several characters, needed one per tag; is it a file for `files_ner`?")
             continue
-        words, tags = eojeols(example.texts, example.target)
+        words, tags = join_eojeols(example.texts, example.target)
         yield replace(example, texts=words, target=tags)
 
 
-def eojeols(characters: Sequence[str], tags: Sequence[str]) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """(words, tag of every character of the words): blanks end words and carry no tag."""
+def join_eojeols(characters: Sequence[str], tags: Sequence[str]) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Return (words, tag of every character of the words): spaces end words and carry no tag."""
     words = "".join(characters).split()
     kept: list[str] = []
-    begins = ""  # Two entities that KLUE published begin with a blank, whose B- belongs to the next character.
+    begins = ""  # Two entities that KLUE published begin with a space, whose B- belongs to the next character.
     for character, tag in zip(characters, tags, strict=True):
         if not character.strip():
             begins = tag if tag.startswith("B-") else ""
@@ -104,12 +105,12 @@ def eojeols(characters: Sequence[str], tags: Sequence[str]) -> tuple[tuple[str, 
     return tuple(words), tuple(kept)
 
 
-def column_sentences(path: Path, problems: list[str]) -> Iterator[Example]:
-    """Two columns or more, cut by tabs or blanks; empty lines end sentences.
+def read_columns(path: Path, problems: Problems) -> Iterator[Example]:
+    """Two columns or more, separated by tabs or spaces; empty lines end sentences.
 
-    -DOCSTART- lines begin documents; a single one, as some programs write, is a heading.
+    -DOCSTART- lines begin documents. A single one, which some programs write, is a heading.
     """
-    lines = text_lines(path)
+    lines = read_lines(path)
     has_documents = sum("-DOCSTART-" in line for line in lines) > 1
     words: list[str] = []
     tags: list[str] = []
@@ -123,76 +124,87 @@ def column_sentences(path: Path, problems: list[str]) -> Iterator[Example]:
         elif "-DOCSTART-" in line:
             document = f"{path.name} line {number}" if has_documents else ""
         elif len(cells) < 2 or not cells[0].strip():
-            problems.append(f"{path.name} line {number}: {len(cells)} cells, needed a token and a tag")
+            problems.add(f"{path.name} line {number}", f"{len(cells)} cells, needed a token and a tag")
         else:
             place = place if words else f"{path.name} line {number}"
             words.append(cells[0].strip())
             tags.append(cells[-1].strip())
 
 
-def json_sentences(path: Path, problems: list[str]) -> Iterator[Example]:
-    """One object a line with `tokens` and `ner_tags` (or `tags`) of equal length, perhaps with the id of `document`."""
-    for number, line in enumerate(text_lines(path), start=1):
+def read_json_lines(path: Path, problems: Problems) -> Iterator[Example]:
+    """One object per line: `tokens` and `ner_tags` (or `tags`) of equal length, and optionally a `document` id."""
+    for number, line in enumerate(read_lines(path), start=1):
         if not line.strip():
             continue
         try:
-            found = json.loads(line)
-            words, tags = found["tokens"], found.get("ner_tags", found.get("tags"))
-            document = str(found.get("document", ""))
-            same = len(words) == len(tags) and all(isinstance(cell, str) for cell in (*words, *tags))
+            fields = json.loads(line)
+            words, tags = fields["tokens"], fields.get("ner_tags", fields.get("tags"))
+            document = str(fields.get("document", ""))
+            valid = len(words) == len(tags) and all(isinstance(cell, str) for cell in (*words, *tags))
         except (ValueError, KeyError, TypeError, AttributeError):
-            same = False
-        if not same:
-            problems.append(f"{path.name} line {number}: not an object with as many words in tokens as in ner_tags")
-            continue
-        yield Example(f"{path.name} line {number}", tuple(words), tuple(tags), document=document)
+            valid = False
+        place = f"{path.name} line {number}"
+        if valid:
+            yield Example(place, tuple(words), tuple(tags), document=document)
+        else:
+            problems.add(place, "not an object with as many words in tokens as in ner_tags")
 
 
-def brat_lines(folder: Path, unit: Unit, problems: list[str], counts: Counts) -> Iterator[Example]:
-    """Lines of every .txt of a folder with the entities of the .ann beside it; lines of a file are dependent.
+def read_brat(folder: Path, unit: Unit, problems: Problems, counts: Counts) -> Iterator[Example]:
+    """Lines of every .txt of a folder with the entities of its .ann; lines of one file are one document.
 
-    Raises DataError where there is no pair of files.
+    Raises DataError if there are no .txt files.
     """
     paths = sorted(folder.rglob("*.txt"))
     if not paths:
-        raise DataError(f"{folder} has no .txt files with .ann beside them; check the task's files")
+        raise DataError(f"{folder} has no .txt files (with their .ann); check the task's files")
     for path in paths:
         place = path.relative_to(folder).as_posix()
-        # As it is: offsets count carriage returns and a byte order mark too.
-        text = file_text(path).replace("\ufeff", " ")
-        kept = _longest(list(_entities(path.with_suffix(".ann"), text, problems, counts)), counts)
+        text = _brat_text(path)
+        entities = _longest(list(_brat_entities(path.with_suffix(".ann"), text, problems, counts)), counts)
         start = 0
         for number, line in enumerate(text.split("\n"), start=1):
             end = start + len(line)
             if line.strip():
-                inside = [(b - start, e - start, name) for b, e, name in kept if start <= b and e <= end]
-                words, tags = tagged_line(line, inside, unit, counts)
+                inside = [(b - start, e - start, name) for b, e, name in entities if start <= b and e <= end]
+                words, tags = _tag_line(line, inside, unit, counts)
                 yield Example(f"{place} line {number}", words, tags, document=place)
-            counts.lines += sum(start <= b < end < e for b, e, _ in kept)
+            counts.multiline += sum(start <= b < end < e for b, e, _ in entities)
             start = end + 1
 
 
-def _entities(path: Path, text: str, problems: list[str], counts: Counts) -> Iterator[tuple[int, int, str]]:
-    """(start, end, type) of the T lines; others are relations, attributes and notes."""
-    for number, line in enumerate(text_lines(path), start=1):
+def _brat_text(path: Path) -> str:
+    """Return a text as it is: BRAT's offsets count carriage returns and the byte-order mark too."""
+    raw = path.read_bytes()
+    try:
+        return raw.decode().replace("\ufeff", " ")
+    except UnicodeDecodeError as error:
+        line = raw.count(b"\n", 0, error.start) + 1
+        raise DataError(f"{path} line {line}: not UTF-8; convert the file to UTF-8") from None
+
+
+def _brat_entities(path: Path, text: str, problems: Problems, counts: Counts) -> Iterator[tuple[int, int, str]]:
+    """Yield (start, end, type) of the T lines; other lines are relations, attributes and notes."""
+    for number, line in enumerate(read_lines(path), start=1):
         cells = line.split("\t")
         if not cells[0].startswith("T"):
             continue
-        found = _SPANS.fullmatch(cells[1].strip()) if len(cells) > 1 else None
-        offsets = [int(n) for n in re.findall(r"\d+", found[2])] if found else []
+        place = f"{path.name} line {number}"
+        match = _SPANS.fullmatch(cells[1].strip()) if len(cells) > 1 else None
+        offsets = [int(n) for n in re.findall(r"\d+", match[2])] if match else []
         if not offsets or offsets != sorted(offsets) or offsets[0] == offsets[-1] or offsets[-1] > len(text):
-            problems.append(f"{path.name} line {number}: no entity with offsets inside the text")
+            problems.add(place, "not an entity with offsets inside the text")
             continue
         if len(offsets) == 2 and len(cells) > 2 and text[slice(*offsets)].split() != cells[2].split():
-            problems.append(f"{path.name} line {number}: something else stands at these offsets of the text")
+            problems.add(place, "the text has other characters at these offsets")
             continue
         counts.entities += 1
-        counts.gaps += len(offsets) > 2
-        yield offsets[0], offsets[-1], found[1]
+        counts.discontinuous += len(offsets) > 2
+        yield offsets[0], offsets[-1], match[1]
 
 
 def _longest(entities: Sequence[tuple[int, int, str]], counts: Counts) -> list[tuple[int, int, str]]:
-    """Entities without those that a longer one, or an equally long one before it, overlaps."""
+    """Return the entities that no longer one, and no equally long earlier one, overlaps."""
     kept: list[tuple[int, int, str]] = []
     for entity in sorted(entities, key=lambda e: (e[0] - e[1], e[0], e[2])):
         if any(entity[0] < end and start < entity[1] for start, end, _ in kept):
@@ -202,35 +214,34 @@ def _longest(entities: Sequence[tuple[int, int, str]], counts: Counts) -> list[t
     return sorted(kept)
 
 
-def tagged_line(
+def _tag_line(
     line: str, entities: Sequence[tuple[int, int, str]], unit: Unit, counts: Counts
 ) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """(words, tag of every unit). Words are eojeols where characters carry the tags, so that particles stay outside."""
-    spans = [match.span() for match in (_WORD if unit == "word" else re.compile(r"\S+")).finditer(line)]
-    words = tuple(line[begin:end] for begin, end in spans)
-    units = spans if unit == "word" else [(at, at + 1) for begin, end in spans for at in range(begin, end)]
+    """Return (words, tag of every unit) of a line."""
+    spans = [match.span() for match in (_WORD if unit == "word" else _EOJEOL).finditer(line)]
+    words = tuple(line[start:end] for start, end in spans)
+    units = spans if unit == "word" else [(i, i + 1) for start, end in spans for i in range(start, end)]
     tags = ["O"] * len(units)
     for start, end, name in entities:
-        covered = [i for i, (begin, stop) in enumerate(units) if begin < end and start < stop]
+        covered = [i for i, (first, last) in enumerate(units) if first < end and start < last]
         if not covered:
             continue
-        counts.inside += units[covered[0]][0] < start or units[covered[-1]][1] > end
+        counts.partial += units[covered[0]][0] < start or units[covered[-1]][1] > end
         for i in covered:
             tags[i] = f"I-{name}"
         tags[covered[0]] = f"B-{name}"
     return words, tuple(tags)
 
 
-def begun(example: Example, counts: Counts) -> Example:
-    """The sentence with B- for every I- that continues no entity of its type."""
+def begin_stray(example: Example, counts: Counts) -> Example:
+    """Replace I- by B- in every tag that continues no entity of its type, as in IOB1."""
     tags = [
-        "B-" + tag[2:] if tag.startswith("I-") and before[2:] != tag[2:] else tag
-        for before, tag in zip(("O", *example.target[:-1]), example.target, strict=True)
+        "B-" + tag[2:] if tag.startswith("I-") and previous[2:] != tag[2:] else tag
+        for previous, tag in zip(("O", *example.target[:-1]), example.target, strict=True)
     ]
-    counts.begun += sum(tag != old for tag, old in zip(tags, example.target, strict=True))
+    counts.stray += sum(tag != old for tag, old in zip(tags, example.target, strict=True))
     return replace(example, target=tuple(tags))
 
 
 def only_types(example: Example, types: Sequence[str]) -> Example:
-    tags = tuple(tag if tag[2:] in types else "O" for tag in example.target)
-    return replace(example, target=tags)
+    return replace(example, target=tuple(tag if tag[2:] in types else "O" for tag in example.target))

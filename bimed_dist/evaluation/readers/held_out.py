@@ -1,22 +1,24 @@
-"""Rows of the intrinsic tasks from `held_out.jsonl` of a corpus folder."""
+"""Examples of the intrinsic tasks, from the held-out documents of a corpus folder."""
 
 import json
+import re
+import unicodedata
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 from bimed_dist.errors import DataError
-from bimed_dist.evaluation.readers.rows import text_lines
 from bimed_dist.evaluation.task import Example, TaskData, TaskInputs
+from bimed_dist.files.lines import read_lines
 from bimed_dist.workspace import HELD_OUT
 
-PARTICLE = 2
-"""Syllables of a particle at most."""
+_PARTICLE = re.compile("[가-힣]{1,2}$")
+"""What may follow a term in its eojeol: as many syllables as most Korean particles have."""
 
 
-def documents(inputs: TaskInputs) -> Iterator[tuple[str, str, str, list[str]]]:
-    """(place, language, source, sentences) of each held-out document."""
+def read_documents(inputs: TaskInputs) -> Iterator[tuple[str, str, str, list[str]]]:
+    """Yield (place, language, source, sentences) of each held-out document."""
     path = inputs.folder / HELD_OUT
-    for number, line in enumerate(text_lines(path), start=1):
+    for number, line in enumerate(read_lines(path), start=1):
         try:
             document = json.loads(line)
             sentences = [sentence for paragraph in document["paragraphs"] for sentence in paragraph]
@@ -27,61 +29,24 @@ def documents(inputs: TaskInputs) -> Iterator[tuple[str, str, str, list[str]]]:
             ) from None
 
 
-def windows(inputs: TaskInputs) -> TaskData:
-    """Words of consecutive sentences, at most `max_length` - 2 characters a window.
+def read_windows(inputs: TaskInputs) -> TaskData:
+    """Words of consecutive sentences, at most `max_length` - 2 characters per window.
 
-    A WordPiece has at least one character, so that a window of so many characters fits into `max_length` pieces of any
-    vocabulary (but one that takes Hangul apart), and every model sees the same text. A longer sentence is cut at
-    words, and a longer word is left out.
+    A WordPiece token has at least one character, so such a window fits into `max_length` tokens of any vocabulary
+    (except one that decomposes Hangul), and every model sees the same text. A longer sentence is cut between words,
+    and a longer word is left out.
     """
     limit = inputs.max_length - 2
     examples = []
-    for place, language, source, sentences in documents(inputs):
-        for count, words in enumerate(_filled(sentences, limit), start=1):
+    for place, language, source, sentences in read_documents(inputs):
+        for count, words in enumerate(_fill_windows(sentences, limit), start=1):
             examples.append(Example(f"{place} window {count}", tuple(words), None, language, place, source))
     return TaskData(
         {"test": tuple(examples)}, notes=(f"windows of at most {limit} characters, the same for every model",)
     )
 
 
-def term_windows(inputs: TaskInputs) -> TaskData:
-    """The windows that hold a term, with 1 for every word of one; a Korean term may have a particle behind it."""
-    terms = {tuple(words) for term in inputs.terms if (words := [_bare(word) for word in term.split()]) and all(words)}
-    first = {words[0][:1] for words in terms}
-    longest = max(map(len, terms), default=0)
-    found = []
-    for example in windows(inputs).splits["test"]:
-        bare = [_bare(word) for word in example.texts]
-        marked = [0] * len(bare)
-        for i in (i for i, word in enumerate(bare) if word[:1] in first):
-            for length in range(min(longest, len(bare) - i), 0, -1):
-                if _is_term(tuple(bare[i : i + length]), terms):
-                    marked[i : i + length] = [1] * length
-                    break
-        if any(marked):
-            found.append(replace(example, target=tuple(marked)))
-    words = sum(sum(example.target) for example in found)
-    return TaskData(
-        {"test": tuple(found)}, notes=(f"{words:,} words of {len(terms):,} terms, the same for every model",)
-    )
-
-
-def _bare(word: str) -> str:
-    return word.strip(".,;:!?()[]{}\"'").lower()
-
-
-def _is_term(words: tuple[str, ...], terms: set[tuple[str, ...]]) -> bool:
-    if words in terms:
-        return True
-    last = words[-1]
-    return any(
-        (*words[:-1], last[:-cut]) in terms
-        for cut in range(1, min(PARTICLE, len(last) - 1) + 1)
-        if "가" <= last[-cut] <= "힣" and "가" <= last[-cut - 1] <= "힣"
-    )
-
-
-def _filled(sentences: list[str], limit: int) -> Iterator[list[str]]:
+def _fill_windows(sentences: Sequence[str], limit: int) -> Iterator[list[str]]:
     window: list[str] = []
     size = 0
     for sentence in sentences:
@@ -100,10 +65,51 @@ def _filled(sentences: list[str], limit: int) -> Iterator[list[str]]:
         yield window
 
 
-def successors(inputs: TaskInputs) -> TaskData:
-    """Every sentence with the one that follows it in its document; each sentence is used once."""
+def read_term_windows(inputs: TaskInputs) -> TaskData:
+    """The windows that hold a term of the list, with 1 for every word of a term and 0 for the others.
+
+    Case and surrounding punctuation are ignored. The last word of a term may carry a Korean particle, whatever the
+    term's script: `폐렴이`, `CT에서`, `chest CT상`. A particle is taken to be one or two syllables, so a compound with
+    such a short second part (`폐렴균`) counts too, and a longer one (`폐렴구균백신`) does not.
+    """
+    terms = {
+        tuple(words) for term in inputs.terms if (words := [_normalized(word) for word in term.split()]) and all(words)
+    }
+    initials = {words[0][:1] for words in terms}
+    longest = max(map(len, terms), default=0)
     examples = []
-    for place, language, source, sentences in documents(inputs):
+    for example in read_windows(inputs).splits["test"]:
+        words = [_normalized(word) for word in example.texts]
+        marks = [0] * len(words)
+        for i in (i for i, word in enumerate(words) if word[:1] in initials):
+            for length in range(min(longest, len(words) - i), 0, -1):
+                if _is_term(tuple(words[i : i + length]), terms):
+                    marks[i : i + length] = [1] * length
+                    break
+        if any(marks):
+            examples.append(replace(example, target=tuple(marks)))
+    count = sum(sum(example.target) for example in examples)
+    note = f"{count:,} words of {len(terms):,} terms, the same for every model"
+    return TaskData({"test": tuple(examples)}, notes=(note,))
+
+
+def _normalized(word: str) -> str:
+    return unicodedata.normalize("NFC", word).strip(".,;:!?()[]{}\"'").lower()
+
+
+def _is_term(words: tuple[str, ...], terms: set[tuple[str, ...]]) -> bool:
+    if words in terms:
+        return True
+    *first, last = words
+    particle = _PARTICLE.search(last)
+    syllables = 0 if particle is None else len(particle[0])
+    return any((*first, last[:-cut]) in terms for cut in range(1, syllables + 1) if cut < len(last))
+
+
+def read_successors(inputs: TaskInputs) -> TaskData:
+    """Every sentence with its successor in the document; each sentence is used once."""
+    examples = []
+    for place, language, source, sentences in read_documents(inputs):
         texts = [sentence for sentence in sentences if sentence.strip()]
         for i in range(0, len(texts) - 1, 2):
             pair = (texts[i], texts[i + 1])
@@ -111,14 +117,14 @@ def successors(inputs: TaskInputs) -> TaskData:
     return TaskData({"test": tuple(examples)})
 
 
-def with_partners(examples: Sequence[Example]) -> tuple[tuple[Example, ...], tuple[str, ...]]:
-    """(pairs of sentences whose language has another document to take a random sentence from, a note for the rest)."""
-    found: dict[str, set[str]] = {}
+def drop_unpaired(examples: Sequence[Example]) -> tuple[tuple[Example, ...], tuple[str, ...]]:
+    """Return (pairs whose language has another document to take a random sentence from, a note on dropped pairs)."""
+    documents: dict[str, set[str]] = {}
     for example in examples:
-        found.setdefault(example.language, set()).add(example.document)
-    alone = sorted(language for language, of_language in found.items() if len(of_language) < 2)
-    kept = tuple(example for example in examples if example.language not in alone)
-    if not alone:
+        documents.setdefault(example.language, set()).add(example.document)
+    single = sorted(language for language, places in documents.items() if len(places) < 2)
+    kept = tuple(example for example in examples if example.language not in single)
+    if not single:
         return kept, ()
-    left_out = f"{len(examples) - len(kept)} pairs left out: a single held-out document in {', '.join(alone)}"
-    return kept, (left_out,)
+    note = f"{len(examples) - len(kept)} pairs left out: a single held-out document in {', '.join(single)}"
+    return kept, (note,)

@@ -5,8 +5,8 @@ Each file holds sentences of many patients, so that it is cut into documents of 
 
 from bimed_dist.errors import DataError
 from bimed_dist.evaluation.preparation.splitting import hash_split
-from bimed_dist.evaluation.readers.rows import text_lines
 from bimed_dist.evaluation.task import Example, TaskData, TaskInputs
+from bimed_dist.files.lines import read_lines
 
 LINES = 40
 FEWEST = 20
@@ -28,7 +28,7 @@ PUBLISHED = {
 }
 
 
-def documents(inputs: TaskInputs, part: int) -> TaskData:
+def read_documents(inputs: TaskInputs, part: int) -> TaskData:
     """Documents by the `part`-th field of the file name; all documents of a file are in one split."""
     paths = sorted(inputs.folder.glob("SAMPLE-*/sample-*.*.*.txt"))
     if not paths:
@@ -36,7 +36,7 @@ def documents(inputs: TaskInputs, part: int) -> TaskData:
     found: dict[str, list[Example]] = {}
     for path in paths:
         name = path.name.split(".")[part]
-        lines = [line for line in text_lines(path) if line.strip()]
+        lines = [line for line in read_lines(path) if line.strip()]
         for start in range(0, len(lines), LINES):
             place = f"{path.name} line {start + 1}"
             text = " ".join(lines[start : start + LINES])

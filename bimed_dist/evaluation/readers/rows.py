@@ -1,129 +1,71 @@
-"""Readers for the formats of benchmarks. Broken rows are appended to `problems` by file and line and left out."""
+"""Rows of benchmark files in fixed formats. A broken row is added to `problems`, with file and line, and left out."""
 
-import csv
 import math
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from bimed_dist.errors import DataError
 from bimed_dist.evaluation.task import Example
+from bimed_dist.files.lines import Problems, read_lines
+from bimed_dist.files.tables import TableFile, read_columns
 
 
-def text_lines(path: Path, encoding: str = "utf-8") -> list[str]:
-    """Lines of a text file. Only line feeds end a line: texts hold U+2028, where splitlines() would cut."""
-    lines = [line.removesuffix("\r") for line in file_text(path, encoding).removeprefix("\ufeff").split("\n")]
-    return lines[:-1] if lines[-1] == "" else lines
+def read_sts_file(path: Path, header: bool, cells: Sequence[int], problems: Problems) -> tuple[Example, ...]:
+    """Return the pairs of an STS-B style file: genre, filename, year, id, score, two sentences, perhaps more.
 
-
-def file_text(path: Path, encoding: str = "utf-8") -> str:
-    """The text of a file as it is, line ends and byte order mark included."""
-    if not path.is_file():
-        raise DataError(f"{path} does not exist; check the task's `path` and the recipe's `data`")
-    raw = path.read_bytes()
-    try:
-        return raw.decode(encoding)
-    except UnicodeDecodeError as error:
-        line = raw.count(b"\n", 0, error.start) + 1
-        raise DataError(f"{path} line {line}: not {encoding.upper()}; convert the file to {encoding.upper()}") from None
-
-
-def scored_pairs(path: Path, header: bool, cells: Sequence[int], problems: list[str]) -> tuple[Example, ...]:
-    """Rows of an STS-B style file: genre, filename, year, id, score, two sentences, perhaps more.
-
-    Quotes are literal characters in these files, so they are cut at tabs, not read as csv.
+    `cells` are the row lengths that occur. Lines are cut at tabs and quotes are literal, even in files named .csv.
     """
     examples = []
-    for number, line in enumerate(text_lines(path), start=1):
+    for number, line in enumerate(read_lines(path), start=1):
         if header and number == 1:
             continue
         place = f"{path.name} line {number}"
-        found = line.split("\t")
-        if len(found) not in cells:
-            problems.append(f"{place}: {len(found)} cells, needed {' or '.join(map(str, cells))}")
+        row = line.split("\t")
+        if len(row) not in cells:
+            problems.add(place, f"{len(row)} cells, needed {' or '.join(map(str, cells))}")
             continue
-        score = number_or_nan(found[4])
-        examples.append(Example(place, (found[5].strip(), found[6].strip()), score))
+        examples.append(Example(place, (row[5].strip(), row[6].strip()), number_or_nan(row[4])))
     return tuple(examples)
 
 
 def number_or_nan(cell: str) -> float:
-    """The number in a cell; NaN, which the checks report with its row, where there is none."""
+    """Return the number in a cell; NaN, which the checks report with its row, if there is none."""
     try:
         return float(cell)
     except ValueError:
         return math.nan
 
 
-def labelled_texts(path: Path, text: str, labels: Sequence[str], problems: list[str]) -> tuple[Example, ...]:
-    """Rows of a csv with one text column and one 0/1 column per label."""
-    found = named_rows(path, (text, *labels), problems)
+def read_labelled_texts(path: Path, text: str, labels: Sequence[str], problems: Problems) -> tuple[Example, ...]:
+    """Return the rows of a csv with one text column and one 0/1 column per label."""
     return tuple(
-        Example(place, (cells[0].strip(),), tuple(zero_or_one(cell) for cell in cells[1:])) for place, cells in found
+        Example(place, (cells[0].strip(),), tuple(zero_or_one(cell) for cell in cells[1:]))
+        for place, cells in read_table(path, (text, *labels), problems)
     )
 
 
-def named_rows(
-    path: Path, names: Sequence[str], problems: list[str], encoding: str = "utf-8"
+def read_table(
+    path: Path, columns: Sequence[str], problems: Problems, encoding: str = "utf-8"
 ) -> Iterator[tuple[str, list[str]]]:
-    """(place, cells of the named columns) of every row of a table whose first line names its columns."""
-    rows = csv_rows(path, encoding) if path.suffix.lower() == ".csv" else _tab_rows(path, encoding)
-    _, columns = next(rows, ("", []))
-    columns = [column.strip() for column in columns]
-    missing = [name for name in names if name not in columns]
-    if missing:
-        # Without a header the first line is somebody's report: it is counted, never shown.
-        raise DataError(
-            f"{path} has no column {', '.join(missing)}; its first line has {len(columns)} cells, is the header "
-            "missing? Write a first line that names the columns"
-        )
-    twice = [name for name in names if columns.count(name) > 1]
-    if twice:
-        raise DataError(f"{path} has more than one column {', '.join(twice)}; give each its own name")
-    at = [columns.index(name) for name in names]
-    for place, row in rows:
-        if len(row) != len(columns):
-            problems.append(f"{place}: {len(row)} cells, needed {len(columns)}")
-            continue
-        yield place, [row[i] for i in at]
-
-
-def _tab_rows(path: Path, encoding: str) -> Iterator[tuple[str, list[str]]]:
-    for number, line in enumerate(text_lines(path, encoding), start=1):
-        yield f"{path.name} line {number}", line.split("\t")
-
-
-def csv_rows(path: Path, encoding: str) -> Iterator[tuple[str, list[str]]]:
-    """(place, cells) of every row, the header's too."""
-    csv.field_size_limit(2**31 - 1)  # The default of 128 KiB is less than a long report.
-    # The csv module needs the line ends inside quoted fields, which text_lines removes at most in front of a line feed.
-    reader = csv.reader((line + "\n" for line in text_lines(path, encoding)), strict=True)
-    while True:
-        place = f"{path.name} line {reader.line_num + 1}"
-        try:
-            row = next(reader, None)
-        except csv.Error as error:
-            raise DataError(f"{place}: not csv ({error}); check the quotes") from None
-        if row is None:
-            return
-        yield place, row
+    """Yield (place, cells of the named columns) for every row; quotes in tab-separated files are literal."""
+    table = TableFile.whole(path, encoding)
+    for row in read_columns(table, columns, problems, literal_quotes=True):
+        yield table.file.place(row.line), row.cells
 
 
 def zero_or_one(cell: str) -> int:
-    """0 or 1; -1, which the checks report with its row, for anything else."""
+    """Return 0 or 1; -1, which the checks report with its row, for anything else."""
     return {"0": 0, "1": 1, "0.0": 0, "1.0": 1}.get(cell.strip(), -1)
 
 
-def bio_sentences(
-    path: Path, problems: list[str], comment: str | None = None
-) -> Iterator[tuple[str, list[str], list[str]]]:
-    """(place, tokens, tags) of each sentence of a two-column file; empty lines end sentences.
+def read_bio(path: Path, problems: Problems, comment: str | None = None) -> Iterator[tuple[str, list[str], list[str]]]:
+    """Yield (place, tokens, tags) for each sentence of a two-column file; empty lines end sentences.
 
-    A token may be a blank (KLUE), so that only an entirely empty line is an end.
+    A token may be a space (KLUE), so only an entirely empty line is an end.
     """
     tokens: list[str] = []
     tags: list[str] = []
     place = ""
-    for number, line in enumerate([*text_lines(path), ""], start=1):
+    for number, line in enumerate([*read_lines(path), ""], start=1):
         if comment is not None and line.startswith(comment):
             continue
         if line == "":
@@ -131,14 +73,14 @@ def bio_sentences(
                 yield place, tokens, tags
             tokens, tags = [], []
             continue
-        found = line.split("\t")
-        if len(found) != 2 or found[0] == "":
-            problems.append(f"{path.name} line {number}: {len(found)} cells, needed a token and a tag")
+        cells = line.split("\t")
+        if len(cells) != 2 or cells[0] == "":
+            problems.add(f"{path.name} line {number}", f"{len(cells)} cells, needed a token and a tag")
             continue
         if not tokens:
             place = f"{path.name} line {number}"
-        tokens.append(found[0])
-        tags.append(found[1])
+        tokens.append(cells[0])
+        tags.append(cells[1])
 
 
 def entity_types(parts: Sequence[Sequence[Example]]) -> tuple[str, ...]:

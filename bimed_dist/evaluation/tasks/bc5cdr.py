@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from bimed_dist.evaluation.readers.rows import bio_sentences, entity_types
+from bimed_dist.evaluation.readers.rows import entity_types, read_bio
 from bimed_dist.evaluation.task import Example, Task, TaskData, TaskInputs
 
 FILES = {"train": "train.tsv", "dev": "devel.tsv", "test": "test.tsv"}
@@ -10,7 +10,7 @@ FILES = {"train": "train.tsv", "dev": "devel.tsv", "test": "test.tsv"}
 
 def load(inputs: TaskInputs) -> TaskData:
     def sentences(path: Path) -> tuple[Example, ...]:
-        found = bio_sentences(path, inputs.problems)
+        found = read_bio(path, inputs.problems)
         return tuple(Example(place, tuple(words), tuple(tags)) for place, words, tags in found)
 
     parts = {name: sentences(inputs.folder / file) for name, file in FILES.items()}

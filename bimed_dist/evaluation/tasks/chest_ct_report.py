@@ -5,7 +5,7 @@
 
 from functools import partial
 
-from bimed_dist.evaluation.readers.tables import labelled
+from bimed_dist.evaluation.readers.tables import read_multilabel
 from bimed_dist.evaluation.task import Task
 from bimed_dist.recipe.evaluation import TableSettings
 
@@ -23,7 +23,7 @@ TASK = Task(
     labels_from="diagnosis codes within a month, joined with or replaced by keyword rules on the text itself",
     labels_by="rules",
     source="path",
-    load=partial(labelled, table=LAYOUT),
+    load=partial(read_multilabel, table=LAYOUT),
     keywords={
         "pn": ("pneumonia", "bronchopneumonia", "pneumonitis", "폐렴"),
         "em": ("embolism", "thromboembolism", "embolus", "emboli", "PTE", "PE", "색전"),

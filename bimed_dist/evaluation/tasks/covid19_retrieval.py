@@ -1,13 +1,13 @@
 """258 aligned Korean and English sentences of public-health guidelines: each asks for its translation, untrained."""
 
 from bimed_dist.errors import DataError
-from bimed_dist.evaluation.readers.rows import text_lines
 from bimed_dist.evaluation.task import Example, Task, TaskData, TaskInputs
+from bimed_dist.files.lines import read_lines
 
 
 def load(inputs: TaskInputs) -> TaskData:
     """Reads covid19_cdc.ko.txt and covid19_cdc.en.txt, the same sentence on the same line."""
-    korean, english = (text_lines(inputs.folder / f"covid19_cdc.{language}.txt") for language in ("ko", "en"))
+    korean, english = (read_lines(inputs.folder / f"covid19_cdc.{language}.txt") for language in ("ko", "en"))
     if len(korean) != len(english):
         raise DataError(f"{inputs.folder}: {len(korean)} Korean lines and {len(english)} English ones; not aligned")
     pairs = enumerate(zip(korean, english, strict=True), start=1)

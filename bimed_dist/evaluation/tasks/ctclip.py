@@ -1,7 +1,7 @@
 """CT-CLIP chest CT reports with 18 findings: 800 reports to train on and 200 (`val`) that are the test set here."""
 
 from bimed_dist.evaluation.preparation.splitting import hash_split
-from bimed_dist.evaluation.readers.rows import labelled_texts
+from bimed_dist.evaluation.readers.rows import read_labelled_texts
 from bimed_dist.evaluation.task import Task, TaskData, TaskInputs
 
 LABELS = (
@@ -49,8 +49,8 @@ KEYWORDS = {
 
 def load(inputs: TaskInputs) -> TaskData:
     """Reads train.csv and val.csv; as nothing else is published, dev is taken out of train by hash."""
-    train = labelled_texts(inputs.folder / "train.csv", "report_text", LABELS, inputs.problems)
-    test = labelled_texts(inputs.folder / "val.csv", "report_text", LABELS, inputs.problems)
+    train = read_labelled_texts(inputs.folder / "train.csv", "report_text", LABELS, inputs.problems)
+    test = read_labelled_texts(inputs.folder / "val.csv", "report_text", LABELS, inputs.problems)
     parts = hash_split("multilabel", train, {"dev": DEV_SHARE}, rest="train")
     return TaskData(
         {"train": parts["train"], "dev": parts["dev"], "test": test},

@@ -1,6 +1,6 @@
 """Entities tagged by word, from the files that the recipe names: BIO in columns or JSON lines, or BRAT."""
 
-from bimed_dist.evaluation.readers.entities import tagged
+from bimed_dist.evaluation.readers.entities import read_entities
 from bimed_dist.evaluation.task import Task
 
 TASK = Task(
@@ -12,6 +12,6 @@ TASK = Task(
     labels_from="not stated",
     labels_by="people",
     source="path",
-    load=tagged,
+    load=read_entities,
     needs="entities",
 )

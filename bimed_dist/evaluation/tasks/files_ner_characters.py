@@ -8,12 +8,12 @@ A word tag would score an entity together with its particle, and lose the second
 from dataclasses import replace
 from functools import partial
 
-from bimed_dist.evaluation.readers.entities import tagged
+from bimed_dist.evaluation.readers.entities import read_entities
 from bimed_dist.evaluation.tasks import files_ner
 
 TASK = replace(
     files_ner.TASK,
     title="Named entities by character",
-    load=partial(tagged, unit="character"),
+    load=partial(read_entities, unit="character"),
     unit="character",
 )

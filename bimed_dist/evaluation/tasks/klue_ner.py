@@ -8,7 +8,7 @@ particle pays for it.
 """
 
 from bimed_dist.evaluation.preparation.splitting import hash_split
-from bimed_dist.evaluation.readers.entities import character_sentences, joined_characters
+from bimed_dist.evaluation.readers.entities import join_characters, read_characters
 from bimed_dist.evaluation.readers.rows import entity_types
 from bimed_dist.evaluation.task import Example, Task, TaskData, TaskInputs
 
@@ -25,7 +25,7 @@ def load(inputs: TaskInputs) -> TaskData:
     """
 
     def sentences(name: str) -> list[Example]:
-        return list(joined_characters(character_sentences(inputs.folder / name, inputs.problems), inputs.problems))
+        return list(join_characters(read_characters(inputs.folder / name, inputs.problems), inputs.problems))
 
     published = sentences(FILE_NAME)
     if (inputs.folder / TRAIN_NAME).exists():

@@ -5,7 +5,7 @@ Its scores are `class_f1` here, F1 of the class of single words without their bo
 
 from functools import partial
 
-from bimed_dist.evaluation.readers.entities import tagged
+from bimed_dist.evaluation.readers.entities import read_entities
 from bimed_dist.evaluation.task import Task
 from bimed_dist.recipe.evaluation import EntitySettings
 
@@ -20,5 +20,5 @@ TASK = Task(
     labels_from="annotators",
     labels_by="people",
     source="path",
-    load=partial(tagged, settings=FILES),
+    load=partial(read_entities, settings=FILES),
 )

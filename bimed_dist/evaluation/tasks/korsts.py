@@ -1,13 +1,13 @@
 """KorSTS: 5,749 / 1,500 / 1,379 sentence pairs of STS-B in Korean, graded 0-5; the open stand-in for Korean MedSTS."""
 
-from bimed_dist.evaluation.readers.rows import scored_pairs
+from bimed_dist.evaluation.readers.rows import read_sts_file
 from bimed_dist.evaluation.task import Task, TaskData, TaskInputs
 
 
 def load(inputs: TaskInputs) -> TaskData:
     """Reads sts-train.tsv, sts-dev.tsv and sts-test.tsv, with header lines, as kakaobrain/KorNLUDatasets has them."""
     parts = {
-        name: scored_pairs(inputs.folder / f"sts-{name}.tsv", header=True, cells=(7,), problems=inputs.problems)
+        name: read_sts_file(inputs.folder / f"sts-{name}.tsv", header=True, cells=(7,), problems=inputs.problems)
         for name in ("train", "dev", "test")
     }
     return TaskData(parts)

@@ -2,7 +2,7 @@
 
 from functools import partial
 
-from bimed_dist.evaluation.readers.entities import tagged
+from bimed_dist.evaluation.readers.entities import read_entities
 from bimed_dist.evaluation.task import Task
 from bimed_dist.recipe.evaluation import EntitySettings
 
@@ -17,7 +17,7 @@ TASK = Task(
     labels_from="annotators, on identities that were put in by hand",
     labels_by="people",
     source="path",
-    load=partial(tagged, settings=FILES),
+    load=partial(read_entities, settings=FILES),
     published={
         "dev/brat": "2348c0aeca3290f1",
     },

@@ -8,8 +8,9 @@ from pathlib import Path
 
 from bimed_dist.errors import DataError
 from bimed_dist.evaluation.preparation.splitting import hash_split
-from bimed_dist.evaluation.readers.rows import number_or_nan, text_lines
+from bimed_dist.evaluation.readers.rows import number_or_nan
 from bimed_dist.evaluation.task import Example, Task, TaskData, TaskInputs
+from bimed_dist.files.lines import Problems, read_lines
 
 DEV_SHARE = 0.1
 
@@ -41,10 +42,10 @@ def _only(folder: Path, split: str) -> Path:
     return paths[0]
 
 
-def pairs(path: Path, scores: Path | None, problems: list[str]) -> tuple[Example, ...]:
+def pairs(path: Path, scores: Path | None, problems: Problems) -> tuple[Example, ...]:
     """Pairs with their scores, which stand in the third cell or on the same line of another file."""
-    lines = text_lines(path)
-    of_line = text_lines(scores) if scores is not None else None
+    lines = read_lines(path)
+    of_line = read_lines(scores) if scores is not None else None
     if of_line is not None and len(of_line) != len(lines):
         raise DataError(f"{scores.name} has {len(of_line)} lines, {path.name} {len(lines)}; they are not a pair")
     needed = 3 if of_line is None else 2
@@ -53,7 +54,7 @@ def pairs(path: Path, scores: Path | None, problems: list[str]) -> tuple[Example
         place = f"{path.name} line {number}"
         cells = [cell.strip() for cell in line.split("\t")]
         if len(cells) < needed or any(cells[3:]):
-            problems.append(f"{place}: {len(cells)} cells, needed {needed}")
+            problems.add(place, f"{len(cells)} cells, needed {needed}")
             continue
         score = number_or_nan(cells[2] if of_line is None else of_line[number - 1])
         examples.append(Example(place, (cells[0], cells[1]), score))

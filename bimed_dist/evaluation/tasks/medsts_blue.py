@@ -3,7 +3,7 @@
 from dataclasses import replace
 from functools import partial
 
-from bimed_dist.evaluation.readers.tables import scored
+from bimed_dist.evaluation.readers.tables import read_scored_pairs
 from bimed_dist.evaluation.tasks import medsts
 from bimed_dist.recipe.evaluation import TableSettings
 
@@ -17,5 +17,5 @@ TASK = replace(
     medsts.TASK,
     title="MedSTS in BLUE: English clinical sentence similarity",
     citation="Wang et al. 2020, MedSTS; split of Peng et al. 2019, BLUE, arXiv:1906.05474",
-    load=partial(scored, table=LAYOUT),
+    load=partial(read_scored_pairs, table=LAYOUT),
 )

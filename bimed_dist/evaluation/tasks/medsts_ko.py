@@ -6,8 +6,9 @@ Dev is taken out of train by hash: KM-BERT had none.
 
 from bimed_dist.errors import DataError
 from bimed_dist.evaluation.preparation.splitting import hash_split
-from bimed_dist.evaluation.readers.rows import csv_rows, number_or_nan
+from bimed_dist.evaluation.readers.rows import number_or_nan
 from bimed_dist.evaluation.task import Example, Task, TaskData, TaskInputs
+from bimed_dist.files.tables import TableFile, read_rows
 
 DEV_SHARE = 0.1
 CELLS = 6
@@ -19,28 +20,21 @@ def load(inputs: TaskInputs) -> TaskData:
     if len(paths) != 1:
         raise DataError(f"{inputs.folder} has {len(paths)} csv files, needed one; check `path`")
     parts: dict[str, list[Example]] = {"train": [], "test": []}
-    rows = csv_rows(paths[0], encoding_of(paths[0].read_bytes()))
+    table = TableFile.whole(paths[0])
+    rows = read_rows(table, inputs.problems)
     next(rows, None)
-    for place, cells in rows:
+    for row in rows:
+        place, cells = table.file.place(row.line), row.cells
         if len(cells) < CELLS:
-            inputs.problems.append(f"{place}: {len(cells)} cells, needed {CELLS}")
+            inputs.problems.add(place, f"{len(cells)} cells, needed {CELLS}")
         elif cells[1].strip() not in parts:
-            inputs.problems.append(f"{place}: the second cell is neither train nor test")
+            inputs.problems.add(place, "the second cell is neither train nor test")
         else:
             pair = (cells[4].strip(), cells[5].strip())
             parts[cells[1].strip()].append(Example(place, pair, number_or_nan(cells[3])))
     dealt = hash_split("sts", parts["train"], {"dev": DEV_SHARE}, rest="train")
     note = f"dev is {DEV_SHARE:.0%} of the published training pairs, chosen by hash"
     return TaskData({"train": dealt["train"], "dev": dealt["dev"], "test": tuple(parts["test"])}, notes=(note,))
-
-
-def encoding_of(raw: bytes) -> str:
-    """cp949 unless the bytes are UTF-8, which Korean in cp949 never is by chance."""
-    try:
-        raw.decode("utf-8")
-    except UnicodeDecodeError:
-        return "cp949"
-    return "utf-8"
 
 
 TASK = Task(

@@ -3,7 +3,7 @@
 Every model sees the same windows of text and must fill the same words, whatever its vocabulary.
 """
 
-from bimed_dist.evaluation.readers.held_out import windows
+from bimed_dist.evaluation.readers.held_out import read_windows
 from bimed_dist.evaluation.task import Task
 
 TASK = Task(
@@ -15,5 +15,5 @@ TASK = Task(
     labels_from="the text itself",
     labels_by="people",
     source="corpus",
-    load=windows,
+    load=read_windows,
 )

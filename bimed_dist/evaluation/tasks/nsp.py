@@ -1,6 +1,6 @@
 """Next or random sentence: pairs of the held-out documents of a corpus stage, for models that have the NSP head."""
 
-from bimed_dist.evaluation.readers.held_out import successors
+from bimed_dist.evaluation.readers.held_out import read_successors
 from bimed_dist.evaluation.task import Task
 
 TASK = Task(
@@ -12,5 +12,5 @@ TASK = Task(
     labels_from="the order of sentences",
     labels_by="people",
     source="corpus",
-    load=successors,
+    load=read_successors,
 )

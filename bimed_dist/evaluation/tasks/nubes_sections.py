@@ -2,7 +2,7 @@
 
 from functools import partial
 
-from bimed_dist.evaluation.readers.nubes import CITATION, LICENCE, PUBLISHED, documents
+from bimed_dist.evaluation.readers.nubes import CITATION, LICENCE, PUBLISHED, read_documents
 from bimed_dist.evaluation.task import Task
 
 TASK = Task(
@@ -14,6 +14,6 @@ TASK = Task(
     labels_from="the records' own headings",
     labels_by="people",
     source="path",
-    load=partial(documents, part=2),
+    load=partial(read_documents, part=2),
     published=PUBLISHED,
 )

@@ -2,7 +2,7 @@
 
 from functools import partial
 
-from bimed_dist.evaluation.readers.entities import tagged
+from bimed_dist.evaluation.readers.entities import read_entities
 from bimed_dist.evaluation.task import Task
 from bimed_dist.recipe.evaluation import EntitySettings
 
@@ -17,7 +17,7 @@ TASK = Task(
     labels_from="annotators",
     labels_by="people",
     source="path",
-    load=partial(tagged, settings=FILES),
+    load=partial(read_entities, settings=FILES),
     published={
         "ro_simonero_dev.bio": "e806d6b01c116a62",
     },

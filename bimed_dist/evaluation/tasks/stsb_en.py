@@ -1,6 +1,6 @@
 """STS-B: 5,749 / 1,500 / 1,379 English sentence pairs graded 0-5, the pairs that KorSTS translates."""
 
-from bimed_dist.evaluation.readers.rows import scored_pairs
+from bimed_dist.evaluation.readers.rows import read_sts_file
 from bimed_dist.evaluation.task import Task, TaskData, TaskInputs
 
 
@@ -10,7 +10,7 @@ def load(inputs: TaskInputs) -> TaskData:
     Some rows have two more cells, where the sentences came from.
     """
     parts = {
-        name: scored_pairs(inputs.folder / f"sts-{name}.csv", header=False, cells=(7, 9), problems=inputs.problems)
+        name: read_sts_file(inputs.folder / f"sts-{name}.csv", header=False, cells=(7, 9), problems=inputs.problems)
         for name in ("train", "dev", "test")
     }
     return TaskData(parts)

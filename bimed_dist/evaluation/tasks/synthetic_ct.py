@@ -3,7 +3,7 @@
 The shape of Jo et al. 2025 (pneumonia, pulmonary embolism, cancer; an internal and an external test set).
 """
 
-from bimed_dist.evaluation.readers.synthetic import CT_LABELS, ct_reports
+from bimed_dist.evaluation.readers.synthetic import CT_LABELS, generate_reports
 from bimed_dist.evaluation.task import Task
 
 TASK = Task(
@@ -15,7 +15,7 @@ TASK = Task(
     labels_from="the generated findings, never the text",
     labels_by="generator",
     source="synthetic",
-    load=ct_reports,
+    load=generate_reports,
     keywords={
         "pneumonia": ("pneumonia", "bronchopneumonia", "폐렴"),
         "embolism": ("embolism", "thromboembolism", "PTE", "filling defect", "색전", "충만결손"),

@@ -1,6 +1,6 @@
 """Synthetic mixed-language clinical sentences with body parts (BD), diseases (DS) and symptoms (ST), tagged by word."""
 
-from bimed_dist.evaluation.readers.synthetic import tagged_sentences
+from bimed_dist.evaluation.readers.synthetic import generate_entities
 from bimed_dist.evaluation.task import Task
 
 TASK = Task(
@@ -12,5 +12,5 @@ TASK = Task(
     labels_from="the generated findings, never the text",
     labels_by="generator",
     source="synthetic",
-    load=tagged_sentences,
+    load=generate_entities,
 )

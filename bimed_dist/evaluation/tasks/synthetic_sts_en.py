@@ -2,7 +2,7 @@
 
 from functools import partial
 
-from bimed_dist.evaluation.readers.synthetic import graded_pairs
+from bimed_dist.evaluation.readers.synthetic import generate_scored_pairs
 from bimed_dist.evaluation.task import Task
 
 TASK = Task(
@@ -14,5 +14,5 @@ TASK = Task(
     labels_from="distance of the generated findings, never the text",
     labels_by="generator",
     source="synthetic",
-    load=partial(graded_pairs, "en"),
+    load=partial(generate_scored_pairs, "en"),
 )

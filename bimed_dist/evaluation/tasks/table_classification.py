@@ -1,6 +1,6 @@
 """Texts of one class each from any csv or tsv: classification of documents, or screening of patients."""
 
-from bimed_dist.evaluation.readers.tables import classified
+from bimed_dist.evaluation.readers.tables import read_classification
 from bimed_dist.evaluation.task import Task
 
 TASK = Task(
@@ -12,6 +12,6 @@ TASK = Task(
     labels_from="not stated",
     labels_by="people",
     source="path",
-    load=classified,
+    load=read_classification,
     needs="table",
 )

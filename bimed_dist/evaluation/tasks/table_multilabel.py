@@ -1,6 +1,6 @@
 """Texts with yes/no labels from any csv or tsv: the recipe names files, the text and a column of 0 and 1 per label."""
 
-from bimed_dist.evaluation.readers.tables import labelled
+from bimed_dist.evaluation.readers.tables import read_multilabel
 from bimed_dist.evaluation.task import Task
 
 TASK = Task(
@@ -12,6 +12,6 @@ TASK = Task(
     labels_from="not stated",
     labels_by="people",
     source="path",
-    load=labelled,
+    load=read_multilabel,
     needs="table",
 )

@@ -1,6 +1,6 @@
 """Sentence pairs graded 0-5 from any csv or tsv: the recipe names files, the two sentences' columns and the score's."""
 
-from bimed_dist.evaluation.readers.tables import scored
+from bimed_dist.evaluation.readers.tables import read_scored_pairs
 from bimed_dist.evaluation.task import Task
 
 TASK = Task(
@@ -12,6 +12,6 @@ TASK = Task(
     labels_from="not stated",
     labels_by="people",
     source="path",
-    load=scored,
+    load=read_scored_pairs,
     needs="table",
 )
