@@ -288,7 +288,7 @@ def test_an_empty_test_split_and_a_missing_file_are_refused(korsts, bc5cdr, tmp_
 def test_text_that_is_not_utf8_is_refused_with_its_line(korsts, tmp_path, make_recipe):
     path = korsts / "sts-dev.tsv"
     path.write_bytes(path.read_bytes().decode().encode("cp949"))
-    with pytest.raises(DataError, match=r"sts-dev\.tsv line 2: not UTF-8"):
+    with pytest.raises(DataError, match=r"sts-dev\.tsv line 2, byte \d+: not UTF-8"):
         prepare_tasks(make_recipe(MODELS, {"s": TaskSettings(task="korsts", path="korsts")}), tmp_path)
 
 
