@@ -112,7 +112,7 @@ def test_a_table_that_does_not_suit_its_task_is_refused(tmp_path, make_recipe):
     with pytest.raises(ConfigError, match="task table_multilabel needs table"):
         prepared(settings.model_copy(update={"table": None}), tmp_path, make_recipe)
     two = table.model_copy(update={"text_columns": ("text", "other")})
-    with pytest.raises(DataError, match=r"  t: table\.text_columns has 2 columns, this kind of task needs 1"):
+    with pytest.raises(DataError, match=r"  t: table\.text_columns has 2 columns, this task needs 1"):
         prepared(settings.model_copy(update={"table": two}), tmp_path, make_recipe)
     # With the problems of the other tasks, each by its name.
     both = {"all": "a.csv", "train": "a.csv"}
@@ -137,8 +137,8 @@ def test_other_files_than_the_pinned_ones_are_refused(korsts, tmp_path, make_rec
     settings = TaskSettings(task="korsts", path="korsts", sha256="0123456789")
     with pytest.raises(DataError, match=r"korsts have the SHA-256 [0-9a-f]{16}, the recipe says 0123456789") as raised:
         prepared(settings, tmp_path, make_recipe)
-    found = re.search(r"digest ([0-9a-f]{16})", str(raised.value))[1]
-    assert prepared(settings.model_copy(update={"digest": found}), tmp_path, make_recipe).rows["test"] == 24
+    found = re.search(r"SHA-256 ([0-9a-f]{16})", str(raised.value))[1]
+    assert prepared(settings.model_copy(update={"sha256": found}), tmp_path, make_recipe).rows["test"] == 24
 
 
 def test_files_that_are_not_the_published_ones_are_told_and_read(korsts, tmp_path, make_recipe):

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from bimed_dist.errors import DataError
-from bimed_dist.evaluation.preparation.origins import origin_of
+from bimed_dist.evaluation.preparation.origins import task_inputs
 from bimed_dist.files.terms import read_terms
 from bimed_dist.recipe.base import TermList
 from bimed_dist.recipe.evaluation import TaskSettings
@@ -20,7 +20,7 @@ def write(path: Path, text: str) -> Path:
 def evaluation_terms(path: Path, *columns: str) -> list[str]:
     recipe = Recipe(name="r", seed=1, data=str(path.parent))
     settings = TaskSettings(task="mlm_terms", corpus="c", terms=TermList(path=path.name, columns=columns))
-    return list(origin_of(settings, recipe, path.parent).terms)
+    return list(task_inputs(settings, recipe, path.parent).terms)
 
 
 TERMS = ["폐렴", 'pulmonary "ground glass"', "급성 기관지염", "CT, chest"]

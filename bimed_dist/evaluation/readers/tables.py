@@ -55,14 +55,12 @@ def read_classification(inputs: TaskInputs, table: TableSettings | None = None) 
 def _recipe_table(inputs: TaskInputs, texts: int, targets: int | None) -> TableSettings:
     """Return the recipe's table. Raises ConfigError if it does not suit the kind of task."""
     assert inputs.table is not None
-    if len(inputs.table.text_columns) != texts:
-        raise ConfigError(
-            f"table.text_columns: {len(inputs.table.text_columns)} columns given, this kind of task needs {texts}"
-        )
-    if targets is not None and len(inputs.table.label_columns) != targets:
-        raise ConfigError(
-            f"table.label_columns: {len(inputs.table.label_columns)} columns given, this task needs {targets}"
-        )
+    for name, columns, needed in (
+        ("text_columns", inputs.table.text_columns, texts),
+        ("label_columns", inputs.table.label_columns, targets),
+    ):
+        if needed is not None and len(columns) != needed:
+            raise ConfigError(f"table.{name} has {len(columns)} columns, this task needs {needed}")
     return inputs.table
 
 
