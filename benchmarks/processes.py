@@ -68,7 +68,13 @@ STAGES = {"two, DDP": 0, "two, ZeRO-2": 2}
 
 def recipe_of(layers: int, width: int, steps: int) -> dict[str, Any]:
     tree = synthetic_recipe().model_dump(mode="json", exclude_unset=True)
-    architecture = {"layers": layers, "width": width, "heads": width // 64, "feed_forward": 4 * width, "positions": 128}
+    architecture = {
+        "num_hidden_layers": layers,
+        "hidden_size": width,
+        "num_attention_heads": width // 64,
+        "intermediate_size": 4 * width,
+        "max_position_embeddings": 128,
+    }
     run = {
         "model": "benchmark", "shards": "synthetic", "steps": steps + WARM_UP, "global_batch": ROWS, "micro_batch": 16,
         "log_every": 1, "validation_rows": 16, "validate_every": 10**6, "checkpoint_every": 10**6, "trackers": [],

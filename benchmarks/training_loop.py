@@ -45,7 +45,7 @@ def bare_step(
         given = to_tensors(batch, torch.device("cpu"))
         hidden = module.encode(given)[0]
         mlm = heads.predictions(hidden.index_select(0, given.masked_positions))
-        nsp = heads.seq_relationship(bert.pooler(hidden.index_select(0, given.pair_starts)[:, None]))
+        nsp = heads.seq_relationship(bert.pooler(hidden.index_select(0, given.row_starts)[:, None]))
         mlm_loss = cross_entropy(mlm, given.mlm_labels, reduction="sum")
         (mlm_loss / masked + cross_entropy(nsp, given.nsp_labels, reduction="sum") / rows).backward()
     torch.nn.utils.clip_grad_norm_(module.parameters(), clip_norm)

@@ -12,7 +12,7 @@ from bimed_dist.errors import ConfigError, DataError, Stopped
 from bimed_dist.evaluation.models.loading import load_classifier, load_head_model
 from bimed_dist.hugging_face import load_config, load_tokenizer, loading
 from bimed_dist.model import stage as model
-from bimed_dist.model.foundation import load_foundation, load_prepared
+from bimed_dist.model.foundation import load_bert, load_foundation
 from bimed_dist.recipe.loading import parse_recipe
 from bimed_dist.shards.encoding import Encoder
 
@@ -32,7 +32,7 @@ def folder(tmp_path: Path) -> Path:
 
 
 def make_model(tokenizer: Path, work: Path) -> None:
-    architecture = {"layers": 1, "width": 8, "heads": 1, "feed_forward": 8}
+    architecture = {"num_hidden_layers": 1, "hidden_size": 8, "num_attention_heads": 1, "intermediate_size": 8}
     tree = {"name": "r", "seed": 1, "model": {"m": {"architecture": architecture, "tokenizer": str(tokenizer)}}}
     model.run(parse_recipe(tree, where="r"), "m", work)
 
@@ -87,7 +87,7 @@ ALIGNMENT = 64
 """Bytes; torch's own allocator and the widest vector registers of CPUs."""
 
 
-@pytest.mark.parametrize("load", [load_prepared, lambda folder: load_head_model(str(folder), "retrieval")])
+@pytest.mark.parametrize("load", [load_bert, lambda folder: load_head_model(str(folder), "retrieval")])
 def test_weights_are_aligned_so_that_last_bits_do_not_depend_on_where_a_file_was_mapped(tmp_path, load):
     config = BertConfig(
         vocab_size=30, hidden_size=8, num_hidden_layers=1, num_attention_heads=2, intermediate_size=12,

@@ -1,1 +1,1 @@
-"""Foundation to trainable model: transplant of embedding rows, packed forward pass, export."""
+"""Foundation to trainable model: embedding initialization, packed forward pass, export."""

@@ -1,14 +1,14 @@
 """Block-diagonal attention over one flat row of packed tokens.
 
-A micro-batch is one row of T real tokens, the sentence pairs one after another, with no padding anywhere.
-transformers hands this row to an attention function registered as `packed`; each token may see its own pair only.
-(With transformers' own sdpa, eager and flex functions packed rows would silently see each other.)
+A micro-batch is a flat sequence of T real tokens: its rows one after another, without padding. transformers passes
+this sequence to an attention function registered as `packed`, in which each token attends to its own row only. (With
+transformers' own sdpa, eager and flex functions, packed rows would silently attend to each other.)
 
-Three kernels, the first that can do what is asked:
-* `varlen`: torch.nn.attention.varlen on CUDA in half precision, without attention dropout, which the kernel lacks;
-* `flash`: the package flash-attn where it is installed, on CUDA in half precision, with attention dropout;
-* `padded`: pairs are gathered into rectangles of similar length, only around scaled_dot_product_attention. On a CPU in
-  full precision with attention dropout, for which torch has no fused kernel, plain operators take its place.
+Of three kernels, the first that supports device, precision and dropout is used:
+* `varlen`: torch.nn.attention.varlen on CUDA in half precision; it has no attention dropout;
+* `flash`: the package flash-attn if it is installed, on CUDA in half precision with attention dropout;
+* `padded`: rows are gathered into rectangles of similar length around scaled_dot_product_attention. On a CPU in full
+  precision with attention dropout, for which torch has no fused kernel, plain operators replace it.
 """
 
 from dataclasses import dataclass
@@ -21,23 +21,23 @@ from torch import Tensor
 from torch.nn.functional import scaled_dot_product_attention
 from transformers import AttentionInterface
 
-from bimed_dist.model.dropout import kept
+from bimed_dist.model.dropout import dropout_mask
 
 NAME = "packed"
 _LENGTH_STEP = 32
-"""Pairs whose lengths round up to the same multiple share a rectangle."""
+"""Rows whose lengths round up to the same multiple share a rectangle."""
 
 
 @dataclass(frozen=True)
 class Rectangle:
-    """Pairs of similar length inside the padded buffer."""
+    """Rows of similar length inside the padded buffer."""
 
     start: int
     """First slot in the padded buffer."""
     rows: int
     length: int
     mask: Tensor | None
-    """(rows, 1, 1, length) bool, True at real tokens; None where nothing is padding."""
+    """(rows, 1, 1, length) bool, True at real tokens; None if there is no padding."""
 
 
 @dataclass(frozen=True)
@@ -46,36 +46,37 @@ class Padded:
 
     rectangles: tuple[Rectangle, ...]
     to_padded: Tensor
-    """(P,) int64: token of each padded slot (slot of a padding repeats the pair's first token and is masked)."""
+    """(P,) int64: token in each slot; a padding slot repeats its row's first token and is masked."""
     from_padded: Tensor
-    """(T,) int64: padded slot of each token."""
+    """(T,) int64: slot of each token."""
 
 
 @dataclass(frozen=True)
 class Packing:
-    """Where each pair lies in the flat row, prepared once per micro-batch and shared by all layers."""
+    """Where each row lies in the flat sequence; prepared once per micro-batch and shared by all layers."""
 
     starts: np.ndarray
-    """(B + 1,) first token of each pair, then T."""
+    """(B + 1,) first token of each row, then T."""
     cumulative: Tensor
-    """The same, int32 on the device."""
+    """The same as int32 on the device."""
     longest: int
+    """Tokens of the longest row."""
 
     @cached_property
     def padded(self) -> Padded:
-        """Made when a layer first asks: the other kernels need none of it."""
+        """The layout for `padded`, computed on first use: the other kernels do not need it."""
         return _padded(self.starts, self.cumulative.device)
 
 
 def packing(starts: np.ndarray, device: torch.device) -> Packing:
-    """Packing for row boundaries `starts` (B + 1,), the last being T."""
+    """Return the packing for row boundaries `starts` (B + 1,), of which the last is T."""
     return Packing(starts, on_device(starts.astype(np.int32), device), int(np.diff(starts).max()))
 
 
 def on_device(array: np.ndarray, device: torch.device) -> Tensor:
-    """A tensor of `array`; to a GPU it is copied while the host goes on."""
+    """Return `array` as a tensor; the copy to a GPU is asynchronous."""
     values = torch.from_numpy(array)
-    # Only from pinned memory does a copy not wait for what the GPU does before it.
+    # A copy from memory that is not pinned waits until the GPU has finished its queue.
     return values.pin_memory().to(device, non_blocking=True) if device.type == "cuda" else values.to(device)
 
 
@@ -99,7 +100,7 @@ def _padded(starts: np.ndarray, device: torch.device) -> Padded:
 
 
 def kernel_name(device: torch.device, dtype: torch.dtype, dropout: float) -> str:
-    """`varlen`, `flash` or `padded`."""
+    """Return `varlen`, `flash` or `padded`."""
     if device.type != "cuda" or dtype not in (torch.bfloat16, torch.float16):
         return "padded"
     if dropout == 0.0:
@@ -112,7 +113,7 @@ def _has_flash_attn() -> bool:
     return find_spec("flash_attn") is not None
 
 
-@torch.compiler.disable  # its rectangles differ from one micro-batch to the next
+@torch.compiler.disable  # the rectangles differ between micro-batches
 def packed_attention(
     module: torch.nn.Module,
     query: Tensor,
@@ -125,13 +126,13 @@ def packed_attention(
     scaling: float | None = None,
     **_: object,
 ) -> tuple[Tensor, None]:
-    """Attention for q, k, v of shape (1, heads, T, head width); returns (1, T, heads, head width)."""
-    flat = [x[0].transpose(0, 1) for x in (query, key, value)]  # (T, heads, head width)
+    """Return attention outputs (1, T, heads, head size) for q, k, v of shape (1, heads, T, head size)."""
+    flat = [x[0].transpose(0, 1) for x in (query, key, value)]  # (T, heads, head size)
     bounds, longest = packing.cumulative, packing.longest
-    # Both kernels scale by 1 / sqrt(head width) unless told otherwise, as BERT does; torch 2.10's can't be told.
+    # Both kernels scale by 1 / sqrt(head size) as BERT does; torch 2.10's takes no other scale.
     match kernel_name(query.device, query.dtype, dropout):
         case "varlen":
-            from torch.nn.attention.varlen import varlen_attn  # not in CPU-only builds of older torch
+            from torch.nn.attention.varlen import varlen_attn  # missing in CPU-only builds of older torch
 
             return varlen_attn(*flat, bounds, bounds, longest, longest)[None], None
         case "flash":
@@ -146,7 +147,7 @@ def packed_attention(
             x[part.start : part.start + part.rows * part.length].unflatten(0, (part.rows, part.length)).transpose(1, 2)
             for x in padded
         )
-        # In half precision torch keeps scores and weights in float32, which plain operators would not.
+        # In half precision torch keeps scores and weights in float32; plain operators would not.
         if dropout and q.device.type == "cpu" and q.dtype in (torch.float32, torch.float64):
             out = _with_dropout(q, k, v, part.mask, dropout, scaling)
         else:
@@ -158,12 +159,12 @@ def packed_attention(
 def _with_dropout(
     q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None, dropout: float, scaling: float | None
 ) -> Tensor:
-    """What scaled_dot_product_attention computes on a CPU in full precision, but with our dropout."""
+    """Compute scaled_dot_product_attention on a CPU in full precision with our dropout."""
     scores = (q * (scaling or q.shape[-1] ** -0.5)) @ k.transpose(-1, -2)  # (rows, heads, length, length)
     if mask is not None:
         scores.masked_fill_(~mask, -torch.inf)
     weights = scores.softmax(-1)
-    return (weights * kept(weights, dropout)) @ v
+    return (weights * dropout_mask(weights, dropout)) @ v
 
 
 AttentionInterface.register(NAME, packed_attention)

@@ -22,7 +22,7 @@ class Foundation:
     model: BertForPreTraining
     tokenizer: PreTrainedTokenizerBase
     new_heads: tuple[str, ...]
-    """Heads that the checkpoint lacks and that start from random weights: mlm_head, nsp_head, pooler."""
+    """Heads that the checkpoint lacks and that start from random weights: `mlm_head`, `nsp_head`, `pooler`."""
 
 
 def load_foundation(location: str, seed: int) -> Foundation:
@@ -54,22 +54,13 @@ def load_foundation(location: str, seed: int) -> Foundation:
     return Foundation(model, tokenizer, new_heads)
 
 
-def load_prepared(folder: Path) -> BertForPreTraining:
+def load_bert(folder: Path) -> BertForPreTraining:
     """Return the model that the model stage wrote, in float32."""
     return load_model(str(folder), BertForPreTraining)[0]
 
 
 def new_model(architecture: Architecture, tokenizer: PreTrainedTokenizerBase, seed: int) -> BertForPreTraining:
-    """A BERT with random weights drawn from `seed`."""
+    """Return a BERT with random weights drawn from `seed`."""
     torch.manual_seed(seed)
-    return BertForPreTraining(
-        BertConfig(
-            vocab_size=len(tokenizer),
-            hidden_size=architecture.width,
-            num_hidden_layers=architecture.layers,
-            num_attention_heads=architecture.heads,
-            intermediate_size=architecture.feed_forward,
-            max_position_embeddings=architecture.positions,
-            pad_token_id=tokenizer.pad_token_id,
-        )
-    )
+    sizes = architecture.model_dump()
+    return BertForPreTraining(BertConfig(vocab_size=len(tokenizer), **sizes, pad_token_id=tokenizer.pad_token_id))

@@ -90,7 +90,7 @@ def packed_module(model: BertForPreTraining, settings: PretrainingSettings) -> P
         for layer in model.bert.encoder.layer:
             layer.attention.self.dropout.p = settings.attention_dropout
     pad_vocabulary(model)
-    module = PackedPretraining(model, pairs=settings.sentence_objective != "none")
+    module = PackedPretraining(model, sentence_objective=settings.sentence_objective != "none")
     if settings.activation_checkpointing:
         module.recompute_activations()
     if settings.compile:

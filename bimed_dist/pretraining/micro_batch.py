@@ -20,7 +20,7 @@ def to_tensors(batch: PackedBatch, device: torch.device) -> MicroBatch:
         token_type_ids=tensor(batch.token_type_ids)[None],
         position_ids=tensor(batch.position_ids)[None],
         packing=attention.packing(batch.row_starts, device),
-        pair_starts=tensor(batch.row_starts[:-1]),
+        row_starts=tensor(batch.row_starts[:-1]),
         masked_positions=tensor(batch.masked_positions),
         mlm_labels=tensor(batch.mlm_labels),
         nsp_labels=tensor(batch.nsp_labels),

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from bimed_dist.errors import BimedError, NonFiniteError
-from bimed_dist.model.foundation import load_prepared
+from bimed_dist.model.foundation import load_bert
 from bimed_dist.pretraining import optimizer as schedule
 from bimed_dist.pretraining.distributed import Engine
 from bimed_dist.pretraining.duration import Clock
@@ -41,7 +41,7 @@ def overfit(recipe: Recipe, name: str, work: Path) -> Losses:
     )  # fmt: skip
     with engine.naming_the_lost():
         engine.on_main(lambda: check_inputs(recipe, settings, work, engine.world_size))
-        module = packed_module(load_prepared(stage_folder(work, "model", settings.model)), settings)
+        module = packed_module(load_bert(stage_folder(work, "model", settings.model)), settings)
         engine.prepare(module, schedule.optimizer(module, settings))
         trainer = Trainer(
             engine, module, settings, seed=recipe.seed, rows=training_rows(recipe, settings, work),

@@ -24,7 +24,7 @@ from bimed_dist.manifest import Manifest, Outcome
 from bimed_dist.metrics_log import read_metrics
 from bimed_dist.model import attention
 from bimed_dist.model.export import export, pad_vocabulary
-from bimed_dist.model.foundation import load_prepared
+from bimed_dist.model.foundation import load_bert
 from bimed_dist.model.packed import PackedPretraining
 from bimed_dist.pretraining import checkpoints, deepspeed_config, duration
 from bimed_dist.pretraining import optimizer as schedule
@@ -133,7 +133,7 @@ def _train(engine: Engine, recipe: Recipe, name: str, work: Path, start: float) 
     }
     run_digest = manifest.digest_of({**begun, "settings": kept})
 
-    model = load_prepared(stage_folder(work, "model", settings.model))
+    model = load_bert(stage_folder(work, "model", settings.model))
     parameters = model.num_parameters()  # later there are padded rows, and ZeRO-3 takes tensors apart
     module = packed_module(model, settings)
     _check_disk(engine, folder, settings, bytes_of_a_checkpoint(module))
@@ -361,7 +361,7 @@ def _finish(
 ) -> Manifest:
     settings = recipe.pretraining[name]
     model_folder = stage_folder(work, "model", settings.model)
-    model = load_prepared(model_folder)
+    model = load_bert(model_folder)
     tokenizer = load_tokenizer(str(model_folder))
     pad_vocabulary(model)
     model.load_state_dict({key.removeprefix("model."): value for key, value in weights.items()})

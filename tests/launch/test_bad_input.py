@@ -18,7 +18,13 @@ RECIPE = {
     "shards": {"tokens": {"corpus": "text", "tokenizer": "vocabulary/wordpiece"}},
     "model": {
         "tiny": {
-            "architecture": {"layers": 1, "width": 16, "heads": 2, "feed_forward": 16, "positions": 64},
+            "architecture": {
+                "num_hidden_layers": 1,
+                "hidden_size": 16,
+                "num_attention_heads": 2,
+                "intermediate_size": 16,
+                "max_position_embeddings": 64,
+            },
             "tokenizer": "vocabulary/wordpiece",
         }
     },

@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from bimed_dist.model import attention
-from bimed_dist.model.dropout import Dropout, kept, use_in
+from bimed_dist.model.dropout import Dropout, dropout_mask, replace_dropout
 
 P = 0.1
 DROPPED = 6554 / 65536
@@ -16,7 +16,7 @@ N = 400_000
 @pytest.mark.parametrize("place", range(4))
 def test_each_of_the_four_values_of_a_draw_is_dropped_with_the_probability_and_without_regard_to_the_others(place):
     torch.manual_seed(place)
-    dropped = (kept(torch.empty(N, 4), P) == 0).double()
+    dropped = (dropout_mask(torch.empty(N, 4), P) == 0).double()
     rate = dropped[:, place].mean()
     assert abs(rate - DROPPED) < 5 * (DROPPED * (1 - DROPPED) / N) ** 0.5
     for other in {0, 1, 2, 3} - {place}:
@@ -36,7 +36,9 @@ def test_what_is_kept_is_scaled_so_that_the_mean_stays_and_gradients_go_the_same
     assert found.dtype == dtype and set(found.unique().tolist()) == {0.0, 2.0}
     assert torch.equal(given.grad, found)
     torch.manual_seed(1)
-    assert torch.equal(kept(given, P).unique().double(), torch.tensor([0, 1 / (1 - DROPPED)], dtype=dtype).double())
+    assert torch.equal(
+        dropout_mask(given, P).unique().double(), torch.tensor([0, 1 / (1 - DROPPED)], dtype=dtype).double()
+    )
 
 
 def test_a_seed_gives_the_same_dropout_with_any_number_of_threads():
@@ -44,14 +46,14 @@ def test_a_seed_gives_the_same_dropout_with_any_number_of_threads():
     for threads in (1, 2):
         torch.set_num_threads(threads)
         torch.manual_seed(2)
-        found.append(kept(torch.empty(N), P))
+        found.append(dropout_mask(torch.empty(N), P))
     torch.set_num_threads(before)
     assert torch.equal(*found)
 
 
 def test_nothing_is_dropped_where_a_model_does_not_train_and_every_dropout_of_it_is_replaced():
     model = torch.nn.Sequential(torch.nn.Dropout(0.3), torch.nn.Sequential(torch.nn.Dropout(0.2))).eval()
-    use_in(model)
+    replace_dropout(model)
     replaced = [part for part in model.modules() if isinstance(part, torch.nn.Dropout)]
     assert [(type(part), part.p) for part in replaced] == [(Dropout, 0.3), (Dropout, 0.2)]
     given = torch.randn(50)

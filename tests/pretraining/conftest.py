@@ -41,7 +41,13 @@ RECIPE = {
     "shards": {"tokens": {"corpus": "text", "tokenizer": "vocabulary/pieces"}},
     "model": {
         "tiny": {
-            "architecture": {"layers": 2, "width": 32, "heads": 2, "feed_forward": 64, "positions": 64},
+            "architecture": {
+                "num_hidden_layers": 2,
+                "hidden_size": 32,
+                "num_attention_heads": 2,
+                "intermediate_size": 64,
+                "max_position_embeddings": 64,
+            },
             "tokenizer": "vocabulary/pieces",
         }
     },

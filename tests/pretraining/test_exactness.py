@@ -61,7 +61,7 @@ def test_loss_and_gradient_of_a_global_batch_are_those_of_hugging_face(prepared,
     expected.backward()
 
     model = BertForPreTraining.from_pretrained(folder, dtype=torch.float64).eval()
-    module, total = PackedPretraining(model, pairs=objective != "none"), 0.0
+    module, total = PackedPretraining(model, sentence_objective=objective != "none"), 0.0
     for part in parts:
         mlm, pair, _, _ = module(to_tensors(part, torch.device("cpu")))
         loss = mlm.sum() / masked + pair.sum() / settings.global_batch

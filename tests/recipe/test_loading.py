@@ -27,7 +27,7 @@ shards:
   bilingual: {corpus: bilingual, tokenizer: vocabulary/bilingual}
 model:
   first:
-    architecture: {layers: 1, width: 8, heads: 2, feed_forward: 16}
+    architecture: {num_hidden_layers: 1, hidden_size: 8, num_attention_heads: 2, intermediate_size: 16}
     tokenizer: vocabulary/bilingual
 pretraining:
   first: {model: first, shards: bilingual, steps: 10, global_batch: 4, micro_batch: 2, learning_rate: 1e-4}
@@ -138,8 +138,8 @@ def test_a_source_without_a_kind_is_refused(tmp_path: Path):
         ),
         ("pretraining.first.mask_token_share=0.95", "is above 1"),
         ("pretraining.first.max_length=4", "greater than or equal to 8"),
-        ("model.first.foundation=bert-base", "give either foundation or architecture"),
-        ("model.first.architecture.heads=3", "not a multiple of heads=3"),
+        ("model.first.foundation=bert-base", "set either foundation or architecture"),
+        ("model.first.architecture.num_attention_heads=3", "not a multiple of num_attention_heads=3"),
         ("corpus.bilingual.sources=[]", "at least 1 item"),
         ("corpus.bilingual.sources=[{kind: synthetic, name: x, documents: 0}]", "sources.0.documents: Input"),
         ("corpus.bilingual.sources.1.name=book", "must be unique"),

@@ -59,7 +59,12 @@ def recipe(**changes: Any) -> Recipe:
         },
         "model": {
             "ko-mini": {
-                "architecture": {"layers": 2, "width": 64, "heads": 2, "feed_forward": 128},
+                "architecture": {
+                    "num_hidden_layers": 2,
+                    "hidden_size": 64,
+                    "num_attention_heads": 2,
+                    "intermediate_size": 128,
+                },
                 "tokenizer": "vocabulary/bilingual",
             },
             "bi-ko-mini": {"foundation": "pretraining/ko-mini", "tokenizer": "vocabulary/bilingual"},

@@ -1,4 +1,4 @@
-"""A model is looked at once it is built: damaged weights are named before anything is trained on them."""
+"""Damaged weights are reported when a model is built, before anything is trained on them."""
 
 import math
 
@@ -7,7 +7,7 @@ import torch
 from transformers import BertConfig, BertForPreTraining
 
 from bimed_dist.errors import DataError
-from bimed_dist.model.stage import check_values
+from bimed_dist.model.stage import check_weights
 
 
 def tiny() -> BertForPreTraining:
@@ -18,24 +18,24 @@ def tiny() -> BertForPreTraining:
 
 def test_a_new_model_and_one_without_segment_embeddings_pass():
     model = tiny()
-    check_values(model)
+    check_weights(model)
     torch.nn.init.zeros_(model.bert.embeddings.token_type_embeddings.weight)
-    check_values(model)
+    check_weights(model)
 
 
 @pytest.mark.parametrize(
-    ("value", "problem"), [(math.nan, "not numbers"), (math.inf, "not numbers"), (1e5, "1e.05, far")]
+    ("value", "problem"), [(math.nan, "not finite"), (math.inf, "not finite"), (1e5, "1e.05, far")]
 )
-def test_one_weight_that_can_not_be_is_named(value: float, problem: str):
+def test_one_impossible_weight_is_reported(value: float, problem: str):
     model = tiny()
     with torch.no_grad():
         model.bert.encoder.layer[0].output.dense.weight[3, 2] = value
     with pytest.raises(DataError, match=rf"bert\.encoder\.layer\.0\.output\.dense\.weight holds .*{problem}"):
-        check_values(model)
+        check_weights(model)
 
 
-def test_a_matrix_of_zeros_is_named():
+def test_a_matrix_of_zeros_is_reported():
     model = tiny()
     torch.nn.init.zeros_(model.bert.pooler.dense.weight)
     with pytest.raises(DataError, match=r"bert\.pooler\.dense\.weight is zero throughout"):
-        check_values(model)
+        check_weights(model)
