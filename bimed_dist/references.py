@@ -7,7 +7,7 @@ from pathlib import Path
 
 from bimed_dist.errors import ConfigError
 from bimed_dist.manifest import input_digest, verified
-from bimed_dist.recipe.recipe import Recipe
+from bimed_dist.recipe.recipe import STAGES, Recipe
 from bimed_dist.workspace import EXPORT, stage_folder
 
 
@@ -66,17 +66,16 @@ def stage_order(recipe: Recipe) -> list[tuple[str, str | None]]:
 
     Raises ConfigError if entries are made from each other in a circle.
     """
+    sections = {stage: getattr(recipe, stage) for stage in STAGES}
     inputs: dict[tuple[str, str | None], list[tuple[str, str | None]]] = {
-        (stage, name): []
-        for stage in ("corpus", "vocabulary", "shards", "model", "pretraining")
-        for name in getattr(recipe, stage)
+        (stage, name): [] for stage, section in sections.items() if isinstance(section, dict) for name in section
     }
     for reference in recipe.references():
         stage, name, *_ = reference.place.split(".")
         if (stage, name) in inputs:
             inputs[stage, name].append((reference.stage, reference.name))
-    for stage in ("evaluation", "report"):
-        if getattr(recipe, stage) is not None:
+    for stage, section in sections.items():
+        if section is not None and not isinstance(section, dict):  # evaluation and report use everything before them
             inputs[stage, None] = list(inputs)
     try:
         return list(TopologicalSorter(inputs).static_order())
