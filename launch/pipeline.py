@@ -55,13 +55,8 @@ def pretrain(recipe, name, work, params):
     if finished is not None:
         return finished
     program = [str(REPOSITORY / "launch" / "pretrain.py"), str(params["recipe_path"].absolute()), "--work", str(work)]
-    program += [
-        "--name",
-        name,
-        "--resume",
-        "auto",
-        *(word for override in params["overrides"] for word in ("--set", override)),
-    ]
+    overrides = [word for override in params["overrides"] for word in ("--set", override)]
+    program += ["--name", name, "--resume", "auto", *overrides]
     launcher, environment = [sys.executable], dict(os.environ)
     if processes > 1 or "deepspeed_config" in config:  # accelerate's one-process launcher would not forward signals
         launcher += ["-m", "accelerate.commands.launch", "--config_file", str(config_file), "--main_process_port", "0"]

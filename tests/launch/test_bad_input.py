@@ -77,13 +77,13 @@ def test_a_missing_source_folder_is_reported_by_name(root, folder):
 
 def test_a_corpus_without_text_is_refused(root, folder):
     (folder / "notes" / "a.txt").write_text(" \n\n \n", encoding="utf-8")
-    assert_refused(launch(root, folder, "corpus.py"))
+    assert_refused(launch(root, folder, "corpus.py"), "no sentences", "notes")
     assert not (folder / "work" / "corpus" / "text").exists()
 
 
 def test_invalid_utf8_is_reported_with_file_and_line(root, folder):
     (folder / "notes" / "b.txt").write_bytes("앞 문장.\n".encode() + "폐렴".encode("cp949") + b"\n")
-    assert_refused(launch(root, folder, "corpus.py"), "b.txt", "2")
+    assert_refused(launch(root, folder, "corpus.py"), "b.txt line 2")
 
 
 def test_all_unknown_settings_are_reported_at_once(root, folder):
