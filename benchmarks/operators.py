@@ -24,7 +24,7 @@ from torch.profiler import ProfilerActivity, profile
 from training_step import SIZES, VOCABULARY, model_of, packed_step, product_flops, random_batch, step_flops
 
 from bimed_dist.model.packed import PackedPretraining
-from bimed_dist.pretraining import optimizer as schedule
+from bimed_dist.pretraining.optimizer import make_optimizer
 from bimed_dist.recipe.pretraining import PretrainingSettings
 
 KINDS = {
@@ -59,7 +59,7 @@ def measure(threads: int, fill: float, dropout: float, repeats: int) -> dict[str
     size, limit = SIZES["base"], product_flops(repeats=20)
     module = PackedPretraining(model_of(size, dropout))
     settings = PretrainingSettings(model="none", shards="none", steps=1, global_batch=16, micro_batch=16)
-    optimizer = schedule.optimizer(module, settings)
+    optimizer = make_optimizer(module, settings)
     parts = {
         "clipping": lambda: torch.nn.utils.clip_grad_norm_(module.parameters(), settings.clip_norm),
         "AdamW": lambda: (optimizer.step(), optimizer.zero_grad()),

@@ -116,9 +116,9 @@ def count_exchanged(micro_batches: int) -> dict[str, Any]:
     from transformers import BertConfig, BertForPreTraining
 
     from bimed_dist.model.packed import PackedPretraining
-    from bimed_dist.pretraining import optimizer as schedule
     from bimed_dist.pretraining.distributed import Engine
     from bimed_dist.pretraining.micro_batch import to_tensors
+    from bimed_dist.pretraining.optimizer import make_optimizer
     from bimed_dist.recipe.pretraining import PretrainingSettings
 
     settings = PretrainingSettings(
@@ -131,7 +131,7 @@ def count_exchanged(micro_batches: int) -> dict[str, Any]:
     )
     module = PackedPretraining(BertForPreTraining(config)).train()
     parameters = module.model.num_parameters()  # of which ZeRO-3 leaves each rank a part
-    engine.prepare(module, schedule.optimizer(module, settings))
+    engine.prepare(module, make_optimizer(module, settings))
     if engine.kind == "ddp":
         # DDP's own reducer calls nothing that can be counted; this hook does the same through torch.distributed.
         engine._model.register_comm_hook(None, allreduce_hook)
@@ -146,7 +146,7 @@ def count_exchanged(micro_batches: int) -> dict[str, Any]:
             return mlm.mean() + nsp.mean()
 
         engine.accumulate([lambda batch=batch: loss(batch) for batch in batches])
-        engine.update(1e-4)
+        engine.optimizer_step(1e-4)
     found = {"sent": sum(sent.values()), "by": dict(sent), "parameters": parameters}
     engine.close()
     return found

@@ -25,11 +25,11 @@ from torch.nn.functional import cross_entropy
 from training_step import SIZES, VOCABULARY, model_of
 
 from bimed_dist.model.packed import PackedPretraining
-from bimed_dist.pretraining import optimizer as schedule
 from bimed_dist.pretraining.distributed import Engine
 from bimed_dist.pretraining.duration import Clock
 from bimed_dist.pretraining.loop import Trainer
 from bimed_dist.pretraining.micro_batch import to_tensors
+from bimed_dist.pretraining.optimizer import make_optimizer
 from bimed_dist.recipe.pretraining import PretrainingSettings
 from bimed_dist.shards.batches import PhaseBatches, TrainingBatches
 from bimed_dist.shards.reading import ShardSet
@@ -62,15 +62,15 @@ def measure(size: str, dropout: float, shards: ShardSet, steps: int) -> dict[str
     cpu_seconds: dict[str, list[float]] = {"bare": [], "bimed_dist": []}
     stream = PhaseBatches(shards, settings, seed=1)
     bare, ours = (PackedPretraining(model_of(SIZES[size], dropout)) for _ in range(2))
-    bare_optimizer = schedule.optimizer(bare, settings)
+    bare_optimizer = make_optimizer(bare, settings)
     for group in bare_optimizer.param_groups:
         group["lr"] = settings.learning_rate
     engine = Engine(settings)
-    engine.prepare(ours, schedule.optimizer(ours, settings))
+    engine.prepare(ours, make_optimizer(ours, settings))
     with tempfile.TemporaryDirectory() as work:
         trainer = Trainer(
             engine, ours, settings, seed=1, rows=TrainingBatches(shards, settings, seed=1), held_out=None,
-            folder=Path(work), run_digest="", record=None, clock=Clock(settings),
+            folder=Path(work), run_digest="", clock=Clock(settings),
         )  # fmt: skip
         sides = {
             "bare": lambda step: bare_step(bare, bare_optimizer, stream, step, settings.clip_norm),

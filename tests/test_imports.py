@@ -13,7 +13,7 @@ import pytest
 ROOT = Path(__file__).resolve().parent.parent
 PACKAGE = ROOT / "bimed_dist"
 LAUNCH = ROOT / "launch"
-ENGINE_FILES = ("bimed_dist.pretraining.distributed", "bimed_dist.pretraining.cpu_operator")
+ENGINE_FILES = tuple(f"bimed_dist.pretraining.{name}" for name in ("distributed", "cpu_operator", "trackers"))
 LAUNCH_OPTIONS = "options"
 """Module of launch/ that all programs share."""
 TORCH_FREE = ("corpus", "vocabulary", "shards", "report", "evaluation.metrics")

@@ -1,8 +1,8 @@
 """Checkpoints that exist whole or not at all.
 
-Every rank writes, syncs and hashes its file in `step-N.partial`, in a thread, while training goes on; then the ranks
-exchange hashes or errors, rank 0 writes the manifest, syncs, renames to `step-N` and syncs the parent; only then are
-older ones removed. The loader believes manifests only, not names.
+Every rank writes, syncs and hashes its file in `step-N.partial`, in a thread, while training continues. Then the ranks
+exchange hashes or errors, and rank 0 writes the manifest, syncs it, renames the folder to `step-N` and syncs its
+parent. Only then are older checkpoints removed. The loader trusts manifests, not folder names.
 """
 
 import json
@@ -16,8 +16,9 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import TypedDict
 
+from bimed_dist.agreement import Ranks, run_on_ranks
 from bimed_dist.errors import CheckpointError
 from bimed_dist.manifest import digest_of, file_sha256, write_json
 from bimed_dist.workspace import CHECKPOINT_RECORD, PARTIAL
@@ -25,22 +26,65 @@ from bimed_dist.workspace import CHECKPOINT_RECORD, PARTIAL
 _log = logging.getLogger(__name__)
 FORMAT = 1
 _NAME = re.compile(r"step-(\d{8})")
-Files = dict[str, dict[str, Any]]
-"""Name of a file -> {"bytes", "sha256"}."""
 
 
-class Ranks(Protocol):
-    """What saving needs to know of the other processes."""
+class FileEntry(TypedDict):
+    bytes: int
+    sha256: str
 
-    rank: int
+
+Files = dict[str, FileEntry]
+"""File name -> size and hash."""
+
+
+class Arithmetic(TypedDict):
+    """What the last bits of this rank's sums depend on."""
+
+    threads: int
+    """torch's threads of one process."""
+    device: str
+    """Kind of GPU, or the CPU's vector instructions."""
+
+
+class Duration(TypedDict):
+    """State of the clock (duration.py)."""
+
+    training_seconds: float
+    """Seconds of training, validation and saving, over all launches."""
+    end_step: int
+    """First step that is not trained, as far as known."""
+    length: dict[str, float | None]
+    """The settings of PretrainingSettings.LENGTH."""
+
+
+class RunState(Arithmetic, Duration):
+    """What the training loop knows at a step."""
+
+    run_digest: str
+    """Digest of the settings (without those of HOW_ONLY and LENGTH), model and shards; a resume requires the same."""
+    engine: str
+    """`single`, `ordered`, `ddp`, `zero1`, `zero2` or `zero3`."""
+    rows_seen: int
+    skipped_steps: int
+    """Steps without an update because a loss or gradient was not finite."""
+    held_out_loss: float | None
+    """Sum of the losses of the validation at this step, None if there was none."""
+
+
+class CheckpointRecord(RunState):
+    """The content of a checkpoint's MANIFEST.json, which also has the `digest` of all this."""
+
+    format: int
+    step: int
+    """Number of steps done; the next one is `step` too, since steps count from 0."""
     world_size: int
-
-    def gather(self, value: Any) -> list[Any]:
-        """Every rank's value in rank order; every rank must call it."""
+    files: Files
 
 
 @dataclass(frozen=True)
 class Committed:
+    """A checkpoint that was committed."""
+
     folder: Path
     step: int
     bytes: int
@@ -49,47 +93,59 @@ class Committed:
 
 
 class Saver:
-    """Writes one checkpoint at a time beside the training and commits it when all ranks have written.
+    """Writes one checkpoint at a time in a thread and commits it after all ranks have written.
 
-    `start` and `written` are this rank's own business; `finish` communicates and must be called by every rank.
+    `start` and `is_written` concern this rank only; `finish` communicates and must be called by every rank.
     """
 
     def __init__(self, parent: Path, ranks: Ranks, keep: int) -> None:
         self._parent, self._ranks, self._keep = parent, ranks, keep
         self._thread: threading.Thread | None = None
 
-    def start(self, step: int, write: Callable[[Path], Files], record: Mapping[str, Any]) -> None:
-        """`write(folder)` writes and syncs this rank's files; it runs in a thread and must not communicate."""
+    def start(self, step: int, write: Callable[[Path], Files], state: RunState) -> None:
+        """Start a thread that calls `write(folder)`, which writes and syncs this rank's files without communicating."""
         assert self._thread is None, "one save at a time"
-        self._step, self._record, self._started = step, record, time.monotonic()
+        self._step, self._state, self._started = step, state, time.monotonic()
         self._files: Files | None = None
         self._error = OSError("the writing thread failed; its traceback is in the output")
         self._thread = threading.Thread(target=self._write, args=(write,), name="checkpoint", daemon=True)
         self._thread.start()
 
-    def written(self) -> bool:
-        """Whether this rank's part is written, or failed."""
+    def is_written(self) -> bool:
+        """Return whether this rank has written its part, or failed to."""
         return self._thread is not None and not self._thread.is_alive()
 
-    def finish(self, before: Callable[[], None] = lambda: None) -> Committed | None:
-        """Wait for the writing and commit; CheckpointError on every rank where one failed, older ones untouched.
+    def finish(self, before_commit: Callable[[], None] = lambda: None) -> Committed | None:
+        """Wait until the checkpoint is written and commit it; return None if there is none.
 
-        Rank 0 calls `before` between the two; an OSError of it is one of all ranks too.
+        Raises CheckpointError on every rank if writing, or `before_commit` on rank 0, fails on any rank; older
+        checkpoints stay untouched then.
         """
         if self._thread is None:
             return None
         self._thread.join()
         self._thread = None
         final = self._parent / f"step-{self._step:08d}"
-        shares = self._together(self._result)
+        shares = run_on_ranks(self._ranks, self._written_files, combine=self._failure)
         files = {name: entry for share in shares for name, entry in share.items()}
-        record = {"format": FORMAT, **self._record, "step": self._step, "world_size": self._ranks.world_size}
-        whole = {**record, "files": files}
-        self._together(lambda: (before(), _publish(_partial(final), final, whole)), only_first=True)
-        if self._ranks.rank == 0:
+        record: CheckpointRecord = {
+            **self._state,
+            "format": FORMAT,
+            "step": self._step,
+            "world_size": self._ranks.world_size,
+            "files": files,
+        }
+        is_main = self._ranks.rank == 0
+        run_on_ranks(
+            self._ranks,
+            lambda: (before_commit(), _publish(_partial(final), final, record)),
+            here=is_main,
+            combine=self._failure,
+        )
+        if is_main:
             try:
                 rotate(self._parent, self._step, self._keep)
-            except OSError as error:  # the commit stands, and the next one tries again
+            except OSError as error:  # the commit stands, and the next save tries again
                 _log.warning("older checkpoints can't be removed: %s", error)
         size = sum(entry["bytes"] for entry in files.values())
         return Committed(final, self._step, size, time.monotonic() - self._started)
@@ -102,48 +158,41 @@ class Saver:
         except OSError as error:
             self._error = error
 
-    def _result(self) -> Files:
-        if self._files is None:  # also where the thread ended in a way that nobody thought of
+    def _written_files(self) -> Files:
+        if self._files is None:  # also if the thread ended in an unexpected way
             raise self._error
         return self._files
 
-    def _together(self, action: Callable[[], Any], only_first: bool = False) -> list[Any]:
-        """Every rank's result of `action`; an error of one rank becomes an error of all."""
-        result, error = None, None
-        try:
-            result = action() if self._ranks.rank == 0 or not only_first else None
-        except OSError as problem:
-            error = f"rank {self._ranks.rank}: {problem}"
-        outcomes = self._ranks.gather((result, error))
-        errors = [error for _, error in outcomes if error]
-        if errors:
-            if self._ranks.rank == 0:
-                remove_unfinished(self._parent)  # so that a full disk has room for what is whole
-            raise CheckpointError(
-                f"the checkpoint of step {self._step} could not be committed; older ones are untouched. "
-                f"{'; '.join(errors)}. Make room or mend the folder, then continue with --resume auto"
-            )
-        return [result for result, _ in outcomes]
+    def _failure(self, errors: Mapping[int, Exception]) -> CheckpointError:
+        if self._ranks.rank == 0:
+            remove_unfinished(self._parent)  # so that a full disk has room for complete checkpoints
+        details = "; ".join(f"rank {rank}: {error}" for rank, error in errors.items())
+        return CheckpointError(
+            f"the checkpoint of step {self._step} could not be committed; older ones are untouched. {details}. "
+            "Free some space or repair the folder, then continue with --resume auto"
+        )
 
 
 def _partial(folder: Path) -> Path:
     return folder.with_name(folder.name + PARTIAL)
 
 
-def _publish(partial: Path, final: Path, record: Mapping[str, Any]) -> None:
+def _publish(partial: Path, final: Path, record: CheckpointRecord) -> None:
     for name, entry in record["files"].items():
         if (partial / name).stat().st_size != entry["bytes"]:
-            raise OSError(f"{partial / name} has not the size that was written; is the folder shared by all machines?")
+            raise OSError(
+                f"{partial / name} does not have the size that was written; is the folder shared by all machines?"
+            )
     write_json(partial / CHECKPOINT_RECORD, {**record, "digest": digest_of(record)})
     sync(partial)
-    if final.exists():  # left by a run that was stopped after this commit and resumed from an older one
+    if final.exists():  # of a run that was stopped after this commit and resumed from an older one
         shutil.rmtree(final)
     partial.rename(final)
     sync(final.parent)
 
 
 def sync(path: Path) -> None:
-    """Flush a file, or a folder's entries, to the disk."""
+    """Flush a file, or a folder's entries, to disk."""
     descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)
@@ -152,23 +201,23 @@ def sync(path: Path) -> None:
 
 
 def remove_unfinished(parent: Path) -> None:
-    for left in parent.glob(f"*{PARTIAL}"):
-        shutil.rmtree(left, ignore_errors=True)
+    for folder in parent.glob(f"*{PARTIAL}"):
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 def rotate(parent: Path, step: int, keep: int) -> None:
-    """Remove all but the newest `keep` checkpoints up to `step` and the one with the lowest held-out loss.
+    """Remove all checkpoints but the newest `keep` up to `step` and the one with the lowest held-out loss.
 
-    Later ones were damaged, or this run would have continued from them; they go first.
+    Later ones are removed first: they were damaged, or the run would have continued from them.
     """
     folders = list(_committed(parent))
     later = [folder for folder in folders if _step(folder) > step]
-    upto = folders[len(later) :]
-    losses = {folder: _held_out_loss(folder) for folder in upto}
-    best = min(upto, key=lambda folder: losses[folder])  # of equal losses the newest
-    for folder in later + [folder for folder in upto[keep:] if folder != best or losses[best] == math.inf]:
-        # Out of the loader's sight at once: a kill in the middle must not leave a checkpoint that looks damaged.
-        removed = folder.with_name(f"{folder.name}.old{PARTIAL}")  # another rank may write this very step already
+    earlier = folders[len(later) :]
+    losses = {folder: _held_out_loss(folder) for folder in earlier}
+    best = min(earlier, key=lambda folder: losses[folder])  # the newest of equal losses
+    for folder in later + [folder for folder in earlier[keep:] if folder != best or losses[best] == math.inf]:
+        # Renamed first: a kill in the middle must not leave a checkpoint that looks damaged.
+        removed = folder.with_name(f"{folder.name}.old{PARTIAL}")  # another rank may be writing the same step
         shutil.rmtree(removed, ignore_errors=True)
         folder.rename(removed)
         shutil.rmtree(removed)
@@ -182,26 +231,26 @@ def _held_out_loss(folder: Path) -> float:
     return loss if math.isfinite(loss) else math.inf
 
 
-def newest(parent: Path) -> tuple[Path, dict[str, Any]] | None:
-    """The newest checkpoint whose files match its manifest, with its record; damaged ones are named and passed over.
+def newest(parent: Path) -> tuple[Path, CheckpointRecord] | None:
+    """Return the newest checkpoint whose files match its manifest, with its record; None if there are no checkpoints.
 
-    None where nothing was ever saved. Raises CheckpointError where all that was saved is damaged: starting anew would
-    throw away what may still be mended.
+    Damaged ones are reported and skipped. Raises CheckpointError if all are damaged: a fresh start would discard what
+    may be repairable.
     """
     damaged = 0
     for folder in _committed(parent):
         try:
             return folder, verify(folder)
         except CheckpointError as error:
-            _log.warning("%s; falling back to the checkpoint before", error)
+            _log.warning("%s; falling back to the previous checkpoint", error)
             damaged += 1
     if damaged:
-        raise CheckpointError(f"none of the {damaged} checkpoint(s) in {parent} is whole; move them away to start anew")
+        raise CheckpointError(f"none of the {damaged} checkpoint(s) in {parent} is whole; move them away to start over")
     return None
 
 
-def verify(folder: Path) -> dict[str, Any]:
-    """The record of a checkpoint after size and SHA-256 of every file were checked; CheckpointError otherwise."""
+def verify(folder: Path) -> CheckpointRecord:
+    """Return a checkpoint's record; raise CheckpointError unless size and SHA-256 of every file match it."""
     try:
         record = json.loads((folder / CHECKPOINT_RECORD).read_text(encoding="utf-8"))
         digest = record.pop("digest", None)
@@ -209,12 +258,12 @@ def verify(folder: Path) -> dict[str, Any]:
         raise CheckpointError(f"{folder} has no readable {CHECKPOINT_RECORD}") from None
     if digest != digest_of(record):
         raise CheckpointError(
-            f"{folder / CHECKPOINT_RECORD} was changed after it was written, or is not of this program"
+            f"{folder / CHECKPOINT_RECORD} was changed after it was written, or was not written by this program"
         )
     if record.get("format") != FORMAT:
-        raise CheckpointError(f"{folder / CHECKPOINT_RECORD} is of another version of this program")
+        raise CheckpointError(f"{folder / CHECKPOINT_RECORD} was written by another version of this program")
     if record["step"] != _step(folder):
-        raise CheckpointError(f"{folder / CHECKPOINT_RECORD} is of another step")
+        raise CheckpointError(f"{folder / CHECKPOINT_RECORD} belongs to another step")
     for name, expected in record["files"].items():
         path = folder / name
         try:
@@ -231,6 +280,6 @@ def _step(folder: Path) -> int:
 
 
 def _committed(parent: Path) -> Iterator[Path]:
-    """Folders named like checkpoints, newest step first."""
+    """Yield the folders that are named like checkpoints, newest step first."""
     if parent.is_dir():
         yield from sorted((p for p in parent.iterdir() if p.is_dir() and _NAME.fullmatch(p.name)), reverse=True)

@@ -1,10 +1,10 @@
-"""Gradients of an update summed in one order, so that no number of processes changes a bit of them.
+"""Gradient sums in one order, so that they don't depend on the number of processes in a single bit.
 
-The update is cut into M = c * 2^a micro-batches, c odd, before the processes are known. c neighbours are summed one
-after the other, and the 2^a sums in a balanced binary tree. W processes, a power of two up to 2^a, hold neighbouring
-micro-batches, so each makes the additions of whole branches, and what remains is the top of the tree. For that every
-process gets 1 / W of the gradient from all others (all-to-all), adds it up in the tree's order and hands the sum to
-all (all-gather). Each process sends 2 (W - 1) / W of the gradient, as much as in a ring's all-reduce.
+The global batch is split into M = c * 2^a micro-batches, c odd, whatever the number of processes. c neighbouring
+micro-batches are summed sequentially, and the 2^a sums in a balanced binary tree. W processes, a power of two up to
+2^a, hold neighbouring micro-batches, so each of them sums whole branches, and the top of the tree remains. For that,
+every process receives 1 / W of the gradient from all others (all-to-all), sums it in the order of the tree and sends
+the sum to all (all-gather). Each process sends 2 (W - 1) / W of the gradient, as in a ring all-reduce.
 """
 
 from collections.abc import Sequence
@@ -17,41 +17,41 @@ from bimed_dist.errors import ConfigError
 from bimed_dist.recipe.pretraining import Phase, PretrainingSettings
 
 
-def neighbours(micro_batches: int) -> int:
-    """c: how many micro-batches are summed one after the other."""
+def sequential_micro_batches(micro_batches: int) -> int:
+    """Return c, the number of neighbouring micro-batches that are summed sequentially."""
     while micro_batches % 2 == 0:
         micro_batches //= 2
     return micro_batches
 
 
 def check_processes(settings: PretrainingSettings, processes: int) -> None:
-    """ConfigError where the tree can't be cut between so many processes."""
+    """Raise ConfigError if the tree can't be shared by so many processes."""
     for phase in settings.phases:
-        most = micro_batches(phase) // neighbours(micro_batches(phase))
+        most = micro_batches(phase) // sequential_micro_batches(micro_batches(phase))
         if processes & (processes - 1) or processes > most:
             raise ConfigError(
-                f"reproducible={settings.reproducible}: {phase.place}global_batch / micro_batch = "
+                f"reproducible={settings.reproducible}: {phase.prefix}global_batch / micro_batch = "
                 f"{micro_batches(phase)} micro-batches can be shared by 1, 2, 4, ... up to {most} processes, not by "
                 f"{processes}; change the number of processes, or the batch in a new run"
             )
 
 
 def micro_batches(phase: Phase) -> int:
-    """M: of an update, over all processes."""
+    """Return M, the micro-batches of a step over all processes."""
     return phase.global_batch // phase.micro_batch
 
 
 class OrderedSum:
-    """Of the gradients of one process's micro-batches, as backward passes leave them; then over all processes."""
+    """Sums gradients over the micro-batches of one process, then over all processes."""
 
     def __init__(self, parameters: Sequence[nn.Parameter], *, run: int) -> None:
-        """`run`: how many micro-batches autograd itself sums up, one after the other; `neighbours` of all."""
+        """`run`: number of micro-batches that autograd sums sequentially, see `sequential_micro_batches`."""
         self._parameters, self._run, self._passes = parameters, run, 0
         self._branches: list[tuple[int, Tensor]] = []
-        """Sums that wait for their other half: how many runs each holds, fewer and fewer, and (N,) values."""
+        """Sums that wait for the other half of their branch: number of runs in each, descending, and (N,) values."""
 
     def after_backward(self) -> None:
-        """Where a run is complete, take the gradients off the parameters and add up the branches that are complete."""
+        """Move the gradients of a complete run from the parameters into the tree and sum complete branches."""
         self._passes += 1
         if self._passes % self._run:
             return
@@ -63,7 +63,7 @@ class OrderedSum:
         self._branches.append((size, total))
 
     def finish(self, world_size: int) -> None:
-        """Give every parameter the sum over all processes."""
+        """Set every parameter's gradient to the sum over all processes."""
         ((_, total),) = self._branches
         self._branches = []
         total = sum_over_ranks(total, world_size)
@@ -77,7 +77,7 @@ def gradient_of(parameter: nn.Parameter) -> Tensor:
 
 
 def sum_over_ranks(values: Tensor, world_size: int) -> Tensor:
-    """Values of every rank, (N,), added up as neighbours, then neighbours of these; the same on every rank."""
+    """Return the sum of every rank's values, (N,), in the order of a binary tree; the same on every rank."""
     if world_size == 1:
         return values
     share = -(-len(values) // world_size)

@@ -1,4 +1,4 @@
-"""What a run writes while it trains: metrics.jsonl, trackers, a progress bar. Rank 0 only."""
+"""What a run records while it trains: metrics.jsonl, trackers, progress. Rank 0 only."""
 
 import json
 import os
@@ -13,7 +13,7 @@ from bimed_dist.workspace import METRICS
 
 
 class Tracker(Protocol):
-    """What accelerate's trackers have in common."""
+    """The common interface of accelerate's trackers."""
 
     def log(self, values: dict[str, float], step: int) -> None: ...
 
@@ -21,37 +21,35 @@ class Tracker(Protocol):
 
 
 class RunRecord:
-    """Appends metrics; after a resume the lines beyond the checkpoint are taken back first."""
+    """Appends lines to metrics.jsonl; a resume first removes the lines after the step of the checkpoint."""
 
     def __init__(self, folder: Path, trackers: Sequence[Tracker], *, first_step: int, steps: int, label: str) -> None:
         self._path = folder / METRICS
-        keep = [m for m in read_metrics(self._path) if m["step"] <= first_step]
-        if first_step == 0:
-            keep = []
-        write_whole(self._path, "".join(json.dumps(m) + "\n" for m in keep))
+        kept = [line for line in read_metrics(self._path) if line["step"] <= first_step] if first_step else []
+        write_whole(self._path, "".join(json.dumps(line) + "\n" for line in kept))
         self._trackers = trackers
-        self._shown = first_step
+        self._tracked_step = first_step
         self._progress = Progress(label, steps, "steps", done=first_step)
 
     def write(self, metrics: dict[str, Any]) -> None:
         with self._path.open("a", encoding="utf-8") as file:
             file.write(json.dumps(metrics) + "\n")
         values = numbers(metrics, metrics["kind"])
-        # A checkpoint is committed some steps later, and wandb leaves out what comes with a step before its last.
-        self._shown = max(self._shown, metrics["step"])
+        # A checkpoint is committed some steps later, and wandb ignores values of steps before its latest.
+        self._tracked_step = max(self._tracked_step, metrics["step"])
         for tracker in self._trackers if values else ():
-            tracker.log(values, step=self._shown)
+            tracker.log(values, step=self._tracked_step)
 
     def sync(self) -> None:
-        """Flush what was written to the disk."""
+        """Flush metrics.jsonl to disk."""
         with self._path.open("a", encoding="utf-8") as file:
             os.fsync(file.fileno())
 
     def advance(self, step: int, loss: float, tokens_per_second: float) -> None:
         self._progress.set(step, f"loss {loss:.3f}, {tokens_per_second:,.0f} tokens/s")
 
-    def ends_at(self, steps: int) -> None:
-        """Show another last step than was known when the run began."""
+    def set_end(self, steps: int) -> None:
+        """Set the number of steps, which training_hours may have reduced."""
         self._progress.total = steps
 
     def close(self) -> None:
@@ -60,12 +58,12 @@ class RunRecord:
         self._progress.close()
 
 
-def numbers(metrics: Mapping[str, Any], place: str) -> dict[str, float]:
-    """All numbers of a line under names as trackers group them: validation/by_language/ko/mlm_loss."""
-    found: dict[str, float] = {}
+def numbers(metrics: Mapping[str, Any], prefix: str) -> dict[str, float]:
+    """Return all numbers of a line under names that trackers group by: validation/by_language/ko/mlm_loss."""
+    flat: dict[str, float] = {}
     for name, value in metrics.items():
         if isinstance(value, dict):
-            found |= numbers(value, f"{place}/{name}")
+            flat |= numbers(value, f"{prefix}/{name}")
         elif isinstance(value, int | float) and name != "step":
-            found[f"{place}/{name}"] = value
-    return found
+            flat[f"{prefix}/{name}"] = value
+    return flat

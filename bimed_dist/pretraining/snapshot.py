@@ -1,7 +1,7 @@
-"""Weights and optimizer state as pieces of parameters: copied to host memory, written as safetensors, read anywhere.
+"""Weights and optimizer state as ranges of parameters: copied to host memory, written as safetensors, read anywhere.
 
-A piece is a range of one flattened tensor. Whatever cut ZeRO made, a rank writes the pieces it holds without asking the
-others, and any number of processes under any stage reads the ranges it needs: no conversion, and no pickle.
+A piece is a range of one flattened tensor. However ZeRO partitions parameters, a rank writes the pieces it holds
+without communicating, and any number of ranks under any stage reads the ranges it needs: no conversion, no pickle.
 """
 
 import hashlib
@@ -28,11 +28,11 @@ _BLOCK = 1 << 24
 class Piece:
     parameter: str
     key: str
-    """`weight`, or the optimizer's own name: `exp_avg`, `exp_avg_sq`, `step`."""
+    """`weight`, or the optimizer's name: `exp_avg`, `exp_avg_sq`, `step`."""
     start: int
-    """First element in the flattened tensor; 0 for a number that belongs to the whole parameter."""
+    """First element in the flattened tensor; 0 for a number of the whole parameter."""
     values: Tensor
-    """One-dimensional; no dimension for a number."""
+    """One-dimensional, or a scalar."""
 
     @property
     def name(self) -> str:
@@ -40,14 +40,14 @@ class Piece:
 
 
 class Snapshot:
-    """One rank's pieces in host memory, laid out as in the file; every save uses the same memory."""
+    """One rank's pieces in host memory, in the layout of the file; every save reuses the memory."""
 
     def __init__(self) -> None:
         self._memory = torch.empty(0, dtype=torch.uint8)
         self._header = b""
 
     def take(self, pieces: Iterable[Piece]) -> None:
-        """Copy; training may go on when this returns."""
+        """Copy pieces; training may continue when this returns."""
         pieces = sorted(pieces, key=lambda piece: -piece.values.element_size())  # so that every piece is aligned
         sizes = [piece.values.numel() * piece.values.element_size() for piece in pieces]
         on_gpu = any(piece.values.is_cuda for piece in pieces)
@@ -66,9 +66,9 @@ class Snapshot:
         self._header, self._size = len(text).to_bytes(8, "little") + text, end
 
     def write(self, path: Path) -> dict[str, Any]:
-        """Write a safetensors file and sync it; its size and SHA-256.
+        """Write a safetensors file and sync it; return its size and SHA-256.
 
-        The library's own writer needs all tensors as one more copy in memory and can't hash on the way.
+        The library's own writer needs a second copy of all tensors and can't hash while writing.
         """
         digest = hashlib.sha256(self._header)
         content = memoryview(self._memory.numpy())[: self._size]
@@ -84,11 +84,11 @@ class Snapshot:
 
 def _write_all(file: Any, block: memoryview) -> None:
     while block:
-        block = block[file.write(block) :]  # a disk that fills up takes a part first
+        block = block[file.write(block) :]  # a disk that fills up accepts a part first
 
 
 class SavedState:
-    """The pieces of all ranks of a checkpoint; files are mapped, so a rank reads only what it asks for."""
+    """The pieces of all ranks of a checkpoint; files are memory-mapped, so only the requested ranges are read."""
 
     def __init__(self, files: Iterable[Path]) -> None:
         self._pieces: dict[tuple[str, str], list[tuple[int, int, Any, str]]] = {}
@@ -108,7 +108,7 @@ class SavedState:
             pieces.sort(key=lambda piece: piece[0])
 
     def keys(self, parameter: str) -> set[str]:
-        """What was saved of a parameter."""
+        """Return the keys that were saved for a parameter."""
         return self._keys.get(parameter, set())
 
     def is_number(self, parameter: str, key: str) -> bool:
@@ -119,7 +119,7 @@ class SavedState:
         return file.get_tensor(name)
 
     def read(self, parameter: str, key: str, start: int, stop: int) -> Tensor:
-        """Elements start to stop of a flattened tensor, whoever saved them."""
+        """Return elements start to stop of a flattened tensor, saved by whichever ranks."""
         parts, reached = [], start
         for begin, length, file, name in self._pieces.get((parameter, key), []):
             if begin <= reached < min(begin + length, stop):
@@ -131,19 +131,21 @@ class SavedState:
         return torch.cat(parts) if parts else torch.empty(0)
 
     def load_weights(self, module: torch.nn.Module) -> None:
-        """Into a module that no engine has cut yet; CheckpointError where names or sizes differ."""
+        """Load weights into a module that is not partitioned yet; raise CheckpointError if names or sizes differ."""
         parameters = dict(module.named_parameters())
         if parameters.keys() != self._keys.keys():
-            other = sorted(parameters.keys() ^ self._keys.keys())
-            raise CheckpointError(f"it is of another model: {len(other)} parameters differ, {other[0]} first")
+            different = sorted(parameters.keys() ^ self._keys.keys())
+            raise CheckpointError(
+                f"the checkpoint is of another model: {len(different)} parameters differ, {different[0]} first"
+            )
         with torch.no_grad():
             for name, parameter in parameters.items():
                 last = max(begin + length for begin, length, _, _ in self._pieces[name, WEIGHT])
                 if last != parameter.numel():
-                    raise CheckpointError(f"{name} has {parameter.numel()} elements, {last} in the checkpoint")
+                    raise CheckpointError(f"{name} has {parameter.numel()} elements, but {last} in the checkpoint")
                 parameter.copy_(self.read(name, WEIGHT, 0, last).view_as(parameter))
 
 
-def bytes_of_a_checkpoint(module: torch.nn.Module, moments: int = 2) -> int:
-    """Of weights and as many optimizer values, all float32, over all ranks."""
-    return sum(math.prod(p.shape) for p in module.parameters()) * 4 * (1 + moments)
+def checkpoint_bytes(module: torch.nn.Module) -> int:
+    """Return the size of a checkpoint over all ranks: weights and two moments of the optimizer in float32."""
+    return sum(math.prod(p.shape) for p in module.parameters()) * 4 * 3

@@ -1,4 +1,4 @@
-"""Losses and accuracies of a global batch or of the held-out rows, under the names that metrics.jsonl has them by."""
+"""Losses and accuracies of a global batch or of the held-out rows, under their names in metrics.jsonl."""
 
 import math
 from collections.abc import Sequence
@@ -15,56 +15,59 @@ from bimed_dist.pretraining.micro_batch import to_tensors
 from bimed_dist.recipe.pretraining import SentenceObjective
 from bimed_dist.shards.batches import PackedBatch
 
-PAIR_NAMES = {"next_sentence": "nsp", "sentence_order": "sop"}
+METRIC_PREFIXES = {"next_sentence": "nsp", "sentence_order": "sop"}
 
 
 def averages(sums: Sequence[float], masked: float, rows: float, objective: SentenceObjective) -> dict[str, float]:
-    """Per masked token and per row; `sums` are MLM losses, pair losses, right MLM guesses, right guesses of pairs."""
-    mlm, pair, mlm_right, pair_right = sums
+    """Return averages per masked token and per row.
+
+    `sums` are of MLM losses, sentence losses, correct MLM predictions and correct sentence predictions.
+    """
+    mlm, pair, mlm_correct, pair_correct = sums
     masked, rows = max(masked, 1.0), max(rows, 1.0)
-    found = {"mlm_loss": mlm / masked, "mlm_accuracy": mlm_right / masked}
-    if objective in PAIR_NAMES:
-        name = PAIR_NAMES[objective]
-        found |= {f"{name}_loss": pair / rows, f"{name}_accuracy": pair_right / rows}
-    return found
+    values = {"mlm_loss": mlm / masked, "mlm_accuracy": mlm_correct / masked}
+    if objective in METRIC_PREFIXES:
+        name = METRIC_PREFIXES[objective]
+        values |= {f"{name}_loss": pair / rows, f"{name}_accuracy": pair_correct / rows}
+    return values
 
 
 @dataclass(frozen=True)
 class HeldOut:
-    """What is validated on."""
+    """Held-out rows for validation."""
 
     batches: Sequence[PackedBatch]
-    """This rank's share of the rows, masked once for all."""
+    """This rank's share of the rows, with the same masks at every validation."""
     languages: Sequence[str]
     sources: Sequence[str]
     characters: NDArray[np.int64]
-    """(V,) characters of every piece."""
+    """(V,) number of characters of every token."""
 
 
 @torch.no_grad()
 def validate(
     engine: Engine, module: PackedPretraining, held_out: HeldOut, objective: SentenceObjective
 ) -> dict[str, object]:
-    """Averages over every rank's batches, and those of rows whose segment A is of each language and source.
+    """Return averages over the batches of all ranks, and by language and source of segment A.
 
-    With them the bits per character of what was masked, which other vocabularies can be compared by.
+    They include the bits per character of masked text, which are comparable between vocabularies.
     """
     module.eval()
     languages, sources = held_out.languages, held_out.sources
-    # A row's values count once in its language and once in its source.
+    # Every row counts once in its language and once in its source.
     names = [*languages, *sources]
     sums = torch.zeros(len(names), 7, dtype=torch.float64)
     for batch in held_out.batches:
         values = [v.cpu().double() for v in engine.forward(to_tensors(batch, engine.device))]
         row = torch.from_numpy(np.searchsorted(batch.row_starts, batch.masked_positions, side="right") - 1)
         for codes in (batch.languages.astype(np.int64), len(languages) + batch.sources.astype(np.int64)):
-            of_row = torch.from_numpy(codes)
-            of_token = of_row[row]
-            for column, (value, group) in enumerate(zip(values, [of_token, of_row] * 2, strict=True)):
+            row_group = torch.from_numpy(codes)
+            token_group = row_group[row]
+            for column, (value, group) in enumerate(zip(values, [token_group, row_group] * 2, strict=True)):
                 sums[:, column].index_add_(0, group, value)
-            for column, group in ((4, of_token), (5, of_row)):
+            for column, group in ((4, token_group), (5, row_group)):
                 sums[:, column] += torch.bincount(group, minlength=len(names))
-            sums[:, 6].index_add_(0, of_token, torch.from_numpy(held_out.characters[batch.mlm_labels]).double())
+            sums[:, 6].index_add_(0, token_group, torch.from_numpy(held_out.characters[batch.mlm_labels]).double())
     sums = engine.sums(sums).cpu()
     module.train()
 

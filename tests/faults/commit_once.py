@@ -6,8 +6,8 @@ Exit code 0: committed. 2: CheckpointError. 3: the other rank has gone.
 """
 
 import hashlib
-import json
 import os
+import pickle
 import socket
 import sys
 from pathlib import Path
@@ -27,11 +27,11 @@ class Pair:
         self._lines = self._socket.makefile("r")
 
     def gather(self, value):
-        self._socket.sendall(json.dumps(value).encode() + b"\n")
+        self._socket.sendall(pickle.dumps(value).hex().encode() + b"\n")
         line = self._lines.readline()
         if not line:
             os._exit(3)
-        other = json.loads(line)
+        other = pickle.loads(bytes.fromhex(line))
         return [value, other] if self.rank == 0 else [other, value]
 
 

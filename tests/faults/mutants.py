@@ -20,12 +20,12 @@ MUTANTS = {
     "no manifest check": ("check", "checkpoints.verify = lambda folder: {'step': int(folder.name[5:])}"),
     "no agreement between ranks": (
         "commit",
-        "def together(self, action, only_first=False):\n"
+        "def run_alone(ranks, action, *, here=True, combine=None):\n"
         "    try:\n"
-        "        return [action() if self._ranks.rank == 0 or not only_first else None]\n"
+        "        return [action() if here else None]\n"
         "    except OSError:\n"
         "        return [{}]\n"
-        "checkpoints.Saver._together = together",
+        "checkpoints.run_on_ranks = run_alone",
     ),
     "no seed of dropout": (
         "training",
@@ -33,11 +33,11 @@ MUTANTS = {
     ),
     "no step in the cursor": (
         "training",
-        "from bimed_dist.pretraining import stage; before = stage._resume\n"
+        "from bimed_dist.pretraining import stage; before = stage._load_newest\n"
         "def resume(*given):\n"
         "    saved = before(*given)\n"
-        "    return {**saved, 'step': max(0, saved.get('step', 0) - 1)}\n"
-        "stage._resume = resume\n",
+        "    return saved and {**saved, 'step': saved['step'] - 1}\n"
+        "stage._load_newest = resume\n",
     ),
     "a micro-batch left out": (
         "training",

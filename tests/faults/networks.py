@@ -10,7 +10,7 @@ from trials import TIMEOUT, Campaign, Result, Work, until
 LOST_AFTER = 15
 LAUNCHERS = {"multi_node.yaml": "ddp", "multi_node_zero2.yaml": "zero2"}
 """File of ds_configs/accelerate -> engine."""
-OPTIONS = {"steps": 400, "checkpoint_every": 20, "validate_every": 10**6, "lost_after": LOST_AFTER}
+OPTIONS = {"steps": 400, "checkpoint_every": 20, "validate_every": 10**6, "heartbeat_timeout_seconds": LOST_AFTER}
 
 
 def cut_links(campaign: Campaign) -> Iterator[Result]:

@@ -47,7 +47,7 @@ LEDGER = """
 import json
 from bimed_dist.pretraining import loop
 trained = []
-def micro_batch(batch, *rest, before=loop.micro_batch):
+def micro_batch(batch, *rest, before=loop.to_tensors):
     trained.extend(int(row) for row in batch.rows)
     return before(batch, *rest)
 def step(self, number, *rest, before=loop.Trainer.step):
@@ -57,6 +57,6 @@ def step(self, number, *rest, before=loop.Trainer.step):
     with open("{path}." + str(self.engine.rank), "a") as file:
         file.write(json.dumps(line) + "\\n")
     return result
-loop.micro_batch, loop.Trainer.step = micro_batch, step
+loop.to_tensors, loop.Trainer.step = micro_batch, step
 """
 """Every rank appends the rows that went through the model in each update that it has made to PATH.RANK."""

@@ -39,7 +39,7 @@ def stopped_ranks(campaign: Campaign) -> Iterator[Result]:
     """F4: SIGSTOP to one rank: named, and the job over within the timeout plus 10 s."""
     limit = 15
     result = Result("F4 SIGSTOP", notes={"timeout": limit, "most_seconds": 0.0})
-    options = {"steps": 10**5, "checkpoint_every": 50, "validate_every": 10**6, "lost_after": limit}
+    options = {"steps": 10**5, "checkpoint_every": 50, "validate_every": 10**6, "heartbeat_timeout_seconds": limit}
     for trial in range(campaign.times(30)):
         engine = campaign.random.choice(["ddp", "zero2", "zero3"])
         work = campaign.fresh("f4")

@@ -25,7 +25,7 @@ class FailedPeer(OneRank):
     world_size = 2
 
     def gather(self, value):
-        return [value, value if value is None else (None, "rank 1: [Errno 28] No space left on device")]
+        return [value, (None, OSError(28, "No space left on device"))]
 
 
 def write(folder: Path) -> checkpoints.Files:
@@ -101,18 +101,18 @@ def test_metrics_that_cannot_be_synced_are_an_error_of_all_ranks(tmp_path):
     def fail() -> None:
         raise OSError("[Errno 5] Input/output error")
 
-    told = []
+    errors = []
 
-    class Told(OneRank):
+    class Recording(OneRank):
         def gather(self, value):
-            told.append(value[1])
+            errors.append(value[1] and str(value[1]))
             return [value]
 
-    saver = checkpoints.Saver(tmp_path, Told(), 2)
+    saver = checkpoints.Saver(tmp_path, Recording(), 2)
     saver.start(5, write, {})
     with pytest.raises(CheckpointError, match="Input/output error"):
-        saver.finish(before=fail)
-    assert told == [None, "rank 0: [Errno 5] Input/output error"]
+        saver.finish(before_commit=fail)
+    assert errors == [None, "[Errno 5] Input/output error"]
     assert checkpoints.newest(tmp_path) is None
 
 
@@ -139,10 +139,10 @@ def test_training_goes_on_while_a_thread_writes_and_nothing_is_committed_before_
 
     saver = checkpoints.Saver(tmp_path, OneRank(), 2)
     saver.start(5, slowly, {})
-    assert not saver.written()
+    assert not saver.is_written()
     go_on.set()
     saver._thread.join()
-    assert saver.written() and checkpoints.newest(tmp_path) is None
+    assert saver.is_written() and checkpoints.newest(tmp_path) is None
     assert saver.finish().folder.name == "step-00000005"
     assert saver.finish() is None and checkpoints.newest(tmp_path)[1]["step"] == 5
 
@@ -163,7 +163,7 @@ def test_a_checkpoint_of_another_program_is_refused_with_the_reason(tmp_path, ca
     (folder / checkpoints.CHECKPOINT_RECORD).write_text(json.dumps({"step": 5, "files": {}}))
     with pytest.raises(CheckpointError, match="none of the 1"):
         checkpoints.newest(tmp_path)
-    assert "or is not of this program" in caplog.text
+    assert "or was not written by this program" in caplog.text
 
 
 def test_checkpoints_after_the_one_continued_from_go_and_the_new_one_stays(tmp_path):

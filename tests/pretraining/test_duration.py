@@ -51,34 +51,38 @@ def run(clock: Clock, time: Time, first_step: int, seconds_a_step: float, last: 
 
 
 def test_the_decay_begins_so_that_the_run_ends_with_its_hours(time: Time):
-    clock = Clock(settings(hours=100 * SECOND))
+    clock = Clock(settings(training_hours=100 * SECOND))
     assert run(clock, time, 0, seconds_a_step=1) == 100
     rates = [learning_rate(step, settings(), clock.end) for step in (79, 80, 90, 99)]
     assert rates == pytest.approx([1e-4, 1e-4, 0.5e-4, 0.05e-4])
 
 
 def test_hours_count_over_all_launches_and_the_speed_of_the_present_one(time: Time):
-    first = Clock(settings(hours=1000 * SECOND))
+    first = Clock(settings(training_hours=1000 * SECOND))
     assert run(first, time, 0, seconds_a_step=1, last=500) == 500
-    record = first.state()
+    record = {**first.state(), "step": 500}
     time.now += 5000  # between the launches
-    second = Clock(settings(hours=1000 * SECOND), 500, record)
+    second = Clock(settings(training_hours=1000 * SECOND), record)
     # 500 seconds are left, and 250 steps of 2 seconds.
     assert run(second, time, 500, seconds_a_step=2) == 750
-    # Once decided the end stands, also after another launch.
-    assert Clock(settings(hours=1000 * SECOND), 740, second.state()).end == 750
+    # Once decided, the end stays, also in another launch.
+    later = {**second.state(), "step": 740}
+    assert Clock(settings(training_hours=1000 * SECOND), later).end == 750
     # Unless the run was made longer.
-    assert Clock(settings(hours=2000 * SECOND), 740, second.state()).end == 1000
+    assert Clock(settings(training_hours=2000 * SECOND), later).end == 1000
 
 
 @pytest.mark.parametrize("seconds_a_step", [1, 0.5])
 def test_the_slow_start_of_a_launch_does_not_bring_the_decay_forward(time: Time, seconds_a_step: float):
-    fresh = Clock(settings(hours=1000 * SECOND, warmup_steps=0))
+    fresh = Clock(settings(training_hours=1000 * SECOND, warmup_steps=0))
     time.now += 30
     assert not fresh.is_time_to_decay(0)
     time.now += 30  # the first update
     assert not any(fresh.is_time_to_decay(step) for step in (1, 2))
-    resumed = Clock(settings(hours=1000 * SECOND, steps=2000), 500, {"training_seconds": 500.0})
+    resumed = Clock(
+        settings(training_hours=1000 * SECOND, steps=2000),
+        {"step": 500, "training_seconds": 500.0, "end_step": 1000, "length": {}},
+    )
     time.now += 60
     assert not resumed.is_time_to_decay(500)
     time.now += 60
@@ -87,22 +91,22 @@ def test_the_slow_start_of_a_launch_does_not_bring_the_decay_forward(time: Time,
 
 
 def test_a_run_with_time_enough_ends_at_its_last_step(time: Time):
-    clock = Clock(settings(hours=5000 * SECOND))
+    clock = Clock(settings(training_hours=5000 * SECOND))
     assert run(clock, time, 0, seconds_a_step=1) == 1000
 
 
 def test_the_decay_never_begins_before_the_warm_up_is_over(time: Time):
-    clock = Clock(settings(hours=SECOND))
+    clock = Clock(settings(training_hours=SECOND))
     assert run(clock, time, 0, seconds_a_step=1) == 25
 
 
 def test_hours_need_a_schedule_whose_decay_can_begin_at_any_time():
-    with pytest.raises(ValueError, match="hours needs schedule=wsd"):
-        settings(hours=1.0, schedule="linear", decay_steps=None)
+    with pytest.raises(ValueError, match="training_hours needs schedule=wsd"):
+        settings(training_hours=1.0, schedule="linear", decay_steps=None)
 
 
 def test_two_processes_end_at_the_same_step_when_the_hours_are_over(job, forks):
-    changes = (*WSD, "steps=100000", f"hours={SECOND}", "checkpoint_every=100000", "validate_every=100000")
+    changes = (*WSD, "steps=100000", f"training_hours={SECOND}", "checkpoint_every=100000", "validate_every=100000")
     options = (word for change in changes for word in ("--set", f"pretraining.run.{change}"))
     running = forks.start(job.arguments(*options), 2, "ddp")
     assert running.wait(TIMEOUT) == [0, 0], running.output()
@@ -126,7 +130,7 @@ def test_a_run_made_longer_before_its_decay_ends_with_the_bytes_of_one_that_was_
             (job.folder() / name).unlink()
     with caplog.at_level(logging.INFO):
         job.run_here(*changes, "steps=10", "checkpoint_every=4", "keep_checkpoints=9", resume="auto")
-    assert f"from {stop} to 10 steps; every rate so far is that of the longer run" in caplog.text
+    assert f"from {stop} to 10 steps; every learning rate so far is that of the longer run" in caplog.text
     name = "export/model.safetensors"
     assert (job.folder() / name).read_bytes() == (whole.folder() / name).read_bytes()
 
@@ -140,14 +144,14 @@ def test_a_decaying_run_made_longer_goes_on_with_the_rates_of_the_new_length_and
     old, new = settings(schedule="linear", decay_steps=None, steps=6, warmup_steps=2, learning_rate=1e-3), None
     new = old.model_copy(update={"steps": 10})
     assert rates == [learning_rate(s, old if s < 6 else new) for s in range(10)]
-    assert "0.00025 at step 6, goes on as that of the new length, 0.0005; from step 4 on" in caplog.text
+    assert "0.00025 at step 6, continues as that of the new length, 0.0005; from step 4 on" in caplog.text
 
 
 def test_more_hours_after_a_decay_are_told_to_make_the_rate_jump():
-    old, new = settings(hours=1.0), settings(hours=2.0)
-    told = duration.what_changes({"step": 300, "end": 300}, old, new)
-    assert "5e-06 at step 300, goes on as that of the new length, 0.0001; from step 282 on" in told
-    assert "every rate so far is that" in duration.what_changes({"step": 280, "end": 1000}, old, new)
+    old, new = settings(training_hours=1.0), settings(training_hours=2.0)
+    change = duration.describe_change({"step": 300, "end_step": 300}, old, new)
+    assert "5e-06 at step 300, continues as that of the new length, 0.0001; from step 282 on" in change
+    assert "every learning rate so far" in duration.describe_change({"step": 280, "end_step": 1000}, old, new)
 
 
 def test_a_run_can_not_be_made_shorter_than_what_is_done_nor_longer_in_its_long_phase(job):

@@ -11,11 +11,12 @@ from pathlib import Path
 import pytest
 import torch.distributed as dist
 
-from bimed_dist.pretraining.heartbeat import Watch
+from bimed_dist.pretraining.heartbeat import Heartbeat
 
 from .conftest import ENDLESS, TIMEOUT, newest_step, saved, wait_for
 
-LOST_AFTER = 15
+HEARTBEAT_TIMEOUT = 15
+BRIEF = ("--set", "pretraining.run.time_budget_hours=0.001")
 needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="mounts a small file system")
 
 
@@ -42,7 +43,7 @@ import time
 from bimed_dist.pretraining import loop
 def step(self, number, stop, before=loop.Trainer.step):
     result = before(self, number, stop)
-    while stop[0]:
+    while stop.is_set():
         time.sleep(1)
     return result
 loop.Trainer.step = step
@@ -88,11 +89,11 @@ def close(self, before=distributed.Engine.close):
     print("engine closed")
 distributed.Engine.close = close
 """
-    running = forks.start(job.arguments(*ENDLESS, "--set", "pretraining.run.time_budget=0.001"), 2, "ddp", closing)
+    running = forks.start(job.arguments(*ENDLESS, *BRIEF), 2, "ddp", closing)
     assert running.wait(TIMEOUT) == [75, 75], running.output()
     assert running.output().count("engine closed") == 2  # torch's own end may hang where DDP is still there
     step = newest_step(job)
-    assert f"stopped at the end of time_budget after step {step}" in running.output()
+    assert f"stopped at the end of time_budget_hours after step {step}" in running.output()
     more = forks.start(job.arguments(*ENDLESS, "--resume", "auto"))
     wait_for(lambda: "continuing from" in more.output(), more)
     assert not (job.folder() / "stopped.json").exists()
@@ -102,14 +103,16 @@ distributed.Engine.close = close
 
 def test_a_stopped_rank_is_named_and_ends_the_job_within_the_timeout_and_ten_seconds(job, forks):
     shared_memory = set(os.listdir("/dev/shm"))
-    options = ("--set", f"pretraining.run.lost_after={LOST_AFTER}", "--set", "pretraining.run.global_batch=12")
-    running = forks.start(job.arguments(*ENDLESS, *options), 3, "ddp")
+    timeout = ("--set", f"pretraining.run.heartbeat_timeout_seconds={HEARTBEAT_TIMEOUT}")
+    running = forks.start(job.arguments(*ENDLESS, *timeout, "--set", "pretraining.run.global_batch=12"), 3, "ddp")
     wait_for(lambda: saved(job), running)
     running.kill(signal.SIGSTOP, [1])
     start = time.monotonic()
     assert running.wait(TIMEOUT) == [4, -signal.SIGKILL, 4]
-    assert time.monotonic() - start < LOST_AFTER + 10
-    named = f"rank 1 (process {running.pids[1]} on {os.uname().nodename}) has given no sign of life for {LOST_AFTER} s"
+    assert time.monotonic() - start < HEARTBEAT_TIMEOUT + 10
+    named = (
+        f"rank 1 (process {running.pids[1]} on {os.uname().nodename}) has sent no heartbeat for {HEARTBEAT_TIMEOUT} s"
+    )
     assert running.output().count(named) >= 1
     assert set(os.listdir("/dev/shm")) <= shared_memory
 
@@ -118,8 +121,8 @@ def test_a_stopped_rank_is_named_and_ends_the_job_within_the_timeout_and_ten_sec
 def test_a_hung_rank_is_named_and_says_where_and_one_that_is_long_at_other_work_is_left_alone(job, forks):
     patch = """
 import os, time
-from bimed_dist.pretraining import loop, watch
-watch._HUNG_AFTER = 4.0
+from bimed_dist.pretraining import heartbeat, loop
+heartbeat._HANG_SECONDS = 4.0
 def slowly(seconds, ranks, before):
     def call(*given):
         time.sleep(seconds * (os.environ["RANK"] in ranks))
@@ -160,7 +163,7 @@ def test_nobody_is_named_while_it_is_the_jobs_store_that_is_silent(monkeypatch):
     store = dist.TCPStore("127.0.0.1", 0, is_master=True, wait_for_workers=False)
     monkeypatch.setenv("MASTER_ADDR", "127.0.0.1")
     monkeypatch.setenv("MASTER_PORT", str(store.port))
-    watched = Watch(0, 2, 10**6, lambda own: [own, ("there", 1, 1)])  # so many seconds that it ends nothing itself
+    watched = Heartbeat(0, 2, 10**6, lambda own: [own, ("there", 1, 1)])  # so many seconds that it ends nothing itself
     try:
         watched._seen = {1: (b"0 0", time.monotonic() - 16)}
         assert watched._silent(15) == [1]

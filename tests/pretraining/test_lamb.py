@@ -9,7 +9,7 @@ from safetensors.torch import load_file
 
 from bimed_dist.errors import ConfigError
 from bimed_dist.pretraining import deepspeed_config
-from bimed_dist.pretraining.lamb import Lamb
+from bimed_dist.pretraining.optimizer import Lamb
 from bimed_dist.recipe.pretraining import PretrainingSettings
 
 LAMB = (

@@ -128,7 +128,7 @@ def test_the_pipeline_tells_by_which_signal_its_training_was_killed(job, tmp_pat
 
 @pytest.mark.slow
 def test_a_launch_that_fails_early_is_not_said_to_be_stopped_because_the_one_before_was(job, forks):
-    before = forks.start(job.arguments(*ENDLESS, "--set", "pretraining.run.time_budget=0.001"))
+    before = forks.start(job.arguments(*ENDLESS, "--set", "pretraining.run.time_budget_hours=0.001"))
     assert before.wait(TIMEOUT) == [75], before.output()
     assert (job.folder() / "stopped.json").is_file()
     command = [*job.command()[:1], "launch/pipeline.py", *job.arguments(*ENDLESS)]
@@ -146,12 +146,12 @@ def test_a_restart_goes_on_where_only_an_earlier_launch_was_stopped_on_request(j
         "stage.Engine = lambda settings: (print('engine made'), made(settings))[1]\n"
     )
     same = "from bimed_dist.pretraining import stage; stage.launch_identity = lambda: 'one'\n"
-    before = forks.start(job.arguments(*ENDLESS, "--set", "pretraining.run.time_budget=0.001"), patch=same)
+    before = forks.start(job.arguments(*ENDLESS, "--set", "pretraining.run.time_budget_hours=0.001"), patch=same)
     assert before.wait(TIMEOUT) == [75], before.output()
     again = forks.start(job.arguments(*ENDLESS), patch=restarted + same)
     assert again.wait(TIMEOUT) == [75] and "not restarted" in again.output() and "engine made" not in again.output()
     step = newest_step(job)
-    later = forks.start(job.arguments(*ENDLESS, "--set", "pretraining.run.time_budget=0.001"), patch=restarted)
+    later = forks.start(job.arguments(*ENDLESS, "--set", "pretraining.run.time_budget_hours=0.001"), patch=restarted)
     assert later.wait(TIMEOUT) == [75], later.output()
     assert newest_step(job) > step
 

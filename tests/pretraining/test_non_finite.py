@@ -33,7 +33,7 @@ class Broken:
 
 
 def allowed(count: int) -> tuple[str, str]:
-    return "--set", f"pretraining.run.skipped_steps={count}"
+    return "--set", f"pretraining.run.max_skipped_steps={count}"
 
 
 @pytest.fixture(scope="module")
@@ -92,7 +92,7 @@ def test_a_step_left_out_changes_neither_weights_nor_optimizer_and_is_logged_wit
     for line in skipped:
         assert set(prepared_broken.rows[line["step"] - 1]) <= set(line["rows"])
         assert len(line["rows"]) <= 4
-        assert f"step {line['step']}: the loss is not a number" in told
+        assert f"step {line['step']}: the loss is not finite" in told
     counts = json.loads((job.folder() / "manifest.json").read_text(encoding="utf-8"))["counts"]
     assert counts["skipped_steps"] == len(prepared_broken.steps)
     assert not {line["step"] - 1 for line in job.metrics("train")} & set(prepared_broken.steps)
@@ -113,10 +113,10 @@ def test_one_step_too_many_stops_every_rank_and_the_checkpoint_before_it_stays(b
     running = forks.start(broken.job.arguments(*OPTIONS, *allowed(1)), processes, engine)
     step = broken.steps[1]
     assert running.wait(TIMEOUT) == [3] * processes
-    assert f"error: step {step + 1}: the loss is not a number (epoch 0, rows " in running.output()
+    assert f"error: step {step + 1}: the loss is not finite (epoch 0, rows " in running.output()
     assert all(str(row) in running.output() for row in broken.rows[step])
     _, record = checkpoints.newest(broken.job.folder() / "checkpoints")
-    assert (record["step"], record["skipped"]) == (step, 1)
+    assert (record["step"], record["skipped_steps"]) == (step, 1)
     assert not (broken.job.folder() / "manifest.json").exists()
 
 

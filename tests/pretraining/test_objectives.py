@@ -10,7 +10,7 @@ from bimed_dist.evaluation.models.loading import load_head_model
 from bimed_dist.hugging_face import load_tokenizer
 from bimed_dist.model.foundation import load_bert, load_foundation
 from bimed_dist.pretraining import loop
-from bimed_dist.pretraining.inputs import packed_module
+from bimed_dist.pretraining.inputs import prepare_module
 from bimed_dist.recipe.loading import load_recipe
 from bimed_dist.shards.batches import validation_batches
 from bimed_dist.shards.reading import ShardSet
@@ -83,7 +83,7 @@ def test_bits_per_character_are_the_losses_over_the_characters_that_were_masked(
 def test_attention_dropout_can_be_set_apart_from_the_rest(job):
     changes = ("pretraining.run.dropout=0.2", "pretraining.run.attention_dropout=0.0")
     settings = load_recipe(job.recipe, changes).pretraining["run"]
-    bert = packed_module(load_bert(job.work / "model" / "tiny"), settings).model.bert
+    bert = prepare_module(load_bert(job.work / "model" / "tiny"), settings).model.bert
     for layer in bert.encoder.layer:
         assert layer.attention.self.dropout.p == 0.0
         assert layer.attention.output.dropout.p == layer.output.dropout.p == 0.2

@@ -95,7 +95,9 @@ def test_a_run_that_moves_to_other_numbers_of_processes_and_other_stages_trains_
         assert all(code < 0 for code in codes) if killed_at else codes == [0], running.output()
         if number > 1:
             before = places[number - 1]
-            said = f"it was saved by {before[0]} process(es) with {before[1]} and goes on with {processes} and {engine}"
+            said = (
+                f"it was saved by {before[0]} process(es) with {before[1]} and continues with {processes} and {engine}"
+            )
             assert said in running.output()
     assert rows_of_each_step(tmp_path, "rows") == rows_of_each_step(tmp_path, "whole-rows")
     weights, expected = (load_file(j.folder() / "export" / "model.safetensors") for j in (job, whole))

@@ -3,7 +3,7 @@
 import pytest
 from transformers import BertConfig, BertForPreTraining
 
-from bimed_dist.pretraining.optimizer import learning_rate, optimizer
+from bimed_dist.pretraining.optimizer import learning_rate, make_optimizer
 from bimed_dist.recipe.pretraining import PretrainingSettings
 
 # Ten steps, two of warm-up, peak 8.
@@ -37,7 +37,7 @@ def test_a_run_without_warm_up_begins_at_the_peak(schedule):
 def test_every_parameter_is_trained_and_all_but_biases_and_layer_norms_decay(name):
     config = BertConfig(vocab_size=30, hidden_size=8, num_hidden_layers=1, num_attention_heads=2, intermediate_size=16)
     model = BertForPreTraining(config)
-    groups = optimizer(model, settings("linear", optimizer=name, weight_decay=0.03)).param_groups
+    groups = make_optimizer(model, settings("linear", optimizer=name, weight_decay=0.03)).param_groups
     decay = {id(parameter): group["weight_decay"] for group in groups for parameter in group["params"]}
     assert sum(len(group["params"]) for group in groups) == len(decay)
     for parameter_name, parameter in model.named_parameters():

@@ -47,7 +47,7 @@ class Launchers:
 def test_a_cut_link_ends_the_job_on_both_machines_and_the_next_launch_continues(job, tmp_path, network):
     options = [
         "--set", "pretraining.run.steps=100000", "--set", "pretraining.run.checkpoint_every=20",
-        "--set", f"pretraining.run.lost_after={LOST_AFTER}",
+        "--set", f"pretraining.run.heartbeat_timeout_seconds={LOST_AFTER}",
     ]  # fmt: skip
     launched = Launchers(job, options, tmp_path)
     try:

@@ -9,6 +9,10 @@ from bimed_dist.recipe.base import Settings
 from bimed_dist.recipe.recipe import Recipe
 
 HOW_ONLY: dict[str, set[str]] = {
+    "PretrainingSettings": {
+        *("accelerate_config", "heartbeat_timeout_seconds", "time_budget_hours", "checkpoint_every"),
+        *("keep_checkpoints", "max_skipped_steps", "log_every", "validate_every", "trackers", "profile_steps"),
+    },
     "Recipe": {"data"},
     "EvaluationSettings": {"workers"},
     "EvaluatedModel": {"language"},
