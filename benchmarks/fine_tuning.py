@@ -31,7 +31,7 @@ from bimed_dist.evaluation.grid.schedule import Schedule
 from bimed_dist.evaluation.metrics.scores import scores as scores_of
 from bimed_dist.evaluation.models import finetuning
 from bimed_dist.evaluation.models import loading as models
-from bimed_dist.evaluation.models.encoding import Row
+from bimed_dist.evaluation.models.encoding import EncodedRow
 from bimed_dist.evaluation.preparation.prepared import prepare_tasks
 from bimed_dist.hugging_face import load_tokenizer
 from bimed_dist.recipe.evaluation import EvaluatedModel, EvaluationSettings, TaskSettings
@@ -113,7 +113,7 @@ def padded_cell(pair: ModelOnTask, cell: Trial) -> float:
         loss.backward()
         torch.nn.utils.clip_grad_norm_(model.parameters(), finetuning.PROTOCOL["clip_norm"])
         for group in optimizer.param_groups:
-            group["lr"] = finetuning.learning_rate(step, len(batches), cell.candidate.learning_rate)
+            group["lr"] = finetuning.learning_rate_at(step, len(batches), cell.candidate.learning_rate)
         optimizer.step()
     model.eval()
     with torch.inference_mode():
@@ -122,8 +122,8 @@ def padded_cell(pair: ModelOnTask, cell: Trial) -> float:
     return scores_of("sts", dev.gold, list(predicted))[pair.prepared.task.metric]
 
 
-def padded_logits(model: torch.nn.Module, pair: ModelOnTask, rows: list[Row]) -> torch.Tensor:
-    inputs = finetuning.padded(rows, pair.tokenizer.pad_token_id)
+def padded_logits(model: torch.nn.Module, pair: ModelOnTask, rows: list[EncodedRow]) -> torch.Tensor:
+    inputs = finetuning.pad_rows(rows, pair.tokenizer.pad_token_id)
     short = pair.limit - inputs["input_ids"].shape[1]
     filled = {"input_ids": pair.tokenizer.pad_token_id, "attention_mask": 0, "token_type_ids": 0}
     inputs = {name: torch.nn.functional.pad(ids, (0, short), value=filled[name]) for name, ids in inputs.items()}
@@ -132,7 +132,7 @@ def padded_logits(model: torch.nn.Module, pair: ModelOnTask, rows: list[Row]) ->
     return logits.float()
 
 
-def targets(rows: list[Row]) -> torch.Tensor:
+def targets(rows: list[EncodedRow]) -> torch.Tensor:
     return torch.from_numpy(np.stack([row.target for row in rows]))
 
 

@@ -16,8 +16,8 @@ from torch import nn
 
 from bimed_dist.attribution.gradients import masked
 from bimed_dist.attribution.words import Words
-from bimed_dist.evaluation.models.encoding import Row
-from bimed_dist.evaluation.models.finetuning import finite, padded, pass_pieces
+from bimed_dist.evaluation.models.encoding import EncodedRow
+from bimed_dist.evaluation.models.finetuning import micro_batch_tokens, pad_rows, require_finite
 from bimed_dist.evaluation.models.loading import MeanPooled
 
 POINTS = 11
@@ -58,7 +58,9 @@ def random_orders(words: Words) -> list[np.ndarray]:
     return [rng.permutation(np.flatnonzero(words.seen)) for _ in range(RANDOM_ORDERS)]
 
 
-def curves(model: nn.Module, row: Row, words: Words, orders: Sequence[np.ndarray], mask_id: int, kind: str) -> Curves:
+def curves(
+    model: nn.Module, row: EncodedRow, words: Words, orders: Sequence[np.ndarray], mask_id: int, kind: str
+) -> Curves:
     """Means over these orders of words, (POINTS, outputs) each. Answers are probabilities of the labels or classes, or
     score / 5.
     """
@@ -71,11 +73,11 @@ def curves(model: nn.Module, row: Row, words: Words, orders: Sequence[np.ndarray
 
 
 @torch.inference_mode()
-def answers(model: nn.Module, rows: Sequence[Row], pad_id: int, kind: str) -> np.ndarray:
+def answers(model: nn.Module, rows: Sequence[EncodedRow], pad_id: int, kind: str) -> np.ndarray:
     """(rows, outputs) answers on rows of one length."""
-    size = max(1, pass_pieces() // len(rows[0].ids))
-    logits = [model(**padded(rows[i : i + size], pad_id)).logits for i in range(0, len(rows), size)]
-    values = finite(torch.cat(logits).float().cpu())
+    size = max(1, micro_batch_tokens() // len(rows[0].ids))
+    logits = [model(**pad_rows(rows[i : i + size], pad_id)).logits for i in range(0, len(rows), size)]
+    values = require_finite(torch.cat(logits).float().cpu())
     if kind == "classification":
         values = values.softmax(-1)
     elif kind != "sts":

@@ -13,8 +13,8 @@ from captum.attr import InputXGradient, IntegratedGradients
 from torch import nn
 
 from bimed_dist.errors import DataError
-from bimed_dist.evaluation.models.encoding import Row
-from bimed_dist.evaluation.models.finetuning import padded, pass_pieces
+from bimed_dist.evaluation.models.encoding import EncodedRow
+from bimed_dist.evaluation.models.finetuning import micro_batch_tokens, pad_rows
 
 STEPS = 50
 """Of the integral, captum's own default; `gap` shows where they are too few."""
@@ -31,18 +31,18 @@ class Attributed:
     """Output on the row minus output on the masked row."""
 
 
-def masked(row: Row, hidden: np.ndarray, mask_id: int) -> Row:
+def masked(row: EncodedRow, hidden: np.ndarray, mask_id: int) -> EncodedRow:
     """The row with the pieces in `hidden` (T, bool) masked."""
-    return Row(np.where(hidden, mask_id, row.ids), row.types, row.target)
+    return EncodedRow(np.where(hidden, mask_id, row.ids), row.segment_ids, row.target)
 
 
-def attributed(model: nn.Module, row: Row, of_word: np.ndarray, mask_id: int, output: int) -> Attributed:
+def attributed(model: nn.Module, row: EncodedRow, of_word: np.ndarray, mask_id: int, output: int) -> Attributed:
     """Attribution of logit `output`. of_word: (T,) bool, pieces that belong to words.
 
     Raises DataError for a model that takes no embeddings in place of pieces.
     """
     embed = model.get_input_embeddings()
-    inputs = padded([row], mask_id)
+    inputs = pad_rows([row], mask_id)
     others = tuple(inputs[name] for name in inputs if name != "input_ids")
     names = [name for name in inputs if name != "input_ids"]
 
@@ -51,7 +51,7 @@ def attributed(model: nn.Module, row: Row, of_word: np.ndarray, mask_id: int, ou
 
     with torch.no_grad():
         embedded = embed(inputs["input_ids"])
-        baseline = embed(padded([masked(row, of_word, mask_id)], mask_id)["input_ids"])
+        baseline = embed(pad_rows([masked(row, of_word, mask_id)], mask_id)["input_ids"])
         try:
             ends = [float(logit(end, *others)) for end in (embedded, baseline)]
         except TypeError as error:
@@ -63,7 +63,7 @@ def attributed(model: nn.Module, row: Row, of_word: np.ndarray, mask_id: int, ou
         baselines=baseline,
         additional_forward_args=others,
         n_steps=STEPS,
-        internal_batch_size=max(1, pass_pieces() // len(row.ids)),
+        internal_batch_size=max(1, micro_batch_tokens() // len(row.ids)),
     )
     pieces = {
         "integrated_gradients": integrated.sum(-1)[0].detach().double().cpu().numpy(),

@@ -25,7 +25,7 @@ from bimed_dist.evaluation.grid import model_on_task as grid
 from bimed_dist.evaluation.grid import records
 from bimed_dist.evaluation.grid.model_on_task import ModelOnTask, Trial
 from bimed_dist.evaluation.metrics.thresholds import THRESHOLD
-from bimed_dist.evaluation.models.encoding import Row, encode
+from bimed_dist.evaluation.models.encoding import EncodedRow, encode
 from bimed_dist.evaluation.models.finetuning import predict
 from bimed_dist.evaluation.preparation.prepared import prepare_tasks
 from bimed_dist.evaluation.preparation.splitting import limited
@@ -54,7 +54,7 @@ class Trained:
 
     pair: ModelOnTask
     model: nn.Module
-    rows: list[Row]
+    rows: list[EncodedRow]
     predicted: list[np.ndarray]
     """Of each row that is explained."""
     thresholds: tuple[float, ...] | None

@@ -14,7 +14,7 @@ from transformers import (
 
 from bimed_dist.attribution import faithfulness, gradients
 from bimed_dist.attribution.words import Words
-from bimed_dist.evaluation.models.encoding import Row
+from bimed_dist.evaluation.models.encoding import EncodedRow
 
 SHAPE = {
     "vocab_size": 60, "hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 64,
@@ -22,7 +22,7 @@ SHAPE = {
 }  # fmt: skip
 IDS = {"bos_token_id": 2, "eos_token_id": 3, "cls_token_id": 2, "sep_token_id": 3, "pad_token_id": 0}
 MASK = 4
-ROW = Row(np.array([2, 10, 11, 12, 13, 14, 15, 3]), np.array([0, 0, 0, 0, 1, 1, 1, 1]), np.zeros(3))
+ROW = EncodedRow(np.array([2, 10, 11, 12, 13, 14, 15, 3]), np.array([0, 0, 0, 0, 1, 1, 1, 1]), np.zeros(3))
 WORDS = Words((("w0", "w1", "w2"), ("w3",)), np.array([-1, 0, 1, 1, 2, 2, 3, -1]))
 
 
@@ -44,7 +44,7 @@ def model_of(kind):
 
 
 def row_for(kind):
-    return ROW if kind in ("bert", "electra") else Row(ROW.ids, None, ROW.target)
+    return ROW if kind in ("bert", "electra") else EncodedRow(ROW.ids, None, ROW.target)
 
 
 @pytest.mark.parametrize("kind", ["bert", "electra", "roberta", "modernbert"])
@@ -61,7 +61,7 @@ def test_integrated_gradients_add_up_to_what_the_words_change(kind):
 def test_gradient_times_input_is_what_autograd_says():
     model = model_of("bert")
     embedded = model.get_input_embeddings()(torch.from_numpy(ROW.ids)[None]).detach().requires_grad_()
-    types = torch.from_numpy(ROW.types)[None]
+    types = torch.from_numpy(ROW.segment_ids)[None]
     model(inputs_embeds=embedded, attention_mask=torch.ones(1, 8), token_type_ids=types).logits[0, 2].backward()
     expected = (embedded * embedded.grad).sum(-1)[0].detach().numpy()
     found = gradients.attributed(model, ROW, WORDS.of_piece >= 0, MASK, output=2)

@@ -42,11 +42,11 @@ def test_successors_are_neighbours_and_never_cross_documents(tmp_path):
 
 def test_masked_words_follow_the_seed_and_are_about_fifteen_percent():
     examples = [Example(f"{i}", ("word",) * 40, None) for i in range(200)]
-    chosen = [intrinsic.chosen_words(example, 1) for example in examples]
+    chosen = [intrinsic.words_to_mask(example, 1) for example in examples]
     assert np.mean(np.concatenate(chosen)) == pytest.approx(0.15, abs=0.015)
-    assert all((intrinsic.chosen_words(e, 1) == c).all() for e, c in zip(examples, chosen, strict=True))
-    assert any((intrinsic.chosen_words(e, 2) != c).any() for e, c in zip(examples, chosen, strict=True))
-    assert intrinsic.chosen_words(Example("x", ("a",), None), 3).tolist() == [True]
+    assert all((intrinsic.words_to_mask(e, 1) == c).all() for e, c in zip(examples, chosen, strict=True))
+    assert any((intrinsic.words_to_mask(e, 2) != c).any() for e, c in zip(examples, chosen, strict=True))
+    assert intrinsic.words_to_mask(Example("x", ("a",), None), 3).tolist() == [True]
 
 
 def test_every_vocabulary_is_asked_for_the_same_words_and_characters(tiny_model):
@@ -55,7 +55,7 @@ def test_every_vocabulary_is_asked_for_the_same_words_and_characters(tiny_model)
     for name, words in (("letters", []), ("words", WORDS)):
         folder = str(tiny_model(name, words=words))
         tokenizer = load_tokenizer(folder)
-        found = intrinsic.masked_word_sums(load_head_model(folder, "mlm"), tokenizer, examples, 1, 64)
+        found = intrinsic.masked_lm_sums(load_head_model(folder, "mlm"), tokenizer, examples, 1, 64)
         sums.append(dict(zip(MLM_SUMS, np.sum(found, axis=0), strict=True)))
     assert sums[0]["characters"] == sums[1]["characters"]
     assert sums[0]["words"] == sums[1]["words"] == sums[1]["tokens"]
@@ -66,14 +66,14 @@ def test_bits_are_the_cross_entropy_of_the_masked_pieces_by_a_plain_forward_pass
     folder = str(tiny_model("m"))
     tokenizer, model = load_tokenizer(folder), load_head_model(folder, "mlm")
     example = Example("1", ("폐", "견은는", "mass"), None)
-    seed = next(s for s in range(99) if intrinsic.chosen_words(example, s).tolist() == [False, True, False])
+    seed = next(s for s in range(99) if intrinsic.words_to_mask(example, s).tolist() == [False, True, False])
     ids = tokenizer(["폐 견은는 mass"], return_tensors="pt")["input_ids"]
     masked = ids.clone()
     masked[0, 2:5] = tokenizer.mask_token_id
     with torch.inference_mode():
         logits = model(masked).logits[0, 2:5]
     nats = torch.nn.functional.cross_entropy(logits, ids[0, 2:5], reduction="sum").item()
-    found = scores("mlm", [], intrinsic.masked_word_sums(model, tokenizer, [example], seed, 64))
+    found = scores("mlm", [], intrinsic.masked_lm_sums(model, tokenizer, [example], seed, 64))
     assert found["bits_per_character"] == pytest.approx(nats / np.log(2) / 3, rel=1e-5)
     assert found["loss"] == pytest.approx(nats / 3, rel=1e-5)
 
@@ -83,7 +83,7 @@ def test_an_unknown_word_costs_every_character_and_is_never_right(tiny_model):
     tokenizer, model = load_tokenizer(folder), load_head_model(folder, "mlm")
     with torch.no_grad():
         model.cls.predictions.bias[tokenizer.unk_token_id] = 50.0
-    found = scores("mlm", [], intrinsic.masked_word_sums(model, tokenizer, [Example("1", ("abcd",), None)], 1, 64))
+    found = scores("mlm", [], intrinsic.masked_lm_sums(model, tokenizer, [Example("1", ("abcd",), None)], 1, 64))
     assert found["bits_per_character"] == pytest.approx(intrinsic.UNKNOWN_BITS, abs=1e-4)
     assert found["accuracy"] == found["word_accuracy"] == 0.0
 
@@ -91,10 +91,10 @@ def test_an_unknown_word_costs_every_character_and_is_never_right(tiny_model):
 def test_words_that_do_not_fit_are_not_asked_for(tiny_model):
     folder = str(tiny_model("m", words=[]))
     example = Example("1", ("mass",) * 10, None)
-    found = intrinsic.masked_word_sums(load_head_model(folder, "mlm"), load_tokenizer(folder), [example] * 3, 1, 13)
+    found = intrinsic.masked_lm_sums(load_head_model(folder, "mlm"), load_tokenizer(folder), [example] * 3, 1, 13)
     words = MLM_SUMS.index("words")
     # 11 pieces are two words of four letters and three quarters of a third.
-    assert found[0][words] == intrinsic.chosen_words(example, 1)[:2].sum()
+    assert found[0][words] == intrinsic.words_to_mask(example, 1)[:2].sum()
 
 
 def test_random_sentences_come_from_another_document_of_the_same_language():
@@ -133,7 +133,7 @@ def test_outputs_that_are_not_finite_are_refused_and_not_scored(tiny_model):
         model.cls.predictions.bias[7] = torch.nan
         pairs.cls.seq_relationship.bias[1] = torch.inf
     with pytest.raises(NonFiniteError, match="outputs are not finite"):
-        intrinsic.masked_word_sums(model, tokenizer, [Example("1", ("폐",), None)], 1, 64)
+        intrinsic.masked_lm_sums(model, tokenizer, [Example("1", ("폐",), None)], 1, 64)
     with pytest.raises(NonFiniteError, match="outputs are not finite"):
         intrinsic.next_probabilities(pairs, tokenizer, [("폐", "결절")], 64)
 

@@ -112,7 +112,7 @@ def passes_of_updates(folder: Path, model: str, batch: int) -> list[int]:
     texts = [tuple(line.split("\t")[-2:]) for line in lines]
     lengths = np.array([len(ids) for ids in load_tokenizer(model)(texts, truncation=True, max_length=64)["input_ids"]])
     updates = finetuning.epoch_batches(lengths, batch, np.random.default_rng(1))
-    return sorted(len(finetuning.passes(lengths[rows], finetuning.CPU_PIECES)) for rows in updates)
+    return sorted(len(finetuning.micro_batches(lengths[rows], finetuning.CPU_MICRO_BATCH_TOKENS)) for rows in updates)
 
 
 def make_smaller(recipe: Recipe) -> Recipe:

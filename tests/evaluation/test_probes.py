@@ -11,7 +11,7 @@ from bimed_dist.errors import ConfigError, DataError
 from bimed_dist.evaluation import stage
 from bimed_dist.evaluation.metrics.scores import scores
 from bimed_dist.evaluation.models import retrieval
-from bimed_dist.evaluation.models.intrinsic import chosen_words
+from bimed_dist.evaluation.models.intrinsic import words_to_mask
 from bimed_dist.evaluation.models.loading import load_head_model
 from bimed_dist.evaluation.preparation.prepared import prepare_tasks
 from bimed_dist.evaluation.readers.held_out import read_term_windows
@@ -67,7 +67,7 @@ def test_words_of_terms_are_masked_also_with_a_particle_or_a_comma_behind_them(t
     (example,) = data.splits["test"]
     marked = [word for word, mark in zip(example.texts, example.target, strict=True) if mark]
     assert marked == ["급성", "기관지염이", "폐렴은", "Acute", "Bronchitis,"]
-    assert chosen_words(example, 1).tolist() == chosen_words(example, 2).tolist() == [bool(m) for m in example.target]
+    assert words_to_mask(example, 1).tolist() == words_to_mask(example, 2).tolist() == [bool(m) for m in example.target]
     assert data.notes == ("5 words of 4 terms, the same for every model",)
 
 
@@ -113,17 +113,17 @@ def test_ranks_count_sentences_that_are_as_near_as_the_partner(tiny_model):
     tokenizer, model = load_tokenizer(folder), load_head_model(folder, "retrieval")
     texts = ["폐 결절", "small nodule", "the mass today", "흉수 없음"]
     same = [Example(str(i), (text, text), None) for i, text in enumerate(texts)]
-    assert [ranks.tolist() for ranks in retrieval.partner_ranks(model, tokenizer, same, 64)] == [[1.0, 1.0]] * 4
+    assert [ranks.tolist() for ranks in retrieval.translation_ranks(model, tokenizer, same, 64)] == [[1.0, 1.0]] * 4
     equal = [Example(str(i), ("mass", "mass"), None) for i in range(3)]
-    assert [ranks.tolist() for ranks in retrieval.partner_ranks(model, tokenizer, equal, 64)] == [[3.0, 3.0]] * 3
+    assert [ranks.tolist() for ranks in retrieval.translation_ranks(model, tokenizer, equal, 64)] == [[3.0, 3.0]] * 3
     turned = [Example(str(i), (texts[i], texts[i - 1]), None) for i in range(4)]
-    assert all((ranks > 1).all() for ranks in retrieval.partner_ranks(model, tokenizer, turned, 64))
+    assert all((ranks > 1).all() for ranks in retrieval.translation_ranks(model, tokenizer, turned, 64))
 
 
 def test_embeddings_are_means_over_the_pieces_of_length_one(tiny_model):
     folder = str(tiny_model("m"))
     tokenizer, model = load_tokenizer(folder), load_head_model(folder, "retrieval")
-    found = retrieval.embeddings(model, tokenizer, ["폐 결절", "the small mass today"], 64)
+    found = retrieval.sentence_embeddings(model, tokenizer, ["폐 결절", "the small mass today"], 64)
     with torch.no_grad():
         mean = model(**tokenizer(["폐 결절"], return_tensors="pt")).last_hidden_state[0].mean(dim=0).numpy()
     assert found[0] == pytest.approx(mean / np.linalg.norm(mean), abs=1e-5)

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from bimed_dist.evaluation.metrics.scores import scores
-from bimed_dist.evaluation.models.rules import rule_answers
+from bimed_dist.evaluation.models.rules import apply_keyword_rules
 from bimed_dist.evaluation.preparation.prepared import prepare_tasks
 from bimed_dist.recipe.evaluation import TaskSettings
 
@@ -10,7 +10,7 @@ KEYWORDS = {"pneumonia": ("pneumonia", "폐렴"), "effusion": ("pleural effusion
 
 
 def found(text):
-    answers = rule_answers([text], KEYWORDS, tuple(KEYWORDS))[0]
+    answers = apply_keyword_rules([text], KEYWORDS, tuple(KEYWORDS))[0]
     return {label for label, answer in zip(KEYWORDS, answers, strict=True) if answer}
 
 
@@ -42,7 +42,7 @@ def test_keywords_count_outside_of_korean_and_english_negation(text, labels):
 
 
 def test_a_label_without_keywords_is_never_found():
-    assert rule_answers(["mass"], {"mass": ("mass",)}, ("mass", "other")).tolist() == [[1.0, 0.0]]
+    assert apply_keyword_rules(["mass"], {"mass": ("mass",)}, ("mass", "other")).tolist() == [[1.0, 0.0]]
 
 
 def test_keywords_of_a_recipe_take_the_place_of_the_tasks_own(tmp_path, make_recipe):

@@ -25,7 +25,7 @@ from bimed_dist.evaluation.grid import model_on_task as grid
 from bimed_dist.evaluation.grid.schedule import Schedule
 from bimed_dist.evaluation.grid.task_result import SplitResult, TaskResult, collected
 from bimed_dist.evaluation.models import finetuning
-from bimed_dist.evaluation.models.intrinsic import chosen_words
+from bimed_dist.evaluation.models.intrinsic import words_to_mask
 from bimed_dist.evaluation.preparation.prepared import SealedSplits, prepare_tasks
 from bimed_dist.evaluation.task import Example
 from bimed_dist.evaluation.tasks import TASKS
@@ -301,7 +301,7 @@ def test_a_language_whose_masked_words_do_not_fit_has_no_score_and_the_others_do
     words = ("nodule" * 2,) * 40
     example = Example("held_out.jsonl line 1 window 1", words, None)
     # The model takes 62 pieces, which are five words of twelve letters.
-    seed = next(s for s in range(99) if not chosen_words(example, s)[:6].any())
+    seed = next(s for s in range(99) if not words_to_mask(example, s)[:6].any())
     work = write_corpus(tmp_path / "work", [("en", "s", [" ".join(words)]), ("ko", "s", ["결절 소견", "폐렴 의심"])])
     tasks = {"mlm": TaskSettings(task="mlm", corpus="c", max_length=512)}
     stage.run(make_recipe({"base": two_models["base"]}, tasks, seeds=(seed,)), work)
@@ -498,7 +498,7 @@ def test_cells_tell_device_precision_pass_size_versions_and_processor(korsts, co
     assert len(records) == 6
     for record in records:
         assert record["key"]["arithmetic"] == finetuning.arithmetic()
-        assert set(record["key"]["arithmetic"]) == {"device", "precision", "pass_pieces"}
+        assert set(record["key"]["arithmetic"]) == {"device", "precision", "micro_batch_tokens"}
         assert record["versions"] == versions()
         assert record["machine"]["threads"] == torch.get_num_threads() and record["machine"]["processor"]
 
@@ -508,7 +508,7 @@ def test_cells_of_another_pass_size_are_not_used_again(korsts, two_models, tmp_p
     stage.run(recipe, tmp_path / "work")
     (pair,) = pairs_of(recipe, tmp_path / "work")
     assert Schedule([pair]).waiting == deque()
-    monkeypatch.setattr(finetuning, "CPU_PIECES", 64)
+    monkeypatch.setattr(finetuning, "CPU_MICRO_BATCH_TOKENS", 64)
     assert [cell for _, cell in Schedule([pair]).waiting] == pair.first_cells()
 
 

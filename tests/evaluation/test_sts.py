@@ -9,7 +9,7 @@ from transformers import AutoModel
 from bimed_dist.errors import ConfigError, DataError
 from bimed_dist.evaluation import stage
 from bimed_dist.evaluation.metrics.scores import scores
-from bimed_dist.evaluation.models.encoding import trained_target
+from bimed_dist.evaluation.models.encoding import training_target
 from bimed_dist.evaluation.models.loading import MeanPooled, mean_of_pieces
 from bimed_dist.evaluation.preparation.prepared import prepare_tasks
 from bimed_dist.recipe.evaluation import EvaluatedModel, TableSettings, TaskSettings
@@ -101,7 +101,7 @@ def test_any_csv_of_pairs_is_read_by_named_columns(tmp_path, make_recipe):
 
 def test_the_six_class_variant_rounds_half_points_up_and_correlates_the_class_with_the_score():
     gold = np.array([0.0, 0.49, 0.5, 2.5, 3.5, 4.4, 4.5, 5.0])
-    classes = [int(trained_target("sts_classes", np.array([score]))[0]) for score in gold]
+    classes = [int(training_target("sts_classes", np.array([score]))[0]) for score in gold]
     assert classes == [0, 0, 1, 3, 4, 4, 5, 5]
     predicted = np.array(classes, dtype=float)[:, None]
     found = scores("sts_classes", list(gold[:, None]), list(predicted))

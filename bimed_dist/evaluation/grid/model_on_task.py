@@ -27,7 +27,7 @@ from bimed_dist.evaluation.metrics import thresholds
 from bimed_dist.evaluation.metrics.definitions import SPECIFICITIES
 from bimed_dist.evaluation.metrics.scores import scores
 from bimed_dist.evaluation.models import finetuning, intrinsic, retrieval
-from bimed_dist.evaluation.models.encoding import Encoded, encode, of_items, tokenizer_key
+from bimed_dist.evaluation.models.encoding import Encoded, encode, merge_windows, tokenizer_key
 from bimed_dist.evaluation.models.loading import load_classifier, load_head_model
 from bimed_dist.evaluation.preparation.prepared import PreparedTask
 from bimed_dist.evaluation.task import Example, Kind
@@ -261,12 +261,12 @@ def _trained(pair: ModelOnTask, cell: Trial) -> nn.Module:
         pair.location,
         pair.prepared.task.kind,
         pair.prepared.labels,
-        pair.rows("train").texts(),
+        pair.rows("train").rows_by_item(),
         pad_id=pair.tokenizer.pad_token_id,
-        peak=cell.candidate.learning_rate,
+        learning_rate=cell.candidate.learning_rate,
         epochs=cell.candidate.epochs,
         seed=cell.seed,
-        batch=pair.batch,
+        batch_size=pair.batch,
         pooling=pair.prepared.settings.pooling,
     )
 
@@ -282,9 +282,9 @@ def trained_model(pair: ModelOnTask, cell: Trial) -> nn.Module:
 
 def _predicted(pair: ModelOnTask, model: nn.Module, encoded: Encoded) -> list[np.ndarray]:
     kind = pair.prepared.task.kind
-    units = [len(encoded.gold[i]) for i in encoded.item]
+    units = [len(encoded.gold[i]) for i in encoded.item_of_row]
     of_rows = finetuning.predict(model, kind, encoded.rows, units, pair.tokenizer.pad_token_id)
-    return of_items(kind, of_rows, encoded.item)
+    return merge_windows(kind, of_rows, encoded.item_of_row)
 
 
 def cell_predictions(pair: ModelOnTask, cell: Trial, model: nn.Module, rows: Encoded) -> list[np.ndarray]:
@@ -345,8 +345,8 @@ def intrinsic_gold(pair: ModelOnTask, seed: int) -> tuple[list[np.ndarray], tupl
 def _intrinsic_prediction(pair: ModelOnTask, model: PreTrainedModel, seed: int) -> list[np.ndarray]:
     examples = pair.prepared.intrinsic
     if pair.prepared.task.kind == "mlm":
-        return intrinsic.masked_word_sums(model, pair.tokenizer, examples, seed, pair.limit)
+        return intrinsic.masked_lm_sums(model, pair.tokenizer, examples, seed, pair.limit)
     if pair.prepared.task.kind == "retrieval":
-        return retrieval.partner_ranks(model, pair.tokenizer, examples, pair.limit)
+        return retrieval.translation_ranks(model, pair.tokenizer, examples, pair.limit)
     pairs, _ = intrinsic.sentence_pairs(examples, seed)
     return list(intrinsic.next_probabilities(model, pair.tokenizer, pairs, pair.limit)[:, None])

@@ -135,8 +135,8 @@ def _collect_test(pair: ModelOnTask, records: Records, chosen: Candidate, measur
 
 def _fit(encoded: Encoded) -> Fit:
     pieces = sum(len(row.ids) for row in encoded.rows)
-    windowed = int((np.bincount(encoded.item) > 1).sum())
-    return Fit(len(encoded.gold), encoded.cut, windowed, pieces, encoded.unknown * pieces)
+    windowed = int((np.bincount(encoded.item_of_row) > 1).sum())
+    return Fit(len(encoded.gold), encoded.truncated, windowed, pieces, encoded.unknown_share * pieces)
 
 
 def _row_notes(pair: ModelOnTask, split: str, fit: Fit) -> list[str]:
@@ -199,7 +199,7 @@ def _lost_word_notes(pair: ModelOnTask, result: SplitResult) -> list[str]:
     at = MLM_SUMS.index("words")
     seed, sums = next(iter(result.predicted.items()))
     answered = int(sum(item[at] for item in sums))
-    asked = sum(int(intrinsic.chosen_words(example, seed).sum()) for example in pair.prepared.intrinsic)
+    asked = sum(int(intrinsic.words_to_mask(example, seed).sum()) for example in pair.prepared.intrinsic)
     if answered == asked:
         return []
     return [f"{pair.label}: {asked - answered} of {asked} masked words could not be asked (beyond {pair.limit} pieces)"]

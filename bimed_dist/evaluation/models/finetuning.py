@@ -1,11 +1,12 @@
 """Fine-tuning of one encoder on one task: a plain torch loop whose result is a function of its arguments.
 
-AdamW (weight decay 0.01 but for biases and normalisation), linear warm-up over 10 % of the updates and linear decay,
-gradient norm clipped at 1. Everything random (head, dropout, order) follows from the seed; on CPU two runs agree bit
-for bit with the same number of threads.
+AdamW (weight decay 0.01, none for biases and normalization), linear warm-up over 10 % of the steps, then linear decay,
+gradient norm clipped at 1 (Devlin et al. 2019). Head, dropout and order follow from the seed; on a CPU two runs with
+the same number of threads give the same bits.
 
-An update's rows are cut into passes, whose gradients are summed; so are those of the processes where several of them
-share the passes (`ranks`). Dropout is drawn anew for each pass from (seed, update, pass), whoever computes it.
+The items of a step are split into micro-batches, whose gradients are summed. If several processes train together
+(`ranks`), they share the micro-batches. Dropout is seeded for each micro-batch by (seed, step, micro-batch), so that it
+does not depend on the process that computes it.
 """
 
 import math
@@ -21,7 +22,7 @@ from torch.nn import functional
 
 from bimed_dist import ranks
 from bimed_dist.errors import NonFiniteError
-from bimed_dist.evaluation.models.encoding import IGNORED, Row, tags_of_units
+from bimed_dist.evaluation.models.encoding import IGNORED, EncodedRow, tags_by_unit
 from bimed_dist.evaluation.models.loading import load_classifier
 from bimed_dist.evaluation.task import Kind
 
@@ -31,15 +32,17 @@ PROTOCOL = {
     "warmup_share": 0.1,
     "schedule": "linear",
     "clip_norm": 1.0,
-    "dropout": "drawn by pass",
+    "dropout": "seeded by micro-batch",
 }
 BUCKET_BATCHES = 50
-"""Batches whose rows are sorted by length together: large enough for little padding, small enough to stay shuffled."""
-CPU_PIECES = 1_024
-"""Padded pieces per forward pass on a CPU: activations of more fall out of its caches and take twice the time."""
-GPU_PIECES = 65_536
-SHARED_PIECES = 16_384
-"""Of a GPU's pass where several share an update, divided by their number: of 32 rows of 512 each gets as many."""
+"""Batches whose items are sorted by length together: enough for little padding, few enough to stay shuffled."""
+CPU_MICRO_BATCH_TOKENS = 1_024
+"""Tokens per forward pass on a CPU, padding included. Larger activations leave the caches and take twice the time."""
+GPU_MICRO_BATCH_TOKENS = 65_536
+SHARED_MICRO_BATCH_TOKENS = 16_384
+"""GPUs that train together divide this number, so that 32 rows of 512 tokens give each of them the same work."""
+Item = Sequence[EncodedRow]
+"""The rows of one example; several if a long text was split into windows."""
 T = TypeVar("T")
 
 
@@ -47,13 +50,13 @@ def device() -> torch.device:
     return torch.device("cuda" if torch.cuda.is_available() else "cpu")
 
 
-def pass_pieces() -> int:
-    """Padded pieces per forward pass. Part of the arithmetic: it decides the order in which gradients are summed."""
-    return pieces_on_gpu(ranks.world_size()) if torch.cuda.is_available() else CPU_PIECES
+def micro_batch_tokens() -> int:
+    """Return the tokens per forward pass, padding included. It decides the order in which gradients are summed."""
+    return gpu_micro_batch_tokens(ranks.world_size()) if torch.cuda.is_available() else CPU_MICRO_BATCH_TOKENS
 
 
-def pieces_on_gpu(processes: int) -> int:
-    return GPU_PIECES if processes == 1 else SHARED_PIECES // processes
+def gpu_micro_batch_tokens(processes: int) -> int:
+    return GPU_MICRO_BATCH_TOKENS if processes == 1 else SHARED_MICRO_BATCH_TOKENS // processes
 
 
 def autocast() -> AbstractContextManager:
@@ -62,69 +65,69 @@ def autocast() -> AbstractContextManager:
 
 
 def arithmetic() -> dict[str, Any]:
-    """How numbers are reckoned on this machine, as cell keys have it."""
+    """Device, precision and micro-batch size, which affect results."""
     precision = "bf16" if torch.cuda.is_available() else "fp32"
-    return {"device": device().type, "precision": precision, "pass_pieces": pass_pieces()}
+    return {"device": device().type, "precision": precision, "micro_batch_tokens": micro_batch_tokens()}
 
 
-def learning_rate(step: int, steps: int, peak: float) -> float:
-    """Rate of update `step`, counted from 0."""
+def learning_rate_at(step: int, steps: int, peak: float) -> float:
+    """Return the learning rate of a step, counted from 0."""
     warmup = max(1, round(steps * PROTOCOL["warmup_share"]))
     if step < warmup:
         return peak * (step + 1) / warmup
     return peak * (steps - step) / max(1, steps - warmup)
 
 
-def epoch_batches(lengths: np.ndarray, batch: int, rng: np.random.Generator) -> list[np.ndarray]:
-    """Row numbers of the batches of one epoch: every row once, alike in length in a batch, batches in random order."""
+def epoch_batches(lengths: np.ndarray, batch_size: int, rng: np.random.Generator) -> list[np.ndarray]:
+    """Return the item numbers of each batch of an epoch: every item once, similar lengths in a batch, random order."""
     order = rng.permutation(len(lengths))
     batches = []
-    for start in range(0, len(order), batch * BUCKET_BATCHES):
-        bucket = order[start : start + batch * BUCKET_BATCHES]
+    for start in range(0, len(order), batch_size * BUCKET_BATCHES):
+        bucket = order[start : start + batch_size * BUCKET_BATCHES]
         bucket = bucket[np.argsort(lengths[bucket], kind="stable")]
-        batches += [bucket[i : i + batch] for i in range(0, len(bucket), batch)]
+        batches += [bucket[i : i + batch_size] for i in range(0, len(bucket), batch_size)]
     return [batches[i] for i in rng.permutation(len(batches))]
 
 
-def passes(lengths: np.ndarray, pieces: int) -> list[np.ndarray]:
-    """Row numbers sorted by length, longest first, in passes of at most `pieces` padded pieces (one row at least)."""
+def micro_batches(lengths: np.ndarray, max_tokens: int) -> list[np.ndarray]:
+    """Return item numbers, longest first, in micro-batches of at most `max_tokens` with padding (at least one item)."""
     order = np.argsort(-lengths, kind="stable")
-    parts, start = [], 0
+    split, start = [], 0
     while start < len(order):
-        size = max(1, pieces // int(lengths[order[start]]))
-        parts.append(order[start : start + size])
+        size = max(1, max_tokens // int(lengths[order[start]]))
+        split.append(order[start : start + size])
         start += size
-    return parts
+    return split
 
 
-def row_lengths(rows: Sequence[Row]) -> np.ndarray:
+def row_lengths(rows: Sequence[EncodedRow]) -> np.ndarray:
     return np.array([len(row.ids) for row in rows])
 
 
-def text_lengths(texts: Sequence[Sequence[Row]]) -> np.ndarray:
-    """Padded pieces of each text: of its windows, all but the last are of one length."""
-    return np.array([len(text) * max(len(row.ids) for row in text) for text in texts])
+def item_lengths(items: Sequence[Item]) -> np.ndarray:
+    """Return the tokens of each item, the padding of its last window included."""
+    return np.array([len(rows) * max(len(row.ids) for row in rows) for rows in items])
 
 
-def padded(rows: Sequence[Row], pad_id: int) -> dict[str, torch.Tensor]:
-    """Model inputs of a batch, padded to its longest row."""
+def pad_rows(rows: Sequence[EncodedRow], pad_id: int) -> dict[str, torch.Tensor]:
+    """Return the model's inputs, padded to the longest row, on the device."""
     length = max(len(row.ids) for row in rows)
     ids = np.full((len(rows), length), pad_id, dtype=np.int64)
     mask = np.zeros_like(ids)
-    types = np.zeros_like(ids)
+    segment_ids = np.zeros_like(ids)
     for i, row in enumerate(rows):
         ids[i, : len(row.ids)] = row.ids
         mask[i, : len(row.ids)] = 1
-        if row.types is not None:
-            types[i, : len(row.types)] = row.types
+        if row.segment_ids is not None:
+            segment_ids[i, : len(row.segment_ids)] = row.segment_ids
     arrays = {"input_ids": ids, "attention_mask": mask}
-    if rows[0].types is not None:
-        arrays["token_type_ids"] = types
+    if rows[0].segment_ids is not None:
+        arrays["token_type_ids"] = segment_ids
     return {name: torch.from_numpy(array).to(device()) for name, array in arrays.items()}
 
 
-def summed_loss(kind: Kind, logits: torch.Tensor, rows: Sequence[Row]) -> torch.Tensor:
-    """Sum over `loss_terms` of squared error of score / 5, or of binary or plain cross entropy."""
+def summed_loss(kind: Kind, logits: torch.Tensor, rows: Sequence[EncodedRow]) -> torch.Tensor:
+    """Return the sum, over `loss_terms`, of the squared error of score / 5 or of the cross entropy."""
     logits = logits.float()
     if kind == "ner":
         target = np.full(logits.shape[:2], IGNORED, dtype=np.int64)
@@ -140,27 +143,27 @@ def summed_loss(kind: Kind, logits: torch.Tensor, rows: Sequence[Row]) -> torch.
     return functional.binary_cross_entropy_with_logits(logits, target, reduction="sum")
 
 
-def of_texts(kind: Kind, logits: torch.Tensor, texts: Sequence[Sequence[Row]]) -> torch.Tensor:
-    """One row of logits for each text from those of its windows, as `encoding.of_items` joins their answers: the
-    largest of each label, or logarithms of the mean probability of each class.
+def merge_window_logits(kind: Kind, logits: torch.Tensor, items: Sequence[Item]) -> torch.Tensor:
+    """Return the logits of each item from those of its windows, in line with `encoding.merge_windows`: the largest for
+    each label, or the logarithm of the mean probability of each class.
     """
-    if len(logits) == len(texts):
+    if len(logits) == len(items):
         return logits
-    parts = torch.split(logits.float(), [len(text) for text in texts])
+    windows = torch.split(logits.float(), [len(rows) for rows in items])
     if kind == "multilabel":
-        return torch.stack([part.amax(dim=0) for part in parts])
-    return torch.stack([part.log_softmax(-1).logsumexp(dim=0) - math.log(len(part)) for part in parts])
+        return torch.stack([part.amax(dim=0) for part in windows])
+    return torch.stack([part.log_softmax(-1).logsumexp(dim=0) - math.log(len(part)) for part in windows])
 
 
-def loss_terms(kind: Kind, rows: Sequence[Row]) -> int:
-    """Scores, labels or tagged pieces in a batch: what its mean loss is a mean of."""
+def loss_terms(kind: Kind, rows: Sequence[EncodedRow]) -> int:
+    """Return the number of scores, labels or tagged tokens that the mean loss is taken over."""
     return sum(int((row.target != IGNORED).sum()) if kind == "ner" else len(row.target) for row in rows)
 
 
 def _optimizer(model: nn.Module) -> torch.optim.AdamW:
     decayed = [p for p in model.parameters() if p.ndim > 1]
-    kept = [p for p in model.parameters() if p.ndim <= 1]
-    groups = [{"params": decayed, "weight_decay": PROTOCOL["weight_decay"]}, {"params": kept, "weight_decay": 0.0}]
+    undecayed = [p for p in model.parameters() if p.ndim <= 1]
+    groups = [{"params": decayed, "weight_decay": PROTOCOL["weight_decay"]}, {"params": undecayed, "weight_decay": 0.0}]
     return torch.optim.AdamW(groups, lr=0.0, fused=True)
 
 
@@ -168,74 +171,74 @@ def fine_tune(
     location: str,
     kind: Kind,
     labels: Sequence[str],
-    texts: Sequence[Sequence[Row]],
+    items: Sequence[Item],
     *,
     pad_id: int,
-    peak: float,
+    learning_rate: float,
     epochs: int,
     seed: int,
-    batch: int,
+    batch_size: int,
     pooling: str = "cls",
 ) -> nn.Module:
-    """The encoder in `location` trained on texts of one row each; of a long one all windows are in one batch and pass.
+    """Return the encoder in `location`, fine-tuned. All windows of an item are in one micro-batch.
 
-    Raises NonFiniteError before an update from a loss or gradient that is not finite.
+    Raises NonFiniteError before a step whose loss or gradient is not finite.
     """
     seed_torch(seed)
     model = load_classifier(location, kind, labels, pooling).to(device()).train()
     optimizer = _optimizer(model)
     rng = np.random.default_rng(seed)
-    lengths = text_lengths(texts)
-    batches = [numbers for _ in range(epochs) for numbers in epoch_batches(lengths, batch, rng)]
+    lengths = item_lengths(items)
+    batches = [numbers for _ in range(epochs) for numbers in epoch_batches(lengths, batch_size, rng)]
     for step, numbers in enumerate(batches):
         optimizer.zero_grad(set_to_none=True)
-        loss = _backward(model, kind, [texts[i] for i in numbers], pad_id, pass_pieces(), (seed, step))
+        loss = _backward(model, kind, [items[i] for i in numbers], pad_id, micro_batch_tokens(), (seed, step))
         if not math.isfinite(loss):
-            raise NonFiniteError(f"the loss is not finite at update {step + 1}; try a smaller learning rate")
-        # Clipping by an infinite norm would make every gradient 0, and the head would be scored as it was drawn.
+            raise NonFiniteError(f"the loss is not finite at step {step + 1}; try a smaller learning rate")
+        # Clipping by an infinite norm would set every gradient to 0, and the untrained head would be scored.
         if not torch.nn.utils.clip_grad_norm_(model.parameters(), PROTOCOL["clip_norm"]).isfinite():
-            raise NonFiniteError(f"the gradient is not finite at update {step + 1}; try a smaller learning rate")
+            raise NonFiniteError(f"the gradient is not finite at step {step + 1}; try a smaller learning rate")
         for group in optimizer.param_groups:
-            group["lr"] = learning_rate(step, len(batches), peak)
+            group["lr"] = learning_rate_at(step, len(batches), learning_rate)
         optimizer.step()
     return model.eval()
 
 
 def _backward(
-    model: nn.Module, kind: Kind, texts: Sequence[Sequence[Row]], pad_id: int, pieces: int, update: tuple[int, int]
+    model: nn.Module, kind: Kind, items: Sequence[Item], pad_id: int, max_tokens: int, seed_and_step: tuple[int, int]
 ) -> float:
-    """Gradients of the mean loss of a batch, in passes of `pieces`; returns that loss. `update` is (seed, step)."""
-    terms = max(1, loss_terms(kind, [text[0] for text in texts]))
+    """Add the gradients of a batch's mean loss, in micro-batches of `max_tokens`; return that loss."""
+    terms = max(1, loss_terms(kind, [rows[0] for rows in items]))
     total = 0.0
-    parts = passes(text_lengths(texts), pieces)
-    for number in ranks.indices_of_rank(len(parts)):
-        torch.manual_seed(int(np.random.SeedSequence((*update, number)).generate_state(1, np.uint64)[0]))
-        part = [texts[i] for i in parts[number]]
+    split = micro_batches(item_lengths(items), max_tokens)
+    for number in ranks.indices_of_rank(len(split)):
+        torch.manual_seed(int(np.random.SeedSequence((*seed_and_step, number)).generate_state(1, np.uint64)[0]))
+        part = [items[i] for i in split[number]]
         with autocast():
-            logits = model(**padded([row for text in part for row in text], pad_id)).logits
-        loss = summed_loss(kind, of_texts(kind, logits, part), [text[0] for text in part]) / terms
+            logits = model(**pad_rows([row for rows in part for row in rows], pad_id)).logits
+        loss = summed_loss(kind, merge_window_logits(kind, logits, part), [rows[0] for rows in part]) / terms
         loss.backward()
         total += loss.item()
     return ranks.sum_gradients(model, total)
 
 
 def seed_torch(seed: int) -> None:
-    """The head follows `seed`; on a GPU torch's deterministic kernels are taken where there are any."""
+    """Seed the new head. On a GPU, select torch's deterministic kernels where they exist."""
     torch.manual_seed(seed)
     if torch.cuda.is_available():
         os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
         torch.use_deterministic_algorithms(True, warn_only=True)
 
 
-def finite(logits: torch.Tensor) -> torch.Tensor:
-    """The same logits. Raises NonFiniteError: a NaN would be scored as an answer, by argmax and by thresholds."""
+def require_finite(logits: torch.Tensor) -> torch.Tensor:
+    """Return the logits. Raises NonFiniteError, because argmax and thresholds would turn a NaN into a prediction."""
     if not logits.isfinite().all():
         raise NonFiniteError("the model's outputs are not finite; its weights are damaged or its training diverged")
     return logits
 
 
-def answers(kind: Kind, logits: torch.Tensor) -> torch.Tensor:
-    """What `metrics` takes, from what a head gives."""
+def to_predictions(kind: Kind, logits: torch.Tensor) -> torch.Tensor:
+    """Convert logits to the form that the metrics take."""
     if kind == "ner":
         return logits.argmax(-1)
     if kind == "sts_classes":
@@ -245,33 +248,39 @@ def answers(kind: Kind, logits: torch.Tensor) -> torch.Tensor:
     return logits * 5 if kind == "sts" else logits.sigmoid()
 
 
-def in_passes(rows: Sequence[Row], pieces: int, values_of: Callable[[np.ndarray], Sequence[T]]) -> list[T]:
-    """A value for each row, in the rows' order; `values_of` gives those of the rows with some numbers."""
-    parts = passes(row_lengths(rows), pieces)
-    mine = {
+def map_micro_batches(
+    rows: Sequence[EncodedRow], max_tokens: int, compute: Callable[[np.ndarray], Sequence[T]]
+) -> list[T]:
+    """Return one value per row, in order. `compute` returns the values of the rows with the given numbers; processes
+    that work together share the micro-batches.
+    """
+    split = micro_batches(row_lengths(rows), max_tokens)
+    computed = {
         i: value
-        for n in ranks.indices_of_rank(len(parts))
-        for i, value in zip(parts[n], values_of(parts[n]), strict=True)
+        for n in ranks.indices_of_rank(len(split))
+        for i, value in zip(split[n], compute(split[n]), strict=True)
     }
-    found = {i: value for share in ranks.gather(mine) for i, value in share.items()}
-    return [found[i] for i in range(len(rows))]
+    values = {i: value for share in ranks.gather(computed) for i, value in share.items()}
+    return [values[i] for i in range(len(rows))]
 
 
 @torch.inference_mode()
-def predict(model: nn.Module, kind: Kind, rows: Sequence[Row], units: Sequence[int], pad_id: int) -> list[np.ndarray]:
-    """One array of numbers per row, in the rows' order, as `metrics` takes it. `units` are the items' lengths (ner).
+def predict(
+    model: nn.Module, kind: Kind, rows: Sequence[EncodedRow], units: Sequence[int], pad_id: int
+) -> list[np.ndarray]:
+    """Return one array per row, in the form that the metrics take. `units`: number of units of each row's item (ner).
 
-    Raises NonFiniteError for outputs that are not finite.
+    Raises NonFiniteError if an output is not finite.
     """
 
-    def predicted(numbers: np.ndarray) -> list[np.ndarray]:
+    def compute(numbers: np.ndarray) -> list[np.ndarray]:
         part = [rows[i] for i in numbers]
         with autocast():
-            logits = model(**padded(part, pad_id)).logits
-        values = answers(kind, finite(logits.float().cpu())).numpy()
+            logits = model(**pad_rows(part, pad_id)).logits
+        values = to_predictions(kind, require_finite(logits.float().cpu())).numpy()
         return [
-            value if row.covers is None else tags_of_units(value[: len(row.ids)], row.covers, units[i])
+            value if row.unit_spans is None else tags_by_unit(value[: len(row.ids)], row.unit_spans, units[i])
             for i, row, value in zip(numbers, part, values, strict=True)
         ]
 
-    return in_passes(rows, pass_pieces(), predicted)
+    return map_micro_batches(rows, micro_batch_tokens(), compute)

@@ -1,11 +1,11 @@
-"""Masked words and next sentences with a checkpoint's own heads; nothing is trained.
+"""Masked-LM and next-sentence evaluation with a checkpoint's own heads; nothing is trained.
 
-MLM: 15 % of the words of each window (at least one) are chosen by (seed, window, word) alone, so that every model
-fills the same words; all pieces of a chosen word become [MASK]. Bits per character = bits of the words' pieces /
-characters of the words, the only one of the scores that compares across vocabularies. What it still favours: the
-number of masks tells how many pieces a word has, and a vocabulary that folds case or accents has less to say. An
-[UNK] would be cheap to predict and says nothing of the word, so that it costs UNKNOWN_BITS for every character on
-top, and is never right.
+MLM: 15 % of the words of each window (at least one) are masked, chosen by (seed, window, word) alone, so that every
+model predicts the same words. All tokens of a chosen word become [MASK]. Bits per character = bits of the masked words'
+tokens / characters of these words; of all scores only this one compares across vocabularies. Two advantages remain: the
+number of [MASK] reveals how many tokens a word has, and a vocabulary that folds case or accents has less to predict.
+[UNK] is cheap to predict and says nothing about the word, so it is never right and costs UNKNOWN_BITS per character on
+top.
 """
 
 import hashlib
@@ -18,19 +18,25 @@ from torch.nn import functional
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from bimed_dist.errors import DataError
-from bimed_dist.evaluation.models.encoding import Row, rows_to_read
-from bimed_dist.evaluation.models.finetuning import autocast, finite, in_passes, padded, pass_pieces
+from bimed_dist.evaluation.models.encoding import EncodedRow, encode_texts
+from bimed_dist.evaluation.models.finetuning import (
+    autocast,
+    map_micro_batches,
+    micro_batch_tokens,
+    pad_rows,
+    require_finite,
+)
 from bimed_dist.evaluation.task import Example
 
 MASK_RATE = 0.15
 UNKNOWN_BITS = 16.0
-"""A character of UTF-16, written out."""
-MLM_PIECES = 4_096
-"""Padded pieces per pass at most, for logits are pieces x vocabulary."""
+"""Bits of a character in UTF-16."""
+MLM_MICRO_BATCH_TOKENS = 4_096
+"""Limit of tokens per forward pass, because logits are tokens x vocabulary."""
 
 
-def chosen_words(example: Example, seed: int) -> np.ndarray:
-    """(words,) bool: the words to mask."""
+def words_to_mask(example: Example, seed: int) -> np.ndarray:
+    """Return (words,) bool."""
     if example.target is not None:
         return np.array(example.target, dtype=bool)
     digests = [hashlib.sha256(f"{seed} {example.id} {i}".encode()).digest()[:8] for i in range(len(example.texts))]
@@ -39,87 +45,95 @@ def chosen_words(example: Example, seed: int) -> np.ndarray:
 
 
 @dataclass(frozen=True)
-class _Masked:
-    row: Row
-    at: np.ndarray
-    """Positions of masked pieces."""
+class _MaskedWindow:
+    """A window with masked tokens. M is the number of masked tokens."""
+
+    row: EncodedRow
+    positions: np.ndarray
+    """(M,) positions in the row."""
     ids: np.ndarray
-    """What stood there."""
-    word: np.ndarray
-    """Number of the word that each masked piece is of."""
-    characters: np.ndarray
+    """(M,) ids before masking."""
+    words: np.ndarray
+    """(M,) word number of each masked token."""
+    word_characters: np.ndarray
     """Characters of each word of the window, by word number."""
-    covered: np.ndarray
-    """Characters that each masked piece stands for."""
+    token_characters: np.ndarray
+    """(M,) characters of each masked token."""
 
 
-def masked_word_sums(
+def masked_lm_sums(
     model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, windows: Sequence[Example], seed: int, limit: int
 ) -> list[np.ndarray]:
-    """`MLM_SUMS` of every window. Words cut off at `limit` pieces are not asked for.
+    """Return `metrics.MLM_SUMS` of every window. Words that `limit` tokens truncate are not masked.
 
-    Raises DataError where the tokenizer has no mask, NonFiniteError for outputs that are not finite.
+    Raises DataError if the tokenizer has no mask token, NonFiniteError if an output is not finite.
     """
     if tokenizer.mask_token_id is None:
         raise DataError("the tokenizer has no mask token")
     masked = [_mask(tokenizer, window, seed, limit) for window in windows]
 
-    def sums(numbers: np.ndarray) -> list[np.ndarray]:
+    def compute(numbers: np.ndarray) -> list[np.ndarray]:
         batch = [masked[i] for i in numbers]
         return [
-            _window_sums(item, nats, right, tokenizer.unk_token_id)
-            for item, (nats, right) in zip(batch, _piece_scores(model, tokenizer, batch), strict=True)
+            _window_sums(window, nats, correct, tokenizer.unk_token_id)
+            for window, (nats, correct) in zip(batch, _token_scores(model, tokenizer, batch), strict=True)
         ]
 
-    return in_passes([item.row for item in masked], min(MLM_PIECES, pass_pieces()), sums)
+    rows = [window.row for window in masked]
+    return map_micro_batches(rows, min(MLM_MICRO_BATCH_TOKENS, micro_batch_tokens()), compute)
 
 
-def _mask(tokenizer: PreTrainedTokenizerBase, window: Example, seed: int, limit: int) -> _Masked:
-    found = tokenizer([list(window.texts)], is_split_into_words=True, truncation=True, max_length=limit, padding=False)
-    encoding = found.encodings[0]
+def _mask(tokenizer: PreTrainedTokenizerBase, window: Example, seed: int, limit: int) -> _MaskedWindow:
+    output = tokenizer([list(window.texts)], is_split_into_words=True, truncation=True, max_length=limit, padding=False)
+    encoding = output.encodings[0]
     ids = np.asarray(encoding.ids, dtype=np.int64)
-    word = np.array([-1 if w is None else w for w in encoding.word_ids])
-    wanted = chosen_words(window, seed)
+    word_of_token = np.array([-1 if word is None else word for word in encoding.word_ids])
+    chosen = words_to_mask(window, seed)
     if encoding.overflowing:
-        # The last word may have lost pieces: it and what follows are not asked for.
-        wanted[word.max(initial=0) :] = False
-    at = np.flatnonzero((word >= 0) & wanted[np.maximum(word, 0)])
+        # The last word may have lost tokens: neither it nor the words after it are masked.
+        chosen[word_of_token.max(initial=0) :] = False
+    positions = np.flatnonzero((word_of_token >= 0) & chosen[np.maximum(word_of_token, 0)])
     inputs = ids.copy()
-    inputs[at] = tokenizer.mask_token_id
-    types = np.zeros_like(ids) if "token_type_ids" in found else None
-    characters = np.array([len(text) for text in window.texts])
-    covered = np.array([end - begin for begin, end in encoding.offsets])
-    return _Masked(Row(inputs, types, np.empty(0)), at, ids[at], word[at], characters, covered[at])
+    inputs[positions] = tokenizer.mask_token_id
+    segment_ids = np.zeros_like(ids) if "token_type_ids" in output else None
+    return _MaskedWindow(
+        row=EncodedRow(inputs, segment_ids, np.empty(0)),
+        positions=positions,
+        ids=ids[positions],
+        words=word_of_token[positions],
+        word_characters=np.array([len(text) for text in window.texts]),
+        token_characters=np.array([end - begin for begin, end in encoding.offsets])[positions],
+    )
 
 
 @torch.inference_mode()
-def _piece_scores(
-    model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, batch: Sequence[_Masked]
+def _token_scores(
+    model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, batch: Sequence[_MaskedWindow]
 ) -> list[tuple[np.ndarray, np.ndarray]]:
-    """(nats, right) of the masked pieces of each window."""
+    """Return ((M,) negative log likelihood in nats, (M,) whether the token is predicted) of each window."""
     with autocast():
-        logits = model(**padded([item.row for item in batch], tokenizer.pad_token_id)).logits
+        logits = model(**pad_rows([window.row for window in batch], tokenizer.pad_token_id)).logits
     scores = []
-    for item, row in zip(batch, logits, strict=True):
-        asked = finite(row[torch.from_numpy(item.at).to(row.device)].float().cpu())
-        ids = torch.from_numpy(item.ids)
-        nats = functional.cross_entropy(asked, ids, reduction="none").numpy().astype(np.float64)
-        right = (asked.argmax(-1) == ids).numpy() & (item.ids != tokenizer.unk_token_id)
-        scores.append((nats, right))
+    for window, of_row in zip(batch, logits, strict=True):
+        masked = require_finite(of_row[torch.from_numpy(window.positions).to(of_row.device)].float().cpu())
+        ids = torch.from_numpy(window.ids)
+        nats = functional.cross_entropy(masked, ids, reduction="none").numpy().astype(np.float64)
+        correct = (masked.argmax(-1) == ids).numpy() & (window.ids != tokenizer.unk_token_id)
+        scores.append((nats, correct))
     return scores
 
 
-def _window_sums(item: _Masked, nats: np.ndarray, right: np.ndarray, unknown_id: int | None) -> np.ndarray:
-    words = np.unique(item.word)
-    wrong = np.unique(item.word[~right])
-    bits = nats.sum() / np.log(2) + UNKNOWN_BITS * item.covered[item.ids == unknown_id].sum()
+def _window_sums(window: _MaskedWindow, nats: np.ndarray, correct: np.ndarray, unknown_id: int | None) -> np.ndarray:
+    words = np.unique(window.words)
+    wrong = np.unique(window.words[~correct])
+    bits = nats.sum() / np.log(2) + UNKNOWN_BITS * window.token_characters[window.ids == unknown_id].sum()
     return np.array(
         [
             bits,
-            item.characters[words].sum(),
+            window.word_characters[words].sum(),
             nats.sum(),
             len(nats),
-            right.sum(),
+            correct.sum(),
             len(words),
             len(words) - len(wrong),
         ],
@@ -128,26 +142,27 @@ def _window_sums(item: _Masked, nats: np.ndarray, right: np.ndarray, unknown_id:
 
 
 def sentence_pairs(examples: Sequence[Example], seed: int) -> tuple[list[tuple[str, str]], np.ndarray]:
-    """((first, second) pairs, is_next): every example as it is, and again with the second text of another document.
+    """Return ((first, second) pairs, is_next): each example itself, then its first text with a second text of another
+    document in the same language, because a model could tell random pairs by their languages otherwise.
 
-    Partners are drawn from the same language, as the model could tell the language otherwise.
+    Raises DataError if a language has only one document.
     """
     rng = np.random.default_rng(seed)
     document = [example.document for example in examples]
-    of_language: dict[str, list[int]] = {}
+    by_language: dict[str, list[int]] = {}
     for i, example in enumerate(examples):
-        of_language.setdefault(example.language, []).append(i)
-    for language, members in of_language.items():
+        by_language.setdefault(example.language, []).append(i)
+    for language, members in by_language.items():
         if len({document[i] for i in members}) < 2:
             raise DataError(f"a single held-out document in {language}: there is no random sentence from another one")
     pairs: list[tuple[str, str]] = []
     is_next: list[int] = []
     for i, example in enumerate(examples):
-        partners = of_language[example.language]
-        other = partners[rng.integers(len(partners))]
-        while document[other] == document[i]:
-            other = partners[rng.integers(len(partners))]
-        pairs += [(example.texts[0], example.texts[1]), (example.texts[0], examples[other].texts[1])]
+        partners = by_language[example.language]
+        partner = partners[rng.integers(len(partners))]
+        while document[partner] == document[i]:
+            partner = partners[rng.integers(len(partners))]
+        pairs += [(example.texts[0], example.texts[1]), (example.texts[0], examples[partner].texts[1])]
         is_next += [1, 0]
     return pairs, np.array(is_next)
 
@@ -156,15 +171,15 @@ def sentence_pairs(examples: Sequence[Example], seed: int) -> tuple[list[tuple[s
 def next_probabilities(
     model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, pairs: Sequence[tuple[str, str]], limit: int
 ) -> np.ndarray:
-    """(pairs,) probability of IsNext, which BERT has at index 0.
+    """Return (pairs,) probability of IsNext, which is output 0 of BERT's head.
 
-    Raises NonFiniteError for outputs that are not finite.
+    Raises NonFiniteError if an output is not finite.
     """
-    rows = rows_to_read(tokenizer, list(pairs), limit)
+    rows = encode_texts(tokenizer, list(pairs), limit)
 
-    def probabilities(numbers: np.ndarray) -> np.ndarray:
+    def compute(numbers: np.ndarray) -> np.ndarray:
         with autocast():
-            logits = model(**padded([rows[i] for i in numbers], tokenizer.pad_token_id)).logits
-        return finite(logits.float().cpu()).softmax(-1)[:, 0].numpy()
+            logits = model(**pad_rows([rows[i] for i in numbers], tokenizer.pad_token_id)).logits
+        return require_finite(logits.float().cpu()).softmax(-1)[:, 0].numpy()
 
-    return np.array(in_passes(rows, pass_pieces(), probabilities), dtype=np.float64)
+    return np.array(map_micro_batches(rows, micro_batch_tokens(), compute), dtype=np.float64)

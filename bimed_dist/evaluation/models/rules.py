@@ -1,10 +1,10 @@
-"""The rule baseline: a label holds where one of its keywords stands outside of a negation, in Korean or English.
+"""The keyword baseline: a label is positive if one of its keywords occurs outside of a negation, in Korean or English.
 
-What a model is worth shows beside it: labels of reports often come from such rules, and then a rule scores high.
-Nothing is learned. A keyword in Latin script is a whole word, also with a Korean particle behind it or a plural ending;
-a Korean keyword is found inside an eojeol. English negates in front of the keyword ("no evidence of pneumonia"), seldom
-behind it ("pneumonia is not seen"), Korean behind it ("폐렴 소견 없음"). Both reach over an enumeration and stop at the
-end of the sentence and at a word that begins another statement.
+The labels of report data sets often come from such rules, and then a rule scores high; a model is worth what it adds.
+Nothing is learned. A keyword in Latin script matches whole words, also with a plural ending or a Korean particle; a
+Korean keyword matches anywhere in an eojeol. In English the negation usually precedes the keyword ("no evidence of
+pneumonia"), sometimes it follows ("pneumonia is not seen"); in Korean it follows ("폐렴 소견 없음"). A negation covers
+an enumeration and ends with the sentence or at a word that starts a new clause (similar to NegEx, Chapman et al. 2001).
 """
 
 import re
@@ -13,56 +13,61 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-REACH = 8
-"""Words between a keyword and its negation at most."""
+MAX_DISTANCE = 8
+"""Largest number of words between a keyword and its negation."""
 _SENTENCE_END = re.compile(r"(?<!\d)[.!?;](?=\s|$|[가-힣])|\n+")
-_BEFORE = re.compile(r"(no|not|without|none|never|negative|denies|denied|absent|absence|free|cannot|neither|nor)[,:]?")
-_AFTER = re.compile(
+_NEGATION_BEFORE = re.compile(
+    r"(no|not|without|none|never|negative|denies|denied|absent|absence|free|cannot|neither|nor)[,:]?"
+)
+_NEGATION_AFTER = re.compile(
     r"(not|absent|negative|unlikely|excluded)\b.*|\(-\)|(없|아니|아님|않|음성|배제|부정).*"
     r"|.*[가-힣](없음|없이|아님|않음)\b.*"
 )
-_TURN = re.compile(
+_NEW_CLAUSE = re.compile(
     r"(but|however|although|though|while|whereas|except)[,:]?|.*[가-힣](고|며|나|지만|는데|으로)[,:]?|그러나|하지만"
 )
 
 
-def rule_answers(texts: Sequence[str], keywords: Mapping[str, Sequence[str]], labels: Sequence[str]) -> np.ndarray:
-    """(N, L) 1.0 where the rules find a label, 0.0 elsewhere, also for labels without keywords."""
+def apply_keyword_rules(
+    texts: Sequence[str], keywords: Mapping[str, Sequence[str]], labels: Sequence[str]
+) -> np.ndarray:
+    """Return (texts, labels): 1.0 for a label that the rules find, else 0.0; always 0.0 for labels without keywords."""
     patterns = {label: _pattern(words) for label, words in keywords.items()}
-    found = np.zeros((len(texts), len(labels)))
+    positive = np.zeros((len(texts), len(labels)))
     for i, text in enumerate(texts):
         sentences = _SENTENCE_END.split(unicodedata.normalize("NFC", text).lower())
         for j, label in enumerate(labels):
             if label in patterns:
-                found[i, j] = any(_affirmed(patterns[label], sentence) for sentence in sentences)
-    return found
+                positive[i, j] = any(_is_affirmed(patterns[label], sentence) for sentence in sentences)
+    return positive
 
 
 def _pattern(keywords: Sequence[str]) -> re.Pattern[str]:
     alternatives = []
     for keyword in sorted({unicodedata.normalize("NFC", k).lower() for k in keywords}, key=lambda k: (-len(k), k)):
-        written = r"[\s-]+".join(map(re.escape, keyword.split()))
+        phrase = r"[\s-]+".join(map(re.escape, keyword.split()))
         latin = keyword[:1].isascii()
-        alternatives.append(rf"(?<![a-z0-9]){written}(?:e?s)?(?![a-z0-9])" if latin else written)
+        alternatives.append(rf"(?<![a-z0-9]){phrase}(?:e?s)?(?![a-z0-9])" if latin else phrase)
     return re.compile("|".join(alternatives))
 
 
-def _affirmed(pattern: re.Pattern[str], sentence: str) -> bool:
+def _is_affirmed(pattern: re.Pattern[str], sentence: str) -> bool:
     return any(
-        not _negated(sentence[: match.start()].split(), sentence[match.end() :]) for match in pattern.finditer(sentence)
+        not _is_negated(sentence[: match.start()].split(), sentence[match.end() :])
+        for match in pattern.finditer(sentence)
     )
 
 
-def _negated(before: Sequence[str], rest: str) -> bool:
-    for word in reversed(before[-REACH:]):
-        if _BEFORE.fullmatch(word):
+def _is_negated(before: Sequence[str], rest: str) -> bool:
+    for word in reversed(before[-MAX_DISTANCE:]):
+        if _NEGATION_BEFORE.fullmatch(word):
             return True
-        if _TURN.fullmatch(word):
+        if _NEW_CLAUSE.fullmatch(word):
             break
-    # What is glued to the keyword comes first: a particle, "(-)" or the verb itself.
-    for word in re.sub(r"\(\s*-\s*\)", " (-) ", rest).split()[: REACH + 1]:
-        if _AFTER.fullmatch(word):
+    # The first element is what is attached to the keyword: a particle, "(-)" or the verb itself.
+    for word in re.sub(r"\(\s*-\s*\)", " (-) ", rest).split()[: MAX_DISTANCE + 1]:
+        if _NEGATION_AFTER.fullmatch(word):
             return True
-        if _TURN.fullmatch(word):
+        if _NEW_CLAUSE.fullmatch(word):
             break
     return False

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from bimed_dist.errors import ConfigError, DataError
-from bimed_dist.evaluation.models.rules import rule_answers
+from bimed_dist.evaluation.models.rules import apply_keyword_rules
 from bimed_dist.evaluation.preparation.folds import dealt, every_row, turn, without_lone_types
 from bimed_dist.evaluation.preparation.origins import check_settings, task_folder, task_inputs, unlike_published
 from bimed_dist.evaluation.preparation.splitting import content_key, limited, without_leaks
@@ -312,7 +312,7 @@ def rule_results(
     return {
         split: RuleResult(
             gold=[np.asarray(example.target, dtype=np.float64) for example in part],
-            predicted=list(rule_answers([example.texts[0] for example in part], keywords, labels)),
+            predicted=list(apply_keyword_rules([example.texts[0] for example in part], keywords, labels)),
             examples=part,
         )
         for split, part in parts.items()
