@@ -133,7 +133,7 @@ def steps(recipe: Recipe, path: Path, tasks: TaskTexts) -> dict[str, float]:
 
     split_paragraphs(["특이 호소 없음 식사 잘함"])  # Kiwi is loaded once per process.
     plan = timed("survey", lambda: planning.survey(source, SourceFile(path, path.name)))
-    [part] = planning.parts(source, [plan], 0)
+    [part] = planning.make_parts(source, [plan], 0)
     raw = timed("read", lambda: list(read(source, part, 1, Problems("the sample"))))
     cleaned = timed("clean", lambda: list(work.cleaned(raw)))
     good = timed("quality", lambda: list(work.good(cleaned)))

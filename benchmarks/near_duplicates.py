@@ -152,10 +152,10 @@ def judged(texts: list[str], windows: Callable[[str], set[Hashable]]) -> dict[st
 def as_shipped(texts: list[str], threshold: float) -> dict[str, float]:
     """Share of the copies that the index drops for their original after it has seen all originals."""
     index = NearDuplicates(threshold)
-    kept = [i for i, text in enumerate(texts) if index.kept(signature([text]), i) is None]
+    kept = [i for i, text in enumerate(texts) if index.find_or_add(signature([text]), i) is None]
     shares = {}
     for name in COPIES:
-        found = [index.kept(signature([copy]), -1) for copy in copied([texts[i] for i in kept], name)]
+        found = [index.find_or_add(signature([copy]), -1) for copy in copied([texts[i] for i in kept], name)]
         shares[name] = sum(earlier == i for earlier, i in zip(found, kept, strict=True)) / len(kept)
     return {**shares, "originals dropped": 1 - len(kept) / len(texts)}
 

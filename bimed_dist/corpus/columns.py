@@ -1,4 +1,4 @@
-"""Rows of parquet files and of folders that `datasets` saved, read by pyarrow without loading whole files."""
+"""Rows of parquet files and of folders saved by Hugging Face datasets, read by pyarrow, never a whole file at once."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -9,20 +9,20 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from bimed_dist.errors import DataError
-from bimed_dist.files.lines import SourceFile, Span, source_files
+from bimed_dist.files.lines import SourceFile, Span, removed, source_files
 from bimed_dist.recipe.corpus import ColumnSource
 
 _ROWS_AT_ONCE = 256
 
 
-def files_of(source: ColumnSource, path: Path) -> list[SourceFile]:
+def list_files(source: ColumnSource, path: Path) -> list[SourceFile]:
     files = source_files(path, (".parquet",) if source.kind == "parquet" else (".arrow",))
-    # `datasets` leaves the results of map() and filter() beside the data.
+    # datasets stores the results of map() and filter() next to the data.
     return [file for file in files if not Path(file.name).name.startswith("cache-")]
 
 
 def spans(source: ColumnSource, file: SourceFile, part_bytes: int) -> list[Span]:
-    """Runs of row groups (of record batches) of about `part_bytes`, cut where one document ends."""
+    """Return runs of row groups (or record batches) of about `part_bytes`, cut between documents."""
     cuts = [(0, 1)]
     row, size, number = 1, 0, -1
     last_id: Any = None
@@ -36,7 +36,7 @@ def spans(source: ColumnSource, file: SourceFile, part_bytes: int) -> list[Span]
 
 
 def read_rows(source: ColumnSource, file: SourceFile, span: Span) -> Iterator[tuple[str, Mapping[str, Any]]]:
-    """(`file:row`, fields) of a span."""
+    """Yield (`file:row`, fields) for each row of a span."""
     number = span.line
     for batch in _batches(source, file, span):
         with _readable(file):
@@ -47,7 +47,7 @@ def read_rows(source: ColumnSource, file: SourceFile, span: Span) -> Iterator[tu
 
 
 def _groups(source: ColumnSource, file: SourceFile) -> Iterator[tuple[int, int, Any, Any]]:
-    """Rows, bytes, and the first and last id of every row group or record batch."""
+    """Yield rows, bytes, first and last id of every row group or record batch."""
     with _readable(file):
         if source.kind == "parquet":
             parquet = pq.ParquetFile(file.path)
@@ -94,12 +94,12 @@ def _readable(file: SourceFile) -> Iterator[None]:
     try:
         yield
     except FileNotFoundError:
-        raise DataError(f"{file.path} has vanished while the corpus was built; put it back and run again") from None
+        raise removed(file.path) from None
     except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
         if isinstance(error, MemoryError) or getattr(error, "errno", None) is not None:
-            raise  # Not the file's fault: no memory, no permission.
-        # Arrow's own errors for damaged pages are OSErrors without a number.
-        raise DataError(f"{file.path} is damaged or no file of this kind; copy it again") from None
+            raise  # The file is not the cause, but memory or permissions.
+        # Arrow raises OSErrors without a number for damaged pages.
+        raise DataError(f"{file.path} is damaged or of another format; copy it again") from None
 
 
 def _check(file: SourceFile, needed: Sequence[str], found: Sequence[str]) -> None:

@@ -1,11 +1,11 @@
-"""Texts of evaluation tasks in the corpus: found by windows of text they share, reported, and taken out.
+"""Texts of evaluation tasks in the corpus: found by shared windows of text, reported, and removed.
 
-A row of a task counts as leaked into a document where the document holds most of the row's text, not where both use a
-stock phrase. Windows are those of `windows`: case, blanks and punctuation play no part. Rows that are shorter than a
-window are compared with whole sentences; rows of hardly any text are not compared, and counted.
+A row of a task counts as leaked into a document if the document holds most of the row's text; a shared stock phrase is
+not enough. Windows are those of `windows`: case, whitespace and punctuation are ignored. Rows shorter than a window are
+compared with whole sentences; very short rows are counted and not compared.
 
-Translations: a row that is found stands for its translation too (KorSTS for STS-B, line by line), so that English text
-in the corpus is reported for the Korean task whose source it is.
+A row also stands for its translation (KorSTS for STS-B, line by line): English text in the corpus is reported for the
+Korean task that was translated from it.
 """
 
 import functools
@@ -22,13 +22,13 @@ from bimed_dist.corpus.windows import units, window_hashes
 from bimed_dist.recipe.corpus import ContaminationSettings
 
 WINDOW = 40
-"""Letters and digits in a row, Hangul syllables counted as two: some seven words."""
+"""Consecutive letters and digits, a Hangul syllable counted as two; about seven words."""
 STRIDE = 4
-"""Every fourth window of a row is remembered; documents are read at every place."""
+"""Every fourth window of a row is indexed; documents are searched at every position."""
 SHORTEST = 16
-"""Places that a row needs to be compared at all: `여자가 웃는다` has 12 and says nothing about where it is from."""
+"""Units of the shortest row that is compared. `여자가 웃는다` has 12 and could be from anywhere."""
 MOSTLY = 0.5
-"""Share of leaked text above which a sentence, or a whole document, is taken out."""
+"""Share of leaked text above which a sentence, or a whole document, is removed."""
 _PREFILTER_BITS = 24
 _FILES = ("hashes", "starts", "rows", "offsets", "lengths")
 _LABELS = "rows.json"
@@ -44,21 +44,21 @@ class TaskText(NamedTuple):
     """File and line; never text."""
     text: str
     through: str = ""
-    """Name of the parallel task whose text this is; empty where it is the task's own."""
+    """Name of the parallel task whose text this is; empty for the task's own text."""
 
 
 @dataclass(frozen=True)
 class TaskTexts:
-    """What the corpus stage gets from the evaluation half: see `evaluation.corpus_texts`."""
+    """Texts of a recipe's tasks, from `evaluation.preparation.corpus_texts`."""
 
     inputs: Mapping[str, str]
-    """Digest of every folder that the texts come from; changed tasks make another corpus."""
+    """Digest of every folder that the texts come from: other tasks give another corpus."""
     texts: Iterable[TaskText]
-    """May be read more than once."""
+    """Can be iterated more than once."""
 
 
 class Overlap(NamedTuple):
-    """A row of a task whose text a document holds."""
+    """A leaked row."""
 
     task: str
     split: str
@@ -73,54 +73,54 @@ class Screened(NamedTuple):
     share: float
     """Share of the document's letters and digits that are text of leaked rows."""
     removed: int
-    """Sentences that were taken out."""
+    """Number of sentences removed."""
     remaining: list[list[str]]
-    """The document's paragraphs without the sentences that were taken out; nothing where the whole document was."""
+    """Paragraphs without the removed sentences; empty if the whole document was removed."""
 
 
 @dataclass(frozen=True)
 class TaskIndex:
-    """Windows of all rows, as arrays that processes can map into memory."""
+    """Indexed windows of all rows, as arrays that processes map into memory."""
 
     hashes: NDArray[np.uint64]
     """Sorted and distinct."""
     starts: NDArray[np.int64]
-    """Where in `rows` the rows of each hash start; one longer than `hashes`."""
+    """Start in `rows` of the rows of each hash; one longer than `hashes`."""
     rows: NDArray[np.int32]
     """Numbers of the rows that hold a window."""
     offsets: NDArray[np.int32]
-    """Where in the row the window starts, in the order of `rows`."""
+    """Start of the window in the row, in the order of `rows`."""
     lengths: NDArray[np.int32]
-    """Places of each row; 0 for a row that is too short to be compared."""
+    """Units of each row; 0 for a row that is too short to be compared."""
     labels: tuple[tuple[str, str, str, str], ...]
-    """Task, split, row and `through` of each text; a row of pairs has two."""
+    """Task, split, row and `through` of each text; a sentence pair has two texts."""
 
     @property
     def too_short(self) -> int:
-        """Texts that are not compared."""
+        """Number of texts that are not compared."""
         return int((self.lengths == 0).sum())
 
     @functools.cached_property
     def _may_hold(self) -> NDArray[np.bool_]:
-        """Whether any hash starts with these bits: answers most questions within the processor's cache."""
+        """Prefilter by the first bits of a hash; it fits into the processor's cache and answers most look-ups."""
         table = np.zeros(1 << _PREFILTER_BITS, np.bool_)
         table[self.hashes >> np.uint64(64 - _PREFILTER_BITS)] = True
         return table
 
     def find(self, hashes: NDArray[np.uint64]) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
-        """(places of those `hashes` that are in the index, where in the index they are)."""
-        places = np.flatnonzero(self._may_hold[hashes >> np.uint64(64 - _PREFILTER_BITS)])
-        at = np.searchsorted(self.hashes, hashes[places])
-        at[at == len(self.hashes)] = 0
-        same = self.hashes[at] == hashes[places] if len(self.hashes) else np.zeros(0, np.bool_)
-        return places[same], at[same]
+        """Return (positions of those `hashes` that are indexed, their positions in the index)."""
+        candidates = np.flatnonzero(self._may_hold[hashes >> np.uint64(64 - _PREFILTER_BITS)])
+        indices = np.searchsorted(self.hashes, hashes[candidates])
+        indices[indices == len(self.hashes)] = 0
+        same = self.hashes[indices] == hashes[candidates] if len(self.hashes) else np.zeros(0, np.bool_)
+        return candidates[same], indices[same]
 
-    def entries(self, found: NDArray[np.intp]) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
-        """(which of `found`, where in `rows` and `offsets`) of each pair of a found hash and a row that holds it."""
-        counts = self.starts[found + 1] - self.starts[found]
-        which = np.repeat(np.arange(len(found)), counts)
-        inside = np.arange(len(which)) - np.repeat(np.cumsum(counts) - counts, counts)
-        return which, np.repeat(self.starts[found], counts) + inside
+    def entries(self, indices: NDArray[np.intp]) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+        """Return every row that holds one of the hashes: (position in `indices`, position in `rows` and `offsets`)."""
+        counts = self.starts[indices + 1] - self.starts[indices]
+        positions = np.repeat(np.arange(len(indices)), counts)
+        inside = np.arange(len(positions)) - np.repeat(np.cumsum(counts) - counts, counts)
+        return positions, np.repeat(self.starts[indices], counts) + inside
 
     def save(self, folder: Path) -> None:
         for name in _FILES:
@@ -135,20 +135,20 @@ class TaskIndex:
 
 
 def build_index(texts: Iterable[TaskText], splits: Sequence[str]) -> TaskIndex:
-    """Index of the rows of these splits."""
+    """Index the rows of these splits."""
     labels, hashes, offsets, lengths = [], [np.empty(0, np.uint64)], [np.empty(0, np.int32)], []
     for text in texts:
         if text.split in splits:
             row = units(text.text)
-            own, at = _row_windows(row)
+            row_hashes, row_offsets = _row_windows(row)
             labels.append((text.task, text.split, text.row, text.through))
-            hashes.append(own)
-            offsets.append(at)
-            lengths.append(len(row) if len(own) else 0)
+            hashes.append(row_hashes)
+            offsets.append(row_offsets)
+            lengths.append(len(row) if len(row_hashes) else 0)
     all_hashes = np.concatenate(hashes)
     order = np.argsort(all_hashes, kind="stable")
     distinct, first = np.unique(all_hashes[order], return_index=True)
-    rows = np.repeat(np.arange(len(labels), dtype=np.int32), [len(own) for own in hashes[1:]])[order]
+    rows = np.repeat(np.arange(len(labels), dtype=np.int32), list(map(len, hashes[1:])))[order]
     return TaskIndex(
         hashes=distinct,
         starts=np.append(first, len(rows)).astype(np.int64),
@@ -160,7 +160,7 @@ def build_index(texts: Iterable[TaskText], splits: Sequence[str]) -> TaskIndex:
 
 
 def _row_windows(row: NDArray[np.uint32]) -> tuple[NDArray[np.uint64], NDArray[np.int32]]:
-    """(hash, offset) of the windows that are remembered of a row, the last one always; each hash once."""
+    """Return (hashes, offsets) of the indexed windows of a row, including the last one; each hash once."""
     if len(row) < SHORTEST:
         return np.empty(0, np.uint64), np.empty(0, np.int32)
     hashes = window_hashes(row, min(WINDOW, len(row)))
@@ -170,33 +170,33 @@ def _row_windows(row: NDArray[np.uint32]) -> tuple[NDArray[np.uint64], NDArray[n
 
 
 def screen(paragraphs: Sequence[Sequence[str]], index: TaskIndex, settings: ContaminationSettings) -> Screened:
-    """What a document (sentences by paragraph) shares with the rows of the tasks, and what remains of it."""
+    """Find leaked rows in a document (sentences by paragraph) and remove their text as the settings say."""
     sentences = [units(sentence) for paragraph in paragraphs for sentence in paragraph]
     unchanged = [list(paragraph) for paragraph in paragraphs]
     starts, hashes, widths = _document_hashes(sentences)
-    places, found = index.find(hashes)
-    leaked = _leaked_rows(index, found, settings.row_share) if len(found) else {}
+    positions, indices = index.find(hashes)
+    leaked = _leaked_rows(index, indices, settings.min_row_share) if len(indices) else {}
     if not leaked:
         return Screened([], 0.0, 0, unchanged)
-    overlaps = [Overlap(*index.labels[row], share=round(part, 4)) for row, part in leaked.items()]
-    which, entries = index.entries(found)
-    of_leaked = np.unique(which[np.isin(index.rows[entries], list(leaked))])
-    starts, widths = starts[places[of_leaked]], widths[places[of_leaked]]
+    overlaps = [Overlap(*index.labels[row], share=round(share, 4)) for row, share in leaked.items()]
+    hits, entries = index.entries(indices)
+    leaked_hits = positions[np.unique(hits[np.isin(index.rows[entries], list(leaked))])]
+    starts, widths = starts[leaked_hits], widths[leaked_hits]
     lengths = np.array([len(sentence) for sentence in sentences])
     covered = _covered(starts, widths, lengths)
     share = float(covered.sum() / lengths.sum())
     if settings.action == "report":
         return Screened(overlaps, share, 0, unchanged)
-    out = np.ones(len(lengths), np.bool_) if share > MOSTLY else covered > MOSTLY * lengths
-    keep = iter(~out)
+    removed = np.ones(len(lengths), np.bool_) if share > MOSTLY else covered > MOSTLY * lengths
+    keep = iter(~removed)
     remaining = [[sentence for sentence in paragraph if next(keep)] for paragraph in unchanged]
-    return Screened(overlaps, share, int(out.sum()), [paragraph for paragraph in remaining if paragraph])
+    return Screened(overlaps, share, int(removed.sum()), [paragraph for paragraph in remaining if paragraph])
 
 
 def _document_hashes(
     sentences: Sequence[NDArray[np.uint32]],
 ) -> tuple[NDArray[np.intp], NDArray[np.uint64], NDArray[np.intp]]:
-    """(start, hash, width) of all windows, which run over the ends of sentences, and of the short sentences."""
+    """Return (starts, hashes, widths) of all windows, which may cross ends of sentences, and of short sentences."""
     row = np.concatenate([np.empty(0, np.uint32), *sentences])
     windows = window_hashes(row, WINDOW)
     starts = np.cumsum([0, *map(len, sentences)])
@@ -209,23 +209,23 @@ def _document_hashes(
     )
 
 
-def _leaked_rows(index: TaskIndex, found: NDArray[np.intp], least: float) -> dict[int, float]:
-    """Rows of whose text at least the share `least` lies in the windows found, each with its share."""
-    _, entries = index.entries(np.unique(found))
+def _leaked_rows(index: TaskIndex, indices: NDArray[np.intp], min_share: float) -> dict[int, float]:
+    """Return the rows of whose text at least `min_share` is in windows at these `indices`, with that share."""
+    _, entries = index.entries(np.unique(indices))
     rows, offsets = index.rows[entries], index.offsets[entries]
     order = np.lexsort((offsets, rows))
     rows, offsets = rows[order], offsets[order]
-    # A window counts from its start to the next one's, or to its own end.
+    # A window counts up to the start of the next one, or to its own end.
     ends = np.minimum(WINDOW, index.lengths[rows])
     follows = np.append(rows[1:] == rows[:-1], False)
     steps = np.where(follows, np.minimum(np.append(offsets[1:], 0) - offsets, ends), ends)
-    met, first = np.unique(rows, return_index=True)
-    shares = np.add.reduceat(steps, first) / index.lengths[met]
-    return {int(row): float(share) for row, share in zip(met, shares, strict=True) if share >= least}
+    distinct, first = np.unique(rows, return_index=True)
+    shares = np.add.reduceat(steps, first) / index.lengths[distinct]
+    return {int(row): float(share) for row, share in zip(distinct, shares, strict=True) if share >= min_share}
 
 
 def _covered(starts: NDArray[np.intp], widths: NDArray[np.intp], lengths: NDArray[np.intp]) -> NDArray[np.int64]:
-    """How many places of each sentence lie in one of the windows."""
+    """Return the number of units of each sentence that are in one of the windows."""
     steps = np.zeros(lengths.sum() + 1, np.int64)
     np.add.at(steps, starts, 1)
     np.add.at(steps, starts + widths, -1)

@@ -1,5 +1,5 @@
-"""What is decided over all documents, from their indexes alone and in the order of the corpus: which repeats which, and
-which side of the held-out split each is on."""
+"""Decisions over all documents, in the order of the corpus and from their indexes alone: which are duplicates, and
+which are held out."""
 
 import hashlib
 from collections.abc import Iterable, Sequence
@@ -20,26 +20,29 @@ class Decisions(NamedTuple):
     """One value per document, in the order of the corpus."""
 
     repeats: NDArray[np.int64]
-    """The earlier document with the same text, or nearly the same; KEPT where there is none."""
+    """Number of the earlier document with the same or nearly the same text; KEPT if there is none."""
     near: NDArray[np.bool_]
     """Whether the text is only nearly the same."""
     held_out: NDArray[np.bool_]
     scattered: int
-    """Documents with the id of an earlier one that does not stand next to them."""
+    """Documents that share their id with an earlier one that is not adjacent."""
 
 
 def text_digest(paragraphs: Iterable[str]) -> bytes:
-    """SHA-256 of the text without differences in case, blanks and paragraph breaks."""
+    """Return the SHA-256 of the text, ignoring case, whitespace and paragraph breaks."""
     return hashlib.sha256(" ".join(" ".join(paragraphs).casefold().split()).encode()).digest()
 
 
 def held_out_position(seed: int, digest: bytes) -> float:
-    """Place of a text in [0, 1): below the share, it is held out. Other texts, files and their order play no part."""
+    """Return the position of a text in [0, 1), by its digest alone. Below the held-out share it is held out."""
     return (int.from_bytes(hashlib.sha256(b"%d:" % seed + digest).digest()[:8], "big") >> 11) / 2**53
 
 
 def decide(parts: Sequence[Path], settings: CorpusSettings) -> Decisions:
-    """Takes 140 bytes per document, and near-duplicates 400 to 700 more, 1,000 when their table grows."""
+    """Find duplicates and split the corpus.
+
+    Memory per document: 140 bytes, with near-duplicates 400 to 700 more, 1,000 while their table grows.
+    """
     values, _ = index.digests(parts, "digest")
     first = first_of_equal(values)
     repeats = np.where(first == np.arange(len(first)), KEPT, first)
@@ -51,7 +54,7 @@ def decide(parts: Sequence[Path], settings: CorpusSettings) -> Decisions:
 
 
 def first_of_equal(values: NDArray[np.uint64]) -> NDArray[np.int64]:
-    """For each row of (n, 2) the number of the first equal row."""
+    """Return, for each row of (n, 2), the number of the first equal row."""
     order = np.lexsort((values[:, 1], values[:, 0]))  # stable: equal rows stay in order
     if not len(order):
         return order
@@ -62,14 +65,14 @@ def first_of_equal(values: NDArray[np.uint64]) -> NDArray[np.int64]:
 
 
 def _near(parts: Sequence[Path], repeats: NDArray[np.int64], threshold: float) -> NDArray[np.bool_]:
-    """Notes near-duplicates of kept documents in `repeats`, and says which they are."""
+    """Enter near-duplicates of kept documents into `repeats`. Returns a mask of them."""
     near = np.zeros(len(repeats), bool)
     seen = NearDuplicates(threshold)
     number = 0
     for part in parts:
         for signature in index.signatures(part):
             if repeats[number] == KEPT:
-                earlier = seen.kept(signature, number)
+                earlier = seen.find_or_add(signature, number)
                 if earlier is not None:
                     repeats[number], near[number] = earlier, True
             number += 1
@@ -77,7 +80,7 @@ def _near(parts: Sequence[Path], repeats: NDArray[np.int64], threshold: float) -
 
 
 def _positions(parts: Sequence[Path]) -> tuple[NDArray[np.float64], int]:
-    """Position of each document; that of the first one where documents have the same id and no group."""
+    """Return (position of each document, number of scattered ones). Without groups, an id has one position."""
     positions = index.column(parts, "position")
     names, named = index.digests(parts, "name")
     ungrouped = np.flatnonzero(named & ~index.column(parts, "grouped"))
@@ -88,10 +91,10 @@ def _positions(parts: Sequence[Path]) -> tuple[NDArray[np.float64], int]:
 
 
 def sides(positions: NDArray[np.float64], kept: NDArray[np.bool_], share: float) -> NDArray[np.bool_]:
-    """Which documents are held out: those below the share.
+    """Return a mask of the held-out documents: those whose position is below the share.
 
-    Training text is always needed, and held-out text unless the share is 0 or all documents are in one group. Where
-    one side has none, it gets the documents nearest to the border, with their group.
+    If a side would be empty, it gets the documents nearest to the border, with their group. The held-out side stays
+    empty if the share is 0 or all documents are in one group.
     """
     held_out = positions < share
     places = np.unique(positions[kept])

@@ -1,7 +1,7 @@
-"""Where the parts of a corpus are worked on: processes of this machine, or datatrove's executors (local or Slurm).
+"""Processing the parts of a corpus: in processes of this machine, or by datatrove's executors (local or Slurm).
 
-A part is a task with a number, what it needs and what it makes are files of one folder, and the order of the corpus is
-that of the numbers. So an engine only has to see to it that every number is worked on.
+A part has a number and all its inputs and outputs in one folder, and the order of the corpus is that of the numbers. So
+an engine only has to process every number.
 """
 
 import functools
@@ -17,21 +17,21 @@ from bimed_dist.processes import in_processes, main_program_hidden
 from bimed_dist.recipe.corpus import Execution, SlurmSettings
 from bimed_dist.workspace import MANIFEST
 
-IF_KILLED = "what is finished is kept: run again with fewer processes (`--set corpus.NAME.execution.processes=N`)"
+IF_KILLED = "finished parts are kept: run again with fewer processes (`--set corpus.NAME.execution.processes=N`)"
 _ERROR = ".error"
-"""Ending of the file beside a part that says why a job of a queue could not work on it."""
-_ERRORS_TOLD = 5
+"""Suffix of a file with the error of a part that failed in a queued job."""
+_MAX_ERRORS = 5
 
 
 def processes(execution: Execution, num_bytes: int) -> int:
-    """Processes for so much text; where the recipe does not say, a small corpus is not worth starting many."""
+    """Return the recipe's number of processes; by default one per core, but fewer for a small corpus."""
     return execution.processes or min(len(os.sched_getaffinity(0)), 1 + num_bytes // PART_BYTES)
 
 
-def work_on(folder: Path, plan: Sequence[Part], execution: Execution, done: Callable[[Part], None]) -> None:
-    """Have all parts extracted; calls `done(part)` for each as it is finished, where the engine says so.
+def extract_parts(folder: Path, plan: Sequence[Part], execution: Execution, done: Callable[[Part], None]) -> None:
+    """Extract all parts; call `done(part)` when one is finished (with datatrove: when all are).
 
-    Raises Stopped where the parts were given to a queue that works on them later.
+    Raises Stopped if the parts were submitted to a queue.
     """
     numbers = [part.number for part in plan]
     count = min(processes(execution, sum(part.bytes for part in plan)), len(plan))
@@ -48,7 +48,7 @@ def work_on(folder: Path, plan: Sequence[Part], execution: Execution, done: Call
 
 
 class ExtractShare:
-    """A datatrove pipeline step: task `rank` of `world_size` works on every world_size-th part."""
+    """A datatrove pipeline step: task `rank` of `world_size` extracts every world_size-th part."""
 
     def __init__(self, folder: Path, numbers: Sequence[int]) -> None:
         self._folder = folder
@@ -56,12 +56,12 @@ class ExtractShare:
 
     def __call__(self, data: Any, rank: int, world_size: int) -> Iterable[Any]:
         for number in self._numbers[rank::world_size]:
-            told = self._folder / PARTS / f"{number:06d}{_ERROR}"
-            told.unlink(missing_ok=True)
+            error_file = self._folder / PARTS / f"{number:06d}{_ERROR}"
+            error_file.unlink(missing_ok=True)
             try:
                 extract(self._folder, number)
             except BimedError as error:
-                told.write_text(str(error), encoding="utf-8")
+                error_file.write_text(str(error), encoding="utf-8")
                 raise
         return ()
 
@@ -80,7 +80,7 @@ def _run_datatrove(folder: Path, numbers: Sequence[int], execution: Execution, c
     step = ExtractShare(folder, missing)
     if execution.slurm is None:
         workers = min(count, len(missing))
-        # Completion is ours to know (manifests of the parts), not that of marks that name other parts.
+        # Finished parts have manifests; datatrove's completion marks would name other parts after a change.
         local = LocalPipelineExecutor(
             [step], tasks=workers, workers=workers, logging_dir=str(logs), skip_completed=False, start_method="spawn"
         )
@@ -90,20 +90,20 @@ def _run_datatrove(folder: Path, numbers: Sequence[int], execution: Execution, c
     _raise_errors(folder / PARTS)
     _slurm(SlurmPipelineExecutor, step, len(missing), execution.slurm, logs).run()
     raise Stopped(
-        f"{len(missing)} part(s) were given to Slurm as a job array; run the same command again when it has ended. "
-        f"Its logs are in {logs}"
+        f"{len(missing)} part(s) were submitted to Slurm as a job array; run the same command again when it has ended. "
+        f"Logs are in {logs}"
     )
 
 
 def _raise_errors(parts: Path) -> None:
-    """What parts of the last job could not do, told once: the next launch submits them again."""
+    """Raise DataError with the errors of the last job, once: the next launch submits these parts again."""
     files = sorted(parts.glob(f"*{_ERROR}"))
     errors = list(dict.fromkeys(file.read_text(encoding="utf-8") for file in files))
     for file in files:
         file.unlink()
     if errors:
-        more = f"\n... and {len(errors) - _ERRORS_TOLD} more" if len(errors) > _ERRORS_TOLD else ""
-        raise DataError("\n".join(errors[:_ERRORS_TOLD]) + more)
+        more = f"\n... and {len(errors) - _MAX_ERRORS} more" if len(errors) > _MAX_ERRORS else ""
+        raise DataError("\n".join(errors[:_MAX_ERRORS]) + more)
 
 
 def _slurm(executor: Any, step: ExtractShare, parts: int, settings: SlurmSettings, logs: Path) -> Any:

@@ -1,8 +1,8 @@
-"""One part of the input to finished documents and an index of them: a pure function of the part and the settings.
+"""Extraction of one part of the input: finished documents and an index of them.
 
-read -> paragraphs -> clean -> quality -> privacy -> sentences -> contamination -> languages. Nothing here knows of
-other parts, so parts can be worked on in any order, by any number of processes, on any machine that sees the folder.
-What must be decided over all documents (duplicates, splits) needs the index alone, see `decisions`.
+read -> paragraphs -> clean -> quality -> privacy -> sentences -> contamination -> languages. This is a pure function of
+the part and the settings, so parts can be processed in any order, by any number of processes, on any machine that sees
+the folder. Decisions over all documents (duplicates, splits) need only the indexes, see `deduplication`.
 """
 
 import csv
@@ -37,39 +37,39 @@ from bimed_dist.workspace import CONTAMINATION, LEFT_OUT, SETTINGS
 PARTS = "parts"
 TASKS = "tasks"
 LEAKS = "leaks"
-"""Folders of an unfinished build: finished parts, what each part is, texts of evaluation tasks to look for."""
+"""Folders of an unfinished build: finished parts, descriptions of the parts, indexed texts of evaluation tasks."""
 DOCUMENTS = "documents.jsonl"
 HEADERS = {
     LEFT_OUT: ("kind", "source", "place", "reason"),
     CONTAMINATION: ("id", "source", "task", "split", "row", "through", "share_of_row", "sentences_removed"),
 }
-"""Tables that every part writes without its first line, and the first lines."""
+"""Tables that every part writes without a header, and their headers."""
 _BATCH_CHARACTERS = 1_000_000
-"""Text that is split into sentences at once."""
+"""Text that is split into sentences in one call."""
 
 
 @dataclass
 class Tally:
-    """What happened to the documents of one part."""
+    """Counts of what was done to the documents of one part."""
 
     read: int = 0
     empty: int = 0
     characters: int = 0
-    """Characters that were looked through for identities."""
+    """Characters scanned for identities."""
     sentences_cut: int = 0
     contaminated: int = 0
     """Documents that hold rows of evaluation tasks."""
     contaminated_dropped: int = 0
     contaminated_sentences: int = 0
-    """Sentences that were taken out, those of dropped documents included."""
+    """Removed sentences, including those of dropped documents."""
     cleaned: Counter[str] = field(default_factory=Counter)
-    """Documents that each rule of cleaning has changed."""
+    """Documents changed, by cleaning rule."""
     rejected: Counter[str] = field(default_factory=Counter)
-    """Documents that each rule of quality has dropped."""
+    """Documents dropped, by quality rule."""
     identities: Counter[str] = field(default_factory=Counter)
     """Matches of the privacy scan by type."""
     overlaps: Counter[str] = field(default_factory=Counter)
-    """Rows of each evaluation task that were found, once for each document that holds them."""
+    """Leaked rows by evaluation task, once for each document that holds them."""
 
     def counts(self) -> dict[str, Any]:
         return {name: dict(value) if isinstance(value, Counter) else value for name, value in vars(self).items()}
@@ -81,7 +81,7 @@ class CleanDocument(NamedTuple):
 
 
 class Extractor:
-    """The steps from a raw document to a line of the corpus, with what they count and note."""
+    """The steps from raw documents to sentences, with their counts and notes."""
 
     def __init__(self, source: Source, settings: CorpusSettings, leaks: TaskIndex | None) -> None:
         self.source = source
@@ -92,7 +92,7 @@ class Extractor:
         self._find = privacy.scanner(settings.privacy)
 
     def documents(self, raw: Iterable[RawDocument]) -> Iterator[tuple[CleanDocument, list[list[str]]]]:
-        """Documents with their sentences by paragraph."""
+        """Yield documents with their sentences by paragraph."""
         for batch in batches(self.without_identities(self.good(self.cleaned(raw)))):
             for document, sentences in zip(batch, self.sentences(batch), strict=True):
                 remaining = self.without_leaks(document.raw, sentences)
@@ -100,7 +100,7 @@ class Extractor:
                     yield document, remaining
 
     def cleaned(self, documents: Iterable[RawDocument]) -> Iterator[CleanDocument]:
-        """Documents with their paragraphs as `clean` leaves them; empty ones are left out."""
+        """Yield the documents that are not empty, with cleaned paragraphs."""
         for raw in documents:
             changed: Counter[str] = Counter()
             laid_out = self._laid_out(raw, changed)
@@ -124,7 +124,7 @@ class Extractor:
         ]
 
     def good(self, documents: Iterable[CleanDocument]) -> Iterator[CleanDocument]:
-        """Those that break no rule of quality."""
+        """Yield the documents that pass the quality rules."""
         for document in documents:
             rule = rejection(document.paragraphs, self.settings.quality)
             if rule is None:
@@ -134,7 +134,7 @@ class Extractor:
                 self.notes[LEFT_OUT].append(("rejected", self.source.name, clean(document.raw.id), rule))
 
     def without_identities(self, documents: Iterable[CleanDocument]) -> Iterator[CleanDocument]:
-        """All of them, looked through, and masked where the settings say so."""
+        """Scan all documents; mask identities if the settings say so."""
         masks = self.settings.privacy.action == "mask"
         for document in documents:
             paragraphs = []
@@ -146,38 +146,38 @@ class Extractor:
             yield document._replace(paragraphs=tuple(paragraphs))
 
     def sentences(self, batch: list[CleanDocument]) -> Iterator[list[list[str]]]:
-        """Sentences of each paragraph of each document; all paragraphs of the batch are split at once."""
+        """Yield the sentences of each document by paragraph; the whole batch is split in one call."""
         texts = [paragraph for document in batch for paragraph in document.paragraphs]
         split = iter(split_paragraphs(texts, self.source.latin_language))
         for document in batch:
             paragraphs = []
             for _ in document.paragraphs:
-                pieces = [cut_long(sentence) for sentence in next(split)]
-                self.tally.sentences_cut += sum(len(piece) > 1 for piece in pieces)
-                paragraphs.append([sentence for piece in pieces for sentence in piece])
+                cut = [cut_long(sentence) for sentence in next(split)]
+                self.tally.sentences_cut += sum(len(sentences) > 1 for sentences in cut)
+                paragraphs.append([sentence for sentences in cut for sentence in sentences])
             yield [paragraph for paragraph in paragraphs if paragraph]
 
     def without_leaks(self, raw: RawDocument, sentences: list[list[str]]) -> list[list[str]]:
-        """What remains of a document without the text of evaluation tasks."""
+        """Remove the text of evaluation tasks from a document's sentences; empty if nothing remains."""
         if self.leaks is None:
             return sentences
-        found = screen(sentences, self.leaks, self.settings.contamination)
-        if found.overlaps:
+        screened = screen(sentences, self.leaks, self.settings.contamination)
+        if screened.overlaps:
             self.tally.contaminated += 1
-            self.tally.contaminated_sentences += found.removed
-            self.tally.contaminated_dropped += not found.remaining
-            # Of a pair both texts may be found, of a translation the row itself too.
-            rows_found = {(overlap.task, overlap.split, overlap.row) for overlap in found.overlaps}
-            self.tally.overlaps.update(task for task, _, _ in rows_found)
-            rows = ((clean(raw.id), raw.source, *overlap, found.removed) for overlap in found.overlaps)
+            self.tally.contaminated_sentences += screened.removed
+            self.tally.contaminated_dropped += not screened.remaining
+            # A row can overlap more than once: by both texts of a pair, or by its translation.
+            leaked_rows = {(overlap.task, overlap.split, overlap.row) for overlap in screened.overlaps}
+            self.tally.overlaps.update(task for task, _, _ in leaked_rows)
+            rows = ((clean(raw.id), raw.source, *overlap, screened.removed) for overlap in screened.overlaps)
             self.notes[CONTAMINATION].extend(rows)
-        return found.remaining
+        return screened.remaining
 
 
 def extract(folder: Path, number: int) -> manifest.Outcome:
-    """Extractor on part `number` of the build in `folder`, unless that was done before.
+    """Extract part `number` of the build in `folder`, unless it is finished.
 
-    Raises DataError where a file can't be read, has changed since the plan was made, or holds rows that are refused.
+    Raises DataError if a file can't be read, has changed since it was surveyed, or holds bad rows that are not skipped.
     """
     task = json.loads((folder / TASKS / f"{number:06d}.json").read_text(encoding="utf-8"))
     part = Part.from_task(task)
@@ -187,51 +187,51 @@ def extract(folder: Path, number: int) -> manifest.Outcome:
     return manifest.build(
         folder / PARTS / f"{number:06d}",
         stage="corpus part",
-        settings=_lasting(task),
+        settings=_without_times(task),
         inputs={},
         make=lambda to: _make(to, part, seed, Extractor(source, settings, leaks)),
     )
 
 
-def _lasting(task: dict[str, Any]) -> dict[str, Any]:
-    """A task without the times of its files, which change when they are copied; their content is the build's input."""
+def _without_times(task: dict[str, Any]) -> dict[str, Any]:
+    """Return the task without paths and times of its files, which change when they are copied."""
     files = [{key: value for key, value in file.items() if key not in ("path", "changed")} for file in task["files"]]
     return {**task, "files": files}
 
 
 @functools.lru_cache(maxsize=1)
 def _parsed(begun: str) -> tuple[CorpusSettings, int]:
-    """Settings and seed of a build, from the text of its settings.json."""
+    """Return settings and seed of a build, from the text of its settings.json."""
     settings = json.loads(begun)["settings"]
     seed = settings.pop("seed")
     return CorpusSettings.model_validate_json(json.dumps(settings)), seed
 
 
-def _make(to: Path, part: Part, seed: int, work: Extractor) -> dict[str, Any]:
-    source = work.source
-    skips = not isinstance(source, SyntheticSource) and source.bad_rows == "skip"
-    problems = Problems(f"source {source.name}", collect_only=skips)
+def _make(to: Path, part: Part, seed: int, extractor: Extractor) -> dict[str, Any]:
+    source = extractor.source
+    skip_bad_rows = not isinstance(source, SyntheticSource) and source.bad_rows == "skip"
+    problems = Problems(f"source {source.name}", collect_only=skip_bad_rows)
     index = IndexWriter()
     _check_unchanged(part)
     with (to / DOCUMENTS).open("wb") as file:
-        for document, sentences in work.documents(read(source, part, seed, problems)):
+        for document, sentences in extractor.documents(read(source, part, seed, problems)):
             record = make_record(document.raw, sentences, source.latin_language)
             line = json.dumps(record, ensure_ascii=False).encode() + b"\n"
             file.write(line)
-            index.add(**index_row(document, record, work.settings, seed), bytes=len(line))
+            index.add(**index_row(document, record, extractor.settings, seed), bytes=len(line))
     _check_unchanged(part)
-    work.notes[LEFT_OUT].extend(("skipped", source.name, place, reason) for place, reason in problems.notes)
-    for name, rows in work.notes.items():
+    extractor.notes[LEFT_OUT].extend(("skipped", source.name, place, reason) for place, reason in problems.notes)
+    for name, rows in extractor.notes.items():
         with (to / name).open("w", encoding="utf-8", newline="") as table:
             csv.writer(table, lineterminator="\n").writerows(rows)
     index.write(to)
-    return {**work.tally.counts(), "documents": len(index), "rows_skipped": len(problems.notes)}
+    return {**extractor.tally.counts(), "documents": len(index), "rows_skipped": len(problems.notes)}
 
 
 def _check_unchanged(part: Part) -> None:
     for file in part.files:
         if stamp(file.source_file.path) != (file.size, file.changed):
-            raise DataError(f"{file.path} was changed while the corpus was built; run again when it is complete")
+            raise DataError(f"{file.path} was changed while the stage ran; run again when it is complete")
 
 
 def batches(documents: Iterable[CleanDocument]) -> Iterator[list[CleanDocument]]:
@@ -248,7 +248,7 @@ def batches(documents: Iterable[CleanDocument]) -> Iterator[list[CleanDocument]]
 
 
 def make_record(raw: RawDocument, paragraphs: list[list[str]], latin_language: str) -> dict[str, Any]:
-    """One line of the corpus."""
+    """Return one document as it is written to the corpus."""
     letters = [[count_letters(sentence) for sentence in sentences] for sentences in paragraphs]
     return {
         "id": clean(raw.id),
@@ -270,8 +270,9 @@ def index_row(document: CleanDocument, record: dict[str, Any], settings: CorpusS
             sizes[f"sentences_{kind}"] += 1
             sizes[f"characters_{kind}"] += len(sentence)
     mixing = [code_mixing(sentence) for sentences in record["paragraphs"] for sentence in sentences]
-    for of_sentence in mixing:
-        sizes.update(f"{measure}_{number}" for measure, number in zip(MIXING_BINS, bins_of(of_sentence), strict=True))
+    for sentence_mixing in mixing:
+        bins = zip(MIXING_BINS, bins_of(sentence_mixing), strict=True)
+        sizes.update(f"{measure}_{number}" for measure, number in bins)
     return {
         "id": record["id"],
         "digest": digest[:16],

@@ -1,8 +1,8 @@
-"""What identities look like: the patterns of the privacy scan, written for text that `privacy` has folded.
+"""Patterns of the privacy scan, for text that `privacy` has folded.
 
-Folded text has ASCII digits, `-` for every dash and a blank for every kind of blank but the line feed. Each pattern
-has a group `v`, which is the identity without its cue. Every repetition has an upper bound, and a run of characters is
-entered at its first one only, so that the time is linear in the text whatever it holds.
+Folded text has ASCII digits, `-` for every dash and a space for all whitespace except line feeds. The group `v` of a
+pattern is the identity without its cue. Every repetition has an upper bound and starts only at the first character of a
+run, so the time is linear in the length of any text.
 """
 
 import re
@@ -11,35 +11,35 @@ from typing import Literal, NamedTuple
 
 Type = Literal["resident_number", "email", "phone", "birth_date", "chart_number", "name"]
 TYPES: tuple[Type, ...] = ("resident_number", "email", "phone", "birth_date", "chart_number", "name")
-"""Where two overlap, the earlier in this list gives the type."""
+"""If two matches overlap, the type that comes first here is taken."""
 
 
 class Pattern(NamedTuple):
     type: Type
     regex: re.Pattern[str]
     needs: tuple[str, ...] = ()
-    """One of these stands, in lower case, in every text that matches; none means that it is always tried."""
+    """Every text that matches contains one of these, in lower case; empty: the pattern is always tried."""
     accepts: Callable[[str], bool] | None = None
-    """A test of the group `v` that no regular expression says well."""
+    """Further test of the group `v`."""
 
 
 def _words(*alternatives: str) -> str:
-    # Longer ones first, so that no alternative is cut short by its own beginning.
+    # Longest first: a shorter alternative must not match the beginning of a longer one.
     return "(?:" + "|".join(sorted(alternatives, key=len, reverse=True)) + ")"
 
 
 # ------------------------------------------------------------------------------------------------------------- numbers
 
 _GAP = r"[^0-9A-Za-z가-힣\n]"
-"""What may stand between a cue and its value."""
+"""Characters between a cue and its value."""
 _NOT_IN_NUMBER = r"(?<![0-9])(?<![0-9][.,])"
 _ALONE = r"(?<![0-9])(?<![0-9][ .,-])"
-"""Digits with blanks between them are only taken for one number where no further digits stand beside them."""
+"""Digits separated by spaces are taken as one number only if no other digits are next to them."""
 _MONTH_DAY = "(?:0[1-9]|1[0-2])(?:0[1-9]|[12][0-9]|3[01])"
 _MONTH_DAY_SPACED = "(?:0 ?[1-9]|1 ?[0-2]) ?(?:0 ?[1-9]|[12] ?[0-9]|3 ?[01])"
 
-# Since October 2020 the last six digits are random, so that a wrong check digit proves nothing and none is computed.
-# Foreigners' numbers have the same form with 5 to 8 after the hyphen. Half-masked numbers still tell the birth date.
+# The last six digits are random since October 2020, so the check digit is not tested. Foreigners' numbers have the same
+# form with 5 to 8 after the hyphen. Half-masked numbers still contain the birth date.
 _RESIDENT = re.compile(
     rf"{_NOT_IN_NUMBER}(?P<v>[0-9]{{2}}{_MONTH_DAY} ?(?:-{{1,2}}|[/.~])? ?[0-9](?:[0-9]{{6}}(?![0-9])|[*xX●○#]{{6}}))"
 )
@@ -92,7 +92,7 @@ _BIRTH_CUE = _words(
     "geboortedatum", "data na[sșş]terii",
 )  # fmt: skip
 _BIRTH = re.compile(rf"(?i:(?<![a-z]){_BIRTH_CUE})(?:은|는|이)?{_GAP}{{0,8}}(?:[양음]력?{_GAP}{{1,3}})?(?P<v>{_DATE})")
-# `생` alone says born; 생검 (biopsy), 생존 (survival) and 생후 (age) do not.
+# `생` alone means born; 생검 (biopsy), 생존 (survival) and 생후 (age) do not.
 _BIRTH_AFTER = re.compile(
     rf"(?<![0-9])(?P<v>{_YEAR} ?[-./년] ?{_TWO} ?[-./월] ?{_TWO}(?: ?일)?)"
     r" ?(?:출생|생(?![가-힣])|생(?=으로|이며|인|의|남|여))"
@@ -112,7 +112,7 @@ _CHART_CUED = re.compile(
     rf"(?i:(?<![a-z]){_CHART_CUE}(?![a-z]))(?:은|는|이)?{_GAP}{{0,6}}(?P<v>[A-Za-z]{{0,3}}-?"
     r"(?:[0-9]{2} [0-9]{8} [0-9]{2}|(?=(?:-?[0-9]){4})[0-9]{1,12}(?:-[0-9]{1,8}){0,2}|[0-9](?: [0-9]){3,13}))(?![0-9])"
 )
-# Pathology and imaging departments number by year: S20-12345.
+# Pathology and imaging numbers contain the year: S20-12345.
 _CHART_YEAR = re.compile(r"(?<![A-Za-z0-9-])(?P<v>[A-Z]{1,2}[0-9]{2}-[0-9]{4,7})(?![0-9A-Za-z-])")
 
 # --------------------------------------------------------------------------------------------------------------- names
@@ -128,9 +128,9 @@ _ANY_NAME = (
 )
 _HONORIFIC = "(?:님|씨|교수|과장|선생|간호사|박사|원장|전공의|전문의|환자|보호자)"
 _NAME_ENDS = rf"(?=$|[^가-힣]|{_HONORIFIC}|은|는|이|가|을|를|의|와|과|께|에게|에|으로|로|도|만|임|입)"
-# What may follow a cue, begins with a surname and is no name.
+# Words that follow a cue and begin with a surname, but are not names.
 # fmt: off
-_NO_NAMES = frozenset((
+_NOT_NAMES = frozenset((
     "이야기", "조부모", "시부모", "구분자", "여성이", "남성이", "이용자", "이상은", "이하여", "이외에", "이러한",
     "이전에", "이후에", "이미지", "이름은", "이름을", "이름이", "신청자", "구매자", "지원자", "전공의", "전문의",
     "주치의", "배우자", "보호자", "환자분", "환자와", "안내문", "안내를", "설명을", "설명후", "동의서", "동의를",
@@ -144,15 +144,15 @@ _NO_NAMES = frozenset((
     "도착후", "간병인", "변경됨", "변경을", "우려로", "인지함", "인지하", "없음을",
 ))
 # fmt: on
-_NO_NAME_ENDINGS = ("의", "된", "적", "는", "던", "과", "함", "됨", "시", "후")
+_NOT_NAME_ENDINGS = ("의", "된", "적", "는", "던", "과", "함", "됨", "시", "후")
 
 
 def _could_be_name(name: str) -> bool:
-    return name not in _NO_NAMES and not name.endswith(_NO_NAME_ENDINGS)
+    return name not in _NOT_NAMES and not name.endswith(_NOT_NAME_ENDINGS)
 
 
 def _is_not_known_word(name: str) -> bool:
-    return name not in _NO_NAMES
+    return name not in _NOT_NAMES
 
 
 _PERSON_CUE = _words(

@@ -1,4 +1,4 @@
-"""What later steps must know of every document without reading it: an Arrow file per part, a row per document."""
+"""Index of the documents of a part: an Arrow file with one row per document, for steps that do not read the text."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -13,11 +13,11 @@ from bimed_dist.language import BINS, MIXING_BINS, Mixing
 
 INDEX = "index.arrow"
 KINDS = ("ko", "latin", "mixed", "other")
-"""Languages of sentences; `latin` stands for the source's own."""
-SIZES = tuple(f"{what}_{kind}" for kind in KINDS for what in ("sentences", "characters"))
+"""Languages of sentences; `latin` is the source's `latin_language`."""
+SIZES = tuple(f"{unit}_{kind}" for kind in KINDS for unit in ("sentences", "characters"))
 MIXING = Mixing._fields
 SENTENCES_BY_BIN = tuple(f"{measure}_{number}" for measure in MIXING_BINS for number in range(BINS))
-"""Sentences of the document in each bin of each measure of code-mixing."""
+"""Sentences of the document in each bin of each code-mixing measure."""
 
 SCHEMA = pa.schema(
     [
@@ -59,18 +59,18 @@ class IndexWriter:
 
 
 def read_index(folder: Path, columns: Sequence[str]) -> pa.RecordBatch:
-    """Columns of a part's index, mapped into memory."""
+    """Return columns of a part's index, memory-mapped."""
     with pa.memory_map(str(folder / INDEX)) as memory:
         return pa.ipc.open_file(memory).get_batch(0).select(list(columns))
 
 
 def column(folders: Sequence[Path], name: str) -> NDArray[Any]:
-    """A column of numbers over all parts, in the order of the corpus."""
+    """Return a numeric column over all parts, in the order of the corpus."""
     return np.concatenate([read_index(folder, [name]).column(0).to_numpy(zero_copy_only=False) for folder in folders])
 
 
 def digests(folders: Sequence[Path], name: str) -> tuple[NDArray[np.uint64], NDArray[np.bool_]]:
-    """(documents, 2) halves of a column of 16 bytes over all parts, and which rows have a value."""
+    """Return a column of 16 bytes over all parts as (documents, 2) halves, and a mask of the rows with a value."""
     halves, present = [], []
     for folder in folders:
         values = read_index(folder, [name]).column(0)

@@ -1,4 +1,4 @@
-"""Lines and pages to paragraphs: what was broken or repeated to fit on paper."""
+"""Lines and pages to paragraphs: undo what was done to fit text on paper."""
 
 import itertools
 import re
@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from bimed_dist.recipe.corpus import CleaningSettings, LineBreak
 
 _BLANK_LINE = re.compile(r"\n\s*\n")
-# A line that starts with a list mark is an item of its own, even where other line breaks only wrap the text.
+# A line that starts with a list mark is an item, even if other line breaks only wrap the text.
 _LIST_ITEM = r"\s*(?:(?:[-*•·▪○●■▶※]|[(#]?\d{1,2}[.)]|#\d{1,2})\s|[①-⑳])"
 _WRAP = re.compile(rf"\n(?!{_LIST_ITEM})")
 _ITEM = re.compile(_LIST_ITEM)
@@ -18,26 +18,26 @@ _SECTION = re.compile(r"^(?=[A-Z][A-Za-z/&,() -]{2,50}:[^\S\n]*$|[A-Z][A-Z/&,() 
 _DIGITS = re.compile(r"\d+")
 
 WRAPPED_WIDTH = 60
-"""Characters; shorter lines are taken to be whole, even where they could have been wrapped."""
+"""Characters. If the longest line of a block is shorter, no line is taken to be wrapped."""
 _PAGE_EDGE = 2
-"""Lines at the top and at the bottom of a page where headers and footers are looked for."""
-_FEWEST_PAGES = 3
+"""Lines at the top and the bottom of a page that may be headers and footers."""
+_MIN_PAGES = 3
 _RECURRING_SHARE = 0.6
 
 
 def paragraphs_of(
     text: str, line_break: LineBreak, rules: CleaningSettings, changed: Counter[str], sections: bool = False
 ) -> list[str]:
-    """Paragraphs of a text: separated by blank lines; what single line breaks mean, `line_break` says.
+    """Split a text into paragraphs at blank lines; `line_break` is the meaning of single line breaks.
 
-    With `sections` a line that is a title (`Chief Complaint:`) or starts with one in capitals begins a paragraph.
-    Counts in `changed` what a rule has taken away.
+    With `sections`, a line that is a title (`Chief Complaint:`) or starts with one in capitals begins a paragraph.
+    Counts in `changed` how often each rule applied.
     """
     text = text.replace("\r\n", "\n").replace("\r", "\n")
     if "\f" in text:
         pages = text.split("\f")
         if rules.page_furniture:
-            pages = _without_furniture(pages, changed)
+            pages = _drop_furniture(pages, changed)
         text = _joined_pages(pages)
     if rules.hyphenation and "-\n" in text:
         text, joined = _HYPHENATED.subn("", text)
@@ -60,18 +60,18 @@ def _joined_lines(block: str, line_break: LineBreak, changed: Counter[str]) -> s
 
 
 def _unwrapped(lines: Sequence[str]) -> str:
-    """Lines joined where the next one's first word would not have fitted any more."""
+    """Join a line and the next one if the next one's first word would not have fitted."""
     width = max(map(len, lines))
     text = lines[0]
     for line, following in itertools.pairwise(lines):
-        wanted = len(line) + 1 + len(following.split(" ", 1)[0])
-        wraps = width >= WRAPPED_WIDTH and wanted > 0.9 * width and not _ITEM.match(following)
+        joined_width = len(line) + 1 + len(following.split(" ", 1)[0])
+        wraps = width >= WRAPPED_WIDTH and joined_width > 0.9 * width and not _ITEM.match(following)
         text += f" {following}" if wraps else f"\n{following}"
     return text
 
 
 def _joined_pages(pages: Sequence[str]) -> str:
-    """A page ends a paragraph unless it ends inside a sentence."""
+    """Join pages; a page ends a paragraph unless it ends inside a sentence."""
     text = ""
     for page in pages:
         page = page.strip("\n")
@@ -81,24 +81,24 @@ def _joined_pages(pages: Sequence[str]) -> str:
     return text
 
 
-def _without_furniture(pages: Sequence[str], changed: Counter[str]) -> list[str]:
-    """Pages without the lines at their edges that recur, but for their numbers, on most pages."""
-    if len(pages) < _FEWEST_PAGES:
+def _drop_furniture(pages: Sequence[str], changed: Counter[str]) -> list[str]:
+    """Drop the lines at the edges of pages that recur, ignoring their numbers, on most pages."""
+    if len(pages) < _MIN_PAGES:
         return list(pages)
     split = [page.split("\n") for page in pages]
     edges = [_edge_lines(lines) for lines in split]
     seen = Counter(key for edge in edges for key in set(edge.values()))
-    least = max(_FEWEST_PAGES, _RECURRING_SHARE * len(pages))
+    min_pages = max(_MIN_PAGES, _RECURRING_SHARE * len(pages))
     kept = []
     for lines, edge in zip(split, edges, strict=True):
-        dropped = {number for number, key in edge.items() if seen[key] >= least}
+        dropped = {number for number, key in edge.items() if seen[key] >= min_pages}
         changed["page_furniture"] += len(dropped)
         kept.append("\n".join(line for number, line in enumerate(lines) if number not in dropped))
     return kept
 
 
 def _edge_lines(lines: Sequence[str]) -> dict[int, str]:
-    """Number of each line near the top or the bottom of a page, and the line without its numbers."""
+    """Return {line number: the line with 0 for its numbers} of the lines near the top or bottom of a page."""
     filled = [number for number, line in enumerate(lines) if line.strip()]
     near = {*filled[:_PAGE_EDGE], *filled[-_PAGE_EDGE:]}
     return {number: _DIGITS.sub("0", " ".join(lines[number].split())) for number in near}

@@ -1,7 +1,7 @@
-"""From sources to parts: the pieces of input that are worked on by themselves, in the order of the corpus.
+"""From sources to parts, the units of work, in the order of the corpus.
 
-A part is a few small files or a run of lines of a big one. Cuts fall between documents, so a part can be read without
-its neighbours, and depend on the input alone: not on processes or machines.
+A part is a few small files or a run of lines of a large one. Cuts are between documents, so a part can be read alone,
+and depend only on the input, not on processes or machines.
 """
 
 import itertools
@@ -37,13 +37,13 @@ from bimed_dist.recipe.corpus import (
 )
 
 PART_BYTES = 1 << 23
-"""Text of one part, about; 8 MiB take a core some seconds and little memory."""
-MOST_PARTS_OF_ZIPPED_FILE = 32
-"""A gzip file can only be read from its start, so every part of it unzips what comes before."""
+"""Approximate text of one part; 8 MiB take one core some seconds and little memory."""
+MAX_PARTS_OF_ZIPPED_FILE = 32
+"""A gzip file can only be read from its start, so every part of it unzips all earlier text."""
 _UNZIPPED = 4
-"""Bytes of text for one of a zipped file, about."""
+"""Approximate bytes of text per byte of a zipped file."""
 _SYNTHETIC_BYTES = 500
-"""Of a generated document, about."""
+"""Approximate bytes of a generated document."""
 _ENDINGS: dict[type, tuple[str, ...]] = {
     TextSource: (".txt", ".txt.gz"),
     JsonLinesSource: (".jsonl", ".jsonl.gz"),
@@ -53,7 +53,7 @@ _ENDINGS: dict[type, tuple[str, ...]] = {
 
 
 class FilePlan(NamedTuple):
-    """What was found out about one file before its text is worked on."""
+    """One file with its encoding and the spans at which it may be cut."""
 
     name: str
     path: str
@@ -83,15 +83,15 @@ class Part(NamedTuple):
         return cls(**{**task, "files": files})
 
 
-def files_of(source: FileSource, path: Path) -> list[SourceFile]:
-    """The files of a source in the order of their names."""
+def list_files(source: FileSource, path: Path) -> list[SourceFile]:
+    """Return the files of a source, sorted by name."""
     if isinstance(source, ColumnSource):
-        return columns.files_of(source, path)
+        return columns.list_files(source, path)
     return source_files(path, _ENDINGS[type(source)])
 
 
 def survey(source: FileSource, file: SourceFile) -> FilePlan:
-    """Encoding and spans of one file; reads all of it."""
+    """Find the encoding and the spans of one file; reads all of it."""
     size, changed = stamp(file.path)
     if isinstance(source, ColumnSource):
         spans = columns.spans(source, file, PART_BYTES)
@@ -100,14 +100,14 @@ def survey(source: FileSource, file: SourceFile) -> FilePlan:
     encoding = find_encoding(file, source.encoding)
     cuts = [(0, 1), *_cuts(source, file, encoding.name)] if _text_bytes(file, size) > PART_BYTES else [(0, 1)]
     if file.zipped:
-        cuts = cuts[:: -(-len(cuts) // MOST_PARTS_OF_ZIPPED_FILE)]
+        cuts = cuts[:: -(-len(cuts) // MAX_PARTS_OF_ZIPPED_FILE)]
     ends = [*(offset for offset, _ in cuts[1:]), END]
     spans = [Span(file.name, first, end, line) for (first, line), end in zip(cuts, ends, strict=True)]
     return FilePlan(file.name, str(file.path), size, changed, *encoding, spans)
 
 
-def parts(source: Source, files: Sequence[FilePlan], first_number: int) -> Iterator[Part]:
-    """The parts of one source, each of whole files or of one span of a file."""
+def make_parts(source: Source, files: Sequence[FilePlan], first_number: int) -> Iterator[Part]:
+    """Yield the parts of one source, each of whole files or of one span of a file."""
     if isinstance(source, SyntheticSource):
         yield Part(first_number, source.name, [], source.documents * _SYNTHETIC_BYTES)
         return
@@ -134,35 +134,35 @@ def _text_bytes(file: SourceFile, size: int) -> int:
 
 
 Record = tuple[int, int, Any]
-"""Offset and number of the line where a record starts, and what `same document` needs to know of it."""
+"""Offset and number of a record's first line, and the value by which records of one document are recognised."""
 
 
 def _cuts(source: EncodedSource, file: SourceFile, encoding: str) -> list[tuple[int, int]]:
-    """(offset, line) of record starts about PART_BYTES apart, where one document ends and another begins."""
+    """Return (offset, line) of record starts about PART_BYTES apart, each the start of a new document."""
     if isinstance(source, TextSource):
         if source.document == "file":
             return []
         records: Iterator[Record] = _lines(file)
         if source.document == "line":
-            return _spread(records, lambda before, after: False)
-        return _spread(records, lambda before, after: bool(before.strip()))
+            return _spread(records, lambda previous, record: False)
+        return _spread(records, lambda previous, line: bool(previous.strip()))
     assert isinstance(source, RowSource)
     rows = _ids(source, file, encoding)
     if source.id is None:
-        return _spread(rows, lambda before, after: False)
-    # Blank lines and rows without an id are left out when they are read, and stand between no two documents.
+        return _spread(rows, lambda previous, record: False)
+    # Blank lines and rows without an id are dropped when they are read, so they do not separate documents.
     return _spread((row for row in rows if row[2]), operator.eq)
 
 
 def _spread(records: Iterator[Record], same_document: Callable[[Any, Any], bool]) -> list[tuple[int, int]]:
     cuts: list[tuple[int, int]] = []
     last = 0
-    before = None
+    previous = None
     for offset, line, record in records:
-        if offset - last >= PART_BYTES and before is not None and not same_document(before, record):
+        if offset - last >= PART_BYTES and previous is not None and not same_document(previous, record):
             cuts.append((offset, line))
             last = offset
-        before = record
+        previous = record
     return cuts
 
 
@@ -171,7 +171,7 @@ def _lines(file: SourceFile) -> Iterator[tuple[int, int, bytes]]:
 
 
 def _ids(source: RowSource, file: SourceFile, encoding: str) -> Iterator[tuple[int, int, str]]:
-    """Offset, line and id of every row; no id where there is none, which is found when the row is read."""
+    """Yield offset, line and id of every row; an empty id if there is none, which is reported when the row is read."""
     if isinstance(source, JsonLinesSource):
         for offset, number, line in _lines(file):
             yield offset, number, _field(_text(offset, line, encoding), source.id) if source.id else ""
@@ -200,7 +200,7 @@ def _field(line: str, name: str) -> str:
 
 
 def id_of(value: Any) -> str:
-    """The id or group that a field's value is; empty where it is none."""
+    """Return a field's value as id or group; empty if it can't be one."""
     return str(value).strip() if isinstance(value, str | int) else ""
 
 

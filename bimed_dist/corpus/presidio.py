@@ -1,7 +1,7 @@
-"""Names of people in English text without a cue, by Microsoft Presidio over a spaCy model. Optional, and never online.
+"""Names of people in English text, by Microsoft Presidio with a spaCy model. Optional; needs no network.
 
 Presidio is not a dependency: `pip install -e .[presidio]` and a spaCy model, which is installed like a package. It is
-asked for names only; numbers and addresses are found by `identities` in every language alike.
+used for names only; `identities` finds numbers and addresses in all languages.
 """
 
 import functools
@@ -14,14 +14,14 @@ from bimed_dist.errors import ConfigError
 from bimed_dist.language import has_hangul
 
 LONGEST_LINE = 100_000
-"""Characters that spaCy is given at once; its memory grows with them."""
+"""Characters per call of spaCy, whose memory grows with them."""
 _LINE = re.compile(rf"[^\n]{{1,{LONGEST_LINE}}}")
 
 
 def names(text: str, model: str) -> Iterator[tuple[int, int]]:
-    """(start, end) of each person in the lines without Hangul.
+    """Yield (start, end) of each name in the lines without Hangul.
 
-    Raises ConfigError where Presidio or the spaCy model is not installed.
+    Raises ConfigError if Presidio or the spaCy model is not installed.
     """
     analyzer = _analyzer(model)
     for line in _LINE.finditer(text):
@@ -34,17 +34,17 @@ def names(text: str, model: str) -> Iterator[tuple[int, int]]:
 def _analyzer(model: str) -> Any:
     for package, remedy in (
         ("presidio_analyzer", "pip install -e .[presidio]"),
-        (model, f"python -m spacy download {model} where there is a network, or pip install its wheel"),
+        (model, f"python -m spacy download {model}, or pip install its wheel"),
     ):
         if importlib.util.find_spec(package) is None:
             raise ConfigError(f"privacy.presidio={model}: {package} is not installed; {remedy}, or remove the setting")
-    # Here, as the import takes seconds and loads torch, which no other part of the corpus stage needs.
+    # Imported here: it takes seconds and loads torch, which nothing else in the corpus stage needs.
     from presidio_analyzer import AnalyzerEngine, RecognizerRegistry
     from presidio_analyzer.nlp_engine import NlpEngineProvider
     from presidio_analyzer.predefined_recognizers import SpacyRecognizer
 
     models = [{"lang_code": "en", "model_name": model}]
     engine = NlpEngineProvider(nlp_configuration={"nlp_engine_name": "spacy", "models": models}).create_engine()
-    # Its own set of recognisers holds one that fetches a list of domains from the network.
+    # One of the default recognisers fetches a list of domains from the network.
     registry = RecognizerRegistry(recognizers=[SpacyRecognizer(supported_entities=["PERSON"])])
     return AnalyzerEngine(nlp_engine=engine, registry=registry, supported_languages=["en"])

@@ -1,8 +1,7 @@
-"""Scan for identities of patients and staff: numbers, addresses and names that follow the usual forms and cues.
+"""Scan for identities of patients and staff: numbers, addresses and names in their usual forms or after usual cues.
 
-It finds what looks like an identity and promises nothing: a name without a cue, a nickname, an address or a rare
-story passes. docs/privacy.md says what was found and missed on planted and on published identities. No text of a match
-ever leaves this module except in place, through `mask`.
+It misses names without a cue, nicknames, postal addresses and identifying stories; docs/privacy.md has measurements on
+planted and published identities. The text of a match never leaves this module.
 """
 
 import functools
@@ -20,7 +19,7 @@ _FOLDS = {
     **dict.fromkeys("\t\r\x0b\x0c\x85\u1160", " "),
     **dict.fromkeys("\u2028\u2029", "\n"),
     **dict.fromkeys("‘’ʼ`´", "'"),
-    # What nobody sees: a number is one number with these in it.
+    # Invisible characters: a number with these in it is still one number.
     **dict.fromkeys(
         [chr(code) for code in (0xAD, 0x34F, 0x180E, *range(0x200B, 0x2010), *range(0x202A, 0x202F))], None
     ),
@@ -28,7 +27,7 @@ _FOLDS = {
 }
 _TABLE = str.maketrans(_FOLDS)
 _FOLDED = re.compile("[" + "".join(map(re.escape, _FOLDS)) + "]")
-# A character of these never joins the one before it under NFKC; any other might.
+# These characters never compose with the previous one under NFKC; others may.
 _APART = "\x00-\x7f\u1100-\u115e\u2000-\u2069\u3000-\u3029\u3030-\u303f\u4e00-\u9fff가-힣！-～"
 _CHUNK = re.compile(f"[{_APART}][^{_APART}]*|[^{_APART}]+")
 
@@ -37,11 +36,11 @@ class Match(NamedTuple):
     type: Type
     start: int
     end: int
-    """Offsets into the text as it was given, however it is composed or spelled."""
+    """Offsets into the original text."""
 
 
 def scanner(settings: PrivacySettings) -> Callable[[str], list[Match]]:
-    """`find` with the patterns and, where it is asked for, the English names of the settings."""
+    """Return a function that finds identities by the settings' patterns and, if set, by Presidio."""
     chart_numbers = tuple(map(re.compile, settings.chart_numbers))
     if settings.presidio is None:
         return functools.partial(find, chart_numbers=chart_numbers)
@@ -54,23 +53,23 @@ def scanner(settings: PrivacySettings) -> Callable[[str], list[Match]]:
 
 
 def find(text: str, chart_numbers: Sequence[re.Pattern[str]] = ()) -> list[Match]:
-    """Identities in order, without overlaps; `chart_numbers` are further patterns of a hospital's own numbers.
+    """Return identities in order, without overlaps; `chart_numbers` are further patterns of a hospital's numbers.
 
-    Runs on a copy after NFKC with one kind of dash and blank. The time is linear in the text.
+    Searches a copy in NFKC with one kind of dash and space. The time is linear in the length of the text.
     """
     patterns = [*PATTERNS, *(Pattern("chart_number", pattern) for pattern in chart_numbers)]
     if unicodedata.is_normalized("NFKC", text) and not _FOLDED.search(text):
-        return _found(text, patterns)
-    if not _found(_fold(text), patterns):
+        return _matches(text, patterns)
+    if not _matches(_fold(text), patterns):
         return []
     copy, starts, ends = _fold_with_offsets(text)
     return _without_overlaps(
-        Match(match.type, starts[match.start], ends[match.end - 1]) for match in _found(copy, patterns)
+        Match(match.type, starts[match.start], ends[match.end - 1]) for match in _matches(copy, patterns)
     )
 
 
 def mask(text: str, matches: Iterable[Match]) -> str:
-    """The text with `[TYPE]` in place of each match."""
+    """Replace each match by `[TYPE]`."""
     parts, done = [], 0
     for match in matches:
         parts += [text[done : match.start], placeholder(match.type)]
@@ -83,24 +82,24 @@ def placeholder(type: Type) -> str:
 
 
 def refusal(counts: Mapping[Type, int], characters: int, settings: PrivacySettings) -> str | None:
-    """Why a corpus with so many matches is refused, by type and count; None where it may be built."""
+    """Return why a corpus with these counts by type is refused; None if it may be built."""
     if settings.action != "refuse":
         return None
     total = sum(counts.values())
-    allowed = settings.most_per_million * characters / 1e6
+    allowed = settings.max_per_million_characters * characters / 1e6
     resident = counts.get("resident_number", 0)
-    if total <= allowed and resident <= settings.most_resident_numbers:
+    if total <= allowed and resident <= settings.max_resident_numbers:
         return None
-    found = ", ".join(f"{counts[type]:,} {type}" for type in TYPES if counts.get(type))
+    listed = ", ".join(f"{counts[type]:,} {type}" for type in TYPES if counts.get(type))
     rate = 1e6 * total / max(characters, 1)
     return (
-        f"the privacy scan found {found} in {characters:,} characters, {rate:.1f} per million; allowed are "
-        f"{settings.most_per_million:g} per million and {settings.most_resident_numbers} resident_number. De-identify "
-        "the text and build again, or set privacy.action to mask, or to allow where the matches are no patients'"
+        f"the privacy scan found {listed} in {characters:,} characters, {rate:.1f} per million; allowed are "
+        f"{settings.max_per_million_characters:g} per million and {settings.max_resident_numbers} resident_number. "
+        "De-identify the text and build again, or set privacy.action to mask, or to allow if no patients are named"
     )
 
 
-def _found(text: str, patterns: Sequence[Pattern]) -> list[Match]:
+def _matches(text: str, patterns: Sequence[Pattern]) -> list[Match]:
     lower = text.lower()
     return _without_overlaps(
         Match(pattern.type, *match.span("v" if "v" in pattern.regex.groupindex else 0))
@@ -112,13 +111,13 @@ def _found(text: str, patterns: Sequence[Pattern]) -> list[Match]:
 
 
 def _without_overlaps(matches: Iterable[Match]) -> list[Match]:
-    """Matches that overlap become one over all their text, of the type that comes first in TYPES."""
+    """Merge overlapping matches into one, of the type that comes first in TYPES."""
     merged: list[Match] = []
     for match in sorted((match for match in matches if match.start < match.end), key=lambda match: match[1:]):
         if merged and match.start < merged[-1].end:
-            before = merged[-1]
-            type = min(before.type, match.type, key=TYPES.index)
-            merged[-1] = Match(type, before.start, max(before.end, match.end))
+            last = merged[-1]
+            type = min(last.type, match.type, key=TYPES.index)
+            merged[-1] = Match(type, last.start, max(last.end, match.end))
         else:
             merged.append(match)
     return merged
@@ -129,22 +128,23 @@ def _fold(text: str) -> str:
 
 
 def _fold_with_offsets(text: str) -> tuple[str, list[int], list[int]]:
-    """(folded copy, start and end in `text` of what each of its characters was made from)."""
-    pieces: list[str] = []
+    """Return (folded copy, start and end in `text` of the source of each of its characters)."""
+    chunks: list[str] = []
     starts: list[int] = []
     ends: list[int] = []
-    for piece, start, end in _folded_pieces(text):
-        pieces.append(piece)
-        starts += [start] * len(piece)
-        ends += [end] * len(piece)
-    return "".join(pieces), starts, ends
+    for folded, start, end in _folded_chunks(text):
+        chunks.append(folded)
+        starts += [start] * len(folded)
+        ends += [end] * len(folded)
+    return "".join(chunks), starts, ends
 
 
-def _folded_pieces(text: str) -> Iterator[tuple[str, int, int]]:
+def _folded_chunks(text: str) -> Iterator[tuple[str, int, int]]:
+    """Yield (folded text, start, end) by character, or by chunk if its characters compose."""
     for chunk in _CHUNK.finditer(text):
         whole, start = _fold(chunk[0]), chunk.start()
         single = [_fold(character) for character in chunk[0]]
         if "".join(single) == whole:
-            yield from ((piece, start + i, start + i + 1) for i, piece in enumerate(single))
+            yield from ((folded, start + i, start + i + 1) for i, folded in enumerate(single))
         else:
             yield whole, start, chunk.end()

@@ -1,37 +1,36 @@
-"""Quality filters: the name of the rule that a document breaks. A rule without a setting plays no part.
-
-Shares are of characters that are not blanks, so that layout does not count.
-"""
+"""Quality filters. Whitespace is not counted as characters, so that layout has no influence."""
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Literal
 
 from bimed_dist.recipe.corpus import QualitySettings
 
 Rule = Literal["too_short", "too_long", "symbols", "repeated_lines", "repeated_words"]
-WORDS_IN_A_ROW = 5
-"""Words whose repetition counts: shorter runs repeat in any clinical text."""
+RUN_WORDS = 5
+"""Words of a run whose repetition counts; shorter runs repeat in any clinical text."""
 
 
 def rejection(paragraphs: Sequence[str], settings: QualitySettings) -> Rule | None:
-    """The first rule that a document (paragraphs as `clean` leaves them) breaks, or None for one that is kept."""
+    """Return the first rule that a document (cleaned paragraphs) breaks, or None if it is kept."""
     characters = sum(map(_length, paragraphs))
-    if characters < settings.least_characters:
+    if characters < settings.min_characters:
         return "too_short"
-    if settings.most_characters is not None and characters > settings.most_characters:
+    if settings.max_characters is not None and characters > settings.max_characters:
         return "too_long"
-    if settings.most_symbols is not None and symbol_share(paragraphs) > settings.most_symbols:
-        return "symbols"
-    if settings.most_repeated_lines is not None and repeated_line_share(paragraphs) > settings.most_repeated_lines:
-        return "repeated_lines"
-    if settings.most_repeated_words is not None and repeated_word_share(paragraphs) > settings.most_repeated_words:
-        return "repeated_words"
+    shares: tuple[tuple[Rule, Callable[[Sequence[str]], float], float | None], ...] = (
+        ("symbols", symbol_share, settings.max_symbol_share),
+        ("repeated_lines", repeated_line_share, settings.max_repeated_line_share),
+        ("repeated_words", repeated_word_share, settings.max_repeated_word_share),
+    )
+    for rule, share, limit in shares:
+        if limit is not None and share(paragraphs) > limit:
+            return rule
     return None
 
 
 def symbol_share(paragraphs: Iterable[str]) -> float:
-    """Share of the characters that are neither letters nor digits."""
+    """Return the share of characters that are neither letters nor digits."""
     symbols = total = 0
     for paragraph in paragraphs:
         characters = _length(paragraph)
@@ -41,7 +40,7 @@ def symbol_share(paragraphs: Iterable[str]) -> float:
 
 
 def repeated_line_share(paragraphs: Iterable[str]) -> float:
-    """Share of the characters that are in lines which stood in the document before."""
+    """Return the share of characters in lines that repeat an earlier line of the document."""
     seen: set[str] = set()
     repeated = total = 0
     for paragraph in paragraphs:
@@ -54,21 +53,21 @@ def repeated_line_share(paragraphs: Iterable[str]) -> float:
 
 
 def repeated_word_share(paragraphs: Iterable[str]) -> float:
-    """Share of the words that are part of a run of WORDS_IN_A_ROW words which the document holds more than once.
+    """Return the share of words in runs of RUN_WORDS words that the document holds more than once.
 
-    After the n-gram rules of Rae et al. 2021 (Gopher, table A1), in words instead of characters.
+    After the n-gram rules of Rae et al. 2021 (Gopher, table A1), by words instead of characters.
     """
     words = [word for paragraph in paragraphs for word in paragraph.split()]
-    runs = list(zip(*(words[start:] for start in range(WORDS_IN_A_ROW)), strict=False))
-    often = Counter(runs)
+    runs = list(zip(*(words[start:] for start in range(RUN_WORDS)), strict=False))
+    counts = Counter(runs)
     covered, repeated = 0, 0
     for start, run in enumerate(runs):
-        if often[run] > 1:
-            repeated += start + WORDS_IN_A_ROW - max(start, covered)
-            covered = start + WORDS_IN_A_ROW
+        if counts[run] > 1:
+            repeated += start + RUN_WORDS - max(start, covered)
+            covered = start + RUN_WORDS
     return repeated / len(words) if words else 0.0
 
 
 def _length(text: str) -> int:
-    """Characters that are not blanks."""
+    """Count characters without whitespace."""
     return sum(map(len, text.split()))

@@ -1,7 +1,7 @@
 """Spans of files to raw documents: text files, JSON lines, tables, columnar files and the synthetic generator.
 
-Every document's id says where it came from: `file`, `file:line`, or the value of the source's id field. What is wrong
-is collected, up to 20 problems, and raised as one DataError with file and line, or skipped where the source says so.
+A document's id is `file`, `file:line` or the value of the source's id field. Problems are collected and raised as one
+DataError with file and line (at most 20), or skipped if the source says so.
 """
 
 import hashlib
@@ -30,14 +30,14 @@ from bimed_dist.recipe.corpus import (
 from bimed_dist.synthetic.documents import generate_documents
 
 LONGEST_DOCUMENT = 1 << 25
-"""Characters of a file that is one document; more would not fit into memory a few times over."""
+"""Most characters of one document; more would not fit into memory several times."""
 
 FieldsOfRow = tuple[str, Mapping[str, Any]]
 """Id of a document that has no other (`file:line`, the line in which the row ends) and the fields by name."""
 
 
 def read(source: Source, part: Part, seed: int, problems: Problems) -> Iterator[RawDocument]:
-    """Documents of one part of a source in the order of its files and rows, as many as the source's share says.
+    """Yield the documents of one part in the order of files and rows, reduced to the source's `share`.
 
     Raises DataError with up to 20 problems, at the latest after the last document.
     """
@@ -53,7 +53,7 @@ def read(source: Source, part: Part, seed: int, problems: Problems) -> Iterator[
 
 
 def _position(document_id: str) -> float:
-    """Place of a document in [0, 1), by its id."""
+    """Return the position of a document in [0, 1), by its id."""
     return int.from_bytes(hashlib.sha256(document_id.encode("utf-8", "replace")).digest()[:6], "big") / 2**48
 
 
@@ -90,13 +90,13 @@ def _text_documents(
             size += len(line)
             if size > LONGEST_DOCUMENT:
                 reason = f"a document of more than {LONGEST_DOCUMENT:,} characters"
-                problems.add(file.name, f"{reason}; say `document: paragraph` or `line`")
+                problems.add(file.name, f"{reason}; set `document: paragraph` or `line`")
                 return
         yield RawDocument(file.name, source.name, ("".join(text),))
 
 
 def _blocks(lines: Iterable[tuple[int, str]]) -> Iterator[tuple[int, str]]:
-    """Lines between blank lines, with the number of the first."""
+    """Yield (number of the first line, text) of lines between blank lines."""
     block: list[str] = []
     first = 0
     for number, line in lines:
@@ -124,7 +124,7 @@ def _json_rows(file: FilePlan, lines: Iterable[tuple[int, str]], problems: Probl
             problems.add(place, f"not JSON at column {error.colno} ({error.msg})")
             continue
         except RecursionError:
-            problems.add(place, "JSON that is nested too deep")
+            problems.add(place, "JSON that is nested too deeply")
             continue
         if isinstance(fields, dict):
             yield f"{file.name}:{number}", fields
@@ -142,7 +142,7 @@ def _table_rows(source: RowSource, file: FilePlan, span: Span, problems: Problem
 def _row_documents(
     source: RowSource | ColumnSource, rows: Iterable[FieldsOfRow], problems: Problems
 ) -> Iterator[RawDocument]:
-    """One document a row, or one of rows that follow each other and have the same id."""
+    """Yield one document per row, or per run of rows with the same id."""
     for (name, group), run in itertools.groupby(_named_rows(source, rows, problems), key=lambda row: row[0]):
         texts: list[str] = []
         size = 0
@@ -159,11 +159,11 @@ def _row_documents(
 def _named_rows(
     source: RowSource | ColumnSource, rows: Iterable[FieldsOfRow], problems: Problems
 ) -> Iterator[tuple[tuple[str, str | None], tuple[str, ...]]]:
-    """((id or place, group), texts) of every good row."""
+    """Yield ((id or place, group), texts) for every good row."""
     for place, fields in rows:
         texts = _texts(source, place, fields, problems)
-        id = place if source.id is None else _name(source, source.id, place, fields, problems)
-        group = None if source.group is None else _name(source, source.group, place, fields, problems)
+        id = place if source.id is None else _id(source, source.id, place, fields, problems)
+        group = None if source.group is None else _id(source, source.group, place, fields, problems)
         if texts is not None and id is not None and (group is not None or source.group is None):
             yield (id, group), texts
 
@@ -171,27 +171,27 @@ def _named_rows(
 def _texts(
     source: RowSource | ColumnSource, place: str, fields: Mapping[str, Any], problems: Problems
 ) -> tuple[str, ...] | None:
-    """Null is an empty text; a field that is not there is a mistake."""
+    """Return the texts of a row, None if it is bad. Null is an empty text; a missing field is a problem."""
     missing = [name for name in source.text if name not in fields]
     if missing:
-        problems.add(place, f"has no field {missing} among its {len(fields)} fields; correct the names in the recipe")
+        problems.add(place, f"none of its {len(fields)} fields is {missing}; correct the names in the recipe")
         return None
     texts = ["" if fields[name] is None else fields[name] for name in source.text]
     wrong = {
         name: type(text).__name__ for name, text in zip(source.text, texts, strict=True) if not isinstance(text, str)
     }
     if wrong:
-        problems.add(place, f"text is needed in {wrong}; where there is none, write null or an empty text")
+        problems.add(place, f"not text: {wrong}; for no text, write null or an empty text")
         return None
     return tuple(texts)
 
 
-def _name(
+def _id(
     source: RowSource | ColumnSource, field: str, place: str, fields: Mapping[str, Any], problems: Problems
 ) -> str | None:
     name = id_of(fields.get(field))
     if name and not SURROGATES.search(name):
         return name
-    what = "the document" if field == source.id else "the group"
-    problems.add(place, f"field {field!r} names {what}, but is missing, empty or not text that UTF-8 can hold")
+    role = "id" if field == source.id else "group"
+    problems.add(place, f"field {field!r}, the {role}, is missing, empty or not valid Unicode")
     return None

@@ -1,9 +1,9 @@
-"""The corpus stage: sources -> parts -> documents and indexes -> no duplicates -> train.jsonl and held_out.jsonl.
+"""The corpus stage: sources -> parts -> documents and indexes -> train.jsonl and held_out.jsonl.
 
-1. `planning`: every file is surveyed (encoding, where it may be cut) and dealt into parts.
-2. `extraction`: every part becomes documents and an index, by itself, on any process or machine (`engines`).
-3. `decisions`: over the indexes alone, in the order of the corpus: what repeats what, which side each document is on.
-4. `splits`: the documents are copied to their side.
+1. `planning`: survey every file (encoding, where it may be cut) and divide the sources into parts.
+2. `extraction`: turn every part into documents and an index, in any process and on any machine (`engines`).
+3. `deduplication`: over the indexes alone, find duplicates and choose the held-out documents.
+4. `writing`: copy the documents into the two files.
 
 Finished parts of an interrupted build are kept in `NAME.partial`. Each line of both files is one document: id, source,
 language, paragraphs (lists of sentences) and, in the same shape, the languages of the sentences.
@@ -21,9 +21,9 @@ from typing import Any
 from bimed_dist import manifest
 from bimed_dist.corpus.contamination import TaskTexts, build_index
 from bimed_dist.corpus.deduplication import KEPT, Decisions, decide
-from bimed_dist.corpus.engines import IF_KILLED, processes, work_on
+from bimed_dist.corpus.engines import IF_KILLED, extract_parts, processes
 from bimed_dist.corpus.extraction import DOCUMENTS, HEADERS, LEAKS, PARTS, TASKS
-from bimed_dist.corpus.planning import FilePlan, Part, files_of, parts, survey
+from bimed_dist.corpus.planning import FilePlan, Part, list_files, make_parts, survey
 from bimed_dist.corpus.privacy import refusal
 from bimed_dist.corpus.writing import count, join_tables, write_duplicates, write_splits
 from bimed_dist.errors import DataError
@@ -39,13 +39,13 @@ logger = logging.getLogger(__name__)
 
 NO_TASKS = TaskTexts({}, ())
 _SURVEYED_AT_ONCE = 1 << 26
-"""Bytes of the files that one process is given to look through."""
+"""Bytes of the files that a process surveys in one call."""
 
 
 def run(recipe: Recipe, name: str, work: Path, tasks: TaskTexts = NO_TASKS) -> manifest.Outcome:
-    """Build `work/corpus/NAME`, without the texts of evaluation `tasks` (from `evaluation.corpus_texts`).
+    """Build `work/corpus/NAME`, without the texts of evaluation `tasks`.
 
-    Raises DataError where a source is missing or damaged, all of it is empty, or it holds too many identities.
+    Raises DataError if a source is missing or damaged, nothing is left of the text, or it has too many identities.
     """
     settings = recipe.corpus[name]
     paths = {
@@ -62,7 +62,7 @@ def run(recipe: Recipe, name: str, work: Path, tasks: TaskTexts = NO_TASKS) -> m
     return manifest.build(
         stage_folder(work, "corpus", name),
         stage="corpus",
-        settings={"seed": recipe.seed, **settings.what_is_computed()},
+        settings={"seed": recipe.seed, **settings.identity()},
         inputs={
             **{f"source/{source}": manifest.input_digest(path) for source, path in paths.items()},
             **tasks.inputs,
@@ -96,7 +96,7 @@ def _make(folder: Path, settings: CorpusSettings, paths: Mapping[str, Path], tas
 
 
 def _index_tasks(folder: Path, settings: CorpusSettings, tasks: TaskTexts) -> dict[str, int]:
-    """Put the texts to look for where every process finds them; how many rows and texts there are."""
+    """Save an index of the tasks' texts for all processes. Returns the numbers of rows and texts."""
     if not tasks.inputs:
         return {}
     index = build_index(tasks.texts, settings.contamination.splits)
@@ -107,7 +107,7 @@ def _index_tasks(folder: Path, settings: CorpusSettings, tasks: TaskTexts) -> di
 
 
 def _plan(folder: Path, settings: CorpusSettings, paths: Mapping[str, Path]) -> tuple[list[Part], dict[str, int]]:
-    """The parts of all sources, each with its task on disk, and how many files there are of each encoding."""
+    """Return the parts of all sources, also written to disk, and the number of files by encoding."""
     (folder / TASKS).mkdir(exist_ok=True)
     plan: list[Part] = []
     encodings: Counter[str] = Counter()
@@ -115,24 +115,24 @@ def _plan(folder: Path, settings: CorpusSettings, paths: Mapping[str, Path]) -> 
         table = csv.writer(file, lineterminator="\n")
         table.writerow(["source", "file", "bytes", "encoding", "encoding_from"])
         for source in settings.sources:
-            found: list[FilePlan] = []
+            files: list[FilePlan] = []
             if not isinstance(source, SyntheticSource):
-                found = _surveyed(source, files_of(source, paths[source.name]), settings.execution)
-            for surveyed in found:
-                how = "file format" if not surveyed.encoding else "recipe" if surveyed.declared else "content"
-                table.writerow([source.name, surveyed.name, surveyed.size, surveyed.encoding, how])
+                files = _survey_all(source, list_files(source, paths[source.name]), settings.execution)
+            for surveyed in files:
+                encoding_from = "file format" if not surveyed.encoding else "recipe" if surveyed.declared else "content"
+                table.writerow([source.name, surveyed.name, surveyed.size, surveyed.encoding, encoding_from])
                 encodings[surveyed.encoding or "columns"] += 1
-            plan += parts(source, found, first_number=len(plan))
+            plan += make_parts(source, files, first_number=len(plan))
     for part in plan:
         manifest.write_json(folder / TASKS / f"{part.number:06d}.json", part.task())
     return plan, dict(encodings)
 
 
-def _surveyed(source: FileSource, files: Sequence[SourceFile], execution: Execution) -> list[FilePlan]:
+def _survey_all(source: FileSource, files: Sequence[SourceFile], execution: Execution) -> list[FilePlan]:
     chunks = list(_chunks(files))
     count = min(processes(execution, sum(file.path.stat().st_size for file in files)), len(chunks))
-    found = in_processes(functools.partial(_survey_all, source), chunks, count, IF_KILLED)
-    by_name = {file.name: file for _, chunk in found for file in chunk}
+    surveyed = in_processes(functools.partial(_survey_chunk, source), chunks, count, IF_KILLED)
+    by_name = {file.name: file for _, chunk in surveyed for file in chunk}
     return [by_name[file.name] for file in files]
 
 
@@ -149,16 +149,16 @@ def _chunks(files: Sequence[SourceFile]) -> Iterator[tuple[SourceFile, ...]]:
         yield tuple(chunk)
 
 
-def _survey_all(source: FileSource, files: Sequence[SourceFile]) -> list[FilePlan]:
+def _survey_chunk(source: FileSource, files: Sequence[SourceFile]) -> list[FilePlan]:
     return [survey(source, file) for file in files]
 
 
 def _extract(folder: Path, plan: Sequence[Part], settings: CorpusSettings) -> Counter[str]:
-    """Have every part extracted, and add up what was done in them."""
+    """Extract every part. Returns the sums of their counts."""
     (folder / PARTS).mkdir(exist_ok=True)
     logger.info("corpus %s: %d part(s)", folder.name.removesuffix(PARTIAL), len(plan))
     with Progress("corpus", sum(part.bytes for part in plan), "B") as progress:
-        work_on(folder, plan, settings.execution, done=lambda part: progress.advance(part.bytes))
+        extract_parts(folder, plan, settings.execution, done=lambda part: progress.advance(part.bytes))
     total: Counter[str] = Counter()
     for part in plan:
         counts = manifest.read_manifest(folder / PARTS / f"{part.number:06d}").counts
@@ -186,7 +186,7 @@ def _dropped(decisions: Decisions, extracted: Counter[str]) -> dict[str, Any]:
         "contaminated_sentences": extracted["contaminated_sentences"],
         "identities_found": sum(_group(extracted, "identities.").values()),
         "scattered_documents": decisions.scattered,
-        **{what: _group(extracted, f"{what}.") for what in ("cleaned", "rejected", "identities", "overlaps")},
+        **{group: _group(extracted, f"{group}.") for group in ("cleaned", "rejected", "identities", "overlaps")},
     }
 
 
@@ -194,19 +194,19 @@ def _check(counts: Mapping[str, Any], extracted: Counter[str]) -> None:
     if counts["documents"] == 0:
         raise DataError(
             f"the corpus has no sentences: {extracted['empty']} document(s) without text and "
-            f"{counts['rejected_dropped']} that a rule of quality dropped in the sources {list(counts['by_source'])}; "
-            "check their paths and which fields hold the text"
+            f"{counts['rejected_dropped']} dropped by quality rules, in the sources {list(counts['by_source'])}; "
+            "check their paths and the fields that hold the text"
         )
-    empty = [name for name, of_source in counts["by_source"].items() if of_source["documents"] == 0]
+    empty = [name for name, source in counts["by_source"].items() if source["documents"] == 0]
     if empty:
-        logger.warning("no document was kept from %s: empty, or all duplicates", ", ".join(empty))
+        logger.warning("no document of %s was kept: all are empty, rejected or duplicates", ", ".join(empty))
     if counts["rows_skipped"]:
-        logger.warning("%d row(s) that can't be read were skipped; %s names them", counts["rows_skipped"], LEFT_OUT)
+        logger.warning("%d row(s) that can't be read were skipped; %s lists them", counts["rows_skipped"], LEFT_OUT)
     if counts["scattered_documents"]:
         logger.warning(
-            "%d document(s) have the id of an earlier one that is not next to them; they stay apart, on the same side "
-            "of the held-out split. Sort the file by its id to make them one",
+            "%d document(s) share their id with an earlier one that is not adjacent; they stay separate documents, "
+            "on the same side of the held-out split. Sort the file by id to merge them",
             counts["scattered_documents"],
         )
     if counts["held_out_documents"] == 0:
-        logger.warning("nothing is held out: validation and intrinsic tasks will have no text")
+        logger.warning("no document is held out: validation and intrinsic tasks will have no text")

@@ -1,8 +1,8 @@
-"""Text as a row of letters and digits, and a hash of every window over it.
+"""A text as a sequence of units (letters and digits), and hashes of its windows.
 
-Case, blanks, punctuation and Unicode forms play no part, so that two copies of a text that were spaced or set
-differently have the same windows. A Hangul syllable takes two places, since it says as much as two or three Latin
-letters: windows of one width then span about as much content in Korean as in English.
+Case, whitespace, punctuation and Unicode forms are ignored, so copies of a text with other spacing have the same
+windows. A Hangul syllable is two units, because it carries as much content as two or three Latin letters: windows of
+one width then hold about as much content in Korean as in English.
 """
 
 import functools
@@ -20,7 +20,7 @@ _FIRST_SYLLABLE, _LAST_SYLLABLE = ord("가"), ord("힣")
 
 
 def units(text: str) -> NDArray[np.uint32]:
-    """The letters and digits of a text after NFKC and case folding; a Hangul syllable twice in a row."""
+    """Return the code points of letters and digits after NFKC and case folding; a Hangul syllable twice."""
     folded = unicodedata.normalize("NFKC", text).casefold()
     codes = np.frombuffer(folded.encode("utf-32-le", "surrogatepass"), np.uint32)
     codes = codes[_is_letter_or_digit()[np.minimum(codes, 0xFFFF)]]
@@ -30,14 +30,14 @@ def units(text: str) -> NDArray[np.uint32]:
 
 @functools.cache
 def _is_letter_or_digit() -> NDArray[np.bool_]:
-    """For every character below U+10000; what is above goes by U+FFFF and is taken for a letter (rare Hanja)."""
+    """Return a table for the code points below U+FFFF; its last entry holds for all others, which count as letters."""
     return np.array([*(chr(code).isalnum() for code in range(0xFFFF)), True])
 
 
 def window_hashes(row: NDArray[np.uint32], width: int) -> NDArray[np.uint64]:
-    """Hash of each window of `width` places, by its first place; empty where the row is shorter.
+    """Return the hash of each window of `width` units, by its first unit; empty if the row is shorter.
 
-    The hash is a polynomial in 2^64 arithmetic, put together from windows whose widths are powers of two.
+    The hash is a polynomial in 2^64 arithmetic, combined from windows whose widths are powers of two.
     """
     count = len(row) - width + 1
     if width < 1 or count < 1:

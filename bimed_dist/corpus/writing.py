@@ -1,4 +1,4 @@
-"""The two files of a corpus, written from the documents of its parts."""
+"""The files of a corpus, written from the documents of its parts, and the counts of what they hold."""
 
 import csv
 import functools
@@ -23,7 +23,7 @@ _COPIED_AT_ONCE = 1 << 20
 
 
 def write_splits(folder: Path, parts: Sequence[Path], documents: str, decisions: Decisions, progress: Progress) -> None:
-    """`train.jsonl` and `held_out.jsonl`: the lines of the kept documents, in the order of the corpus."""
+    """Write the lines of the kept documents to train.jsonl and held_out.jsonl, in the order of the corpus."""
     with (folder / TRAIN).open("wb") as train, (folder / HELD_OUT).open("wb") as held_out:
         for part, rows in zip(parts, _rows(parts), strict=True):
             sizes = index.read_index(part, ["bytes"]).column(0).to_numpy()
@@ -38,7 +38,7 @@ def write_splits(folder: Path, parts: Sequence[Path], documents: str, decisions:
 
 
 def _rows(parts: Sequence[Path]) -> Iterator[slice]:
-    """Which documents of the corpus are those of each part."""
+    """Yield the documents of each part, as a slice of the documents of the corpus."""
     start = 0
     for part in parts:
         end = start + index.read_index(part, ["bytes"]).num_rows
@@ -47,7 +47,7 @@ def _rows(parts: Sequence[Path]) -> Iterator[slice]:
 
 
 def _runs(sizes: NDArray[np.int64], targets: NDArray[np.int64]) -> Iterator[tuple[int, int]]:
-    """(bytes, target) of runs of documents that go to the same place."""
+    """Yield (bytes, target) for runs of documents with the same target."""
     if len(sizes) == 0:
         return
     starts = np.flatnonzero(np.diff(targets, prepend=-1))
@@ -57,13 +57,13 @@ def _runs(sizes: NDArray[np.int64], targets: NDArray[np.int64]) -> Iterator[tupl
 def _copy(lines: BinaryIO, target: BinaryIO, size: int) -> None:
     while size:
         block = lines.read(min(size, _COPIED_AT_ONCE))
-        assert block, "a part is shorter than its index says, although its digest was right"
+        assert block, "a part is shorter than its index says"
         target.write(block)
         size -= len(block)
 
 
 def write_duplicates(folder: Path, parts: Sequence[Path], sources: Sequence[str], decisions: Decisions) -> None:
-    """`duplicates.csv`: which document was dropped, for which, and whether they are equal or nearly so."""
+    """Write duplicates.csv: every dropped document, the kept one, and whether they are equal or near-duplicates."""
     starts = np.array([rows.start for rows in _rows(parts)])
 
     @functools.lru_cache(maxsize=256)
@@ -83,7 +83,7 @@ def write_duplicates(folder: Path, parts: Sequence[Path], sources: Sequence[str]
 
 
 def join_tables(folder: Path, parts: Sequence[Path], headers: Mapping[str, Sequence[str]]) -> None:
-    """The tables that every part has, each as one file with its first line."""
+    """Concatenate the tables of the parts, each below its header."""
     for name, header in headers.items():
         with (folder / name).open("wb") as file:
             file.write(",".join(header).encode() + b"\n")
@@ -95,9 +95,9 @@ def join_tables(folder: Path, parts: Sequence[Path], headers: Mapping[str, Seque
 def count(
     parts: Sequence[Path], sources: Sequence[str], latin: Mapping[str, str], decisions: Decisions
 ) -> dict[str, Any]:
-    """Counts of what was kept: over all, by source, by language; `latin` is each source's language of that script."""
-    whats = ("documents", "sentences", "characters")
-    by_source: dict[str, dict[str, Any]] = {source: dict.fromkeys(whats, 0) for source in sources}
+    """Count the kept text in total, by source and by language; `latin` is the `latin_language` of each source."""
+    units = ("documents", "sentences", "characters")
+    by_source: dict[str, dict[str, Any]] = {source: dict.fromkeys(units, 0) for source in sources}
     mixing = {source: MixingCounts() for source in sources}
     codes = ("ko", *latin.values(), "mixed", "other")
     by_language = {code: {"sentences": 0, "characters": 0} for code in codes}
@@ -112,32 +112,32 @@ def count(
         batch = index.read_index(part, index.SIZES)
         for kind in index.KINDS:
             language = latin[source] if kind == "latin" else kind
-            for what in ("sentences", "characters"):
-                values = batch.column(f"{what}_{kind}").to_numpy()
-                by_source[source][what] += int(values[kept].sum())
-                by_language[language][what] += int(values[kept].sum())
+            for unit in ("sentences", "characters"):
+                values = batch.column(f"{unit}_{kind}").to_numpy()
+                by_source[source][unit] += int(values[kept].sum())
+                by_language[language][unit] += int(values[kept].sum())
             counts["held_out_sentences"] += int(batch.column(f"sentences_{kind}").to_numpy()[held_out].sum())
-    for source, of_source in mixing.items():
-        by_source[source].update(of_source.counts())
-    totals = {what: sum(values[what] for values in by_source.values()) for what in whats}
-    of_all = MixingCounts.sum(mixing.values()).counts()
-    return {**totals, **counts, **of_all, "by_source": by_source, "by_language": by_language}
+    for source, source_mixing in mixing.items():
+        by_source[source].update(source_mixing.counts())
+    totals = {unit: sum(values[unit] for values in by_source.values()) for unit in units}
+    total_mixing = MixingCounts.sum(mixing.values()).counts()
+    return {**totals, **counts, **total_mixing, "by_source": by_source, "by_language": by_language}
 
 
 @dataclass
 class MixingCounts:
-    """Code-mixing of kept documents: of all their text, and how many documents and sentences are mixed how much."""
+    """Code-mixing of kept documents: over all text, and as histograms over documents and sentences."""
 
     total: Mixing = field(default_factory=Mixing)
     bins: Counter[tuple[str, str, int]] = field(default_factory=Counter)
-    """(measure, `documents` or `sentences`, number of the bin) -> how many."""
+    """(measure, `documents` or `sentences`, number of the bin) -> count."""
 
     def add(self, part: Path, kept: NDArray[np.bool_]) -> None:
         batch = index.read_index(part, (*index.MIXING, *index.SENTENCES_BY_BIN))
         columns = {name: batch.column(name).to_numpy()[kept] for name in batch.schema.names}
-        of_documents = [Mixing(*row) for row in zip(*(columns[name].tolist() for name in index.MIXING), strict=True)]
-        self.total = add_mixing((self.total, *of_documents))
-        for mixing in of_documents:
+        documents = [Mixing(*row) for row in zip(*(columns[name].tolist() for name in index.MIXING), strict=True)]
+        self.total = add_mixing((self.total, *documents))
+        for mixing in documents:
             self.bins.update((measure, "documents", n) for measure, n in zip(MIXING_BINS, bins_of(mixing), strict=True))
         for measure in MIXING_BINS:
             for number in range(BINS):
@@ -145,11 +145,11 @@ class MixingCounts:
 
     @classmethod
     def sum(cls, counts: Iterable["MixingCounts"]) -> "MixingCounts":
-        whole = cls()
-        for of_source in counts:
-            whole.total = add_mixing((whole.total, of_source.total))
-            whole.bins.update(of_source.bins)
-        return whole
+        total = cls()
+        for part in counts:
+            total.total = add_mixing((total.total, part.total))
+            total.bins.update(part.bins)
+        return total
 
     def counts(self) -> dict[str, Any]:
         return {
@@ -157,8 +157,8 @@ class MixingCounts:
             "switches_per_100_words": round(self.total.switches_per_100_words, 2),
             "code_mixing": {
                 measure: {
-                    what: {name: self.bins[measure, what, number] for number, name in enumerate(bins)}
-                    for what in ("documents", "sentences")
+                    unit: {name: self.bins[measure, unit, number] for number, name in enumerate(bins)}
+                    for unit in ("documents", "sentences")
                 }
                 for measure, bins in MIXING_BINS.items()
             },

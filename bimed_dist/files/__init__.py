@@ -1,1 +1,1 @@
-"""Files that people hold: lines in any encoding, csv and tsv rows, term lists, and the problems found in them."""
+"""Reading of input files: lines in several encodings, csv and tsv tables, term lists, and their problems."""

@@ -1,4 +1,4 @@
-"""The encoding of a file: declared, UTF-8 where all of it is, or found out by charset-normalizer (MIT)."""
+"""The encoding of a file: declared, UTF-8 if the whole file is, or detected by charset-normalizer (MIT)."""
 
 import codecs
 import logging
@@ -13,7 +13,7 @@ logger = logging.getLogger(__name__)
 _KOREAN = ("cp949", "euc_kr", "johab")
 _RIVALS = ("utf_8", "cp1252", "iso8859_2", "shift_jis", "gb18030")
 _SAMPLE_BYTES = 1 << 18
-"""Lines that are not ASCII; the bytes around them play no part."""
+"""Bytes of lines that are not ASCII to look at."""
 _GUESSED_BYTES = 1 << 16
 
 
@@ -23,10 +23,10 @@ class Encoding(NamedTuple):
 
 
 def find_encoding(file: SourceFile, declared: str) -> Encoding:
-    """What the source says, or UTF-8 or cp949, whichever most lines that are not ASCII fit.
+    """Return the declared encoding; for `auto`, UTF-8 or cp949, whichever fits most of the lines that are not ASCII.
 
-    Other encodings must be declared: a wrong guess among Western ones would go unnoticed. Lines that do not fit are
-    found when they are read.
+    Other encodings must be declared, because a wrong guess among Western ones would go unnoticed. Lines that do not fit
+    are reported when they are read.
     """
     if declared != "auto":
         return Encoding(declared, True)
@@ -56,8 +56,8 @@ def _is_utf8(file: SourceFile) -> bool:
 
 
 def _sample(file: SourceFile) -> tuple[int, list[bytes]]:
-    """How many of the first lines that are not ASCII are UTF-8, and those that are not."""
-    utf8_lines, others, room = 0, [], _SAMPLE_BYTES
+    """Return (number of UTF-8 lines, the other lines) among the first lines that are not ASCII."""
+    utf8_lines, other_lines, room = 0, [], _SAMPLE_BYTES
     with opened(file) as stream:
         while room > 0 and (line := stream.readline(LONGEST_LINE)):
             if line.isascii():
@@ -66,8 +66,8 @@ def _sample(file: SourceFile) -> tuple[int, list[bytes]]:
             if _decodes(line, "utf-8"):
                 utf8_lines += 1
             else:
-                others.append(line)
-    return utf8_lines, others
+                other_lines.append(line)
+    return utf8_lines, other_lines
 
 
 def _decodes(line: bytes, encoding: str) -> bool:

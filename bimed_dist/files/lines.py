@@ -98,7 +98,7 @@ def stamp(path: Path) -> tuple[int, int]:
     try:
         status = path.stat()
     except FileNotFoundError:
-        raise _vanished(path) from None
+        raise removed(path) from None
     return status.st_size, status.st_mtime_ns
 
 
@@ -109,13 +109,13 @@ def opened(file: SourceFile) -> Iterator[BinaryIO]:
         with gzip.open(file.path) if file.zipped else file.path.open("rb") as stream:
             yield stream  # type: ignore[misc]
     except FileNotFoundError:
-        raise _vanished(file.path) from None
+        raise removed(file.path) from None
     except (EOFError, zlib.error, gzip.BadGzipFile) as error:
         raise DataError(f"{file.path} can't be read to its end: {error}; copy it again") from None
 
 
-def _vanished(path: Path) -> DataError:
-    return DataError(f"{path} was removed while it was needed; restore it and run again")
+def removed(path: Path) -> DataError:
+    return DataError(f"{path} was removed while the stage ran; restore it and run again")
 
 
 def decoded_lines(

@@ -2,7 +2,7 @@
 
 import codecs
 import re
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field, field_validator, model_validator
 
@@ -13,21 +13,23 @@ LineBreak = Literal["space", "sentence", "wrapped"]
 
 class FileSource(Settings):
     name: Name
+    """Name of the source in documents, counts and tables."""
     path: str
-    """A file or a folder of them, relative to the recipe's `data`."""
+    """A file or a folder of files, relative to the recipe's `data`."""
     share: Annotated[float, Field(gt=0, le=1)] = 1.0
-    """Share of the documents that is used, by the hash of their ids, so that one source does not drown others."""
+    """Share of the documents to use, chosen by the hash of their ids, so that a large source does not dominate."""
     bad_rows: Literal["refuse", "skip"] = "refuse"
-    """Whether a line or row that can't be read ends the build, or is left out, counted and listed in left_out.csv."""
+    """`refuse` stops the build at lines or rows that can't be read; `skip` leaves them out, counts them and lists them
+    in left_out.csv."""
     latin_language: Annotated[str, Field(pattern="^[a-z]{2}$")] = "en"
-    """Language of what is in Latin script, by its two letters of ISO 639-1 (nl, ro, es): letters don't tell. Its
-    abbreviations don't end a sentence."""
+    """Language of the text in Latin script, as ISO 639-1 code (en, nl, ro, es). It is not detected. Sentences are split
+    by the rules of this language."""
 
     @field_validator("latin_language")
     @classmethod
     def script_is_latin(cls, language: str) -> str:
         if language == "ko":
-            raise ValueError("Korean is told by its script; name the language of the text in Latin script")
+            raise ValueError("Korean is recognised by its script; give the language of the text in Latin script")
         return language
 
 
@@ -35,10 +37,11 @@ class EncodedSource(FileSource):
     """Files of text."""
 
     encoding: str = "auto"
-    """`utf-8`, `cp949` (euc-kr is a part of it), ...; `auto` finds out for every file and says so in files.csv."""
+    """Encoding of the files: `utf-8`, `cp949` (includes euc-kr), ... `auto` detects UTF-8 or cp949 for each file and
+    records it in files.csv; other encodings must be named."""
     line_break: LineBreak = "space"
-    """What a single line break inside a paragraph is: a blank, the end of a sentence, or (`wrapped`) a blank where the
-    line is as long as its neighbours and the end of a sentence where it is shorter, as in notes and PDF text."""
+    """Meaning of a single line break inside a paragraph: `space`, the end of a `sentence`, or `wrapped`: a space if the
+    next word would not have fitted into the line, otherwise the end of a sentence (notes, text from PDF)."""
 
     @field_validator("encoding")
     @classmethod
@@ -50,66 +53,81 @@ class EncodedSource(FileSource):
         except (LookupError, UnicodeError, TypeError, AttributeError):
             keeps_lines = False
         if not keeps_lines:
-            raise ValueError(f"{name} is no encoding whose line ends are those of ASCII; write utf-8, cp949 or auto")
+            raise ValueError(f"{name} is unknown or not based on ASCII (UTF-16); use utf-8, cp949 or auto")
         return name
 
 
 class TextSource(EncodedSource):
-    """.txt files, also .gz. BRAT folders too: their .ann files are not read."""
+    """.txt and .txt.gz files, also of BRAT folders (their .ann files are not read)."""
 
     kind: Literal["text"]
     document: Literal["file", "paragraph", "line"] = "file"
-    """What one document is. Paragraphs are separated by blank lines, pages of a file by form feeds."""
+    """Unit that becomes one document. Blank lines separate paragraphs, form feeds the pages of a file."""
 
 
 class RowSource(EncodedSource):
     """Files of rows with named fields."""
 
     text: Annotated[tuple[str, ...], Field(min_length=1)]
-    """Fields that hold the text; each is one paragraph or more of the document."""
+    """Fields that hold the text; each becomes one or more paragraphs of the document."""
     id: str | None = None
-    """Field that names the document; rows with the same value that follow each other become one document."""
+    """Field with the document's id; consecutive rows with the same id become one document. `null`: every row is a
+    document, named by file and line."""
     group: str | None = None
-    """Field that names the patient, or whatever must never be on both sides of the held-out split."""
+    """Field with the patient (or hospital, ...); all documents of a group are on the same side of the held-out split.
+    `null`: every document is a group of its own."""
 
 
 class JsonLinesSource(RowSource):
-    """.jsonl files, also .gz."""
+    """.jsonl and .jsonl.gz files."""
 
     kind: Literal["jsonl"]
 
 
 class TableSource(RowSource):
-    """.csv and .tsv files, also .gz, with a header line."""
+    """.csv and .tsv files with a header line, also .gz."""
 
     kind: Literal["table"]
 
 
 class MimicSource(RowSource):
-    """Notes as MIMIC-IV-Note gives them (.csv, .csv.gz): wrapped lines, and sections that become paragraphs."""
+    """Notes in the layout of MIMIC-IV-Note (.csv, .csv.gz): wrapped lines, and sections that become paragraphs."""
 
     kind: Literal["mimic"]
     text: Annotated[tuple[str, ...], Field(min_length=1)] = ("text",)
+    """Columns that hold the text."""
     id: str | None = "note_id"
+    """Column with the document's id."""
     group: str | None = "subject_id"
+    """Column with the patient; all notes of a patient are on the same side of the held-out split."""
     line_break: LineBreak = "wrapped"
+    """Meaning of a single line break, as for text files."""
 
 
 class ColumnSource(FileSource):
-    """.parquet files, or folders that `datasets` wrote with `save_to_disk`."""
+    """.parquet files, or folders written by `save_to_disk` of Hugging Face datasets (`dataset`)."""
 
     kind: Literal["parquet", "dataset"]
     text: Annotated[tuple[str, ...], Field(min_length=1)]
+    """Columns that hold the text."""
     id: str | None = None
+    """Column with the document's id; `null`: every row is a document, named by file and row."""
     group: str | None = None
+    """Column with the patient; `null`: every document is a group of its own."""
     line_break: LineBreak = "space"
+    """Meaning of a single line break, as for text files."""
 
 
 class SyntheticSource(Settings):
+    """Clinical notes, reports and articles from the built-in generator. They contain no patient data."""
+
     kind: Literal["synthetic"]
     name: Name
+    """Name of the source in documents, counts and tables."""
     documents: Positive
+    """Documents to generate."""
     languages: Annotated[tuple[Literal["ko", "en", "mixed"], ...], Field(min_length=1)] = ("ko", "en", "mixed")
+    """Languages of the documents, in turn."""
     latin_language: ClassVar[str] = "en"
 
 
@@ -120,58 +138,62 @@ Source = Annotated[
 
 
 class CleaningSettings(Settings):
-    """Rules that can be switched off; each counts the documents it changed. See docs/corpus.md."""
+    """Cleaning rules; `false` switches one off. The manifest counts the documents that each has changed."""
 
     page_furniture: bool = True
-    """Headers, footers and page numbers that recur on the pages of a file."""
+    """Remove headers, footers and page numbers that recur on the pages of a file."""
     hyphenation: bool = True
-    """Words that were hyphenated at the end of a line."""
+    """Join words that were hyphenated at the end of a line."""
     invisible: bool = True
-    """Control, zero-width and other characters that nobody sees."""
+    """Remove control, zero-width and other invisible characters."""
     hangul_fillers: bool = True
+    """Replace Hangul filler characters, which look like spaces, by spaces."""
     full_width: bool = True
-    """Full-width Latin letters, digits and signs, half-width Hangul."""
+    """Replace full-width Latin letters, digits and signs and half-width Hangul by the usual characters."""
     compatibility_jamo: bool = True
-    """Syllables that were typed as separate letters: ㅎㅏㄴ."""
+    """Compose syllables that were typed as separate letters (ㅎㅏㄴ to 한)."""
     nfc: bool = True
-    blanks: bool = True
-    """Runs of blanks."""
+    """Normalise to Unicode NFC. Files from macOS often hold decomposed Hangul."""
+    whitespace: bool = True
+    """Replace runs of spaces and tabs by one space."""
 
 
 class QualitySettings(Settings):
-    """Documents that break a rule are dropped and counted by rule; a rule that is none plays no part. Characters are
-    those that are no blanks."""
+    """Documents that break a rule are dropped, and counted by rule. Whitespace is not counted as characters."""
 
-    least_characters: NotNegative = 1
-    most_characters: Positive | None = None
-    most_symbols: Share | None = 0.5
-    """Share of the characters that are neither letters nor digits."""
-    most_repeated_lines: Share | None = 0.7
-    """Share of the characters in lines that stood in the document before."""
-    most_repeated_words: Share | None = 0.8
-    """Share of the words in runs of five that the document holds more than once."""
+    min_characters: NotNegative = 1
+    """Fewest characters of a document."""
+    max_characters: Positive | None = None
+    """Most characters of a document; `null`: no limit."""
+    max_symbol_share: Share | None = 0.5
+    """Largest share of characters that are neither letters nor digits; `null` disables the rule."""
+    max_repeated_line_share: Share | None = 0.7
+    """Largest share of characters in lines that repeat an earlier line of the document; `null` disables the rule."""
+    max_repeated_word_share: Share | None = 0.8
+    """Largest share of words in runs of five words that the document holds more than once; `null` disables the rule."""
 
 
 class NearDuplicateSettings(Settings):
     threshold: Annotated[float, Field(ge=0.5, le=1)] = 0.8
-    """Least similarity (share of common windows of text) at which the later document is dropped."""
+    """Similarity (Jaccard index of text windows) from which the later document is dropped."""
 
 
 class PrivacySettings(Settings):
-    """Identities of patients and staff. The scan promises nothing: docs/privacy.md says what it misses."""
+    """Scan for identities of patients and staff. It does not replace de-identification: docs/privacy.md lists what it
+    misses."""
 
     action: Literal["refuse", "mask", "allow"] = "refuse"
-    """`refuse` builds nothing where there are too many matches, `mask` writes `[NAME]` and the like in their place,
-    `allow` only counts them."""
-    most_per_million: Annotated[float, Field(ge=0)] = 50.0
-    """Matches per million characters that `refuse` lets pass, as false ones are found in any text."""
-    most_resident_numbers: NotNegative = 0
-    """Resident registration and foreigner numbers that `refuse` lets pass."""
+    """`refuse` stops the build if there are too many matches, `mask` replaces each by `[NAME]`, `[PHONE]`, ..., `allow`
+    only counts them."""
+    max_per_million_characters: Annotated[float, Field(ge=0)] = 50.0
+    """Matches per million characters up to which `refuse` builds; false matches occur in any text."""
+    max_resident_numbers: NotNegative = 0
+    """Resident registration and foreigner numbers up to which `refuse` builds."""
     chart_numbers: tuple[str, ...] = ()
-    """Regular expressions of the hospital's own patient numbers, applied besides the usual cues."""
+    """Regular expressions of the hospital's patient numbers, in addition to the built-in patterns."""
     presidio: str | None = None
-    """Name of an installed spaCy model (en_core_web_lg) with which Presidio looks for names in English lines. A setting
-    and no matter of what is installed, so that a recipe gives the same corpus everywhere."""
+    """Installed spaCy model (en_core_web_lg) with which Microsoft Presidio finds names in English lines; `null`: not
+    used, even if it is installed."""
 
     @field_validator("chart_numbers")
     @classmethod
@@ -181,48 +203,53 @@ class PrivacySettings(Settings):
                 if re.compile(pattern).fullmatch(""):
                     raise ValueError(f"{pattern!r} matches the empty text")
             except re.error as error:
-                raise ValueError(f"{pattern!r} is no regular expression ({error})") from None
+                raise ValueError(f"{pattern!r} is not a regular expression ({error})") from None
         return patterns
 
 
 class ContaminationSettings(Settings):
-    """Text of the recipe's evaluation tasks in the corpus."""
+    """Search for text of the recipe's evaluation tasks in the corpus."""
 
     action: Literal["remove", "report"] = "remove"
-    """`remove` takes out the sentences that are mostly text of leaked rows, and whole documents that mostly are."""
+    """`remove` drops the sentences, or the whole document, that are mostly text of leaked rows; `report` only lists
+    them in contamination.csv."""
     splits: Annotated[tuple[Literal["train", "dev", "test", "external"], ...], Field(min_length=1)] = (
         "train",
         "dev",
         "test",
         "external",
     )
-    row_share: Annotated[float, Field(gt=0, le=1)] = 0.8
-    """Least share of a row's text that a document must hold for the row to count as leaked."""
+    """Splits of the tasks whose rows are searched for."""
+    min_row_share: Annotated[float, Field(gt=0, le=1)] = 0.8
+    """Share of a row's text in one document from which the row counts as leaked."""
 
 
 class SlurmSettings(Settings):
-    """A job array for the parts of a corpus."""
+    """A Slurm job array that processes the parts of a corpus."""
 
     partition: str
+    """Slurm partition."""
     time: str
-    """Limit of one task, as sbatch takes it: 04:00:00."""
+    """Time limit of one task, as sbatch takes it: 04:00:00."""
     tasks: Positive
-    """Array tasks; the parts are dealt to them."""
+    """Tasks of the array; the parts are distributed over them."""
     workers: Positive | None = None
-    """Tasks that run at once at most."""
+    """Tasks that run at the same time; `null`: no limit."""
     memory_gb: Positive = 4
+    """Memory per CPU in GB."""
     setup: str | None = None
-    """Shell command before Python starts: `source /shared/venv/bin/activate`."""
+    """Shell command to run before Python (`source /shared/venv/bin/activate`); `null`: none."""
 
 
 class Execution(Settings):
-    """Where the parts of a corpus are worked on. What comes out does not depend on it."""
+    """Where the parts of a corpus are processed. The output does not depend on it."""
 
     processes: Positive | None = None
-    """Processes on this machine; without it one per core."""
+    """Processes on this machine; `null`: one per core, fewer for a small corpus."""
     engine: Literal["local", "datatrove"] = "local"
+    """`datatrove` runs the parts with datatrove's executors, which can submit them to Slurm."""
     slurm: SlurmSettings | None = None
-    """With datatrove: submit a Slurm job array instead of starting processes here."""
+    """With datatrove: submit a Slurm job array. `null`: run on this machine."""
 
     @model_validator(mode="after")
     def slurm_needs_datatrove(self) -> "Execution":
@@ -232,15 +259,21 @@ class Execution(Settings):
 
 
 class CorpusSettings(Settings):
+    """A corpus: documents of several sources, cleaned, deduplicated and split into training and held-out text."""
+
+    HOW_ONLY: ClassVar[frozenset[str]] = frozenset({"execution"})
+
     sources: Annotated[tuple[Source, ...], Field(min_length=1)]
+    """Sources in the order of the corpus; of equal documents the first is kept."""
     cleaning: CleaningSettings = CleaningSettings()
     quality: QualitySettings = QualitySettings()
     near_duplicates: NearDuplicateSettings | None = NearDuplicateSettings()
-    """None keeps all documents that are not equal."""
+    """`null` keeps near-duplicates; equal documents are always dropped."""
     privacy: PrivacySettings = PrivacySettings()
     contamination: ContaminationSettings = ContaminationSettings()
     held_out_share: Below1 = 0.05
-    """Share of documents, chosen by the hash of their text (of their group where there is one), never trained on."""
+    """Share of documents that are never trained on, chosen by the hash of their text, or of their group if they have
+    one."""
     execution: Execution = Execution()
 
     @model_validator(mode="after")
@@ -249,7 +282,3 @@ class CorpusSettings(Settings):
         if len(set(names)) != len(names):
             raise ValueError(f"source names must be unique, found {names}")
         return self
-
-    def what_is_computed(self) -> dict[str, Any]:
-        """Everything that the output depends on."""
-        return self.model_dump(mode="json", exclude={"execution"})

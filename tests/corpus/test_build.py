@@ -217,7 +217,7 @@ def test_documents_and_sentences_are_counted_by_how_mixed_they_are(tmp_path):
 
 def test_documents_that_break_a_rule_of_quality_are_dropped_counted_and_named(tmp_path):
     source = write_lines(tmp_path, "a", ["정상이다.", "#### ---- ==== ++++", "short"])
-    quality = {"least_characters": 5, "most_symbols": 0.5}
+    quality = {"min_characters": 5, "max_symbol_share": 0.5}
     built = run(recipe(tmp_path, source, quality=quality), "c", tmp_path / "w")
     assert built.manifest.counts["rejected"] == {"symbols": 1}
     [row] = rows(built.folder, "left_out.csv")
@@ -295,7 +295,7 @@ def test_a_file_that_vanishes_or_changes_during_the_build_ends_it(tmp_path, monk
         return extraction.extract(folder, number)
 
     monkeypatch.setattr(engines, "extract", meanwhile)
-    with pytest.raises(DataError, match=r"notes\.jsonl (has vanished|was changed) while the corpus was built"):
+    with pytest.raises(DataError, match=r"notes\.jsonl was (removed|changed) while the stage ran"):
         run(recipe(tmp_path, source), "c", tmp_path / "w")
     assert not (tmp_path / "w" / "corpus" / "c").exists()
 
@@ -315,5 +315,5 @@ def test_a_full_disk_ends_the_build_with_a_message_and_no_manifest(tmp_path, roo
         check=False,
     )
     assert done.returncode == 2, done.stderr
-    assert "error:" in done.stderr and "has room" in done.stderr and "Traceback" not in done.stderr
+    assert "error:" in done.stderr and "free space" in done.stderr and "Traceback" not in done.stderr
     assert not (tmp_path / "w" / "corpus" / "c").exists()

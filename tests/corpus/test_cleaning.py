@@ -40,7 +40,7 @@ def test_each_rule_counts_what_it_changed_and_can_be_switched_off():
         "full_width": ("ＣＴ　３．５％", "CT 3.5%"),
         "compatibility_jamo": ("ㅎㅏㄴㄱㅡㄹ", "한글"),
         "nfc": (unicodedata.normalize("NFD", "한글 é"), "한글 é"),
-        "blanks": ("a  b\tc", "a b c"),
+        "whitespace": ("a  b\tc", "a b c"),
     }
     for rule, (messy, cleaned) in text.items():
         changed = Counter()

@@ -67,7 +67,7 @@ def test_a_stock_phrase_of_a_long_row_is_no_leak():
 def test_the_share_of_a_row_that_makes_it_a_leak_is_a_setting():
     half = ENGLISH[: len(ENGLISH) * 6 // 10]
     assert screen([[half]], index_of(ENGLISH), REMOVE).overlaps == []
-    (overlap,) = screen([[half]], index_of(ENGLISH), ContaminationSettings(row_share=0.4)).overlaps
+    (overlap,) = screen([[half]], index_of(ENGLISH), ContaminationSettings(min_row_share=0.4)).overlaps
     assert overlap.share == pytest.approx(0.6, abs=0.05)
 
 

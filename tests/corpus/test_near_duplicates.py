@@ -35,7 +35,7 @@ def exact_similarity(first: tuple[str, ...], second: tuple[str, ...]) -> float:
 
 def filled(threshold: float, texts: list[tuple[str, ...]]) -> tuple[NearDuplicates, list[int | None]]:
     index = NearDuplicates(threshold)
-    return index, [index.kept(signature(text), i) for i, text in enumerate(texts)]
+    return index, [index.find_or_add(signature(text), i) for i, text in enumerate(texts)]
 
 
 def test_a_signature_is_a_function_of_letters_and_digits_alone():
@@ -73,7 +73,7 @@ def test_a_document_goes_to_the_kept_one_that_is_most_like_it():
     near = (NOTE[0], NOTE[1].replace("큰 부작용 없이", "경과 관찰 후"))
     index, kept = filled(0.9, [NOTE, near])
     assert kept == [None, None]
-    assert index.kept(signature((near[0], near[1] + " 끝")), 2) == 1
+    assert index.find_or_add(signature((near[0], near[1] + " 끝")), 2) == 1
 
 
 def test_a_chain_of_small_changes_does_not_drop_what_is_far_from_everything_kept():
@@ -107,8 +107,8 @@ def test_the_index_grows_and_finds_what_it_knew_before():
     rng = np.random.default_rng(0)
     signatures = rng.integers(0, 2**16, (4000, HASHES), np.uint16)
     index = NearDuplicates(0.8)
-    assert [index.kept(s, i) for i, s in enumerate(signatures)] == [None] * len(signatures)
-    assert [index.kept(signatures[i], -1) for i in range(0, 4000, 250)] == list(range(0, 4000, 250))
+    assert [index.find_or_add(s, i) for i, s in enumerate(signatures)] == [None] * len(signatures)
+    assert [index.find_or_add(signatures[i], -1) for i in range(0, 4000, 250)] == list(range(0, 4000, 250))
 
 
 def test_memory_per_document_has_a_bound():
@@ -117,7 +117,7 @@ def test_memory_per_document_has_a_bound():
     index = NearDuplicates(NearDuplicateSettings().threshold)
     most = 0.0
     for number, row in enumerate(rng.integers(0, 2**16, (6000, HASHES), np.uint16), start=1):
-        index.kept(row, number)
+        index.find_or_add(row, number)
         if number > 2000:
             most = max(most, index.nbytes / number)
     assert most < 800
@@ -130,8 +130,8 @@ def test_frames_that_many_documents_share_keep_the_work_bounded():
     rows = np.where(rng.random((4000, HASHES)) < 0.6, frame, rng.integers(0, 2**16, (4000, HASHES), np.uint16))
     index = NearDuplicates(0.9)
     for number, row in enumerate(rows.astype(np.uint16)):
-        assert index.kept(row, number) is None
-    found = [index.kept(row, -1) for row in rows[-200:].astype(np.uint16)]
+        assert index.find_or_add(row, number) is None
+    found = [index.find_or_add(row, -1) for row in rows[-200:].astype(np.uint16)]
     assert sum(origin is not None for origin in found) >= 0.95 * len(found)
 
 

@@ -15,7 +15,7 @@ def test_without_the_setting_presidio_is_not_even_imported():
     code = (
         "import sys\n"
         "from bimed_dist.corpus.privacy import scanner\n"
-        "from bimed_dist.corpus_settings import PrivacySettings\n"
+        "from bimed_dist.recipe.corpus import PrivacySettings\n"
         "scanner(PrivacySettings())('John Smith is here')\n"
         "assert not {'presidio_analyzer', 'spacy', 'torch'} & set(sys.modules)\n"
     )

@@ -391,7 +391,7 @@ def test_one_long_line_takes_no_time_to_speak_of(piece):
 
 
 def test_a_corpus_is_refused_above_the_threshold_by_type_and_count():
-    settings = PrivacySettings(most_per_million=10)
+    settings = PrivacySettings(max_per_million_characters=10)
     assert refusal({"name": 10}, 1_000_000, settings) is None
     message = refusal({"name": 8, "phone": 3}, 1_000_000, settings)
     assert "3 phone, 8 name in 1,000,000 characters, 11.0 per million" in message
@@ -399,7 +399,7 @@ def test_a_corpus_is_refused_above_the_threshold_by_type_and_count():
 
 def test_one_resident_number_is_enough_to_refuse():
     assert "1 resident_number" in refusal({"resident_number": 1}, 10**9, PrivacySettings())
-    assert refusal({"resident_number": 1}, 10**9, PrivacySettings(most_resident_numbers=1)) is None
+    assert refusal({"resident_number": 1}, 10**9, PrivacySettings(max_resident_numbers=1)) is None
 
 
 @pytest.mark.parametrize("action", ["mask", "allow"])

@@ -6,7 +6,7 @@ from pydantic import ValidationError
 from bimed_dist.corpus.quality import rejection, repeated_line_share, repeated_word_share, symbol_share
 from bimed_dist.recipe.corpus import QualitySettings
 
-OFF = {"least_characters": 0, "most_symbols": None, "most_repeated_lines": None, "most_repeated_words": None}
+OFF = {"min_characters": 0, "max_symbol_share": None, "max_repeated_line_share": None, "max_repeated_word_share": None}
 DOCUMENTS = st.lists(st.text(alphabet="가a1 .\n-", max_size=40), max_size=6)
 
 
@@ -16,23 +16,23 @@ def only(**rule) -> QualitySettings:
 
 def test_length_counts_characters_that_are_no_blanks():
     text = ["폐렴 의심\n추적", "끝"]  # 7 characters
-    assert rejection(text, only(least_characters=7)) is None
-    assert rejection(text, only(least_characters=8)) == "too_short"
-    assert rejection(text, only(most_characters=7)) is None
-    assert rejection(text, only(most_characters=6)) == "too_long"
+    assert rejection(text, only(min_characters=7)) is None
+    assert rejection(text, only(min_characters=8)) == "too_short"
+    assert rejection(text, only(max_characters=7)) is None
+    assert rejection(text, only(max_characters=6)) == "too_long"
 
 
 def test_symbols_are_what_is_neither_letter_nor_digit_nor_blank():
     text = ["혈압 120/80 (좌)"]  # 혈압12080좌 and /()
     assert symbol_share(text) == 3 / 11
-    assert rejection(text, only(most_symbols=3 / 11)) is None
-    assert rejection(text, only(most_symbols=0.27)) == "symbols"
+    assert rejection(text, only(max_symbol_share=3 / 11)) is None
+    assert rejection(text, only(max_symbol_share=0.27)) == "symbols"
 
 
 def test_repeated_lines_count_from_their_second_time():
     text = ["결과 정상\n특이 소견 없음", "결과 정상"]  # 4 + 6 + 4 characters
     assert repeated_line_share(text) == 4 / 14
-    assert rejection(text, only(most_repeated_lines=0.2)) == "repeated_lines"
+    assert rejection(text, only(max_repeated_line_share=0.2)) == "repeated_lines"
 
 
 def test_repeated_words_are_those_of_runs_of_five_that_stand_twice():
@@ -41,12 +41,12 @@ def test_repeated_words_are_those_of_runs_of_five_that_stand_twice():
     assert repeated_word_share([f"{run} x {run} y"]) == 10 / 12
     assert repeated_word_share(["a a a a a a"]) == 1
     assert repeated_word_share(["a b c d x a b c d"]) == 0
-    assert rejection([f"{run} x {run} y"], only(most_repeated_words=0.8)) == "repeated_words"
+    assert rejection([f"{run} x {run} y"], only(max_repeated_word_share=0.8)) == "repeated_words"
 
 
 def test_the_first_rule_that_is_broken_is_named():
-    assert rejection(["--"], QualitySettings(least_characters=3)) == "too_short"
-    assert rejection(["---"], QualitySettings(least_characters=3)) == "symbols"
+    assert rejection(["--"], QualitySettings(min_characters=3)) == "too_short"
+    assert rejection(["---"], QualitySettings(min_characters=3)) == "symbols"
 
 
 def test_clinical_text_passes_the_default_rules():
@@ -80,10 +80,10 @@ def test_shares_are_shares_and_no_rule_drops_nothing(paragraphs):
 
 @given(DOCUMENTS, st.integers(0, 20))
 def test_a_stricter_length_never_keeps_what_a_laxer_one_drops(paragraphs, least):
-    lax = rejection(paragraphs, only(least_characters=least))
-    assert lax is None or rejection(paragraphs, only(least_characters=least + 1)) == "too_short"
+    lax = rejection(paragraphs, only(min_characters=least))
+    assert lax is None or rejection(paragraphs, only(min_characters=least + 1)) == "too_short"
 
 
 def test_shares_outside_0_to_1_are_refused():
     with pytest.raises(ValidationError):
-        QualitySettings(most_symbols=1.5)
+        QualitySettings(max_symbol_share=1.5)

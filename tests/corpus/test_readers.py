@@ -18,9 +18,9 @@ from bimed_dist.recipe.corpus import CleaningSettings, MimicSource, Source
 
 def raw_documents(path: Path, **settings):
     source = TypeAdapter(Source).validate_python({"name": "s", "path": str(path), **settings}, strict=False)
-    plans = [planning.survey(source, file) for file in planning.files_of(source, path)]
+    plans = [planning.survey(source, file) for file in planning.list_files(source, path)]
     problems = Problems(f"source {source.name}", collect_only=source.bad_rows == "skip")
-    documents = [d for part in planning.parts(source, plans, 0) for d in read(source, part, 1, problems)]
+    documents = [d for part in planning.make_parts(source, plans, 0) for d in read(source, part, 1, problems)]
     return source, documents, problems
 
 
@@ -149,7 +149,7 @@ def test_rows_of_one_id_with_different_groups_stay_apart(tmp_path):
 
 def test_a_row_without_its_group_is_reported(tmp_path):
     path = write_jsonl(tmp_path / "1.jsonl", {"p": "", "t": "a"})
-    assert "1.jsonl:1: field 'p' names the group, but is missing" in refusal(path, kind="jsonl", text=["t"], group="p")
+    assert "1.jsonl:1: field 'p', the group, is missing" in refusal(path, kind="jsonl", text=["t"], group="p")
 
 
 def test_bad_json_lines_are_reported_together_without_their_text(tmp_path):
@@ -157,8 +157,8 @@ def test_bad_json_lines_are_reported_together_without_their_text(tmp_path):
     message = refusal(path, kind="jsonl", text=["t"])
     assert "line 1: not JSON at column" in message
     assert "line 2: a JSON list" in message
-    assert "a.jsonl:3: has no field ['t'] among its 2 fields" in message
-    assert "a.jsonl:4: text is needed in {'t': 'int'}" in message
+    assert "a.jsonl:3: none of its 2 fields is ['t']" in message
+    assert "a.jsonl:4: not text: {'t': 'int'}" in message
     assert "secret" not in message
 
 
@@ -271,7 +271,7 @@ def test_lines_of_another_encoding_are_reported_whichever_has_the_most(tmp_path)
 
 def test_an_encoding_that_is_none_or_moves_line_ends_is_refused():
     for name in ("utf-16", "klingon", "base64"):
-        with pytest.raises(ValueError, match="is no encoding"):
+        with pytest.raises(ValueError, match="is unknown or not based on ASCII"):
             TypeAdapter(Source).validate_python({"kind": "text", "name": "s", "path": "x", "encoding": name})
 
 
@@ -326,7 +326,7 @@ def test_a_line_that_is_no_text_for_its_length_is_never_cut_into_lines(tmp_path,
 def test_a_file_that_is_one_document_of_any_size_is_reported(tmp_path, monkeypatch):
     monkeypatch.setattr("bimed_dist.corpus.readers.LONGEST_DOCUMENT", 100)
     path = write(tmp_path / "a.txt", "word\n" * 50)
-    assert "a.txt: a document of more than 100 characters; say `document: paragraph`" in refusal(path, kind="text")
+    assert "a.txt: a document of more than 100 characters; set `document: paragraph`" in refusal(path, kind="text")
     assert len(documents(path, kind="text", document="line")) == 50
 
 
@@ -338,8 +338,8 @@ def cut_in_many(monkeypatch, path: Path, **settings):
     _, whole, _ = raw_documents(path, **settings)
     monkeypatch.setattr(planning, "PART_BYTES", 200)
     source = TypeAdapter(Source).validate_python({"name": "s", "path": str(path), **settings}, strict=False)
-    plans = [planning.survey(source, file) for file in planning.files_of(source, path)]
-    parts = list(planning.parts(source, plans, 0))
+    plans = [planning.survey(source, file) for file in planning.list_files(source, path)]
+    parts = list(planning.make_parts(source, plans, 0))
     problems = Problems("s", collect_only=source.bad_rows == "skip")
     return whole, [document for part in parts for document in read(source, part, 1, problems)], len(parts)
 
@@ -388,8 +388,8 @@ def test_small_files_share_a_part_and_big_ones_do_not(tmp_path, monkeypatch):
     for name, size in (("a", 30), ("b", 30), ("c", 60), ("d", 400), ("e", 10)):
         write(tmp_path / f"{name}.txt", "x" * size)
     source = TypeAdapter(Source).validate_python({"kind": "text", "name": "s", "path": str(tmp_path)})
-    plans = [planning.survey(source, file) for file in planning.files_of(source, tmp_path)]
-    parts = [[file.name for file in part.files] for part in planning.parts(source, plans, 0)]
+    plans = [planning.survey(source, file) for file in planning.list_files(source, tmp_path)]
+    parts = [[file.name for file in part.files] for part in planning.make_parts(source, plans, 0)]
     assert parts == [["a.txt", "b.txt"], ["c.txt"], ["d.txt"], ["e.txt"]]
 
 
@@ -409,7 +409,7 @@ def test_parquet_files_and_saved_datasets_are_read_by_row_and_cut_between_docume
         settings = {"kind": kind, "text": ["text"], "id": "id"}
         assert documents(tmp_path / folder, **settings) == [("1", "a"), ("2", "b", "c"), ("3", "d")]
         source = TypeAdapter(Source).validate_python({"name": "s", "path": "x", **settings}, strict=False)
-        [file] = planning.files_of(source, tmp_path / folder)
+        [file] = planning.list_files(source, tmp_path / folder)
         assert [(span.first, span.end, span.line) for span in planning.survey(source, file).spans] == [
             (0, 2, 1),
             (2, 4, 3),

@@ -144,7 +144,7 @@ def test_a_source_without_a_kind_is_refused(tmp_path: Path):
         ("corpus.bilingual.sources=[{kind: synthetic, name: x, documents: 0}]", "sources.0.documents: Input"),
         ("corpus.bilingual.sources.1.name=book", "must be unique"),
         ("corpus.bilingual.sources.0.latin_language=dutch", "match pattern"),
-        ("corpus.bilingual.sources.0.latin_language=ko", "Korean is told by its script"),
+        ("corpus.bilingual.sources.0.latin_language=ko", "Korean is recognised by its script"),
         ("corpus.bilingual.sources.0.path=", "valid string"),
         ("corpus.bilingual.sources.0.path=''", "at least 1 character"),
         ("corpus.bilingual.held_out_share=1", "less than 1"),

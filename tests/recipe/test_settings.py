@@ -14,6 +14,7 @@ HOW_ONLY: dict[str, set[str]] = {
         *("keep_checkpoints", "max_skipped_steps", "log_every", "validate_every", "trackers", "profile_steps"),
     },
     "Recipe": {"data"},
+    "CorpusSettings": {"execution"},
     "EvaluationSettings": {"workers"},
     "EvaluatedModel": {"language"},
 }

@@ -298,7 +298,7 @@ def _corpus_counts() -> dict[str, Any]:
         "held_out_sentences": 3_018,
         "duplicates_dropped": 41,
         "nfc_changed": 3,
-        "cleaned": {"blanks": 1_204, "nfc": 3, "full_width": 0},
+        "cleaned": {"whitespace": 1_204, "nfc": 3, "full_width": 0},
         "rejected": {"repeated_words": 6},
         "identities": {"phone": 2},
         "overlaps": {"korsts": 7},

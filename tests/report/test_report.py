@@ -330,7 +330,7 @@ def test_composition_has_the_form_of_the_published_table(built):
 
 def test_the_corpus_section_tells_what_was_done_to_the_text_and_how_mixed_it_is(built):
     done = {(row["Step"], row["Rule or kind"]): row["Number"] for row in csv_of(built, "corpus-done")}
-    assert done["cleaning, documents changed", "blanks"] == "1204"
+    assert done["cleaning, documents changed", "whitespace"] == "1204"
     assert done["privacy, matches found", "phone"] == "2"
     assert done["evaluation tasks, rows found in documents", "korsts"] == "7"
     assert done["encodings, files", "cp949"] == "1" and not any(rule == "full_width" for _, rule in done)
