@@ -39,7 +39,7 @@ class Recipe(Settings):
     name: Name
     """Name of the recipe, shown in the report."""
     seed: NotNegative
-    """Seed of everything random: splits, order of rows, masks, weights."""
+    """Seed of everything random: synthetic text, order and masks of rows, initial weights."""
     data: str | None = None
     """Folder that relative paths in the recipe start from; `null` is the folder of the recipe file."""
     corpus: dict[Name, CorpusSettings] = Field(default_factory=dict)
