@@ -165,7 +165,7 @@ def _cells(name: str, field: str, places: dict[str, str]) -> str:
     definition = DEFINITIONS[name]
     schema = definition["properties"][field]
     required = field in definition.get("required", ())
-    meaning = _flat(schema.get("description", ""))
+    meaning = _flat(schema.get("description") or DEFINITIONS[_class_name(schema)]["description"])
     cells = (_type(schema, places), "required" if required else _default(schema), meaning)
     return "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |"
 
@@ -193,7 +193,7 @@ def _type(schema: dict[str, Any], places: dict[str, str]) -> str:
         *first, last = [f"`{value}`" for value in schema["enum"]]
         return f"{', '.join(first)} or {last}" if first else last
     if (values := _values_of_mapping(schema)) is not None:
-        return f"mapping of names to {_type(values, places)}"
+        return f"mapping of {_key_type(schema)} to {_type(values, places)}"
     match schema["type"]:
         case "null":
             return "`null`"
@@ -205,6 +205,13 @@ def _type(schema: dict[str, Any], places: dict[str, str]) -> str:
             return _list_type(schema, places)
         case number:
             return f"{number}{_range(schema)}"
+
+
+def _key_type(schema: dict[str, Any]) -> str:
+    if "patternProperties" in schema:
+        return "names"
+    keys = schema.get("propertyNames", {})
+    return _type(keys, {}) if "enum" in keys else "text"
 
 
 def _list_type(schema: dict[str, Any], places: dict[str, str]) -> str:
