@@ -19,23 +19,23 @@ STS = {
 CT = {"files": {"train": "train.csv", "test": "val.csv"}, "text_columns": ("report_text",)}
 LEARNED = {"learning_rates": (3e-3,), "epochs": (20,)}
 """For classes: a model that says the same class of every row has no correlation."""
-HELD_OUT = {"rows": {"test": 40}}
+HELD_OUT = {"max_rows": {"test": 40}}
 
 REAL = {
     "korsts": {"path": "sts/korsts"},
     "stsb_en": {"path": "sts/stsb_en"},
     "table_sts": {"path": "sts/korsts", "table": STS},
     "table_sts_six": {"path": "sts/korsts", "table": STS, **LEARNED},
-    "ctclip": {"path": "chest_ct/ctclip", "rows": ROWS | {"train": 300}},
+    "ctclip": {"path": "chest_ct/ctclip", "max_rows": ROWS | {"train": 300}},
     "table_multilabel": {"path": "chest_ct/ctclip", "table": CT | {"label_columns": ("Lung nodule", "Emphysema")}},
     "table_classification": {"path": "chest_ct/ctclip", "table": CT | {"label_columns": ("Lung nodule",)}},
     "nubes_sections": {"path": "documents/nubes_es"},
-    "nubes_specialties": {"path": "documents/nubes_es", "rows": ROWS | {"train": 300}},
+    "nubes_specialties": {"path": "documents/nubes_es", "max_rows": ROWS | {"train": 300}},
     "bc5cdr": {"path": "ner/bc5cdr_en"},
-    "ct_ebm_sp": {"path": "ner/ct_ebm_sp", "rows": ROWS | {"train": 300}},
+    "ct_ebm_sp": {"path": "ner/ct_ebm_sp", "max_rows": ROWS | {"train": 300}},
     "simonero_ro": {"path": "ner/simonero_ro"},
     "klue_ner": {"path": "ner/klue_ner_ko"},
-    "meddocan": {"path": "phi/meddocan_es", "rows": ROWS | {"train": 600}},
+    "meddocan": {"path": "phi/meddocan_es", "max_rows": ROWS | {"train": 600}},
     "files_ner": {"path": "ner/bc5cdr_en", "entities": {"files": {"train": "train.tsv", "test": "test.tsv"}}},
     "files_ner_characters": {"path": "ner/klue_ner_ko", "entities": {"files": {"all": "klue-ner-v1.1_dev.tsv"}}},
     "covid19_retrieval": {"path": "corpus/covid19_cdc", **HELD_OUT},
@@ -115,7 +115,7 @@ PUBLISHED_LAYOUT = {
 def _scored(name: str, settings: dict, tiny_model, make_recipe, data, work) -> dict:
     """Results of one cell of the task, of which nothing may have failed."""
     models = {"m": EvaluatedModel(folder=str(tiny_model("m")))}
-    rows = {"rows": ROWS} if TASKS[name].source == "path" and TASKS[name].kind != "retrieval" else {}
+    rows = {"max_rows": ROWS} if TASKS[name].source == "path" and TASKS[name].kind != "retrieval" else {}
     tasks = {"t": TaskSettings(task=name, max_length=48, **{**rows, **settings})}
     recipe = make_recipe(models, tasks, seeds=(1,), learning_rates=(1e-3,)).model_copy(update={"data": str(data)})
     stage.run(recipe, work)
@@ -168,4 +168,4 @@ def test_a_task_runs_from_files_in_their_published_layout_to_a_score(name, tiny_
     (tmp_path / "files").mkdir()
     PUBLISHED_LAYOUT[name](tmp_path / "files")
     learned = LEARNED if TASKS[name].kind == "sts_classes" else {}
-    _scored(name, {"path": "files", "rows": {}, **learned}, tiny_model, make_recipe, tmp_path, tmp_path / "work")
+    _scored(name, {"path": "files", "max_rows": {}, **learned}, tiny_model, make_recipe, tmp_path, tmp_path / "work")
