@@ -79,7 +79,7 @@ COPIES: dict[str, Callable[[str, random.Random], str]] = {
 
 WINDOWS: dict[str, Callable[[str], set[Hashable]]] = {
     **{
-        f"{width} places": lambda text, width=width: set(window_hashes(units(text), width).tolist())
+        f"{width} units": lambda text, width=width: set(window_hashes(units(text), width).tolist())
         for width in (6, 8, 12, 16, 24)
     },
     **{

@@ -139,7 +139,9 @@ def test_slurm_gets_a_job_array_and_the_build_says_when_to_come_back(tmp_path, s
     assert "--partition=cpu" in job and "source /shared/venv/bin/activate" in job and "--array=0-3" in job
 
 
-def test_what_a_job_of_slurm_could_not_do_is_told_by_the_next_launch_and_tried_again_by_the_one_after(tmp_path, slurm):
+def test_errors_of_a_slurm_job_are_reported_by_the_next_launch_and_its_parts_submitted_by_the_one_after(
+    tmp_path, slurm
+):
     source = write_notes(tmp_path)
     with (tmp_path / "notes.jsonl").open("a") as file:
         file.write("no JSON\n")
@@ -286,7 +288,7 @@ def test_the_encoding_of_every_file_is_written_down(tmp_path):
 
 
 @pytest.mark.parametrize("change", ["vanishes", "changes"])
-def test_a_file_that_vanishes_or_changes_during_the_build_ends_it(tmp_path, monkeypatch, change):
+def test_a_file_that_is_removed_or_changes_during_the_build_ends_it(tmp_path, monkeypatch, change):
     source = write_notes(tmp_path)
     path = tmp_path / "notes.jsonl"
 

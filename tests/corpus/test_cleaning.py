@@ -33,7 +33,7 @@ def test_cleaning_twice_changes_nothing_more():
     assert clean(clean(messy)) == clean(messy)
 
 
-def test_each_rule_counts_what_it_changed_and_can_be_switched_off():
+def test_each_rule_counts_its_changes_and_can_be_switched_off():
     text = {
         "invisible": ("a\u200bb", "ab"),
         "hangul_fillers": ("빈\u3164칸", "빈 칸"),

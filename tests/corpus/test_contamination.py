@@ -30,7 +30,7 @@ def test_a_document_that_is_mostly_text_of_rows_is_dropped_whole():
     assert (screened.remaining, screened.removed) == ([], 2)
 
 
-def test_what_is_only_reported_stays():
+def test_text_that_is_only_reported_stays():
     paragraphs = [["앞 문장이다.", LONG], [OTHER]]
     screened = screen(paragraphs, index_of(LONG), REPORT)
     assert len(screened.overlaps) == 1
@@ -129,7 +129,7 @@ SENTENCES = st.lists(st.sampled_from([LONG, OTHER, ENGLISH, SHORT, "짧다.", ".
 
 @given(st.lists(SENTENCES, max_size=4), st.sets(st.sampled_from([LONG, ENGLISH, SHORT])))
 @settings(max_examples=150, deadline=None)
-def test_what_remains_is_part_of_the_document_in_its_order_and_clean(paragraphs, rows):
+def test_remaining_sentences_are_clean_and_in_the_order_of_the_document(paragraphs, rows):
     index = index_of(*sorted(rows))
     screened = screen(paragraphs, index, REMOVE)
     remaining = [sentence for paragraph in screened.remaining for sentence in paragraph]

@@ -64,7 +64,7 @@ WRAPPED = (
     ("line_break", "breaks"),
     [("sentence", 3), ("space", 1), ("wrapped", 2)],
 )
-def test_what_a_line_break_means_is_a_setting(line_break, breaks):
+def test_the_meaning_of_a_line_break_is_a_setting(line_break, breaks):
     changed = Counter()
     [paragraph] = laid_out(WRAPPED, line_break, changed=changed)
     assert paragraph.count("\n") == breaks and changed["lines_joined"] == 3 - breaks

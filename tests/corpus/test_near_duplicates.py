@@ -76,7 +76,7 @@ def test_a_document_goes_to_the_kept_one_that_is_most_like_it():
     assert index.find_or_add(signature((near[0], near[1] + " 끝")), 2) == 1
 
 
-def test_a_chain_of_small_changes_does_not_drop_what_is_far_from_everything_kept():
+def test_a_chain_of_small_changes_does_not_drop_documents_unlike_all_kept_ones():
     words = " ".join(documents(1)[0]).split()
     half = len(words) // 2
     chain = [(" ".join(words[: len(words) - cut]),) for cut in range(0, half, max(1, half // 12))]
@@ -103,7 +103,7 @@ def test_short_texts_are_alike_only_where_they_are_the_same():
     assert filled(0.8, texts)[1] == [None, None, 0, None, None, 3]
 
 
-def test_the_index_grows_and_finds_what_it_knew_before():
+def test_the_index_grows_and_still_finds_earlier_documents():
     rng = np.random.default_rng(0)
     signatures = rng.integers(0, 2**16, (4000, HASHES), np.uint16)
     index = NearDuplicates(0.8)

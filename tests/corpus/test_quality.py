@@ -14,7 +14,7 @@ def only(**rule) -> QualitySettings:
     return QualitySettings(**{**OFF, **rule})
 
 
-def test_length_counts_characters_that_are_no_blanks():
+def test_length_counts_characters_without_whitespace():
     text = ["폐렴 의심\n추적", "끝"]  # 7 characters
     assert rejection(text, only(min_characters=7)) is None
     assert rejection(text, only(min_characters=8)) == "too_short"
@@ -22,7 +22,7 @@ def test_length_counts_characters_that_are_no_blanks():
     assert rejection(text, only(max_characters=6)) == "too_long"
 
 
-def test_symbols_are_what_is_neither_letter_nor_digit_nor_blank():
+def test_symbols_are_neither_letters_nor_digits_nor_whitespace():
     text = ["혈압 120/80 (좌)"]  # 혈압12080좌 and /()
     assert symbol_share(text) == 3 / 11
     assert rejection(text, only(max_symbol_share=3 / 11)) is None
@@ -67,7 +67,7 @@ def test_clinical_text_passes_the_default_rules():
         (["다음 환자 분 들어 오세요 " * 20], "repeated_words"),
     ],
 )
-def test_what_no_one_wants_to_read_fails_the_default_rules(text, rule):
+def test_unreadable_text_breaks_the_default_rules(text, rule):
     assert rejection(text, QualitySettings()) == rule
 
 
@@ -79,7 +79,7 @@ def test_shares_are_shares_and_no_rule_drops_nothing(paragraphs):
 
 
 @given(DOCUMENTS, st.integers(0, 20))
-def test_a_stricter_length_never_keeps_what_a_laxer_one_drops(paragraphs, least):
+def test_a_stricter_length_never_keeps_a_document_that_a_laxer_one_drops(paragraphs, least):
     lax = rejection(paragraphs, only(min_characters=least))
     assert lax is None or rejection(paragraphs, only(min_characters=least + 1)) == "too_short"
 

@@ -420,7 +420,7 @@ def test_parquet_files_and_saved_datasets_are_read_by_row_and_cut_between_docume
     assert "damaged" in refusal(tmp_path / "p", kind="parquet", text=["text"])
 
 
-def test_damaged_pages_and_invalid_text_in_columns_are_told(tmp_path):
+def test_damaged_pages_and_invalid_text_in_columns_are_reported(tmp_path):
     path = tmp_path / "x.parquet"
     pq.write_table(pa.table({"text": [f"row {i}" * 50 for i in range(2000)]}), path, use_dictionary=False)
     content = bytearray(path.read_bytes())

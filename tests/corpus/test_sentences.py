@@ -38,7 +38,7 @@ def test_a_paragraph_is_split_into_its_sentences(sentences):
     assert split_paragraphs([" ".join(sentences)]) == [sentences]
 
 
-def test_a_forgotten_blank_still_ends_a_sentence():
+def test_a_sentence_ends_also_if_the_space_after_it_was_forgotten():
     assert split_paragraphs(["It was normal.The rest was not.", "정상입니다.자세히 봅니다."]) == [
         ["It was normal.", "The rest was not."],
         ["정상입니다.", "자세히 봅니다."],
@@ -60,7 +60,7 @@ def test_a_line_break_ends_a_sentence():
     assert split_paragraphs(["제목\n본문이다", "Title\nBody"]) == [["제목", "본문이다"], ["Title", "Body"]]
 
 
-def test_nothing_but_blanks_is_lost():
+def test_nothing_but_whitespace_is_lost():
     text = " ".join(sentence for sentences in KOREAN_AND_MIXED + ENGLISH for sentence in sentences) + " ... ) { } 끝 *"
     for paragraph in (text, text.replace(" ", "  ")):
         [sentences] = split_paragraphs([paragraph])
@@ -71,7 +71,7 @@ def test_marks_without_letters_are_no_sentences_of_their_own():
     assert split_paragraphs(["... Done. )", "}"]) == [["... Done. )"], ["}"]]
 
 
-def test_a_long_sentence_is_cut_at_blanks():
+def test_a_long_sentence_is_cut_at_spaces():
     assert cut_long("aa bb cc", longest=5) == ["aa bb", "cc"]
     assert cut_long("aaaaaaa b", longest=5) == ["aaaaa", "aa b"]
     assert cut_long("aa bb", longest=5) == ["aa bb"]

@@ -81,7 +81,7 @@ def test_counts_agree_with_the_files(tmp_path, sources):
     assert counts["by_source"]["a"]["documents"] == counts["by_language"]["ko"]["sentences"] == 20
 
 
-def test_the_first_of_equal_texts_is_kept_over_all_sources_whatever_its_case_and_blanks(tmp_path):
+def test_the_first_of_equal_texts_is_kept_over_all_sources_ignoring_case_and_whitespace(tmp_path):
     first = write_lines(tmp_path, "first", ["No PE seen.", "폐렴이다.", "no  pe SEEN."])
     second = write_lines(tmp_path, "second", [unicodedata.normalize("NFD", "폐렴이다."), "폐렴 이다.", "No PE."])
     outcome = run(recipe(tmp_path, [first, second], near_duplicates=None), "c", tmp_path / "work")

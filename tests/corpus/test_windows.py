@@ -15,7 +15,7 @@ def test_letters_and_digits_are_kept_and_a_syllable_takes_two_places():
     assert "".join(map(chr, units("CT상 3.5 cm, (우상엽)"))) == "ct상상35cm우우상상엽엽"
 
 
-def test_case_blanks_punctuation_and_unicode_forms_play_no_part():
+def test_case_whitespace_punctuation_and_unicode_forms_are_ignored():
     text = "우상엽에 Nodule 3.5 mm가 관찰됨."
     others = (
         unicodedata.normalize("NFD", text),

@@ -30,7 +30,7 @@ def brat(folder, unit):
     return list(read_brat(folder, unit, problems, counts)), problems.lines(), counts
 
 
-def test_columns_are_cut_by_tabs_or_blanks_and_the_last_one_is_the_tag(tmp_path):
+def test_columns_are_separated_by_tabs_or_spaces_and_the_last_one_is_the_tag(tmp_path):
     path = tmp_path / "a.txt"
     path.write_text("-DOCSTART- -X- O\n\n폐렴 NNG B-DS\n소견 NNG O\n\n 흉수\tNNG\tB-DS\nx\n", encoding="utf-8")
     problems = Problems()
@@ -69,7 +69,7 @@ def test_korean_particles_stay_outside_of_the_entity_where_characters_carry_the_
     assert counts.notes("word") == ("3 of 3 entities begin or end inside a word and are widened to it",)
 
 
-def test_what_tags_can_not_say_of_standoff_is_counted(tmp_path):
+def test_entities_that_tags_can_not_express_are_counted(tmp_path):
     text = "acute lung injury and\nfever"
     lines = ["T1\tDS 0 17\tacute lung injury", "T2\tBD 6 10\tlung", "T3\tDS 18 27\tand\\nfever", "T4\tST 0 5;11 17\tx"]
     write_brat(tmp_path / "b", "one", text, lines[:2] + lines[3:])
@@ -85,7 +85,7 @@ def test_what_tags_can_not_say_of_standoff_is_counted(tmp_path):
     assert counts.notes("word") == ("1 of 1 entities span a line end and are left out",)
 
 
-def test_offsets_that_do_not_fit_the_text_are_told_by_line_and_without_text(tmp_path):
+def test_offsets_that_do_not_fit_the_text_are_reported_by_line_and_without_text(tmp_path):
     lines = ["T1\tDS 0 4\tlung", "T2\tDS 1 5\tlung", "T3\tDS 3 99\tlung", "T4\tDS x\tlung", "T5\tDS 4 4\t"]
     write_brat(tmp_path / "b", "one", "lung disease", lines)
     _, problems, _ = brat(tmp_path / "b", "word")
@@ -139,7 +139,7 @@ def test_brat_files_of_one_name_in_two_folders_are_two_documents(tmp_path):
     assert [row.id for row in rows] == [f"{row.document} line 1" for row in rows]
 
 
-def test_sentences_of_unknown_documents_are_told_to_have_too_narrow_intervals(bc5cdr, tmp_path, make_recipe):
+def test_sentences_of_unknown_documents_get_a_note_on_too_narrow_intervals(bc5cdr, tmp_path, make_recipe):
     plain = read(tmp_path, make_recipe, t=TaskSettings(task="bc5cdr", path="bc5cdr"))["t"]
     note = plain.notes[-1]
     assert "don't say which sentences are of one document" in note and "too narrow" in note

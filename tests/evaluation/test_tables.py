@@ -73,7 +73,7 @@ def test_rows_of_one_patient_stay_in_one_split_where_hashing_deals_them(tmp_path
     assert 0 < of_test < 30 and f"rows belong to 100 {told}" in found.notes
 
 
-def test_patients_in_two_published_splits_are_told(tmp_path, make_recipe):
+def test_patients_in_two_published_splits_are_reported(tmp_path, make_recipe):
     for split, start in (("train", 0), ("dev", 20), ("test", 38)):
         rows = [[f"text {i}", i % 2, f"p{i // 4}"] for i in range(start, start + 20)]
         write_csv(tmp_path / "d" / f"{split}.csv", ["text", "label", "patient"], rows)
@@ -83,7 +83,7 @@ def test_patients_in_two_published_splits_are_told(tmp_path, make_recipe):
     assert any("; 1 of them have rows in more than one split" in note for note in found.notes)
 
 
-def test_broken_rows_are_told_together_by_line_and_without_their_text(tmp_path, make_recipe):
+def test_broken_rows_are_reported_together_by_line_and_without_their_text(tmp_path, make_recipe):
     rows = reports("train", 40) + reports("test", 8, 60)
     rows[1][1], rows[2][4], rows[3][0], rows[4][4] = "김철수", "김철수", " ", "train,김철수"
     rows[5] = rows[5][:3]
@@ -141,7 +141,7 @@ def test_other_files_than_the_pinned_ones_are_refused(korsts, tmp_path, make_rec
     assert prepared(settings.model_copy(update={"sha256": found}), tmp_path, make_recipe).rows["test"] == 24
 
 
-def test_files_that_are_not_the_published_ones_are_told_and_read(korsts, tmp_path, make_recipe):
+def test_files_that_are_not_the_published_ones_are_noted_and_read(korsts, tmp_path, make_recipe):
     found = prepared(TaskSettings(task="korsts", path="korsts"), tmp_path, make_recipe)
     told = [note for note in found.notes if "not the published files" in note]
     assert [note.partition(":")[0] for note in told] == ["sts-train.tsv", "sts-dev.tsv", "sts-test.tsv"]
@@ -158,7 +158,7 @@ def test_the_published_files_are_known_as_such(name, folder, open_data, make_rec
     assert not [note for note in found.notes if "not the published files" in note]
 
 
-def test_settings_that_nothing_would_read_are_refused_with_what_to_do(tmp_path, make_recipe):
+def test_settings_without_any_use_are_refused_with_advice(tmp_path, make_recipe):
     pairs = TableSettings(files={"train": "a", "test": "b"}, text_columns=("a", "b"), label_columns=("score",))
     labels = pairs.model_copy(update={"text_columns": ("a",), "split_column": "dataset"})
     tasks = {

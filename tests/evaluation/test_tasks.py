@@ -63,7 +63,7 @@ def test_quotes_in_sts_files_are_characters(korsts, tmp_path, make_recipe):
     assert prepared.rows["test"] == 25
 
 
-def test_rows_are_limited_after_leaks_were_dropped_and_both_are_told(korsts, tmp_path, make_recipe):
+def test_rows_are_limited_after_leaks_were_dropped_and_both_are_reported(korsts, tmp_path, make_recipe):
     test_row = (korsts / "sts-test.tsv").read_text(encoding="utf-8").split("\n")[1]
     path = korsts / "sts-train.tsv"
     path.write_text(path.read_text(encoding="utf-8") + test_row + "\n", encoding="utf-8")
@@ -75,7 +75,7 @@ def test_rows_are_limited_after_leaks_were_dropped_and_both_are_told(korsts, tmp
     assert prepared.rows["train"] == len(prepared.train) == 10
 
 
-def test_contradictory_duplicates_are_told_in_the_notes_of_the_task(korsts, tmp_path, make_recipe):
+def test_contradictory_duplicates_are_in_the_notes_of_the_task(korsts, tmp_path, make_recipe):
     path = korsts / "sts-test.tsv"
     row = path.read_text(encoding="utf-8").split("\n")[1].split("\t")
     twin = ["m", "f", "2012", "99", "5.000" if row[4] != "5.000" else "0.000", row[6], row[5]]
@@ -98,7 +98,7 @@ def test_ctclip_counts_duplicates_and_leaks_and_takes_dev_out_of_train(tmp_path,
 
 
 def test_klue_characters_become_eojeols_with_one_tag_per_character():
-    # The entity's first character is a blank, as in two sentences of the published file.
+    # The entity's first character is a space, as in two sentences of the published file.
     words, tags = join_eojeols(list("박씨는 3월 초에"), ["B-PS", "O", "O", "B-DT", "I-DT", "I-DT", "I-DT", "I-DT", "O"])
     assert words == ("박씨는", "3월", "초에")
     assert tags == ("B-PS", "O", "O", "B-DT", "I-DT", "I-DT", "O")
@@ -168,7 +168,7 @@ def test_klues_own_file_is_read_alike_by_its_task_and_by_the_one_for_any_file(op
     assert found["own"].train == found["any"].train and found["own"].rows == found["any"].rows
 
 
-def test_all_problems_of_all_tasks_are_told_together_by_row_and_without_text(korsts, bc5cdr, tmp_path, make_recipe):
+def test_all_problems_of_all_tasks_are_reported_together_by_row_and_without_text(korsts, bc5cdr, tmp_path, make_recipe):
     edit(korsts / "sts-train.tsv", 3, ".000", ".000\tmore")
     score = (korsts / "sts-dev.tsv").read_text(encoding="utf-8").split("\n")[4].split("\t")[4]
     edit(korsts / "sts-dev.tsv", 5, f"\t{score}\t", "\t5.5\t")
@@ -224,7 +224,7 @@ def test_splits_without_any_entity_or_label_and_types_that_train_lacks_are_refus
         prepare_tasks(recipe, tmp_path)
 
 
-def test_a_label_that_a_split_lacks_is_told(tmp_path, make_recipe):
+def test_a_label_that_a_split_lacks_is_reported(tmp_path, make_recipe):
     on, off = (1,) * 18, (0,) * 18
     train = [(f"finding {i}", on if i % 2 else off) for i in range(60)]
     write_ctclip(tmp_path / "ct", train, [("lung", (1, *off[1:17], 1)), ("heart", (*off[:8], 1, *on[9:]))])
@@ -331,7 +331,7 @@ def test_published_sts_files_have_their_published_rows(open_data, make_recipe):
 
 
 @pytest.mark.data
-def test_ctclip_has_fifteen_duplicates_and_four_leaked_rows_beside_them(open_data, make_recipe):
+def test_ctclip_has_fifteen_duplicates_and_four_leaked_rows(open_data, make_recipe):
     settings = TaskSettings(task="ctclip", path=str(open_data / "chest_ct" / "ctclip"))
     prepared = prepare_tasks(make_recipe(MODELS, {"c": settings}), open_data)["c"]
     assert prepared.dropped == {"duplicates": 15, "leaked": 4}
