@@ -77,12 +77,12 @@ def test_the_corpus_is_the_same_byte_for_byte_for_any_number_of_processes_and_an
 def test_an_interrupted_build_keeps_its_finished_parts_and_ends_the_same(tmp_path, small_parts, monkeypatch):
     source = write_notes(tmp_path)
     whole = run(recipe(tmp_path, source), "c", tmp_path / "whole")
-    done = []
+    extracted = []
 
     def until_the_third(folder: Path, number: int):
-        if len(done) == 3:
+        if len(extracted) == 3:
             raise KeyboardInterrupt
-        done.append(number)
+        extracted.append(number)
         return extraction.extract(folder, number)
 
     monkeypatch.setattr(engines, "extract", until_the_third)
@@ -166,7 +166,7 @@ def test_no_patient_is_on_both_sides_of_the_held_out_split_whatever_the_file(tmp
     second = {**first, "name": "more", "path": "more.jsonl"}
     built = run(recipe(tmp_path, first, second, held_out_share=0.3, near_duplicates=None), "c", tmp_path / "w")
     patients = {i // 2: i // 6 for i in range(300)}
-    sides = {name: {patients[int(r["id"])] for r in found} for name, found in records(built.folder).items()}
+    sides = {name: {patients[int(r["id"])] for r in documents} for name, documents in records(built.folder).items()}
     assert sides["train"] and sides["held_out"] and not sides["train"] & sides["held_out"]
     assert built.manifest.counts["documents"] == 300
 
@@ -177,7 +177,7 @@ def test_documents_with_one_id_are_on_one_side_even_if_they_are_apart(tmp_path):
     (tmp_path / "a.jsonl").write_text(text, encoding="utf-8")
     source = {"kind": "jsonl", "name": "a", "path": "a.jsonl", "text": ["t"], "id": "id"}
     built = run(recipe(tmp_path, source, held_out_share=0.4, near_duplicates=None), "c", tmp_path / "w")
-    ids = {name: {r["id"] for r in found} for name, found in records(built.folder).items()}
+    ids = {name: {r["id"] for r in documents} for name, documents in records(built.folder).items()}
     assert built.manifest.counts["scattered_documents"] == 100
     assert ids["train"] and ids["held_out"] and not ids["train"] & ids["held_out"]
 
@@ -250,14 +250,16 @@ def test_text_of_evaluation_tasks_is_taken_out_and_reported(tmp_path):
     tasks = TaskTexts({"task/t": "digest"}, [TaskText("t", "test", "t.tsv:1", leaked)] * 2)  # a pair of equal texts
     settings = {"near_duplicates": None, "contamination": {"action": "remove"}}
     built = run(recipe(tmp_path, source, **settings), "c", tmp_path / "w", tasks)
-    sentences = [s for found in records(built.folder).values() for r in found for p in r["paragraphs"] for s in p]
+    sentences = [
+        s for documents in records(built.folder).values() for r in documents for p in r["paragraphs"] for s in p
+    ]
     assert leaked not in sentences and sentences.count(other) >= 1
     counts = built.manifest.counts
     assert (counts["contaminated_documents"], counts["contaminated_dropped"]) == (2, 1)
     assert (counts["task_rows"], counts["task_texts"], counts["overlaps"]) == (1, 2, {"t": 2})
     assert built.manifest.inputs["task/t"] == "digest"
-    found = [(row["id"], row["task"], row["row"]) for row in rows(built.folder, "contamination.csv")]
-    assert found == [("a.txt:1", "t", "t.tsv:1")] * 2 + [("a.txt:2", "t", "t.tsv:1")] * 2
+    leaks = [(row["id"], row["task"], row["row"]) for row in rows(built.folder, "contamination.csv")]
+    assert leaks == [("a.txt:1", "t", "t.tsv:1")] * 2 + [("a.txt:2", "t", "t.tsv:1")] * 2
     report = {"near_duplicates": None, "contamination": {"action": "report"}}
     assert run(recipe(tmp_path, source, **report), "c", tmp_path / "x", tasks).manifest.counts["documents"] == 3
 
@@ -308,7 +310,7 @@ def test_a_full_disk_ends_the_build_with_a_message_and_no_manifest(tmp_path, roo
         "name: r\nseed: 1\ncorpus:\n  c:\n    execution: {processes: 1}\n    sources:\n"
         "    - {kind: jsonl, name: n, path: notes.jsonl, text: [t], id: id, group: patient}\n"
     )
-    done = subprocess.run(
+    process = subprocess.run(
         [sys.executable, str(root / "launch" / "corpus.py"), str(tmp_path / "r.yaml"), "--work", str(tmp_path / "w")],
         # The kernel refuses to write more, as it does on a full disk.
         preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, 100_000)),
@@ -316,6 +318,6 @@ def test_a_full_disk_ends_the_build_with_a_message_and_no_manifest(tmp_path, roo
         text=True,
         check=False,
     )
-    assert done.returncode == 2, done.stderr
-    assert "error:" in done.stderr and "free space" in done.stderr and "Traceback" not in done.stderr
+    assert process.returncode == 2, process.stderr
+    assert "error:" in process.stderr and "free space" in process.stderr and "Traceback" not in process.stderr
     assert not (tmp_path / "w" / "corpus" / "c").exists()

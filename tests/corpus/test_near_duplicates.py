@@ -131,8 +131,8 @@ def test_frames_that_many_documents_share_keep_the_work_bounded():
     index = NearDuplicates(0.9)
     for number, row in enumerate(rows.astype(np.uint16)):
         assert index.find_or_add(row, number) is None
-    found = [index.find_or_add(row, -1) for row in rows[-200:].astype(np.uint16)]
-    assert sum(origin is not None for origin in found) >= 0.95 * len(found)
+    origins = [index.find_or_add(row, -1) for row in rows[-200:].astype(np.uint16)]
+    assert sum(origin is not None for origin in origins) >= 0.95 * len(origins)
 
 
 @pytest.mark.parametrize("threshold", [0.5, 0.6, 0.7, 0.8, 0.85, 0.9, 0.95, 1.0])

@@ -25,14 +25,14 @@ def raw_documents(path: Path, **settings):
 
 
 def documents(path: Path, **settings):
-    source, found, _ = raw_documents(path, **settings)
+    source, raw, _ = raw_documents(path, **settings)
 
     def paragraphs(texts):
         sections = isinstance(source, MimicSource)
         laid_out = (paragraphs_of(text, source.line_break, CleaningSettings(), Counter(), sections) for text in texts)
         return [paragraph for text in laid_out for paragraph in text]
 
-    return [(document.id, *paragraphs(document.paragraphs)) for document in found]
+    return [(document.id, *paragraphs(document.paragraphs)) for document in raw]
 
 
 def refusal(path: Path, **settings) -> str:
@@ -137,14 +137,14 @@ def test_null_is_an_empty_text_in_json_as_in_parquet(tmp_path):
 def test_rows_with_the_same_id_that_follow_each_other_become_one_document(tmp_path):
     write_jsonl(tmp_path / "1.jsonl", {"id": 7, "t": "a"}, {"id": "7", "t": "b"}, {"id": "8", "t": "c"})
     write_jsonl(tmp_path / "2.jsonl", {"id": " 8 ", "t": "d"}, {"id": "7", "t": "e"})
-    found = documents(tmp_path, kind="jsonl", text=["t"], id="id")
-    assert found == [("7", "a", "b"), ("8", "c"), ("8", "d"), ("7", "e")]
+    read_documents = documents(tmp_path, kind="jsonl", text=["t"], id="id")
+    assert read_documents == [("7", "a", "b"), ("8", "c"), ("8", "d"), ("7", "e")]
 
 
 def test_rows_of_one_id_with_different_groups_stay_apart(tmp_path):
     path = write_jsonl(tmp_path / "1.jsonl", {"id": 7, "p": 1, "t": "a"}, {"id": 7, "p": 2, "t": "b"})
-    _, found, _ = raw_documents(path, kind="jsonl", text=["t"], id="id", group="p")
-    assert [(document.id, document.group) for document in found] == [("7", "1"), ("7", "2")]
+    _, raw, _ = raw_documents(path, kind="jsonl", text=["t"], id="id", group="p")
+    assert [(document.id, document.group) for document in raw] == [("7", "1"), ("7", "2")]
 
 
 def test_a_row_without_its_group_is_reported(tmp_path):
@@ -173,8 +173,8 @@ def test_half_a_character_in_an_id_or_a_group_is_a_bad_row(tmp_path):
     for field in ("id", "group"):
         settings = {"kind": "jsonl", "text": ["t"], field: "i"}
         assert "a.jsonl:1: field 'i'" in refusal(path, **settings)
-        _, found, problems = raw_documents(path, bad_rows="skip", **settings)
-        assert [document.paragraphs for document in found] == [("b",)] and len(problems.notes) == 1
+        _, raw, problems = raw_documents(path, bad_rows="skip", **settings)
+        assert [document.paragraphs for document in raw] == [("b",)] and len(problems.notes) == 1
 
 
 def test_reading_stops_at_twenty_problems(tmp_path):
@@ -280,8 +280,8 @@ def test_an_encoding_that_is_none_or_moves_line_ends_is_refused():
 
 def test_bad_rows_are_skipped_and_noted_where_the_source_says_so(tmp_path):
     path = write(tmp_path / "a.jsonl", b'{"t": "one"}\nno\n{"t": 3}\n{"t": "\xff"}\n{"t": "\0"}\n{"t": "two"}\n')
-    _, found, problems = raw_documents(path, kind="jsonl", text=["t"], bad_rows="skip")
-    assert [document.paragraphs for document in found] == [("one",), ("two",)]
+    _, raw, problems = raw_documents(path, kind="jsonl", text=["t"], bad_rows="skip")
+    assert [document.paragraphs for document in raw] == [("one",), ("two",)]
     assert [place.split(", byte")[0] for place, _ in problems.notes] == [
         "a.jsonl line 2",
         "a.jsonl:3",
@@ -294,8 +294,8 @@ def test_a_line_that_is_no_text_for_its_length_is_reported_and_costs_little_memo
     monkeypatch.setattr("bimed_dist.files.lines.LONGEST_LINE", 1000)
     path = write(tmp_path / "a.txt", "first\n" + "x" * 5000 + "\nlast\n")
     assert "a.txt line 2: longer than 1,000 bytes" in refusal(path, kind="text")
-    _, found, _ = raw_documents(path, kind="text", document="line", bad_rows="skip")
-    assert [(document.id, document.paragraphs) for document in found] == [
+    _, raw, _ = raw_documents(path, kind="text", document="line", bad_rows="skip")
+    assert [(document.id, document.paragraphs) for document in raw] == [
         ("a.txt:1", ("first",)),
         ("a.txt:3", ("last",)),
     ]
@@ -315,8 +315,8 @@ def test_a_line_that_is_no_text_for_its_length_is_never_cut_into_lines(tmp_path,
     path = write(tmp_path / f"a.{ending}", "\n".join(lines) + "\n")
     settings = {"kind": "text", "document": "line"} if ending == "txt" else {"kind": "jsonl", "text": ["t"]}
     settings = {"kind": "table", "text": ["t"]} if ending == "csv" else settings
-    _, found, problems = raw_documents(path, bad_rows="skip", **settings)
-    assert [(document.id, document.paragraphs) for document in found] == [
+    _, raw, problems = raw_documents(path, bad_rows="skip", **settings)
+    assert [(document.id, document.paragraphs) for document in raw] == [
         (f"a.{ending}:{len(lines) - 2}", ("first",)),
         (f"a.{ending}:{len(lines)}", ("last",)),
     ]
@@ -456,8 +456,8 @@ def test_mimic_notes_keep_their_sections_and_lose_their_wraps(tmp_path):
     cells = NOTE.replace('"', '""')
     text = f'note_id,subject_id,hadm_id,text\n10-DS-1,10,20,"{cells}"\n10-DS-2,10,21,"Short note."\n'
     path = write(tmp_path / "discharge.csv.gz", gzip.compress(text.encode()))
-    _, found, _ = raw_documents(path, kind="mimic")
-    assert [(document.id, document.group) for document in found] == [("10-DS-1", "10"), ("10-DS-2", "10")]
+    _, raw, _ = raw_documents(path, kind="mimic")
+    assert [(document.id, document.group) for document in raw] == [("10-DS-1", "10"), ("10-DS-2", "10")]
     [first, _] = documents(path, kind="mimic")
     assert first[1:] == (
         "Name:  ___                     Unit No:   ___",

@@ -79,12 +79,12 @@ def test_a_long_sentence_is_cut_at_spaces():
 
 def hand_checked() -> dict[str, list[list[str]]]:
     """Paragraphs as lists of their sentences, by language; written and split by hand."""
-    found: dict[str, list[list[str]]] = {}
+    by_language: dict[str, list[list[str]]] = {}
     path = Path(__file__).parent / "data" / "sentences.jsonl"
     for line in path.read_text(encoding="utf-8").splitlines():
         row = json.loads(line)
-        found.setdefault(row["language"], []).append(row["sentences"])
-    return found
+        by_language.setdefault(row["language"], []).append(row["sentences"])
+    return by_language
 
 
 @pytest.mark.parametrize(

@@ -59,8 +59,8 @@ def test_latin_script_is_counted_and_recorded_as_the_language_of_its_source(tmp_
     english = write_lines(tmp_path, "en", ["No pulmonary embolism."])
     outcome = run(recipe(tmp_path, [dutch, english], share=0.0), "c", tmp_path / "work")
     train = records(outcome.folder, "train.jsonl")
-    found = {record["source"]: (record["language"], record["languages"]) for record in train}
-    assert found == {"nl": ("nl", [["nl"]]), "en": ("en", [["en"]])}
+    languages = {record["source"]: (record["language"], record["languages"]) for record in train}
+    assert languages == {"nl": ("nl", [["nl"]]), "en": ("en", [["en"]])}
     by_language = outcome.manifest.counts["by_language"]
     assert {code: counts["sentences"] for code, counts in by_language.items()} == {
         "ko": 0, "nl": 2, "en": 1, "mixed": 0, "other": 0,

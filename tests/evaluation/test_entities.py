@@ -34,9 +34,9 @@ def test_columns_are_separated_by_tabs_or_spaces_and_the_last_one_is_the_tag(tmp
     path = tmp_path / "a.txt"
     path.write_text("-DOCSTART- -X- O\n\n폐렴 NNG B-DS\n소견 NNG O\n\n 흉수\tNNG\tB-DS\nx\n", encoding="utf-8")
     problems = Problems()
-    found = list(read_columns(path, problems))
-    assert [(e.texts, e.target) for e in found] == [(("폐렴", "소견"), ("B-DS", "O")), (("흉수",), ("B-DS",))]
-    assert [e.id for e in found] == ["a.txt line 3", "a.txt line 6"]
+    examples = list(read_columns(path, problems))
+    assert [(e.texts, e.target) for e in examples] == [(("폐렴", "소견"), ("B-DS", "O")), (("흉수",), ("B-DS",))]
+    assert [e.id for e in examples] == ["a.txt line 3", "a.txt line 6"]
     assert problems.lines() == ["a.txt line 7: 1 cells, needed a token and a tag"]
 
 
@@ -57,13 +57,13 @@ def test_korean_particles_stay_outside_of_the_entity_where_characters_carry_the_
     start = text.index("결절")
     lines = ["T1\tDS 1 3\t폐렴", "T2\tDS 5 7\t흉수", f"T3\tDS {start} {start + 2}\t결절", "A1\tNegation T1"]
     write_brat(tmp_path / "b", "one", text, lines)
-    found, problems, counts = brat(tmp_path / "b", "character")
+    examples, problems, counts = brat(tmp_path / "b", "character")
     assert problems == [] and counts.notes("character") == ()
-    assert found[0].texts == ("폐렴과", "흉수가", "있음.")
-    assert "".join(tag[0] for tag in found[0].target) == "BIOBIOOOO"
-    assert found[1].texts == ("다음", "줄의", "결절을", "봄")
-    assert "".join(tag[0] for tag in found[1].target) == "OOOOBIOO"
-    assert {e.document for e in found} == {"one.txt"}
+    assert examples[0].texts == ("폐렴과", "흉수가", "있음.")
+    assert "".join(tag[0] for tag in examples[0].target) == "BIOBIOOOO"
+    assert examples[1].texts == ("다음", "줄의", "결절을", "봄")
+    assert "".join(tag[0] for tag in examples[1].target) == "OOOOBIOO"
+    assert {e.document for e in examples} == {"one.txt"}
     words, _, counts = brat(tmp_path / "b", "word")
     assert words[0].target == ("B-DS", "B-DS", "O", "O")
     assert counts.notes("word") == ("3 of 3 entities begin or end inside a word and are widened to it",)
@@ -73,15 +73,15 @@ def test_entities_that_tags_can_not_express_are_counted(tmp_path):
     text = "acute lung injury and\nfever"
     lines = ["T1\tDS 0 17\tacute lung injury", "T2\tBD 6 10\tlung", "T3\tDS 18 27\tand\\nfever", "T4\tST 0 5;11 17\tx"]
     write_brat(tmp_path / "b", "one", text, lines[:2] + lines[3:])
-    found, problems, counts = brat(tmp_path / "b", "word")
-    assert found[0].target == ("B-DS", "I-DS", "I-DS", "O") and problems == []
+    examples, problems, counts = brat(tmp_path / "b", "word")
+    assert examples[0].target == ("B-DS", "I-DS", "I-DS", "O") and problems == []
     assert counts.notes("word") == (
         "2 of 3 entities lie inside or across longer ones and are left out",
         "1 of 3 entities have gaps, which are filled",
     )
     write_brat(tmp_path / "c", "one", text, ["T3\tDS 18 27\tand fever"])
-    found, problems, counts = brat(tmp_path / "c", "word")
-    assert set(found[0].target) == {"O"} and problems == []
+    examples, problems, counts = brat(tmp_path / "c", "word")
+    assert set(examples[0].target) == {"O"} and problems == []
     assert counts.notes("word") == ("1 of 1 entities span a line end and are left out",)
 
 
@@ -102,10 +102,10 @@ def test_files_and_types_come_from_the_recipe_and_missing_splits_are_dealt(tmp_p
     (tmp_path / "n" / "a.bio").write_text("\n\n".join(blocks) + "\n", encoding="utf-8")
     entities = EntitySettings(files={"all": "a.bio"}, types=("DS",))
     settings = TaskSettings(task="files_ner", path="n", entities=entities)
-    found = read(tmp_path, make_recipe, t=settings)["t"]
-    assert found.labels == ("DS",)
-    assert sum(found.rows.values()) == 120 and set(found.rows) == {"train", "dev", "test"}
-    assert found.notes[0] == "dev 10%, test 10% of the rows without a split, chosen by hash"
+    task = read(tmp_path, make_recipe, t=settings)["t"]
+    assert task.labels == ("DS",)
+    assert sum(task.rows.values()) == 120 and set(task.rows) == {"train", "dev", "test"}
+    assert task.notes[0] == "dev 10%, test 10% of the rows without a split, chosen by hash"
     with pytest.raises(ConfigError, match="task files_ner needs entities"):
         read(tmp_path, make_recipe, t=settings.model_copy(update={"entities": None}))
 
@@ -120,11 +120,11 @@ def test_documents_of_columns_and_json_lines_are_resampled_as_wholes_and_stay_in
     for name, written in (("a.bio", columns), ("a.jsonl", "\n".join(objects))):
         (tmp_path / "n" / name).write_text(written, encoding="utf-8")
         settings = TaskSettings(task="files_ner", path="n", entities=EntitySettings(files={"all": name}))
-        found = read(tmp_path, make_recipe, t=settings)["t"]
-        splits = [{e.document for e in part} for part in (found.train, found.dev, found.sealed._parts["test"])]
+        task = read(tmp_path, make_recipe, t=settings)["t"]
+        splits = [{e.document for e in part} for part in (task.train, task.dev, task.sealed._parts["test"])]
         assert len(set().union(*splits)) == sum(map(len, splits)) == 60
         assert len(splits[2]) < 20
-        assert found.notes[-1] == f"intervals and p resample whole documents, of which there are {len(splits[2])}"
+        assert task.notes[-1] == f"intervals and p resample whole documents, of which there are {len(splits[2])}"
 
 
 def test_brat_files_of_one_name_in_two_folders_are_two_documents(tmp_path):
@@ -153,9 +153,9 @@ def test_km_berts_word_class_f1_is_sklearns_over_classes_without_borders():
     rng = np.random.default_rng(5)
     gold = [rng.integers(0, 7, 9) for _ in range(30)]
     predicted = [np.where(rng.random(9) < 0.4, 0, item) for item in gold]
-    found = scores("ner", gold, predicted, ("BD", "DS", "ST"))
+    values = scores("ner", gold, predicted, ("BD", "DS", "ST"))
     classes = [(np.concatenate(items) + 1) // 2 for items in (gold, predicted)]
-    assert found["class_f1"] == pytest.approx(f1_score(*classes, labels=[1, 2, 3], average="macro"), abs=1e-12)
+    assert values["class_f1"] == pytest.approx(f1_score(*classes, labels=[1, 2, 3], average="macro"), abs=1e-12)
     borders = [np.array([1, 2])], [np.array([1, 1])]
     assert scores("ner", *borders, ("BD",)) == {"f1": 0.0, "precision": 0.0, "recall": 0.0, "class_f1": 1.0}
 
@@ -169,18 +169,18 @@ def test_an_inside_tag_that_continues_nothing_is_refused_unless_the_files_are_kn
     with pytest.raises(DataError, match="2 of 3 tags have I- and continue no entity"):
         read(tmp_path, make_recipe, t=settings)
     begin = settings.model_copy(update={"entities": entities.model_copy(update={"tag_scheme": "IOB1"})})
-    found = read(tmp_path, make_recipe, t=begin)["t"]
-    assert {e.target for e in found.train} == {("B-DS", "I-DS", "B-ST")}
-    assert "120 tags I- that continue no entity begin one" in found.notes
+    task = read(tmp_path, make_recipe, t=begin)["t"]
+    assert {e.target for e in task.train} == {("B-DS", "I-DS", "B-ST")}
+    assert "120 tags I- that continue no entity begin one" in task.notes
 
 
 @pytest.mark.data
 def test_spanish_romanian_and_brat_files_are_read_whole(open_data, make_recipe):
     folders = {"ct_ebm_sp": "ner/ct_ebm_sp", "simonero_ro": "ner/simonero_ro", "meddocan": "phi/meddocan_es"}
     tasks = {name: TaskSettings(task=name, path=str(open_data / folder)) for name, folder in folders.items()}
-    found = read(open_data, make_recipe, **tasks)
-    assert len(found["ct_ebm_sp"].labels) == 7
-    assert sum(found["simonero_ro"].read.values()) == 443
-    meddocan = found["meddocan"]
+    prepared = read(open_data, make_recipe, **tasks)
+    assert len(prepared["ct_ebm_sp"].labels) == 7
+    assert sum(prepared["simonero_ro"].read.values()) == 443
+    meddocan = prepared["meddocan"]
     assert "NOMBRE_SUJETO_ASISTENCIA" in meddocan.labels
     assert not {e.document for e in meddocan.train} & {e.document for e in meddocan.dev}

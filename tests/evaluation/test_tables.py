@@ -30,11 +30,11 @@ def test_a_csv_in_the_layout_of_chest_ct_report_has_internal_and_external_test_s
     rows = [*reports("train", 40), *reports("val", 8, 40), *reports("test", 8, 60), *reports("external", 8, 80)]
     header = ["report", "pn", "em", "ca", "dataset"]
     write_csv(tmp_path / "ct" / "chest_ct_labeled_data.csv", header, rows, encoding="utf-8-sig")
-    found = prepared(TaskSettings(task="chest_ct_report", path="ct"), tmp_path, make_recipe)
-    assert found.rows == {"train": 40, "dev": 8, "test": 8, "external": 8}
-    assert found.labels == ("pn", "em", "ca")
-    assert found.train[3].target == (1, 1, 0)
-    assert set(found.rules) == {"test", "external"}
+    task = prepared(TaskSettings(task="chest_ct_report", path="ct"), tmp_path, make_recipe)
+    assert task.rows == {"train": 40, "dev": 8, "test": 8, "external": 8}
+    assert task.labels == ("pn", "em", "ca")
+    assert task.train[3].target == (1, 1, 0)
+    assert set(task.rules) == {"test", "external"}
 
 
 def test_files_columns_and_names_of_splits_come_from_the_recipe(tmp_path, make_recipe):
@@ -50,12 +50,12 @@ def test_files_columns_and_names_of_splits_come_from_the_recipe(tmp_path, make_r
     )
     about = {"title": "우리 병원", "language": "ko", "labels_from": "규칙", "labels_by": "rules"}
     settings = TaskSettings(task="table_multilabel", path="d", table=table, description=about)
-    found = prepared(settings, tmp_path, make_recipe)
-    assert found.rows["test"] == found.rows["external"] == 10
-    assert found.rows["train"] + found.rows["dev"] == 30 and found.rows["dev"] > 0
-    assert found.notes == ("dev 10% of the rows without a split, chosen by hash",)
-    assert (found.task.title, found.task.language) == ("우리 병원", "ko")
-    assert (found.task.labels_from, found.task.labels_by) == ("규칙", "rules")
+    task = prepared(settings, tmp_path, make_recipe)
+    assert task.rows["test"] == task.rows["external"] == 10
+    assert task.rows["train"] + task.rows["dev"] == 30 and task.rows["dev"] > 0
+    assert task.notes == ("dev 10% of the rows without a split, chosen by hash",)
+    assert (task.task.title, task.task.language) == ("우리 병원", "ko")
+    assert (task.task.labels_from, task.task.labels_by) == ("규칙", "rules")
 
 
 def test_rows_of_one_patient_stay_in_one_split_where_hashing_deals_them(tmp_path, make_recipe):
@@ -64,13 +64,13 @@ def test_rows_of_one_patient_stay_in_one_split_where_hashing_deals_them(tmp_path
     table = TableSettings(
         files={"all": "a.tsv"}, text_columns=("text",), label_columns=("label",), group_column="patient"
     )
-    found = prepared(TaskSettings(task="table_multilabel", path="d", table=table), tmp_path, make_recipe)
-    groups = {name: {e.document for e in part} for name, part in (("train", found.train), ("dev", found.dev))}
-    assert sum(found.rows.values()) == 300 and all(n % 3 == 0 for n in found.rows.values())
+    task = prepared(TaskSettings(task="table_multilabel", path="d", table=table), tmp_path, make_recipe)
+    groups = {name: {e.document for e in part} for name, part in (("train", task.train), ("dev", task.dev))}
+    assert sum(task.rows.values()) == 300 and all(n % 3 == 0 for n in task.rows.values())
     assert not groups["train"] & groups["dev"]
-    of_test = len({example.document for example in found.sealed._parts["test"]})
-    told = f"groups (column patient, {of_test} of them in test), which the intervals resample as units"
-    assert 0 < of_test < 30 and f"rows belong to 100 {told}" in found.notes
+    of_test = len({example.document for example in task.sealed._parts["test"]})
+    note = f"groups (column patient, {of_test} of them in test), which the intervals resample as units"
+    assert 0 < of_test < 30 and f"rows belong to 100 {note}" in task.notes
 
 
 def test_patients_in_two_published_splits_are_reported(tmp_path, make_recipe):
@@ -79,8 +79,8 @@ def test_patients_in_two_published_splits_are_reported(tmp_path, make_recipe):
         write_csv(tmp_path / "d" / f"{split}.csv", ["text", "label", "patient"], rows)
     files = {split: f"{split}.csv" for split in ("train", "dev", "test")}
     table = TableSettings(files=files, text_columns=("text",), label_columns=("label",), group_column="patient")
-    found = prepared(TaskSettings(task="table_multilabel", path="d", table=table), tmp_path, make_recipe)
-    assert any("; 1 of them have rows in more than one split" in note for note in found.notes)
+    task = prepared(TaskSettings(task="table_multilabel", path="d", table=table), tmp_path, make_recipe)
+    assert any("; 1 of them have rows in more than one split" in note for note in task.notes)
 
 
 def test_broken_rows_are_reported_together_by_line_and_without_their_text(tmp_path, make_recipe):
@@ -137,15 +137,15 @@ def test_other_files_than_the_pinned_ones_are_refused(korsts, tmp_path, make_rec
     settings = TaskSettings(task="korsts", path="korsts", sha256="0123456789")
     with pytest.raises(DataError, match=r"korsts have the SHA-256 [0-9a-f]{16}, the recipe says 0123456789") as raised:
         prepared(settings, tmp_path, make_recipe)
-    found = re.search(r"SHA-256 ([0-9a-f]{16})", str(raised.value))[1]
-    assert prepared(settings.model_copy(update={"sha256": found}), tmp_path, make_recipe).rows["test"] == 24
+    digest = re.search(r"SHA-256 ([0-9a-f]{16})", str(raised.value))[1]
+    assert prepared(settings.model_copy(update={"sha256": digest}), tmp_path, make_recipe).rows["test"] == 24
 
 
 def test_files_that_are_not_the_published_ones_are_noted_and_read(korsts, tmp_path, make_recipe):
-    found = prepared(TaskSettings(task="korsts", path="korsts"), tmp_path, make_recipe)
-    told = [note for note in found.notes if "not the published files" in note]
-    assert [note.partition(":")[0] for note in told] == ["sts-train.tsv", "sts-dev.tsv", "sts-test.tsv"]
-    assert re.search(r"\(digest [0-9a-f]{16}, expected 13f83a3440d9db52\)", told[2])
+    task = prepared(TaskSettings(task="korsts", path="korsts"), tmp_path, make_recipe)
+    notes = [note for note in task.notes if "not the published files" in note]
+    assert [note.partition(":")[0] for note in notes] == ["sts-train.tsv", "sts-dev.tsv", "sts-test.tsv"]
+    assert re.search(r"\(digest [0-9a-f]{16}, expected 13f83a3440d9db52\)", notes[2])
 
 
 @pytest.mark.data
@@ -154,8 +154,8 @@ def test_files_that_are_not_the_published_ones_are_noted_and_read(korsts, tmp_pa
     [("korsts", "sts/korsts"), ("meddocan", "phi/meddocan_es"), ("nubes_sections", "documents/nubes_es")],
 )
 def test_the_published_files_are_known_as_such(name, folder, open_data, make_recipe):
-    found = prepared(TaskSettings(task=name, path=str(open_data / folder)), open_data, make_recipe)
-    assert not [note for note in found.notes if "not the published files" in note]
+    task = prepared(TaskSettings(task=name, path=str(open_data / folder)), open_data, make_recipe)
+    assert not [note for note in task.notes if "not the published files" in note]
 
 
 def test_settings_without_any_use_are_refused_with_advice(tmp_path, make_recipe):

@@ -144,11 +144,11 @@ def test_columns_by_character_become_eojeols_as_klue_has_them(tmp_path, make_rec
         name: TaskSettings(task="files_ner_characters", path="n", entities=EntitySettings(files={"all": f"a.{name}"}))
         for name in ("tsv", "jsonl")
     }
-    found = prepare_tasks(make_recipe(MODELS, tasks), tmp_path)
-    example = found["tsv"].train[0]
+    prepared = prepare_tasks(make_recipe(MODELS, tasks), tmp_path)
+    example = prepared["tsv"].train[0]
     assert (example.texts[0], example.texts[1][:2]) == ("#", "김씨")
     assert example.target == ("O", "B-PS", "O", "O", "O", "O")
-    assert found["jsonl"].train[0].texts[0] == "폐렴이" and found["jsonl"].labels == ("DS", "PS")
+    assert prepared["jsonl"].train[0].texts[0] == "폐렴이" and prepared["jsonl"].labels == ("DS", "PS")
     (tmp_path / "n" / "a.tsv").write_text("폐렴\tB-DS\n이\tO\n\n", encoding="utf-8")
     with pytest.raises(
         DataError, match=r"tsv: a\.tsv line 1: tokens of several characters, needed one per tag; is it a file"
@@ -164,8 +164,8 @@ def test_klues_own_file_is_read_alike_by_its_task_and_by_the_one_for_any_file(op
         "own": TaskSettings(task="klue_ner", path=path),
         "any": TaskSettings(task="files_ner_characters", path=path, entities=entities),
     }
-    found = prepare_tasks(make_recipe(MODELS, tasks), open_data)
-    assert found["own"].train == found["any"].train and found["own"].rows == found["any"].rows
+    prepared = prepare_tasks(make_recipe(MODELS, tasks), open_data)
+    assert prepared["own"].train == prepared["any"].train and prepared["own"].rows == prepared["any"].rows
 
 
 def test_all_problems_of_all_tasks_are_reported_together_by_row_and_without_text(korsts, bc5cdr, tmp_path, make_recipe):

@@ -9,9 +9,9 @@ from bimed_dist.files.tables import TableFile, read_columns
 
 def rows(path, *columns, literal_quotes=False, encoding="auto", problems=None):
     problems = problems or Problems(path.name)
-    found = list(read_columns(TableFile.whole(path, encoding), columns, problems, literal_quotes=literal_quotes))
+    table_rows = list(read_columns(TableFile.whole(path, encoding), columns, problems, literal_quotes=literal_quotes))
     problems.raise_any()
-    return [(row.line, row.last_line, row.cells) for row in found]
+    return [(row.line, row.last_line, row.cells) for row in table_rows]
 
 
 def write(path, content):

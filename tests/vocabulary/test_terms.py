@@ -108,9 +108,9 @@ def test_open_term_lists_give_words_that_occur_in_open_text(open_data, name, row
     def cut(term: str) -> list[str]:
         return [word for word, _ in BertPreTokenizer().pre_tokenize_str(term)]
 
-    found = read_terms(open_data / "terms" / f"{name}.tsv", ("ko", "en"), name)
-    candidates = choose(found, [], cut, (), words, min_count=3, top=100)
-    assert len(found) == 2 * rows and {entry.row for entry in found} == set(range(2, rows + 2))
+    terms = read_terms(open_data / "terms" / f"{name}.tsv", ("ko", "en"), name)
+    candidates = choose(terms, [], cut, (), words, min_count=3, top=100)
+    assert len(terms) == 2 * rows and {entry.row for entry in terms} == set(range(2, rows + 2))
     assert counts_of(candidates)["duplicate"] == duplicates
     added = new_pieces(candidates)
     assert len(added) == 100 and {"환자", "사용", "가"} & set(added)
