@@ -1,7 +1,7 @@
 """Figures as inline SVG: drawn by matplotlib without a display, coloured by the page.
 
-Text is drawn as paths, so a page looks the same everywhere. Colours become CSS variables, so that one figure serves
-light, dark and print; ids get the figure's name in front, because all figures share one page.
+Text is drawn as paths, so that a page looks the same everywhere. Colours become CSS variables, so that one figure
+serves light, dark and print. Ids are prefixed with the figure's name, because all figures share one page.
 """
 
 import io
@@ -17,12 +17,22 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 
-from bimed_dist.report.cells import metric_name
-from bimed_dist.report.records import curve_names
+from bimed_dist.evaluation.results_format import ProbabilityCounts
 from bimed_dist.report.scores import MainRow
+from bimed_dist.report.text import metric_title
 
 log = logging.getLogger(__name__)
 
+CURVES = {
+    "mlm_loss": "MLM loss",
+    "nsp_loss": "NSP loss",
+    "sop_loss": "SOP loss",
+    "mlm_accuracy": "MLM accuracy",
+    "nsp_accuracy": "NSP accuracy",
+    "sop_accuracy": "SOP accuracy",
+    "mlm_bits_per_character": "MLM bits per character",
+}
+"""Validation metrics of metrics.jsonl and their titles; NSP or SOP depends on the run's sentence objective."""
 _KOREAN_FONTS = (
     "Noto Sans KR",
     "Noto Sans CJK KR",
@@ -35,10 +45,12 @@ _KOREAN_FONTS = (
     "UnDotum",
     "Baekmuk Dotum",
 )
-_KOREAN_FILES = re.compile(r"noto ?sans ?(cjk|kr)|nanum(barun)?gothic\.|malgun\.|applesdgothic|undotum", re.IGNORECASE)
+_KOREAN_FILES = re.compile(
+    r"(noto ?sans ?(cjk|kr)|nanum(barun)?gothic\.|malgun\.|applesdgothic|undotum)[^/\\]*$", re.IGNORECASE
+)
 _HANGUL = re.compile(r"[\u1100-\u11ff\u3130-\u318f\uac00-\ud7a3]")
 
-# Stand-ins that no figure would draw otherwise -> the page's colour.
+# Placeholder colours, which are replaced by the page's variables.
 _INK, _MUTED, _RULE, _PAPER, _GAIN, _LOSS = "#010101", "#020202", "#030303", "#040404", "#050505", "#060606"
 _SERIES = tuple(f"#0{i}0a0b" for i in range(1, 7))
 _VARIABLES = {
@@ -78,30 +90,37 @@ _STYLE = {
 
 
 def korean_font() -> str | None:
-    """Name of an installed font with Hangul, or None."""
-    known = {font.name for font in font_manager.fontManager.ttflist}
-    found = next((name for name in _KOREAN_FONTS if name in known), None)
-    if found is not None:
-        return found
-    # matplotlib keeps a list of fonts from its first use; a font installed later is only on the disk.
-    for path in sorted(font_manager.findSystemFonts()):
-        if _KOREAN_FILES.search(Path(path).name):
-            font_manager.fontManager.addfont(path)
-            return font_manager.FontProperties(fname=path).get_name()
+    """Return the name of an installed font with Hangul, or None."""
+    installed = {font.name for font in font_manager.fontManager.ttflist}
+    font = next((name for name in _KOREAN_FONTS if name in installed), None)
+    if font is not None:
+        return font
+    # matplotlib caches its list of fonts; a font that was installed later is missing there.
+    # Regular weights come first: `NotoSansCJK-Bold.ttc` sorts before `NotoSansCJK-Regular.ttc`.
+    files = sorted(filter(_KOREAN_FILES.search, font_manager.findSystemFonts()))
+    for path in sorted(files, key=lambda path: "regular" not in Path(path).name.lower())[:1]:
+        font_manager.fontManager.addfont(path)
+        return font_manager.FontProperties(fname=path).get_name()
     return None
 
 
 def series_style(index: int) -> tuple[int, str]:
-    """(number of the colour, SVG dash pattern) of the run at `index`: colours first, then dashes."""
+    """Return (number of the colour, SVG dash pattern) of a run: colours first, then dashes."""
     return index % len(_SERIES) + 1, _DASHES[index // len(_SERIES) % len(_DASHES)]
 
 
-def curve_panels(curves: Mapping[str, Sequence[Mapping[str, Any]]]) -> list[tuple[str, str]]:
-    """(title, SVG) of the panels of figure 2 in Kim et al. 2022 and more: validation per step, one line per run.
+def curve_names(curves: Mapping[str, Sequence[Mapping[str, Any]]]) -> list[str]:
+    """Return the validation metrics that any run has, in the order of the page."""
+    names = {name for lines in curves.values() for line in lines if line["kind"] == "validation" for name in line}
+    return [name for name in CURVES if name in names]
 
-    Losses also show the training loss, thin.
+
+def curve_panels(curves: Mapping[str, Sequence[Mapping[str, Any]]]) -> list[tuple[str, str]]:
+    """Return (title, SVG) of a panel per metric: validation by step, one line per run (Kim et al. 2022, figure 2).
+
+    Losses also show the training loss as a thin line.
     """
-    return [(metric_name(key), _curve_panel(key, curves)) for key in curve_names(curves)]
+    return [(CURVES[key], _curve_panel(key, curves)) for key in curve_names(curves)]
 
 
 def _curve_panel(key: str, curves: Mapping[str, Sequence[Mapping[str, Any]]]) -> str:
@@ -116,11 +135,11 @@ def _curve_panel(key: str, curves: Mapping[str, Sequence[Mapping[str, Any]]]) ->
             if key.endswith("loss"):
                 _draw(axes, lines, "train", key, linewidth=0.6, alpha=0.45, **style)
             _draw(axes, lines, "validation", key, linewidth=1.8, marker="o", markersize=2.6, **style)
-        axes.set_title(metric_name(key))
+        axes.set_title(CURVES[key])
         axes.set_xlabel("step")
         axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.0f}"))
         axes.xaxis.set_major_locator(MaxNLocator(5, integer=True))
-        return _svg(figure, key, f"{metric_name(key)} on held-out text by step, one line per run")
+        return _svg(figure, key, f"{CURVES[key]} on held-out text by step, one line per run")
 
 
 def _draw(axes: Axes, lines: Sequence[Mapping[str, Any]], kind: str, key: str, **style: Any) -> None:
@@ -129,29 +148,30 @@ def _draw(axes: Axes, lines: Sequence[Mapping[str, Any]], kind: str, key: str, *
         axes.plot(*zip(*points, strict=True), **style)
 
 
-def next_panels(task: str, found: Mapping[str, Mapping[str, Sequence[int]]]) -> list[tuple[str, str]]:
-    """(model, SVG) with the shares of next and of random pairs by their probability of being next."""
-    panels = []
-    for number, (model, sides) in enumerate(found.items()):
-        with matplotlib.rc_context(_STYLE):
-            figure = Figure(figsize=(3.4, 2.2), layout="constrained")
-            axes = figure.subplots()
-            for side, color in (("next", _GAIN), ("random", _LOSS)):
-                counts = sides[side]
-                edges = [i / len(counts) for i in range(len(counts) + 1)]
-                axes.stairs([n / max(sum(counts), 1) for n in counts], edges, color=color, label=side)
-            axes.set(xlabel="probability of being next", ylabel="share of pairs", xlim=(0, 1), ylim=(0, None))
-            axes.set_title(_shortened(model, 40))
-            axes.legend(frameon=False)
-            svg = _svg(
-                figure, f"next-{task}-{number}", f"{model}: probability of being next, of next and of random pairs"
-            )
-        panels.append((model, svg))
-    return panels
+def next_panels(task: str, counts: Mapping[str, ProbabilityCounts]) -> list[tuple[str, str]]:
+    """Return (model, SVG): true next sentences and random sentences by their predicted probability of IsNext."""
+    return [(model, _next_panel(f"next-{task}-{i}", model, counts[model])) for i, model in enumerate(counts)]
+
+
+def _next_panel(name: str, model: str, counts: ProbabilityCounts) -> str:
+    with matplotlib.rc_context(_STYLE):
+        figure = Figure(figsize=(4.3, 2.7), layout="constrained")
+        axes = figure.subplots()
+        sides = (("next sentence", counts["next"], _GAIN), ("random sentence", counts["random"], _LOSS))
+        for label, pairs, color in sides:
+            edges = [i / len(pairs) for i in range(len(pairs) + 1)]
+            axes.stairs([n / max(sum(pairs), 1) for n in pairs], edges, color=color, label=label)
+        axes.set(xlabel="predicted probability of IsNext", ylabel="share of pairs", xlim=(0, 1), ylim=(0, None))
+        axes.set_title(_shortened(model, 40))
+        axes.legend(frameon=False, fontsize=8)
+        return _svg(figure, name, f"{model}: predicted probability of IsNext for true and for random next sentences")
 
 
 def change_figure(rows: Sequence[MainRow], korean: str | None) -> str | None:
-    """Foundation (ring) and adapted model (dot) of every compared row whose score is better when higher, or None."""
+    """Return foundation (ring) and adapted model (dot) of every comparison in which higher is better; None if none.
+
+    korean: a font with Hangul; without one, tasks with Hangul titles are shown by their short names.
+    """
     groups: dict[str, list[MainRow]] = {}
     for row in rows:
         if row.difference is not None and not row.lower_is_better:
@@ -166,7 +186,9 @@ def change_figure(rows: Sequence[MainRow], korean: str | None) -> str | None:
         names: dict[int, str] = {}
         top = 0
         for heading, group in groups.items():
-            axes.text(0, top, _shortened(heading), transform=axes.get_yaxis_transform(), va="center")
+            # On paper colour, so that the grid does not cross the text.
+            box = {"facecolor": _PAPER, "edgecolor": "none", "pad": 1.5}
+            axes.text(0, top, _shortened(heading), transform=axes.get_yaxis_transform(), va="center", bbox=box)
             for y, row in enumerate(group, start=top + 1):
                 names[y] = _shortened(row.model, 24)
                 _draw_change(axes, y, row)
@@ -175,7 +197,7 @@ def change_figure(rows: Sequence[MainRow], korean: str | None) -> str | None:
         axes.tick_params(axis="y", length=0)
         axes.spines["left"].set_visible(False)
         axes.set_ylim(places - 0.4, -0.6)
-        axes.set_xlabel("score (ring: foundation, dot: adapted model)")
+        axes.set_xlabel("score (ring: foundation, dot: adapted model; orange: worse)")
         return _svg(figure, "change", "Score of each foundation and of the model adapted from it, by task")
 
 
@@ -190,13 +212,13 @@ def _draw_change(axes: Axes, y: int, row: MainRow) -> None:
 def _heading(row: MainRow, korean: str | None) -> str:
     title = row.title
     if korean is None and _HANGUL.search(title):
-        log.info("no font with Hangul is installed (such as fonts-nanum): the figure calls a task %s", row.task)
+        log.info("no font with Hangul is installed (such as fonts-nanum): the figure shows a task as %s", row.task)
         title = row.task
-    return f"{_shortened(title, 48)} · {metric_name(row.metric)}" + ("" if row.split == "test" else f" · {row.split}")
+    return f"{_shortened(title, 48)} · {metric_title(row.metric)}" + ("" if row.split == "test" else f" · {row.split}")
 
 
 def _shortened(label: str, length: int = 90) -> str:
-    # matplotlib would read $...$ as mathematics.
+    # matplotlib reads $...$ as mathematics.
     return (label if len(label) <= length else label[: length - 1] + "…").replace("$", r"\$")
 
 
@@ -205,7 +227,7 @@ def _svg(figure: Figure, name: str, label: str) -> str:
     figure.savefig(buffer, format="svg", transparent=True, metadata={"Date": None})
     svg = buffer.getvalue()
     svg = svg[svg.index("<svg") :]
-    # Comments repeat the text of labels, which is not ours.
+    # Comments repeat the text of labels unescaped.
     svg = re.sub(r"<metadata>.*?</metadata>|<!--.*?-->", "", svg, flags=re.DOTALL)
     svg = re.sub(r' id="([^"]+)"', rf' id="{name}-\1"', svg)
     svg = re.sub(r'href="#([^"]+)"', rf'href="#{name}-\1"', svg)

@@ -1,7 +1,7 @@
-"""One self-contained HTML page and one Markdown file from the sections of a report.
+"""A report as values, and how it is written as one self-contained HTML page and one Markdown file.
 
-Every text is escaped: names, titles and errors come from recipes, data files and other people's programs. Only our own
-SVG goes in as it is.
+Every text is escaped: names, titles and errors come from recipes, data files and other programs. Only the report's own
+SVG is inserted as it is.
 """
 
 import re
@@ -10,57 +10,80 @@ from dataclasses import dataclass
 from markupsafe import Markup, escape
 
 from bimed_dist import templates
-from bimed_dist.report.cells import Cell, Table
-from bimed_dist.report.sections import Section
-from bimed_dist.report.tables import ORIGINS
+from bimed_dist.report.tables import Cell, Table
 
 _LINK = re.compile(r"https?://[^\s<>\"']+|\b10\.\d{4,9}/[^\s<>\"']+")
 _MARKDOWN = re.compile(r"([\\`*_{}\[\]<>#|~])")
+
+
+ORIGINS = {
+    "copied": "copied: the token is in both vocabularies",
+    "mean": "mean of the embeddings of the foundation's tokens for the same text",
+    "normal": "drawn from a normal distribution fitted to the foundation's embeddings",
+    "random": "random",
+}
+"""Origins of an embedding and their meaning; also CSS classes."""
+
+
+@dataclass(frozen=True)
+class ShareBar:
+    """A bar of shares that add up to 1."""
+
+    label: str
+    shares: tuple[tuple[str, float], ...]
+    """(one of ORIGINS, share)"""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Section:
+    """Shown in the order of the fields."""
+
+    title: str
+    anchor: str = ""
+    paragraphs: tuple[str, ...] = ()
+    facts: tuple[tuple[str, str], ...] = ()
+    points: tuple[str, ...] = ()
+    bars: tuple[ShareBar, ...] = ()
+    legend: tuple[tuple[str, int, str], ...] = ()
+    """(run, number of its colour, dash pattern)"""
+    figures: tuple[tuple[str, str], ...] = ()
+    """(title, SVG)"""
+    tables: tuple[Table, ...] = ()
+    closing: tuple[str, ...] = ()
+    """Paragraphs below the tables."""
+    tables_first: bool = False
+    """Show tables before figures."""
+    code: str = ""
+    parts: tuple["Section", ...] = ()
 
 
 @dataclass(frozen=True)
 class Page:
     title: str
     subtitle: str
-    """What was run and when."""
+    """Recipe, seed and date."""
     headline: str
     sections: tuple[Section, ...]
 
 
 def html(page: Page) -> str:
-    """The page as one HTML file: no script, nothing loaded from elsewhere."""
+    """Return the page as one HTML file: no script, nothing loaded from elsewhere."""
     environment = templates.environment("bimed_dist.report")
     environment.filters["linked"] = linked
-    environment.filters["spans"] = spans
     environment.globals["origins"] = ORIGINS
-    environment.filters["svg"] = Markup  # our own figures
+    environment.filters["svg"] = Markup  # the report's own figures
     return environment.get_template("page.html.j2").render(page=page)
 
 
 def linked(text: str) -> Markup:
-    """The text escaped, with web addresses and DOIs as links."""
+    """Return the text escaped, with web addresses and DOIs as links."""
     parts, end = [], 0
     for match in _LINK.finditer(text):
-        found = match.group().rstrip(".,;:)")
-        address = found if found.startswith("http") else f"https://doi.org/{found}"
-        parts += [escape(text[end : match.start()]), Markup('<a href="{}">{}</a>').format(address, found)]
-        end = match.start() + len(found)
+        label = match.group().rstrip(".,;:)")
+        address = label if label.startswith("http") else f"https://doi.org/{label}"
+        parts += [escape(text[end : match.start()]), Markup('<a href="{}">{}</a>').format(address, label)]
+        end = match.start() + len(label)
     return Markup("").join([*parts, escape(text[end:])])
-
-
-def spans(table: Table) -> list[int]:
-    """Rows that the first cell of each row covers; 0 where the cell above covers it."""
-    covered = [1] * len(table.rows)
-    if table.grouped:
-        start = 0
-        for i in range(1, len(table.rows)):
-            first, above = table.rows[i][0], table.rows[start][0]
-            if (first.text, first.value, first.detail) == (above.text, above.value, above.detail):
-                covered[start] += 1
-                covered[i] = 0
-            else:
-                start = i
-    return covered
 
 
 def markdown(page: Page) -> str:
@@ -80,6 +103,7 @@ def _markdown_section(section: Section, level: int) -> list[str]:
         blocks.append("\n".join(f"- {_escaped(point)}" for point in section.points))
     for table in section.tables:
         blocks += _markdown_table(table)
+    blocks += map(_escaped, section.closing)
     if section.code:
         blocks.append("\n".join("    " + line for line in section.code.splitlines()))
     for part in section.parts:
@@ -88,7 +112,7 @@ def _markdown_section(section: Section, level: int) -> list[str]:
 
 
 def _markdown_table(table: Table) -> list[str]:
-    ruler = ["---:" if table.numeric(i) else "---" for i in range(len(table.columns))]
+    ruler = ["---:" if table.is_numeric(i) else "---" for i in range(len(table.columns))]
     lines = [[_escaped(column) for column in table.columns], ruler]
     lines += [[_markdown_cell(cell) for cell in row] for row in table.rows]
     blocks = [f"{_escaped(table.caption)}:", "\n".join(f"| {' | '.join(line)} |" for line in lines)]

@@ -1,30 +1,24 @@
-"""What the report reads: the verified manifest of every stage in the recipe, and the few files that hold its numbers.
+"""The report's input: the verified manifest of every stage in the recipe, and the files that hold its numbers.
 
-Nothing is computed here; a folder that is missing, unfinished or damaged is a DataError, all told at once.
+Nothing is computed here. Folders that are missing, unfinished or damaged raise one DataError that lists them all.
 """
 
 import csv
 import io
 import json
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from bimed_dist.errors import DataError
+from bimed_dist.evaluation.results_format import SCHEMA, Results
 from bimed_dist.manifest import Manifest, verified
 from bimed_dist.metrics_log import read_metrics
 from bimed_dist.recipe.recipe import STAGES, Recipe
 from bimed_dist.workspace import COMPOSITION, CONTAMINATION, FERTILITY, MANIFEST, METRICS, RESULTS, SUMMARY
 
-RESULTS_SCHEMA = 1
-"""Newest schema of results.json that is understood. Older ones, and what has none, are read with what they have."""
-_CURVES = (
-    *("mlm_loss", "nsp_loss", "sop_loss", "mlm_accuracy", "nsp_accuracy", "sop_accuracy"),
-    "mlm_bits_per_character",
-)
-"""Of metrics.jsonl; which pairs there are follows the run's sentence objective."""
 _NAMED_STAGES = STAGES[: STAGES.index("evaluation")]
 
 
@@ -32,8 +26,8 @@ _NAMED_STAGES = STAGES[: STAGES.index("evaluation")]
 class Records:
     manifests: dict[str, Manifest]
     """`stage/NAME` (and `evaluation`) -> manifest, in the order of the stages."""
-    results: dict[str, Any] | None
-    """evaluation/results.json; None where the recipe evaluates nothing."""
+    results: Results | None
+    """results.json; None if the recipe evaluates nothing."""
     curves: dict[str, list[dict[str, Any]]]
     """Run -> lines of metrics.jsonl, by step, each step once."""
     compositions: dict[str, dict[str, Any]]
@@ -41,19 +35,19 @@ class Records:
     fertilities: dict[str, dict[str, Any]]
     """Vocabulary -> fertility.json."""
     attributions: dict[str, dict[str, Any]]
-    """Attribution -> summary.json, of those that are finished."""
+    """Attribution -> summary.json, if it is finished."""
     overlaps: dict[str, Counter[tuple[str, str]]]
-    """Corpus that was searched for text of the tasks -> rows of each (task, split) that were found."""
+    """Corpus that was searched for text of the tasks -> rows of each (task, split) that it held."""
 
-    def of(self, stage: str) -> dict[str, Manifest]:
-        """NAME -> manifest of one stage."""
+    def of_stage(self, stage: str) -> dict[str, Manifest]:
+        """Return NAME -> manifest of one stage."""
         return {key.partition("/")[2]: m for key, m in self.manifests.items() if key.startswith(stage + "/")}
 
 
 def stage_folders(recipe: Recipe, work: Path) -> dict[str, Path]:
-    """`stage/NAME` -> folder of everything in the recipe that the report shows.
+    """Return `stage/NAME` -> folder of everything in the recipe that the report shows.
 
-    Attributions only where they are finished: the pipeline never makes them.
+    Attributions are included only if they are finished, since the pipeline never makes them.
     """
     keys = [f"{stage}/{name}" for stage in _NAMED_STAGES for name in getattr(recipe, stage)]
     if recipe.evaluation is not None:
@@ -102,36 +96,28 @@ def read_records(folders: Mapping[str, Path], manifests: Mapping[str, Manifest])
     )
 
 
-def curve_names(curves: Mapping[str, Sequence[Mapping[str, Any]]]) -> list[str]:
-    """What any of the runs validated, in the order it is shown in."""
-    found = {name for lines in curves.values() for line in lines if line["kind"] == "validation" for name in line}
-    return [name for name in _CURVES if name in found]
-
-
 def read_overlaps(path: Path) -> Counter[tuple[str, str]]:
-    """How many rows of each (task, split) a corpus held, in its own documents or through a parallel task."""
+    """Return how many rows of each (task, split) a corpus held; a row found in several documents counts once."""
     try:
-        found = {(row["task"], row["split"], row["row"]) for row in csv.DictReader(io.StringIO(_read_text(path)))}
+        rows = {(row["task"], row["split"], row["row"]) for row in csv.DictReader(io.StringIO(_read_text(path)))}
     except KeyError:
-        raise DataError(f"{path} has not the columns task, split and row; build the corpus again") from None
-    return Counter((task, split) for task, split, _ in found)
+        raise DataError(f"{path} lacks the column task, split or row; build the corpus again") from None
+    return Counter((task, split) for task, split, _ in rows)
 
 
 def read_curve(path: Path) -> list[dict[str, Any]]:
-    """Return the lines of a metrics.jsonl by step. A resumed run logged some steps twice: the later line counts."""
+    """Return the lines of a metrics.jsonl by step. A resumed run logs some steps twice; the later line counts."""
     if not path.is_file():
         raise DataError(f"{path} is missing although its folder is finished; build the folder again")
     latest = {(line["step"], line["kind"]): line for line in read_metrics(path)}
     return [latest[key] for key in sorted(latest)]
 
 
-def _read_results(path: Path) -> dict[str, Any]:
+def _read_results(path: Path) -> Results:
     results = _read_json(path)
-    if results.get("schema", 0) > RESULTS_SCHEMA:
-        raise DataError(
-            f"{path} has schema {results['schema']}, this version reads up to {RESULTS_SCHEMA}; use the version that "
-            "wrote it, or a newer one"
-        )
+    schema = results.get("schema")
+    if schema != SCHEMA:
+        raise DataError(f"{path} has schema {schema}, this version reads schema {SCHEMA}; run the evaluation again")
     return results
 
 

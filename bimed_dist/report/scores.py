@@ -1,17 +1,18 @@
-"""Reading results.json: what stands in each cell of the main table, and what may be said about it.
+"""Rows of the main table, from results.json.
 
-A cell is a measured score, `failed` (its error is kept) or `n/a` (its reason is kept); it is never a made-up number.
+A score is measured, `failed` (its error is kept) or `n/a` (its reason is kept); it is never a made-up number.
 Differences are adapted model minus its own foundation. A gain is a difference in the good direction of its metric.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal
 
+from bimed_dist.evaluation.metrics.definitions import find_metric
+from bimed_dist.evaluation.results_format import Chosen, ComparisonRow, Results
 from bimed_dist.evaluation.task import FINE_TUNED_KINDS
 
-_LOWER = {"loss", "brier", "ece", "bits"}
-_CLEAR = 0.05
+SIGNIFICANCE = 0.05
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -20,23 +21,25 @@ class Score:
     mean: float | None = None
     sd: float | None = None
     seeds: int = 0
-    """Seeds that the mean is over."""
+    """Number of values that the mean is over: seeds, or repetitions of a zero-shot task."""
     rows: int = 0
     """Rows of the split that were scored."""
     interval: tuple[float, float] | None = None
-    chosen: Mapping[str, Any] | None = None
+    chosen: Chosen | None = None
     reason: str = ""
-    """Why there is no score, or which of its cells are missing."""
+    """Why there is no score, or which trials are missing from it."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class MainRow:
-    """One adapted model against its foundation on one split of one task; or one model that has no foundation here."""
+    """An adapted model against its foundation on one split of a task; or a model or baseline without a foundation."""
 
     task: str
     title: str
     language: str
     split: str
+    slice: Literal["language", "source"] | None
+    """Set if the split is one language or one source of the test split."""
     metric: str
     foundation: str | None
     model: str
@@ -48,177 +51,159 @@ class MainRow:
     p_holm: float | None
     best: frozenset[str]
     """Models with the best mean on this split of this task."""
+    is_baseline: bool = False
+    """The keyword rules, which are no model."""
     labels_from: str = ""
-    """Rows of a rule baseline: where the labels come from, without which its score says nothing."""
-    drawn: bool = False
-    """Whether its values differ by the draw of masks or pairs, not by training."""
+    """Origin of the task's labels, for people."""
+    zero_shot: bool = False
+    """The task trains nothing: its values vary with random masks or sentence pairs, not with training."""
 
     @property
     def lower_is_better(self) -> bool:
-        return lower_is_better(self.metric)
+        return find_metric(self.metric).lower_is_better
 
     @property
     def gain(self) -> float | None:
-        """Difference with the sign that means better."""
+        """The difference, positive if the adapted model is better."""
         if self.difference is None:
             return None
         return -self.difference if self.lower_is_better else self.difference
 
     @property
-    def tested(self) -> bool:
+    def is_tested(self) -> bool:
         return self.p_holm is not None or self.interval is not None
 
     @property
-    def clear(self) -> bool:
+    def is_significant(self) -> bool:
         """Holm-corrected p below 0.05; without a p, an interval that excludes 0."""
         if self.p_holm is not None:
-            return self.p_holm < _CLEAR
+            return self.p_holm < SIGNIFICANCE
         return self.interval is not None and not self.interval[0] <= 0 <= self.interval[1]
 
 
-def lower_is_better(metric: str) -> bool:
-    return not _LOWER.isdisjoint(metric.lower().replace("-", "_").split("_"))
+def main_rows(results: Results) -> list[MainRow]:
+    """Return the rows of the main table: by task, then split, then model, in the order of the recipe.
 
-
-def is_language(split: str) -> bool:
-    """Whether a split is one language (two letters, mixed or other) of the test split of an intrinsic task."""
-    return len(split) == 2 or split in ("mixed", "other")
-
-
-def is_slice(split: str) -> bool:
-    """Whether a split is one language or one source of the test split of an intrinsic task."""
-    return is_language(split) or split.startswith("source ")
-
-
-def main_rows(results: Mapping[str, Any]) -> list[MainRow]:
-    """Rows of the main table: by task, then split, then model, in the order of the recipe.
-
-    Languages of an intrinsic task are left out, because its test split holds them all; `compared_rows` has them.
+    Single languages and sources of a test split are left out, because the test split holds them all.
     """
-    return [row for row in compared_rows(results) if not is_slice(row.split)]
+    return [row for row in result_rows(results) if row.slice is None]
 
 
-def baselines(results: Mapping[str, Any], task: str) -> list[str]:
-    """What stands beside the models of a task without being one, such as `rules`."""
-    return list(dict.fromkeys(row["model"] for row in results.get("baselines", ()) if row["task"] == task))
-
-
-def is_drawn(results: Mapping[str, Any], task: str) -> bool:
-    """Whether the values of a score are of draws of masks or random sentences: the task trains nothing."""
-    return results["tasks"][task]["kind"] not in FINE_TUNED_KINDS
-
-
-def compared_rows(results: Mapping[str, Any]) -> list[MainRow]:
-    """As `main_rows`, with a row for each language of intrinsic tasks too."""
+def result_rows(results: Results) -> list[MainRow]:
+    """Return the rows of the main table and of every single language and source."""
     foundations = {model["adapted_from"] for model in results["models"].values()} - {None}
     rows = []
     for task in results["tasks"]:
+        labels = [*results["models"], *baselines(results, task)]
         for split, metric in main_measures(results, task):
-            labels = [*results["models"], *baselines(results, task)]
-            scores = {label: score_of(results, task, label, split, metric) for label in labels}
-            best = _best(metric, scores)
-            for label, model in results["models"].items():
-                # A foundation stands in the row of each model adapted from it.
-                if model["adapted_from"] is not None or label not in foundations:
-                    rows.append(_main_row(results, task, split, metric, label, scores, best))
-            beside = [label for label in baselines(results, task) if scores[label].state == "measured"]
-            rows += [_main_row(results, task, split, metric, label, scores, best) for label in beside]
+            scores = {label: find_score(results, task, label, split, metric) for label in labels}
+            # A foundation has no row of its own: it is shown in the row of each model adapted from it.
+            rows += [
+                _main_row(results, task, split, metric, label, scores)
+                for label, model in results["models"].items()
+                if model["adapted_from"] is not None or label not in foundations
+            ]
+            rows += [
+                _main_row(results, task, split, metric, label, scores)
+                for label in baselines(results, task)
+                if scores[label].state == "measured"
+            ]
     return rows
 
 
-def main_measures(results: Mapping[str, Any], task: str) -> list[tuple[str, str]]:
-    """(split, metric) pairs that the task is judged by, those that failed too; the test split where nothing was
-    measured.
-    """
+def baselines(results: Results, task: str) -> list[str]:
+    """Return the labels of the baselines that were scored on a task, such as `rules`."""
+    return list(dict.fromkeys(row["model"] for row in results["baselines"] if row["task"] == task))
+
+
+def is_zero_shot(results: Results, task: str) -> bool:
+    return results["tasks"][task]["kind"] not in FINE_TUNED_KINDS
+
+
+def main_measures(results: Results, task: str) -> list[tuple[str, str]]:
+    """Return (split, metric) of the task's main scores, failed ones included; the test split if there are none."""
     metric = results["tasks"][task]["metric"]
-    found = dict.fromkeys((s["split"], s["metric"]) for s in results["scores"] if s["task"] == task and s["main"])
-    found |= dict.fromkeys((f["split"], metric) for f in results["failures"] if f["task"] == task and "split" in f)
-    return list(found) or [("test", metric)]
+    measures = dict.fromkeys((s["split"], s["metric"]) for s in results["scores"] if s["task"] == task and s["main"])
+    failed = (f["split"] for f in results["failures"] if f["task"] == task and f["split"] is not None)
+    measures |= dict.fromkeys((split, metric) for split in failed)
+    return list(measures) or [("test", metric)]
 
 
-def score_of(results: Mapping[str, Any], task: str, model: str, split: str, metric: str) -> Score:
-    # A failure that names a split is of that one alone.
-    errors = [
-        f for f in results["failures"] if f["task"] == task and f["model"] == model and f.get("split", split) == split
+def find_score(results: Results, task: str, model: str, split: str, metric: str) -> Score:
+    failures = [
+        f
+        for f in results["failures"]
+        if f["task"] == task and f["model"] == model and (f["split"] is None or f["split"] == split)
     ]
-    told = "; ".join(dict.fromkeys(f"{f['cell']}: {f['error']}" for f in errors))
-    for s in (*results["scores"], *results.get("baselines", ())):
-        if (s["task"], s["model"], s["split"], s["metric"]) == (task, model, split, metric) and s["mean"] is not None:
-            interval = tuple(s["interval"]) if s["interval"] else None
-            reason = f"{len(errors)} cell(s) failed: {told}" if errors else ""
+    errors = "; ".join(dict.fromkeys(f"{f['trial']}: {f['error']}" for f in failures))
+    for s in (*results["scores"], *results["baselines"]):
+        if (s["task"], s["model"], s["split"], s["metric"]) == (task, model, split, metric):
             return Score(
                 state="measured",
                 mean=s["mean"],
                 sd=s["sd"],
                 seeds=len(s["values"]),
                 rows=s["n"],
-                interval=interval,
+                interval=_ends(s["interval"]),
                 chosen=s["chosen"],
-                reason=reason,
+                reason=f"{len(failures)} trial(s) failed: {errors}" if failures else "",
             )
-    if errors:
-        return Score(state="failed", reason=told)
-    opening = f"{model}: not applicable, "
-    notes = [note.removeprefix(opening) for note in results["tasks"][task]["notes"] if note.startswith(opening)]
-    return Score(state="n/a", reason="; ".join(notes) or "not measured for this model")
+    if failures:
+        return Score(state="failed", reason=errors)
+    reason = results["tasks"][task]["not_applicable"].get(model)
+    return Score(state="n/a", reason=reason or "not measured for this model")
 
 
-def _main_row(
-    results: Mapping[str, Any],
-    task: str,
-    split: str,
-    metric: str,
-    label: str,
-    scores: Mapping[str, Score],
-    best: frozenset[str],
-) -> MainRow:
+def _ends(interval: list[float] | None) -> tuple[float, float] | None:
+    return None if interval is None else (interval[0], interval[1])
+
+
+def _main_row(results: Results, task: str, split: str, metric: str, label: str, scores: Mapping[str, Score]) -> MainRow:
+    entry = results["tasks"][task]
     is_baseline = label not in results["models"]
     foundation = None if is_baseline else results["models"][label]["adapted_from"]
-    difference, compared = None, {}
+    difference = comparison = None
     if foundation is not None and scores[label].mean is not None and scores[foundation].mean is not None:
-        difference = scores[label].mean - scores[foundation].mean
-        compared = _comparison(results, task, split, metric, label)
-    described = results["tasks"][task]
+        comparison = _find_comparison(results, task, split, metric, label)
+        difference = comparison["difference"] if comparison else scores[label].mean - scores[foundation].mean
     return MainRow(
         task=task,
-        title=described["title"],
-        language=split
-        if is_language(split)
-        else described.get("split_languages", {}).get(split, described["language"]),
+        title=entry["title"],
+        language=entry["split_languages"].get(split, entry["language"]),
         split=split,
+        slice=entry["slices"].get(split),
         metric=metric,
         foundation=foundation,
         model=label,
         foundation_score=None if foundation is None else scores[foundation],
         model_score=scores[label],
-        difference=compared.get("difference", difference),
-        interval=tuple(compared["interval"]) if compared.get("interval") else None,
-        p=compared.get("p"),
-        p_holm=compared.get("p_holm"),
-        best=best,
-        labels_from=described["labels_from"] if is_baseline else "",
-        drawn=is_drawn(results, task),
+        difference=difference,
+        interval=_ends(comparison["interval"]) if comparison else None,
+        p=comparison["p"] if comparison else None,
+        p_holm=comparison["p_holm"] if comparison else None,
+        best=_best(metric, scores),
+        is_baseline=is_baseline,
+        labels_from=entry["labels_from"],
+        zero_shot=is_zero_shot(results, task),
     )
 
 
-def _comparison(results: Mapping[str, Any], task: str, split: str, metric: str, label: str) -> Mapping[str, Any]:
-    wanted = (task, split, metric, label)
-    for c in results["comparisons"]:
-        if (c["task"], c["split"], c["metric"], c["model"]) == wanted and c["difference"] is not None:
-            return c
-    return {}
+def _find_comparison(results: Results, task: str, split: str, metric: str, model: str) -> ComparisonRow | None:
+    key = (task, split, metric, model)
+    rows = results["comparisons"]
+    return next((c for c in rows if (c["task"], c["split"], c["metric"], c["model"]) == key), None)
 
 
 def _best(metric: str, scores: Mapping[str, Score]) -> frozenset[str]:
-    means = {label: s.mean for label, s in scores.items() if s.mean is not None}
+    means = {label: score.mean for label, score in scores.items() if score.mean is not None}
     if len(means) < 2:
         return frozenset()
-    wanted = (min if lower_is_better(metric) else max)(means.values())
-    return frozenset(label for label, mean in means.items() if mean == wanted)
+    best = (min if find_metric(metric).lower_is_better else max)(means.values())
+    return frozenset(label for label, mean in means.items() if mean == best)
 
 
 def forgetting_rows(rows: Iterable[MainRow], languages: Mapping[str, Sequence[str]]) -> list[MainRow]:
-    """Compared rows in the foundation's own languages; in every single language where its own are not known.
+    """Return the comparisons in the foundation's own languages; in every single language if those are not known.
 
     languages: foundation -> `ko`, `en`, ...
     """
@@ -236,11 +221,10 @@ def forgetting_rows(rows: Iterable[MainRow], languages: Mapping[str, Sequence[st
 
 
 def verdict(row: MainRow) -> str:
-    """What the data say about one difference, in words."""
+    """Return what a difference shows, in words."""
     if not row.gain:
         return "no change"
-    if not row.tested:
-        return "higher score, not tested" if row.gain > 0 else "lower score, not tested"
-    if not row.clear:
-        return "no clear change"
-    return "better" if row.gain > 0 else "worse"
+    direction = "better" if row.gain > 0 else "worse"
+    if not row.is_tested:
+        return f"{direction}, not tested"
+    return direction if row.is_significant else "no significant change"

@@ -1,10 +1,12 @@
-"""A finished work folder with made-up numbers: real manifests, a failed cell, an n/a cell, Korean and hostile text."""
+"""A finished work folder with made-up numbers: real manifests, a failed trial, an n/a score, Korean, hostile text."""
 
+import csv
 import json
 import math
 from pathlib import Path
 from typing import Any
 
+from bimed_dist.evaluation.results_format import SCHEMA, ComparisonRow, Results, ScoreRow, TaskEntry
 from bimed_dist.manifest import write_manifest
 from bimed_dist.recipe.loading import parse_recipe
 from bimed_dist.recipe.recipe import Recipe
@@ -86,7 +88,7 @@ def recipe(**changes: Any) -> Recipe:
     return parse_recipe({**tree, **changes}, where="test")
 
 
-def results() -> dict[str, Any]:
+def results() -> Results:
     scores = [
         score
         for task, (_, _, _, metric, splits) in TASKS.items()
@@ -98,10 +100,11 @@ def results() -> dict[str, Any]:
         _comparison(task, split, metric, means, model)
         for task, (_, _, _, metric, splits) in TASKS.items()
         for split, means in splits.items()
-        for model, described in MODELS.items()
-        if described["adapted_from"] in means and model in means
+        for model, entry in MODELS.items()
+        if entry["adapted_from"] in means and model in means
     ]
     return {
+        "schema": SCHEMA,
         "models": {
             label: {
                 **model,
@@ -113,41 +116,53 @@ def results() -> dict[str, Any]:
         },
         "tasks": {task: _task(task) for task in TASKS},
         "grid": {"learning_rates": [2e-5, 5e-5], "epochs": [2, 4], "seeds": SEEDS, "batch": 32},
+        "statistics": {"resamples": 10_000, "ranked_resamples": 1_000, "confidence": 0.95},
         "scores": scores,
+        "baselines": [],
         "comparisons": comparisons,
-        "failures": [
-            {
-                "task": "ner",
-                "model": "bi-en-mini",
-                "cell": "lr=5e-05,epochs=4,seed=2",
-                "error": f"out of memory {SCRIPT}",
-            }
-        ],
+        "failures": [failure("ner", "bi-en-mini", "lr=5e-05,epochs=4,seed=2", f"out of memory {SCRIPT}")],
     }
 
 
-def _scores(task: str, model: str, split: str, metric: str, mean: float) -> list[dict[str, Any]]:
-    values = [mean - 0.01, mean, mean + 0.01]
-    tuned = TASKS[task][0] not in ("mlm", "nsp")
+def results_with_rules() -> Results:
+    """Results with the keyword rules on ct/test and metrics of the label `cancer` of ko-mini."""
+    fake = results()
+    (row,) = [
+        row
+        for row in fake["scores"]
+        if (row["task"], row["model"], row["split"], row["metric"]) == ("ct", "ko-mini", "test", "macro_f1")
+    ]
+    rules = {**row, "model": "rules", "values": [0.99], "mean": 0.99, "sd": None, "chosen": None, "interval": None}
+    fake["baselines"] = [rules, {**rules, "metric": "f1:cancer", "main": False, "mean": 0.7}]
+    of_label = {**row, "main": False, "sd": None, "interval": None}
+    fake["scores"] += [
+        {**of_label, "metric": "f1:cancer", "mean": 0.6},
+        {**of_label, "metric": "auroc:cancer", "mean": 0.8},
+    ]
+    return fake
+
+
+def failure(task: str, model: str, trial: str, error: str, split: str | None = None) -> dict[str, Any]:
+    return {"task": task, "model": model, "trial": trial, "error": error, "split": split}
+
+
+def _scores(task: str, model: str, split: str, metric: str, mean: float) -> list[ScoreRow]:
     common = {
         "task": task,
         "model": model,
         "split": split,
-        "values": values,
+        "values": [mean - 0.01, mean, mean + 0.01],
         "sd": 0.01,
         "n": 1379,
-        "chosen": {"learning_rate": 5e-5, "epochs": 4} if tuned else None,
+        "chosen": {"learning_rate": 5e-5, "epochs": 4} if task in GRIDS else None,
     }
     main = {**common, "metric": metric, "main": True, "mean": mean, "interval": [mean - 0.021, mean + 0.019]}
-    others = {"sts": ["spearman"], "multilabel": ["micro_f1", "hamming_loss"], "mlm": ["accuracy"]}.get(
-        TASKS[task][0], []
-    )
-    return [main] + [
-        {**common, "metric": other, "main": False, "mean": mean * 0.97, "interval": None} for other in others
-    ]
+    kind = TASKS[task][0]
+    more = {"sts": ["spearman"], "multilabel": ["micro_f1", "hamming_loss"], "mlm": ["accuracy"]}.get(kind, [])
+    return [main] + [{**common, "metric": m, "main": False, "mean": mean * 0.97, "interval": None} for m in more]
 
 
-def _comparison(task: str, split: str, metric: str, means: dict[str, float], model: str) -> dict[str, Any]:
+def _comparison(task: str, split: str, metric: str, means: dict[str, float], model: str) -> ComparisonRow:
     foundation = MODELS[model]["adapted_from"]
     difference = means[model] - means[foundation]
     p = math.exp(-abs(difference) * 100)
@@ -160,12 +175,17 @@ def _comparison(task: str, split: str, metric: str, means: dict[str, float], mod
         "difference": difference,
         "interval": [difference - 0.02, difference + 0.02],
         "p": p,
+        "units": 1379,
         "p_holm": min(1.0, 3 * p),
+        "williams": None,
+        "effect_sizes": {},
     }
 
 
-def _task(task: str) -> dict[str, Any]:
-    kind, title, language, metric, _ = TASKS[task]
+def _task(task: str) -> TaskEntry:
+    kind, title, language, metric, splits = TASKS[task]
+    languages = [split for split in splits if len(split) == 2]
+    rows = {"train": 1200, "dev": 300, "test": 1379}
     return {
         "task": task,
         "kind": kind,
@@ -174,19 +194,26 @@ def _task(task: str) -> dict[str, Any]:
         "metric": metric,
         "citation": "Jo et al. 2025, https://doi.org/10.1186/s12911-025-03262-7",
         "licence": "CC BY-SA 4.0",
-        "labels_from": "rules on the report text" if task == "ct" else "crowd grades",
-        "rows": {"train": 1200, "dev": 300, "test": 1379},
+        "labels_from": "keywords in the report text" if task == "ct" else "crowd grades",
+        "labels_by": "rules" if task == "ct" else "people",
+        "unit": "word",
+        "digest": "d" * 64,
+        "rows": rows,
+        "read": rows,
         "dropped": {"duplicates": 12, "leaked": 3} if task == "ct" else {"duplicates": 0, "leaked": 0},
         "kept_of": {"train": 5749} if task == "korsts" else {},
         "grid": GRIDS.get(task),
-        "notes": {
-            "ner": ["split 80/10/10 by hash"],
-            "nsp": ["en-mini: not applicable, the checkpoint has no NSP head"],
-        }.get(task, []),
+        "folds": None,
+        "variant": {},
+        "slices": dict.fromkeys(languages, "language"),
+        "split_languages": {language: language for language in languages},
+        "not_applicable": {"en-mini": "the checkpoint has no NSP head"} if task == "nsp" else {},
+        "next_probabilities": None,
+        "notes": ["split 80/10/10 by hash"] if task == "ner" else [],
     }
 
 
-def build(work: Path, made: Recipe, found: dict[str, Any] | None = None) -> None:
+def build(work: Path, made: Recipe, evaluated: Results | None = None, metrics_of_first: str = "") -> None:
     """Write every stage of the recipe below `work`, each with its manifest."""
     for name in made.corpus:
         _stage(work, "corpus", name, {"train.jsonl": "{}\n"}, _corpus_counts())
@@ -216,15 +243,16 @@ def build(work: Path, made: Recipe, found: dict[str, Any] | None = None) -> None
         _stage(work, "model", name, {"origins.csv": "id\n"}, counts, settings.model_dump(mode="json"))
     for i, name in enumerate(made.pretraining):
         settings = made.pretraining[name].model_dump(mode="json")
+        content = metrics_of_first if metrics_of_first and i == 0 else metrics(i)
         counts = {"steps": 2000, "epochs": 1.52, "engine": "zero2", "processes": 2}
-        _stage(work, "pretraining", name, {"metrics.jsonl": metrics(i)}, counts, settings)
+        _stage(work, "pretraining", name, {"metrics.jsonl": content}, counts, settings)
     if made.evaluation is not None:
-        found = results() if found is None else found
-        _stage(work, "evaluation", "", {"results.json": json.dumps(found, ensure_ascii=False)}, {"cells": 96})
+        content = json.dumps(results() if evaluated is None else evaluated, ensure_ascii=False)
+        _stage(work, "evaluation", "", {"results.json": content}, {"trials": 96})
 
 
 def explain(work: Path, name: str, korean: dict[str, float]) -> None:
-    """A finished attribution of the chest CT task. korean: share of the weight on Korean words of each model."""
+    """Write a finished attribution of the chest CT task. korean: share of attribution on Korean words, by model."""
     areas = dict.fromkeys(("deletion", "random_deletion", "insertion", "random_insertion"), 0.5)
     models = {
         model: {
@@ -243,6 +271,15 @@ def explain(work: Path, name: str, korean: dict[str, float]) -> None:
     }
     summary = {"schema": 1, "task": "ct", "models": models, "off_stored": dict.fromkeys(models, 0.0)}
     _stage(work, "attribution", name, {"summary.json": json.dumps(summary)}, {"rows": 3})
+
+
+def read_page(work: Path) -> str:
+    return (work / "report" / "index.html").read_text(encoding="utf-8")
+
+
+def read_table(work: Path, name: str) -> list[dict[str, str]]:
+    with (work / "report" / "tables" / f"{name}.csv").open(encoding="utf-8-sig", newline="") as file:
+        return list(csv.DictReader(file))
 
 
 def _stage(
@@ -270,7 +307,7 @@ def _stage(
 
 
 def metrics(run: int) -> str:
-    """metrics.jsonl of one run; step 1000 was logged twice, before and after a resumption."""
+    """Return metrics.jsonl of one run; step 1000 was logged twice, before and after a resumption."""
     lines = []
     for step in range(0, 2001, 20):
         left = math.exp(-step / (500 + 100 * run))
