@@ -39,5 +39,5 @@ def p_cell(p: float | None) -> Cell:
 
 
 def split_name(split: str, slice_kind: str | None) -> str:
-    """Return such as `test`, `Korean part of test` or `source books`."""
-    return f"{language_name(split)} part of test" if slice_kind == "language" else split
+    """Return such as `test`, `test (Korean)` or `source books`."""
+    return f"test ({language_name(split)})" if slice_kind == "language" else split

@@ -44,8 +44,10 @@ def _documents(counts: Mapping[str, Any]) -> str:
     """Return such as `222 documents (3,018 sentences) held out; dropped documents: 41 duplicates; ...`."""
     held_out = f"{counts['held_out_documents']:,} documents ({counts['held_out_sentences']:,} sentences) held out"
     dropped = [f"{counts[key]:,} {title}" for key, title in _DROPPED.items() if counts.get(key)]
-    normalized = f"{counts['nfc_changed']:,} documents changed by Unicode normalization (NFC)"
-    return f"{held_out}; dropped documents: {', '.join(dropped) or 'none'}; {normalized}"
+    facts = [held_out, f"dropped documents: {', '.join(dropped) or 'none'}"]
+    if counts["nfc_changed"]:
+        facts.append(f"{counts['nfc_changed']:,} documents changed by Unicode normalization (NFC)")
+    return "; ".join(facts)
 
 
 def _parts(counts: Mapping[str, Any]) -> Iterator[tuple[str, Mapping[str, Any]]]:
