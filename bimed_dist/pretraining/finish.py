@@ -32,11 +32,12 @@ A BERT model pre-trained with bimed_dist {version} on {objectives}.
 | | |
 |---|---|
 | foundation | {foundation} |
-| vocabulary | {vocabulary} tokens; embedding rows copied {copied}, mean {mean}, normal {normal}, random {random} |
+| vocabulary | {vocabulary:,} tokens |
+| token embeddings before training | {origins} |
 | corpus | {corpus} |
-| training | {training}, {epochs} epochs, learning rate {rate:g} |
-| held out | {held_out} |
-| engine | {engine}, {processes} process(es) |
+| training | {training}; {epochs} epochs, highest learning rate {rate:g} |
+| held-out text | {held_out} |
+| engine | {engine}, processes: {processes} |
 
 ## Use
 ```python
@@ -49,13 +50,19 @@ hidden_states = model(**inputs).last_hidden_state
 ```
 
 ## Limits
-Made for research. It was not checked for memorised patient data, and it is no medical device. Licence and conditions of
-use follow from the foundation and the corpus named above.
+For research only; this is not a medical device. The model was not tested for memorized patient data. Licence and conditions
+of use follow from the foundation and the corpus named above.
 """
+_ORIGINS = {
+    "copied": "copied from the foundation",
+    "mean": "means of the foundation's embeddings",
+    "normal": "drawn from a normal distribution fitted to the foundation's",
+    "random": "random",
+}
 _OBJECTIVES = {
     "next_sentence": "masked language modelling and next sentence prediction",
-    "sentence_order": "masked language modelling and sentence order prediction (its head is not included)",
-    "none": "masked language modelling (there is no head for next sentences, and the pooler was not trained)",
+    "sentence_order": "masked language modelling and sentence order prediction (without the head of the latter)",
+    "none": "masked language modelling (no next-sentence head; the pooler is not trained)",
 }
 
 
@@ -71,14 +78,14 @@ def model_card(recipe: Recipe, name: str, work: Path, counts: dict[str, Any]) ->
         code for corpus in corpora for code, counted in corpus.counts["by_language"].items() if counted["sentences"]
     }
     texts = [
-        f"{corpus.counts['documents']} documents, {corpus.counts['sentences']} sentences "
-        f"({', '.join(corpus.counts['by_source'])})"
+        f"{corpus.counts['documents']:,} documents, {corpus.counts['sentences']:,} sentences "
+        f"(sources: {', '.join(corpus.counts['by_source'])})"
         for corpus in corpora
     ]
     if settings.replay:
-        texts[1] = f"and replayed in {settings.replay.share:.0%} of the rows: {texts[1]}"
+        texts[1] = f"replayed in {100 * settings.replay.share:.0f} % of the rows: {texts[1]}"
     phases = [
-        f"{counted['steps']} steps of {phase.global_batch} rows, length {phase.max_length}"
+        f"{counted['steps']:,} steps of {phase.global_batch} rows of at most {phase.max_length} tokens"
         for counted, phase in zip(counts["phases"], settings.phases, strict=True)
     ]
     return _CARD.format(
@@ -90,13 +97,14 @@ def model_card(recipe: Recipe, name: str, work: Path, counts: dict[str, Any]) ->
         corpus="; ".join(texts),
         training=", then ".join(phases),
         rate=settings.learning_rate,
-        **{rule: model.counts[rule] for rule in ("copied", "mean", "normal", "random")},
+        origins=", ".join(f"{model.counts[rule]:,} {title}" for rule, title in _ORIGINS.items() if model.counts[rule]),
         **{key: counts[key] for key in ("epochs", "engine", "processes")},
         objectives=_OBJECTIVES[settings.sentence_objective],
-        held_out="; ".join(
-            f"{name.upper()} loss {held_out[f'{name}_loss']:.3f}, accuracy {held_out[f'{name}_accuracy']:.3f}"
-            for name in ("mlm", "nsp", "sop")
-            if f"{name}_loss" in held_out
+        held_out=", ".join(
+            f"{objective.upper()} {metric} {held_out[f'{objective}_{metric}']:.3f}"
+            for objective in ("mlm", "nsp", "sop")
+            for metric in ("loss", "accuracy")
+            if f"{objective}_{metric}" in held_out
         ),
     )
 

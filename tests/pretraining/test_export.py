@@ -62,6 +62,10 @@ def test_an_exported_model_is_safetensors_with_all_heads_and_a_card_without_gaps
     counts = json.loads((trained.folder() / "manifest.json").read_text(encoding="utf-8"))["counts"]
     assert f"MLM loss {counts['held_out']['mlm_loss']:.3f}" in card
     assert "None" not in card and "{" not in card
+    assert f"MLM accuracy {counts['held_out']['mlm_accuracy']:.3f}" in card
+    (model,) = (trained.work / "model").glob("*/manifest.json")
+    rows = json.loads(model.read_text(encoding="utf-8"))["counts"]["rows"]
+    assert f"| vocabulary | {rows:,} tokens |\n| token embeddings before training | {rows:,} random |" in card
 
 
 def test_a_run_killed_after_its_last_checkpoint_is_finished_with_the_same_bytes(trained):
