@@ -50,8 +50,8 @@ hidden_states = model(**inputs).last_hidden_state
 ```
 
 ## Limits
-For research only; this is not a medical device. The model was not tested for memorized patient data. Licence and conditions
-of use follow from the foundation and the corpus named above.
+For research only; this is not a medical device. The model was not tested for memorized patient data. The licence and
+the conditions of use follow from the foundation and the corpus named above.
 """
 _ORIGINS = {
     "copied": "copied from the foundation",

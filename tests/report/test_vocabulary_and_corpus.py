@@ -44,7 +44,7 @@ def test_embeddings_are_counted_by_their_origin(work, page_html):
 
 def test_the_corpus_section_shows_changes_to_the_text_and_how_mixed_it_is(work, page_html):
     changes = {(row["Step"], row["Rule or kind"]): row["Count"] for row in fake_work.read_table(work, "corpus-changes")}
-    assert changes["cleaning: documents changed", "blanks"] == "1204"
+    assert changes["cleaning: documents changed", "whitespace"] == "1204"
     assert changes["privacy: matches", "phone"] == "2"
     assert changes["evaluation tasks: rows found in documents", "korsts"] == "7"
     assert changes["encodings: files", "cp949"] == "1" and not any(rule == "full_width" for _, rule in changes)
