@@ -98,10 +98,11 @@ def korean_font() -> str | None:
     # matplotlib caches its list of fonts; a font that was installed later is missing there.
     # Regular weights come first: `NotoSansCJK-Bold.ttc` sorts before `NotoSansCJK-Regular.ttc`.
     files = sorted(filter(_KOREAN_FILES.search, font_manager.findSystemFonts()))
-    for path in sorted(files, key=lambda path: "regular" not in Path(path).name.lower())[:1]:
-        font_manager.fontManager.addfont(path)
-        return font_manager.FontProperties(fname=path).get_name()
-    return None
+    if not files:
+        return None
+    path = min(files, key=lambda path: "regular" not in Path(path).name.lower())
+    font_manager.fontManager.addfont(path)
+    return font_manager.FontProperties(fname=path).get_name()
 
 
 def series_style(index: int) -> tuple[int, str]:

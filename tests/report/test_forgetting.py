@@ -32,10 +32,10 @@ def test_comparisons_are_in_the_foundations_language_or_in_single_languages_if_i
 
 def test_nothing_is_claimed_of_foundations_whose_language_is_not_known():
     rows = result_rows(fake_work.results())
-    (paragraph,) = forgetting_section(rows, {}, {}).paragraphs
+    _, paragraph = forgetting_section(rows, {}, {}).paragraphs
     assert paragraph.startswith("In tasks of a single language, adapted models score worse in ")
     assert "The language of en-mini, ko-mini is not known" in paragraph
-    known, unknown = forgetting_section(rows, {"ko-mini": ("ko",), "en-mini": ()}, {}).paragraphs
+    _, known, unknown = forgetting_section(rows, {"ko-mini": ("ko",), "en-mini": ()}, {}).paragraphs
     assert known == "In the foundation's language, adapted models score worse in 2 of 3 comparisons (1 significantly)."
     assert unknown.startswith("In tasks of a single language, ") and "of en-mini is not known" in unknown
 

@@ -17,7 +17,9 @@ def embeddings_section(models: Mapping[str, Manifest]) -> Section:
     return Section(
         title="Embedding initialization",
         anchor="embeddings",
-        paragraphs=("How the embedding of each token of the model's vocabulary was set before pre-training.",),
+        paragraphs=(
+            "How the embedding (input vector) of each token of the model's vocabulary was set before pre-training.",
+        ),
         bars=tuple(bars),
         tables=(embeddings_table(models),),
     )

@@ -12,6 +12,7 @@ from bimed_dist.report.scores import MainRow, forgetting_rows, verdict
 from bimed_dist.report.tables import Cell, Table, make_table, text_cell
 from bimed_dist.report.text import language_name, metric_title, percent, plural
 
+_EXPLANATION = "Continued pre-training can make a model worse in the languages that its foundation was trained on."
 _MAIN_SHARE = 0.9
 """Share of the training text from which on its language counts as the model's language."""
 
@@ -24,7 +25,7 @@ def forgetting_section(
     return Section(
         title="Forgetting",
         anchor="forgetting",
-        paragraphs=forgetting_paragraphs(compared, languages),
+        paragraphs=(_EXPLANATION, *forgetting_paragraphs(compared, languages)),
         facts=tuple(replays.items()),
         tables=(forgetting_table(compared, languages),) if compared else (),
     )

@@ -13,7 +13,7 @@ from bimed_dist.report.text import DASH, language_name, metric_title
 _INTRODUCTION = (
     "Each adapted model is compared with the foundation it was trained from. Values are mean ± standard deviation over "
     "repeats: seeds of fine-tuning or, for zero-shot tasks (no fine-tuning), repeated random masks or sentence pairs. "
-    "Bold: best of all models on the task. Coloured: significant difference, blue if better, orange if worse."
+    "Bold: best of all models on the task. The page colours significant differences: blue if better, orange if worse."
 )
 _STATISTICS = (
     "Intervals and p values come from resampling the test rows (whole documents or patients if their rows depend on "

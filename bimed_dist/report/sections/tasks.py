@@ -31,10 +31,12 @@ def tasks_section(results: Results, overlaps: Mapping[str, Sequence[tuple[str, s
     """overlaps: task -> facts on its rows that the corpora hold."""
     grid = results["grid"]
     paragraph = (
+        "A row is one example: a text, a sentence pair or a sentence with entities. "
         f"Seeds {', '.join(map(str, grid['seeds']))}; batch size {grid['batch']}. If several hyperparameters are "
         "tried, learning rate and epochs are chosen on the development split before the test split is read. If "
         "hyperparameters or seeds were added later, a note says that the choice was repeated after a test score was "
-        "known."
+        "known. Effect sizes: Cohen's q compares two correlations, Cohen's h two accuracies, Hedges' g the mean scores "
+        "relative to their spread over seeds."
     )
     parts = tuple(_task_section(results, name, overlaps.get(name, ())) for name in results["tasks"])
     return Section(title="Tasks in detail", anchor="tasks", paragraphs=(paragraph,), parts=parts)

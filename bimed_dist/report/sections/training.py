@@ -10,9 +10,10 @@ from bimed_dist.report.tables import Table, count_cell, decimal_cell, make_table
 from bimed_dist.report.text import plural
 
 _EXPLANATION = (
-    "Thick lines: held-out text. Thin lines: training loss. MLM loss and MLM accuracy are per token, so they cannot be "
-    "compared between runs with different vocabularies. Bits per character can, between runs with the same held-out "
-    "text."
+    "MLM: predicting masked tokens. NSP: predicting if a sentence follows another. SOP: predicting the order of two "
+    "sentences. Thick lines: held-out text. Thin lines: training loss. MLM loss and MLM accuracy are per token, so they "
+    "cannot be compared between runs with different vocabularies. Bits per character can, between runs with the same "
+    "held-out text."
 )
 
 
