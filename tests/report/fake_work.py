@@ -213,11 +213,11 @@ def _task(task: str) -> TaskEntry:
     }
 
 
-def build(work: Path, made: Recipe, evaluated: Results | None = None, metrics_of_first: str = "") -> None:
+def build(work: Path, built: Recipe, evaluated: Results | None = None, metrics_of_first: str = "") -> None:
     """Write every stage of the recipe below `work`, each with its manifest."""
-    for name in made.corpus:
+    for name in built.corpus:
         _stage(work, "corpus", name, {"train.jsonl": "{}\n"}, _corpus_counts())
-    for name in made.vocabulary:
+    for name in built.vocabulary:
         rows = [
             ("Korean subwords", 24_497),
             ("English subwords", 15_212),
@@ -227,9 +227,9 @@ def build(work: Path, made: Recipe, evaluated: Results | None = None, metrics_of
         composition = {"size": 45_000, "rows": [{"item": i, "pieces": n, "share": n / 45_000} for i, n in rows]}
         files = {"composition.json": json.dumps(composition), "fertility.json": json.dumps(_fertility(name))}
         _stage(work, "vocabulary", name, files, {"pieces": 45_000})
-    for name in made.shards:
+    for name in built.shards:
         _stage(work, "shards", name, {}, _shard_counts("ko" if name == "korean" else None))
-    for name, settings in made.model.items():
+    for name, settings in built.model.items():
         counts = {
             "rows": 45_000,
             "copied": 6_204,
@@ -241,12 +241,12 @@ def build(work: Path, made: Recipe, evaluated: Results | None = None, metrics_of
         if settings.architecture is not None:
             counts = {"rows": 45_000, "copied": 0, "mean": 0, "normal": 0, "random": 45_000, "parameters": 4_400_000}
         _stage(work, "model", name, {"origins.csv": "id\n"}, counts, settings.model_dump(mode="json"))
-    for i, name in enumerate(made.pretraining):
-        settings = made.pretraining[name].model_dump(mode="json")
+    for i, name in enumerate(built.pretraining):
+        settings = built.pretraining[name].model_dump(mode="json")
         content = metrics_of_first if metrics_of_first and i == 0 else metrics(i)
         counts = {"steps": 2000, "epochs": 1.52, "engine": "zero2", "processes": 2}
         _stage(work, "pretraining", name, {"metrics.jsonl": content}, counts, settings)
-    if made.evaluation is not None:
+    if built.evaluation is not None:
         content = json.dumps(results() if evaluated is None else evaluated, ensure_ascii=False)
         _stage(work, "evaluation", "", {"results.json": content}, {"trials": 96})
 

@@ -11,7 +11,7 @@ from bimed_dist.report.text import plural
 
 _EXPLANATION = (
     "MLM: predicting masked tokens. NSP: predicting if a sentence follows another. SOP: predicting the order of two "
-    "sentences. Thick lines: held-out text. Thin lines: training loss. MLM loss and MLM accuracy are per token, so they "
+    "sentences. Thick lines: held-out text. Thin lines: training loss. MLM loss and MLM accuracy are per token and "
     "cannot be compared between runs with different vocabularies. Bits per character can, between runs with the same "
     "held-out text."
 )
