@@ -124,6 +124,11 @@ class Job:
         return self.work / "pretraining" / "run"
 
 
+def as_options(changes: Sequence[str]) -> list[str]:
+    """Return changes of the run's settings as options of the training program."""
+    return [word for change in changes for word in ("--set", f"pretraining.run.{change}")]
+
+
 def environment() -> dict[str, str]:
     return {**os.environ, "OMP_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1", "CUDA_VISIBLE_DEVICES": ""}
 

@@ -1,13 +1,16 @@
-"""The launcher with every engine on real processes: same training, whatever the engine."""
+"""Every engine on real processes: the same training, whatever the engine."""
 
 import json
+import os
 
+import forks as forked
 import pytest
 import torch
-import yaml
+from accelerate.commands.launch import _validate_launch_command, launch_command_parser
+from accelerate.utils.launch import prepare_deepspeed_cmd_env
 from safetensors.torch import load_file
 
-from .conftest import TIMEOUT
+from .conftest import TIMEOUT, as_options
 
 # Sums over ranks and micro-batches run in another order, in float32, over twelve updates. The largest difference is
 # 1.2e-7, in weights of 0.02 to 1; a lost gradient changes weights by the learning rate, 1e-3.
@@ -26,10 +29,9 @@ def exported(job) -> dict[str, torch.Tensor]:
 
 @pytest.fixture(scope="module")
 def single(prepared, tmp_path_factory):
-    """One process without a launcher: its exported weights and its metrics."""
+    """One process: its exported weights and its metrics."""
     job = prepared.copy(tmp_path_factory.mktemp("single") / "work")
-    result = job.run(*WITHOUT_DROPOUT)
-    assert result.returncode == 0, result.stderr
+    job.run_here("dropout=0.0")
     return exported(job), job.metrics()
 
 
@@ -41,16 +43,31 @@ def assert_weights(job, expected: dict[str, torch.Tensor]) -> None:
         torch.testing.assert_close(weights[name], expected[name], **WEIGHTS)
 
 
+@pytest.mark.parametrize(("name", "engine"), [(name, engine) for engine, name in LAUNCHERS.items()])
+def test_the_launcher_files_start_the_engines_that_tests_fork(name, engine, root, monkeypatch):
+    """Most tests fork their ranks; this shows that `accelerate launch` would give them the same environment."""
+    monkeypatch.chdir(root)
+    arguments = ["--config_file", f"ds_configs/accelerate/{name}", "launch/pretrain.py"]
+    args, _, _ = _validate_launch_command(launch_command_parser().parse_args(arguments))
+    assert args.num_processes == 2
+    _, environment = prepare_deepspeed_cmd_env(args) if args.use_deepspeed else ([], {})
+    expected = forked.environment(2, engine, rank=0, port=0)
+    for variable in ("ACCELERATE_USE_DEEPSPEED", "ACCELERATE_DEEPSPEED_ZERO3_INIT"):
+        assert environment.get(variable) == expected.get(variable)
+    file = environment.get("ACCELERATE_DEEPSPEED_CONFIG_FILE")
+    assert (file and os.path.abspath(file)) == expected.get("ACCELERATE_DEEPSPEED_CONFIG_FILE")
+
+
 @pytest.mark.parametrize(
     "engine", ["ddp", "zero2", *(pytest.param(name, marks=pytest.mark.slow) for name in ("zero1", "zero3"))]
 )
 def test_two_processes_train_what_one_process_trains(job, single, forks, engine):
-    if engine == "ddp":
-        running = forks.start(job.arguments(*WITHOUT_DROPOUT), 2, engine)
-        assert running.wait(TIMEOUT) == [0, 0], running.output()
-    else:  # by the real launcher, as users do
+    if engine == "zero2":  # by the real launcher, as users do
         result = job.run(*WITHOUT_DROPOUT, launcher=LAUNCHERS[engine])
         assert result.returncode == 0, result.stderr
+    else:
+        running = forks.start(job.arguments(*WITHOUT_DROPOUT), 2, engine)
+        assert running.wait(TIMEOUT) == [0, 0], running.output()
     counts = json.loads((job.folder() / "manifest.json").read_text(encoding="utf-8"))["counts"]
     assert (counts["engine"], counts["processes"]) == (engine, 2)
     assert counts["parameters"] == sum(weights.numel() for weights in single[0].values())
@@ -77,16 +94,17 @@ def test_three_processes_train_what_one_process_trains(job, tmp_path, forks, eng
         assert line["grad_norm"] == pytest.approx(other["grad_norm"], rel=NORMS)
 
 
-@pytest.mark.parametrize("micro_batch", [8, pytest.param(3, marks=pytest.mark.slow)])
-def test_a_step_does_not_depend_on_how_it_is_cut_into_micro_batches(job, single, micro_batch):
-    result = job.run(*WITHOUT_DROPOUT, "--set", f"pretraining.run.micro_batch={micro_batch}")
-    assert result.returncode == 0, result.stderr
+@pytest.mark.parametrize("micro_batch", [8, 3])
+def test_a_step_does_not_depend_on_how_it_is_split_into_micro_batches(job, single, micro_batch):
+    job.run_here("dropout=0.0", f"micro_batch={micro_batch}")
     assert_weights(job, single[0])
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("engine", "processes"), [("single", 1), ("ddp", 2), ("zero2", 2), ("zero3", 2)])
-@pytest.mark.parametrize("recompute", [False, True])
+@pytest.mark.parametrize(
+    ("engine", "processes", "recompute"),
+    [("single", 1, True), ("ddp", 2, False), ("zero2", 2, True), ("zero3", 2, False)],
+)
 def test_compiled_layers_train_the_same(job, single, forks, engine, processes, recompute):
     options = (*WITHOUT_DROPOUT, "--set", "pretraining.run.compile=layers")
     options += ("--set", f"pretraining.run.activation_checkpointing={str(recompute).lower()}")
@@ -96,10 +114,10 @@ def test_compiled_layers_train_the_same(job, single, forks, engine, processes, r
 
 
 @pytest.mark.slow
-def test_recomputed_activations_change_nothing_where_weights_come_and_go(job, single):
+def test_recomputed_activations_change_nothing_when_weights_are_partitioned(job, single, forks):
     recompute = ("--set", "pretraining.run.activation_checkpointing=true")
-    result = job.run(*WITHOUT_DROPOUT, *recompute, launcher=LAUNCHERS["zero3"])
-    assert result.returncode == 0, result.stderr
+    running = forks.start(job.arguments(*WITHOUT_DROPOUT, *recompute), 2, "zero3")
+    assert running.wait(TIMEOUT) == [0, 0], running.output()
     assert_weights(job, single[0])
 
 
@@ -111,18 +129,13 @@ def test_a_global_batch_that_the_processes_cannot_share_is_refused_before_traini
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("zero_file", "processes"), [("zero2_offload.json", 3), ("zero3_offload.json", 2)])
-def test_three_processes_and_offloaded_state_train_what_one_process_trains(job, tmp_path, zero_file, processes):
+@pytest.mark.parametrize(("engine", "processes"), [("zero2_offload", 3), ("zero3_offload", 2)])
+def test_offloaded_state_trains_what_one_process_trains(job, tmp_path, forks, engine, processes):
     changes = ("global_batch=12", "steps=4", "dropout=0.0", "warmup_steps=0")
     alone = job.copy(tmp_path / "alone")
     alone.run_here(*changes)
-    config = yaml.safe_load((job.root / "ds_configs" / "accelerate" / "cpu.yaml").read_text(encoding="utf-8"))
-    config["num_processes"] = processes
-    config["deepspeed_config"]["deepspeed_config_file"] = f"ds_configs/{zero_file}"
-    launcher = tmp_path / "launcher.yaml"
-    launcher.write_text(yaml.safe_dump(config), encoding="utf-8")
-    result = job.run(*(w for c in changes for w in ("--set", f"pretraining.run.{c}")), launcher=str(launcher))
-    assert result.returncode == 0, result.stderr
+    running = forks.start(job.arguments(*as_options(changes)), processes, engine)
+    assert running.wait(TIMEOUT) == [0] * processes, running.output()
     assert_weights(job, exported(alone))
     assert [line["grad_norm"] for line in job.metrics("train")] == pytest.approx(
         [line["grad_norm"] for line in alone.metrics("train")], rel=NORMS

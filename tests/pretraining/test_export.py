@@ -11,14 +11,15 @@ from bimed_dist.model.export import pad_vocabulary
 from bimed_dist.model.packed import PackedPretraining
 from bimed_dist.pretraining.snapshot import SavedState
 
+from .conftest import TIMEOUT
+
 SENTENCE = "환자는 chest CT상 both lung에 multiple metastatic nodule 소견 보임."
 
 
 @pytest.fixture(scope="module")
 def trained(prepared, tmp_path_factory):
     job = prepared.copy(tmp_path_factory.mktemp("trained") / "work")
-    result = job.run()
-    assert result.returncode == 0, result.stderr
+    job.run_here()
     return job
 
 
@@ -73,14 +74,13 @@ def test_a_run_killed_after_its_last_checkpoint_is_finished_with_the_same_bytes(
     before = {p.name: p.read_bytes() for p in (*(folder / "export").iterdir(), folder / "metrics.jsonl")}
     (folder / "manifest.json").unlink()
     shutil.rmtree(folder / "export")
-    result = trained.run("--resume", "auto")
-    assert result.returncode == 0, result.stderr
+    trained.run_here(resume="auto")
     assert {p.name: p.read_bytes() for p in (*(folder / "export").iterdir(), folder / "metrics.jsonl")} == before
 
 
-def test_a_finished_run_does_nothing_and_says_so(trained):
+def test_a_finished_run_is_left_as_it_is_and_reported(trained, forks):
     before = {p: p.stat().st_mtime_ns for p in trained.folder().rglob("*") if p.is_file()}
-    result = trained.run("--resume", "auto")
-    assert result.returncode == 0, result.stderr
-    assert "already finished" in result.stdout
+    running = forks.start(trained.arguments("--resume", "auto"))
+    assert running.wait(TIMEOUT) == [0]
+    assert "already finished" in running.output()
     assert {p: p.stat().st_mtime_ns for p in trained.folder().rglob("*") if p.is_file()} == before

@@ -128,10 +128,10 @@ def slowly(seconds, ranks, before):
         time.sleep(seconds * (os.environ["RANK"] in ranks))
         return before(*given)
     return call
-loop.Trainer.validate = slowly(12, "1", loop.Trainer.validate)
-loop.Trainer.finish_save = slowly(12, "0", loop.Trainer.finish_save)
+loop.Trainer.validate = slowly(6, "1", loop.Trainer.validate)
+loop.Trainer.finish_save = slowly(6, "0", loop.Trainer.finish_save)
 def step(self, number, stop, before=loop.Trainer.step):
-    time.sleep(12 * (number == 0 and os.environ["RANK"] == "0"))
+    time.sleep(6 * (number == 0 and os.environ["RANK"] == "0"))
     while number == 7 and os.environ["RANK"] == "1":
         time.sleep(1)
     return before(self, number, stop)

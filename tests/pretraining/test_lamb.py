@@ -1,5 +1,6 @@
 """LAMB against its formulas, and in training: the same with one process, two, and after a resume."""
 
+import logging
 import shutil
 
 import numpy as np
@@ -12,10 +13,9 @@ from bimed_dist.pretraining import deepspeed_config
 from bimed_dist.pretraining.optimizer import Lamb
 from bimed_dist.recipe.pretraining import PretrainingSettings
 
-LAMB = (
-    "--set", "pretraining.run.optimizer=lamb", "--set", "pretraining.run.learning_rate=0.02",
-    "--set", "pretraining.run.dropout=0.0",
-)  # fmt: skip
+from .conftest import TIMEOUT, as_options
+
+LAMB = ("optimizer=lamb", "learning_rate=0.02", "dropout=0.0")
 RATE, BETAS, EPSILON, DECAY = 0.1, (0.9, 0.99), 1e-6, 0.01
 
 
@@ -49,7 +49,7 @@ def test_three_steps_are_those_of_the_paper(start):
         np.testing.assert_allclose(tensors[name].detach().numpy(), expected, rtol=1e-12, atol=1e-14)
 
 
-def test_lamb_is_refused_with_zero_which_cuts_tensors():
+def test_lamb_is_refused_with_zero_which_partitions_tensors():
     settings = PretrainingSettings(
         model="m", shards="s", steps=10, global_batch=8, micro_batch=4, optimizer="lamb", learning_rate=0.01
     )
@@ -58,12 +58,11 @@ def test_lamb_is_refused_with_zero_which_cuts_tensors():
             deepspeed_config.resolve({"zero_optimization": {"stage": stage}}, settings, 2)
 
 
-@pytest.mark.slow
-def test_lamb_trains_alike_with_one_process_and_two_and_after_a_resume(job, tmp_path):
+def test_lamb_trains_alike_with_one_process_and_two_and_after_a_resume(job, tmp_path, forks, caplog):
     two = job.copy(tmp_path / "two")
-    for run, launcher in ((job, None), (two, "cpu_ddp.yaml")):
-        result = run.run(*LAMB, launcher=launcher)
-        assert result.returncode == 0, result.stderr
+    job.run_here(*LAMB)
+    running = forks.start(two.arguments(*as_options(LAMB)), 2, "ddp")
+    assert running.wait(TIMEOUT) == [0, 0], running.output()
     exported = "export/model.safetensors"
     weights, others = (load_file(run.folder() / exported) for run in (job, two))
     for name in weights:  # the tolerance of test_engines.py, by the ratio of the learning rates
@@ -75,6 +74,7 @@ def test_lamb_trains_alike_with_one_process_and_two_and_after_a_resume(job, tmp_
     for unwanted in ("export", "checkpoints/step-00000012"):
         shutil.rmtree(job.folder() / unwanted)
     (job.folder() / "manifest.json").unlink()
-    result = job.run(*LAMB, "--resume", "auto")
-    assert "continuing from" in result.stderr and "step-00000008" in result.stderr
+    with caplog.at_level(logging.INFO):
+        job.run_here(*LAMB, resume="auto")
+    assert "continuing from" in caplog.text and "step-00000008" in caplog.text
     assert (job.folder() / exported).read_bytes() == whole

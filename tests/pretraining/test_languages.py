@@ -16,8 +16,7 @@ def test_validation_and_model_card_know_the_language_that_a_source_names(prepare
     languages = ShardSet.open(job.work / "shards" / "tokens", "train").languages
     assert {"ko", "nl"} <= set(languages) <= {"ko", "nl", "mixed"}
 
-    result = job.run("--set", "pretraining.run.steps=3")
-    assert result.returncode == 0, result.stderr
+    job.run_here("steps=3")
     last = job.metrics("validation")[-1]
     assert {"ko", "nl"} <= last["by_language"].keys() <= {"ko", "nl", "mixed"}
     assert "\nlanguage: [ko, nl]\n" in (job.folder() / "export" / "README.md").read_text(encoding="utf-8")

@@ -157,10 +157,10 @@ def test_a_restart_goes_on_where_only_an_earlier_launch_was_stopped_on_request(j
 
 
 @pytest.mark.slow
-def test_the_launchers_restarts_continue_from_the_last_commit_by_themselves(job, tmp_path):
+def test_the_launchers_restarts_continue_from_the_last_checkpoint(job, tmp_path, forks):
     options = ("--set", "pretraining.run.steps=300", "--set", "pretraining.run.checkpoint_every=20")
     whole = job.copy(tmp_path / "whole")
-    assert whole.run(*options, launcher="cpu_ddp.yaml").returncode == 0
+    assert forks.start(whole.arguments(*options), 2, "ddp").wait(TIMEOUT) == [0, 0]
     command = job.command(*options, launcher="cpu_ddp.yaml")
     at = command.index("launch/pretrain.py")
     restarting = Program([*command[:at], "--max_restarts", "2", *command[at:]], tmp_path / "log", job.root)

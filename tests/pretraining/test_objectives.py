@@ -15,16 +15,15 @@ from bimed_dist.recipe.loading import load_recipe
 from bimed_dist.shards.batches import validation_batches
 from bimed_dist.shards.reading import ShardSet
 
+from .conftest import TIMEOUT, as_options
 
-@pytest.mark.slow
-def test_without_a_sentence_objective_only_masked_words_are_trained_whatever_the_engine(job, tmp_path):
+
+def test_without_a_sentence_objective_only_mlm_is_trained_whatever_the_engine(job, tmp_path, forks):
     changes = ("sentence_objective=none", "steps=4", "warmup_steps=0", "dropout=0.0")
     other = job.copy(tmp_path / "zero3")
     job.run_here(*changes)
-    result = other.run(
-        *(word for change in changes for word in ("--set", f"pretraining.run.{change}")), launcher="cpu_zero3.yaml"
-    )
-    assert result.returncode == 0, result.stderr
+    running = forks.start(other.arguments(*as_options(changes)), 2, "zero3")
+    assert running.wait(TIMEOUT) == [0, 0], running.output()
 
     weights, spread = (load_file(j.folder() / "export" / "model.safetensors") for j in (job, other))
     before = load_file(job.work / "model" / "tiny" / "model.safetensors")

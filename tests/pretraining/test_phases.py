@@ -1,4 +1,4 @@
-"""Two length phases in one run: rows, schedule, resume across the border, engines."""
+"""Two length phases in one run: rows, schedule, resume across the boundary, engines."""
 
 import json
 import shutil
@@ -13,10 +13,11 @@ from bimed_dist.recipe.pretraining import LongPhase, PretrainingSettings
 from bimed_dist.shards.batches import PhaseBatches, TrainingBatches
 from bimed_dist.shards.reading import ShardSet
 
+from .conftest import TIMEOUT, as_options
+
 LONG = {"steps": 4, "max_length": 64, "global_batch": 4, "micro_batch": 1}
 CHANGES = ("dropout=0.0", "checkpoint_every=3", f"long_phase={json.dumps(LONG)}")
-OPTIONS = tuple(word for change in CHANGES for word in ("--set", f"pretraining.run.{change}"))
-"""Twelve updates: eight of 8 rows of 48 tokens, in micro-batches of 2, then four of 4 rows of 64 tokens, one by one."""
+"""Twelve steps: eight of 8 rows of 48 tokens, in micro-batches of 2, then four of 4 rows of 64 tokens, one by one."""
 
 
 def settings(**changes: object) -> PretrainingSettings:
@@ -64,7 +65,7 @@ def test_two_phases_stopped_on_both_sides_of_the_border_end_with_the_bytes_of_a_
     assert [line["rows_seen"] for line in whole.metrics("train")][6:10] == [56, 64, 68, 72]
 
     card = (whole.folder() / "export" / "README.md").read_text(encoding="utf-8")
-    assert "8 updates of 8 rows, length 48, then 4 updates of 4 rows, length 64" in card
+    assert "8 steps of 8 rows, length 48, then 4 steps of 4 rows, length 64" in card
 
     job.run_here(*CHANGES, "keep_checkpoints=9")
     for last in (9, 6):  # as if killed after this step: later checkpoints were never made
@@ -80,11 +81,11 @@ def test_two_phases_stopped_on_both_sides_of_the_border_end_with_the_bytes_of_a_
 
 
 @pytest.mark.slow
-def test_two_processes_train_both_phases_as_one_process_does(job, tmp_path):
+def test_two_processes_train_both_phases_as_one_process_does(job, tmp_path, forks):
     single = job.copy(tmp_path / "single")
     single.run_here(*CHANGES)
-    result = job.run(*OPTIONS, launcher="cpu.yaml")
-    assert result.returncode == 0, result.stderr
+    running = forks.start(job.arguments(*as_options(CHANGES)), 2, "zero2")
+    assert running.wait(TIMEOUT) == [0, 0], running.output()
     found, expected = (load_file(j.folder() / "export" / "model.safetensors") for j in (job, single))
     for name in expected:
         torch.testing.assert_close(found[name], expected[name], rtol=0, atol=5e-6)  # as in test_engines.py

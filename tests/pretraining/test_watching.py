@@ -11,6 +11,8 @@ from bimed_dist.pretraining import trackers
 from bimed_dist.pretraining.sanity import overfit
 from bimed_dist.recipe.loading import load_recipe
 
+from .conftest import TIMEOUT, as_options
+
 SHORT = ("steps=6", "warmup_steps=0", "validate_every=3")
 
 
@@ -42,10 +44,10 @@ def test_a_tracker_that_is_not_installed_is_refused_before_training(job, monkeyp
 
 
 @pytest.mark.skipif(importlib.util.find_spec("trackio") is None, reason="needs the extra `trackers`")
-def test_trackio_gets_the_numbers_of_metrics_jsonl_in_the_folder_of_the_run(job, monkeypatch):
+def test_trackio_gets_the_numbers_of_metrics_jsonl_in_the_folder_of_the_run(job, forks, monkeypatch):
     monkeypatch.delenv("TRACKIO_DIR", raising=False)
-    result = job.run(*(word for c in (*SHORT, "trackers=[trackio]") for word in ("--set", f"pretraining.run.{c}")))
-    assert result.returncode == 0, result.stderr
+    running = forks.start(job.arguments(*as_options((*SHORT, "trackers=[trackio]"))))
+    assert running.wait(TIMEOUT) == [0], running.output()
     assert list((job.folder() / "trackio").glob("*.db"))
     assert len(job.metrics("train")) == 6
 
@@ -55,9 +57,9 @@ def test_overfitting_passes_where_the_model_learns_and_fails_where_it_does_not(j
     found = overfit(recipe, "run", job.work)
     assert (found.rows, found.last < 0.7 * found.first) == (4, True)
     lame = load_recipe(job.recipe, ["pretraining.run.learning_rate=1e-9"])
-    with pytest.raises(BimedError, match=r"100 updates on the same 2 rows .* look at learning_rate=1e-09"):
+    with pytest.raises(BimedError, match=r"100 steps on the same 2 rows .* check learning_rate=1e-09"):
         overfit(lame, "run", job.work)
     diverging = load_recipe(job.recipe, ["pretraining.run.learning_rate=1e30"])
-    with pytest.raises(NonFiniteError, match=r"update \d+ on the same 2 rows: .* lower learning_rate=1e\+30"):
+    with pytest.raises(NonFiniteError, match=r"step \d+ on the same 2 rows: .* lower learning_rate=1e\+30"):
         overfit(diverging, "run", job.work)
     assert not job.folder().exists()
