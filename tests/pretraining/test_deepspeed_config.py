@@ -48,7 +48,10 @@ def test_what_the_recipe_owns_or_deepspeed_gets_wrong_is_refused(tmp_path, conte
 
 @pytest.mark.parametrize(
     ("setting", "problem"),
-    [({"optimizer": "lamb"}, "optimizer=lamb needs"), ({"reproducible": "across_world_sizes"}, "ZeRO cuts into parts")],
+    [
+        ({"optimizer": "lamb"}, "optimizer=lamb needs"),
+        ({"reproducible": "across_world_sizes"}, "which ZeRO partitions"),
+    ],
 )
 def test_what_needs_whole_tensors_is_refused_under_zero(root, setting, problem: str):
     settings = PretrainingSettings(model="m", shards="s", steps=9, global_batch=48, micro_batch=8, **setting)
@@ -71,3 +74,17 @@ def test_a_dry_run_shows_the_configuration_that_the_engine_would_get(job):
     settings = PretrainingSettings(model="m", shards="s", steps=9, global_batch=8, micro_batch=2)
     assert shown == deepspeed_config.resolve(zero, settings, 1)
     assert not job.folder().exists()
+
+
+def test_launchers_that_write_secrets_to_a_file_are_refused_with_the_reason(monkeypatch):
+    monkeypatch.setenv("ACCELERATE_USE_DEEPSPEED", "true")
+    monkeypatch.setenv("RANK", "0")
+    with pytest.raises(ConfigError, match=r"append the whole environment, secrets included, to a file \.deepspeed_env"):
+        deepspeed_config.requested_file()
+
+
+@pytest.mark.parametrize("name", ["ACCELERATE_USE_FSDP", "ACCELERATE_DYNAMO_BACKEND"])
+def test_engines_that_checkpoints_do_not_support_are_refused(monkeypatch, name):
+    monkeypatch.setenv(name, "inductor")
+    with pytest.raises(ConfigError, match="don't support; they support plain DDP and DeepSpeed ZeRO"):
+        deepspeed_config.requested_file()

@@ -16,7 +16,7 @@ from bimed_dist.pretraining.heartbeat import Heartbeat
 from .conftest import ENDLESS, TIMEOUT, newest_step, saved, wait_for
 
 HEARTBEAT_TIMEOUT = 15
-BRIEF = ("--set", "pretraining.run.time_budget_hours=0.001")
+BRIEF = ("--set", "pretraining.run.time_budget_hours=1e-6")
 needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="mounts a small file system")
 
 

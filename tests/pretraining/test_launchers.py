@@ -1,8 +1,9 @@
 """What launchers and the pipeline do with a job: pass stops on, start it again, leave nothing behind."""
 
+import importlib
+import json
 import os
 import shlex
-import shutil
 import signal
 import subprocess
 import sys
@@ -13,7 +14,11 @@ import psutil
 import pytest
 import torch.distributed as dist
 
-from bimed_dist import manifest
+from bimed_dist.errors import BimedError, ConfigError, Stopped
+from bimed_dist.manifest import read_manifest
+from bimed_dist.pretraining import preflight, stage
+from bimed_dist.recipe.loading import load_recipe
+from bimed_dist.workspace import STOPPED
 
 from .conftest import ENDLESS, TIMEOUT, Program, ended, environment, newest_step, saved, wait_for
 
@@ -66,19 +71,6 @@ def test_a_process_whose_launcher_was_gone_before_it_could_notice_ends_at_once(j
 
 
 @pytest.mark.slow
-def test_a_killed_launcher_leaves_no_process_and_no_shared_memory(job, tmp_path):
-    shared_memory = set(os.listdir("/dev/shm"))
-    running = launched(job, tmp_path, "cpu.yaml")
-    wait_for(lambda: saved(job), running)
-    ranks = running.ranks()
-    assert len(ranks) == 2
-    running.process.kill()
-    running.process.wait(5)
-    assert ended(ranks, 5)
-    assert set(os.listdir("/dev/shm")) <= shared_memory
-
-
-@pytest.mark.slow
 def test_a_stop_of_the_launcher_of_one_process_ends_training_with_a_checkpoint(job, tmp_path):
     running = launched(job, tmp_path, "one_gpu.yaml")
     wait_for(lambda: saved(job), running)
@@ -89,53 +81,92 @@ def test_a_stop_of_the_launcher_of_one_process_ends_training_with_a_checkpoint(j
     assert f"after step {newest_step(job)}" in (job.folder() / "stopped.json").read_text(encoding="utf-8")
 
 
-def training_pipeline(job, log_folder, launcher: str) -> Program:
-    """A pipeline whose training has saved a checkpoint."""
-    before = saved(job)
-    command = [*job.command()[:1], "launch/pipeline.py", *job.arguments(*ENDLESS)]
-    command += ["--set", f"pretraining.run.accelerate_config={launcher}"]
-    pipeline = Program(command, log_folder / "log", job.root)
-    wait_for(lambda: saved(job) != before, pipeline)
-    return pipeline
+# -------------------------------------------------------------------------------------------------------- the pipeline
+
+
+@pytest.fixture
+def pipeline(root, monkeypatch):
+    """launch/pipeline.py as a module."""
+    monkeypatch.syspath_prepend(root / "launch")
+    yield importlib.import_module("pipeline")
+    for name in ("pipeline", "options"):
+        sys.modules.pop(name, None)
+
+
+def pretrain(pipeline, job) -> None:
+    arguments = {"recipe_path": job.recipe, "overrides": ()}
+    pipeline.pretrain(load_recipe(job.recipe), "run", job.work, arguments)
 
 
 @pytest.mark.slow
 def test_a_stop_of_the_pipeline_with_one_process_ends_it_with_a_checkpoint_and_exit_code_75(job, tmp_path):
-    pipeline = training_pipeline(job, tmp_path, "one_gpu.yaml")
-    pipeline.process.terminate()
-    assert pipeline.process.wait(25) == 75, pipeline.output()
+    command = [*job.command()[:1], "launch/pipeline.py", *job.arguments(*ENDLESS)]
+    running = Program(command, tmp_path / "log", job.root)
+    wait_for(lambda: saved(job), running)
+    running.process.terminate()
+    assert running.process.wait(25) == 75, running.output()
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("launcher", ["one_gpu.yaml", "cpu_ddp.yaml"])
-def test_a_killed_pipeline_stops_its_training_with_a_checkpoint(job, tmp_path, launcher):
-    pipeline = training_pipeline(job, tmp_path, launcher)
-    started = psutil.Process(pipeline.process.pid).children(recursive=True)
-    pipeline.process.kill()
-    pipeline.process.wait(5)
+@pytest.mark.parametrize("launcher", [None, "cpu_ddp.yaml"])
+def test_training_stops_with_a_checkpoint_when_the_pipeline_is_killed(job, tmp_path, launcher):
+    """A program that only starts training as the pipeline does."""
+    start = "import os, sys; sys.path.insert(0, 'launch'); import pipeline; pipeline.run_and_wait({}, dict(os.environ))"
+    command = job.command(*ENDLESS, launcher=launcher)
+    running = Program([sys.executable, "-c", start.format(command)], tmp_path / "log", job.root)
+    wait_for(lambda: saved(job), running)
+    started = psutil.Process(running.process.pid).children(recursive=True)
+    running.process.kill()
+    running.process.wait(5)
     assert started and ended(started, 35)
     assert f"after step {newest_step(job)}" in (job.folder() / "stopped.json").read_text(encoding="utf-8")
 
 
-@pytest.mark.slow
-def test_the_pipeline_tells_by_which_signal_its_training_was_killed(job, tmp_path):
-    pipeline = training_pipeline(job, tmp_path, "one_gpu.yaml")
-    for process in psutil.Process(pipeline.process.pid).children():
-        process.kill()
-    assert pipeline.process.wait(25) == 2
-    assert "was killed by SIGKILL, probably for lack of memory" in pipeline.output()
+def test_the_pipeline_reports_by_which_signal_its_training_was_killed(pipeline, job, monkeypatch):
+    code = pipeline.run_and_wait([sys.executable, "-c", "import os; os.kill(os.getpid(), 9)"], dict(os.environ))
+    monkeypatch.setattr(pipeline, "run_and_wait", lambda *_: code)
+    with pytest.raises(BimedError, match="was killed by SIGKILL, probably for lack of memory"):
+        pretrain(pipeline, job)
 
 
-@pytest.mark.slow
-def test_a_launch_that_fails_early_is_not_said_to_be_stopped_because_the_one_before_was(job, forks):
-    before = forks.start(job.arguments(*ENDLESS, "--set", "pretraining.run.time_budget_hours=0.001"))
-    assert before.wait(TIMEOUT) == [75], before.output()
-    assert (job.folder() / "stopped.json").is_file()
-    command = [*job.command()[:1], "launch/pipeline.py", *job.arguments(*ENDLESS)]
-    with manifest.folder_lock(job.folder()):
-        result = subprocess.run(command, cwd=job.root, env=environment(), capture_output=True, text=True)
-    assert result.returncode == 2, result.stderr
-    assert "is being filled by process" in result.stderr
+def test_a_launch_that_fails_early_is_not_reported_as_stopped_because_the_one_before_was(pipeline, job, monkeypatch):
+    job.folder().mkdir(parents=True)
+    (job.folder() / STOPPED).write_text("{}", encoding="utf-8")
+    (job.folder() / "settings.json").write_text(
+        json.dumps(
+            {
+                "settings": stage._identity(load_recipe(job.recipe), "run"),
+                "inputs": preflight.input_digests(load_recipe(job.recipe).pretraining["run"], job.work, read_manifest),
+            }
+        ),
+        encoding="utf-8",
+    )
+    monkeypatch.setattr(pipeline, "run_and_wait", lambda *_: 2)
+    with pytest.raises(BimedError, match="ended with exit code 2") as raised:
+        pretrain(pipeline, job)
+    assert raised.value.exit_code == 2 and not isinstance(raised.value, Stopped)
+
+
+@pytest.mark.parametrize(
+    ("text", "problem"),
+    [
+        ("num_processes: 2\ndeepspeed_config: {deepspeed_multinode_launcher: pdsh}\n", "must be standard"),
+        ("num_processes: 4\nnum_machines: 2\n", r"is for several machines.*docs/multi_node\.md"),
+    ],
+)
+def test_launcher_files_that_the_pipeline_can_not_start_are_refused(
+    pipeline, job, tmp_path, monkeypatch, text, problem
+):
+    monkeypatch.setattr(pipeline, "REPOSITORY", tmp_path)
+    folder = tmp_path / "ds_configs" / "accelerate"
+    folder.mkdir(parents=True)
+    (folder / "other.yaml").write_text(text, encoding="utf-8")
+    recipe = load_recipe(job.recipe, ["pretraining.run.accelerate_config=other.yaml"])
+    with pytest.raises(ConfigError, match=problem):
+        pipeline.accelerate_config_file(recipe, "run")
+
+
+# ------------------------------------------------------------------------------------------------------------ restarts
 
 
 def test_a_restart_goes_on_where_only_an_earlier_launch_was_stopped_on_request(job, forks):
@@ -146,12 +177,12 @@ def test_a_restart_goes_on_where_only_an_earlier_launch_was_stopped_on_request(j
         "stage.Engine = lambda settings: (print('engine made'), made(settings))[1]\n"
     )
     same = "from bimed_dist.pretraining import stage; stage.launch_identity = lambda: 'one'\n"
-    before = forks.start(job.arguments(*ENDLESS, "--set", "pretraining.run.time_budget_hours=0.001"), patch=same)
+    before = forks.start(job.arguments(*ENDLESS, "--set", "pretraining.run.time_budget_hours=1e-6"), patch=same)
     assert before.wait(TIMEOUT) == [75], before.output()
     again = forks.start(job.arguments(*ENDLESS), patch=restarted + same)
     assert again.wait(TIMEOUT) == [75] and "not restarted" in again.output() and "engine made" not in again.output()
     step = newest_step(job)
-    later = forks.start(job.arguments(*ENDLESS, "--set", "pretraining.run.time_budget_hours=0.001"), patch=restarted)
+    later = forks.start(job.arguments(*ENDLESS, "--set", "pretraining.run.time_budget_hours=1e-6"), patch=restarted)
     assert later.wait(TIMEOUT) == [75], later.output()
     assert newest_step(job) > step
 
@@ -183,41 +214,3 @@ def test_a_process_that_was_restarted_less_often_than_others_ends_to_be_restarte
     assert "processes of another machine were restarted once more" in running.output()
     running.kill(signal.SIGKILL)
     assert running.wait(10) == [4, -signal.SIGKILL]
-
-
-def test_processes_of_another_launcher_are_refused_with_the_reason(job, forks):
-    running = forks.start(job.arguments(), 2, "zero2", patch="import os; del os.environ['TORCHELASTIC_RUN_ID']")
-    assert running.wait(TIMEOUT) == [2, 2]
-    assert "append the whole environment, secrets included, to a file .deepspeed_env" in running.output()
-
-
-@pytest.mark.parametrize("name", ["ACCELERATE_USE_FSDP", "ACCELERATE_DYNAMO_BACKEND"])
-def test_engines_whose_weights_checkpoints_would_not_hold_are_refused(job, forks, name):
-    running = forks.start(job.arguments(), 2, "ddp", patch=f"import os; os.environ['{name}'] = 'inductor'")
-    assert running.wait(TIMEOUT) == [2, 2]
-    assert "which checkpoints don't know; they know plain DDP and DeepSpeed ZeRO" in running.output()
-
-
-def test_a_recipe_that_names_another_launcher_is_refused_before_anything_starts(prepared, tmp_path):
-    root = tmp_path / "repository"
-    shutil.copytree(prepared.root / "launch", root / "launch")
-    folder = root / "ds_configs" / "accelerate"
-    folder.mkdir(parents=True)
-    (folder / "pdsh.yaml").write_text(
-        "num_processes: 2\ndeepspeed_config: {deepspeed_multinode_launcher: pdsh}\n", encoding="utf-8"
-    )
-    job = prepared.copy(tmp_path / "work")
-    command = [*job.command()[:1], str(root / "launch" / "pipeline.py"), str(job.recipe), "--work", str(job.work)]
-    command += ["--set", "pretraining.run.accelerate_config=pdsh.yaml"]
-    result = subprocess.run(command, capture_output=True, text=True, timeout=TIMEOUT)
-    assert result.returncode == 2
-    assert "deepspeed_multinode_launcher must be standard" in result.stderr
-
-
-@pytest.mark.slow
-def test_the_pipeline_refuses_what_it_would_have_to_start_on_several_machines(job):
-    command = [*job.command()[:1], "launch/pipeline.py", *job.arguments()]
-    command += ["--set", "pretraining.run.accelerate_config=multi_node.yaml"]
-    result = subprocess.run(command, cwd=job.root, env=environment(), capture_output=True, text=True, timeout=TIMEOUT)
-    assert result.returncode == 2
-    assert "multi_node.yaml is for several machines" in result.stderr and "docs/multi_node.md" in result.stderr

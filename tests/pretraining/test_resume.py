@@ -1,17 +1,15 @@
 """A run that was killed and continued ends with the bytes of a run that was not."""
 
-import contextlib
 import json
+import os
 import signal
-import time
 
 import patches
-import psutil
 import pytest
 import torch
 from safetensors.torch import load_file
 
-from .conftest import ENDLESS, TIMEOUT, Program, wait_for
+from .conftest import ENDLESS, TIMEOUT, Program, ended, wait_for
 
 LONG = (
     "--set", "pretraining.run.steps=150", "--set", "pretraining.run.checkpoint_every=5",
@@ -26,24 +24,6 @@ ANYWHERE = {"rtol": 0.0, "atol": 5e-6}
 def outcome(job) -> tuple[bytes, list[dict]]:
     metrics = [{k: v for k, v in line.items() if k not in TIMED} for line in job.metrics()]
     return (job.folder() / "export" / "model.safetensors").read_bytes(), metrics
-
-
-def kill_at_checkpoint(job, launcher: str, checkpoint: str) -> None:
-    """Launch, wait for a checkpoint, then kill the launcher and all ranks."""
-    command = job.command(*LONG, launcher=launcher)
-    program = Program(command, job.work.with_suffix(".log"), job.root)
-    folder = job.folder() / "checkpoints" / checkpoint
-    launched, members = psutil.Process(program.process.pid), []
-    deadline, listed = time.monotonic() + TIMEOUT, 0.0
-    while not folder.exists() and program.running() and time.monotonic() < deadline:
-        if time.monotonic() - listed > 0.2:  # not when it counts: listing takes longer than a step
-            members, listed = [*launched.children(recursive=True), launched], time.monotonic()
-        time.sleep(0.002)
-    for member in members:  # ranks have their own sessions
-        with contextlib.suppress(psutil.NoSuchProcess):
-            member.kill()
-    program.process.wait(60)
-    assert folder.exists(), program.output()
 
 
 @pytest.mark.parametrize(
@@ -174,11 +154,22 @@ def rows_of_each_step(folder, name: str) -> dict[int, list[int]]:
 
 
 @pytest.mark.slow
-def test_a_launched_run_that_is_killed_and_resumed_is_bit_identical_to_a_forked_one_never_stopped(job, tmp_path, forks):
+def test_a_killed_launcher_leaves_no_process_and_its_run_resumes_to_the_bytes_of_one_never_stopped(
+    job, tmp_path, forks
+):
     whole = job.copy(tmp_path / "whole")
     assert forks.start(whole.arguments(*LONG), 2, "zero2").wait(TIMEOUT) == [0, 0]
-    kill_at_checkpoint(job, "cpu.yaml", "step-00000010")
+
+    shared_memory = set(os.listdir("/dev/shm"))
+    running = Program(job.command(*LONG, launcher="cpu.yaml"), tmp_path / "log", job.root)
+    wait_for(lambda: (job.folder() / "checkpoints" / "step-00000010").exists(), running)
+    started = running.ranks()
+    running.process.kill()
+    running.process.wait(5)
+    assert len(started) == 2 and ended(started, 5)
+    assert set(os.listdir("/dev/shm")) <= shared_memory
     assert not (job.folder() / "manifest.json").exists()
+
     result = job.run(*LONG, "--resume", "auto", launcher="cpu.yaml")
     assert result.returncode == 0, result.stderr
     assert "continuing from" in result.stderr
