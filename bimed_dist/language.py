@@ -10,14 +10,12 @@ from typing import NamedTuple
 from bimed_dist.recipe.base import Language
 
 MIXED_SHARE = 0.1
-"""Least share of the rarer script that makes a text mixed: one abbreviation in a long Korean sentence does not."""
+"""Smallest share of the rarer script in a mixed text: one abbreviation in a long Korean sentence stays below it."""
 HANGUL_WEIGHT = 2
-"""A Hangul letter is a syllable: it counts as much as two Latin letters, so that a few particles make a text mixed."""
+"""A Hangul letter is a syllable and counts as two Latin letters, so a few particles make a text mixed."""
 
 _HANGUL = re.compile("[가-힣ㄱ-ㆎ\u1100-\u11ff\ua960-\ua97f\ud7b0-\ud7ff]+")
 _LATIN = re.compile("[A-Za-z\xaa\xba\xc0-\xd6\xd8-\xf6\xf8-\u024f\u1e00-\u1effＡ-Ｚａ-ｚ]+")
-
-
 _EITHER = re.compile(f"(?P<hangul>{_HANGUL.pattern})|(?P<latin>{_LATIN.pattern})")
 
 
@@ -38,9 +36,9 @@ def count_letters(text: str) -> Letters:
 
 
 def language_of(letters: Letters, latin_language: Language = "en") -> Language:
-    """`ko` for Hangul, `latin_language` for Latin script, `mixed` for both, `other` for anything else.
+    """Return `ko` for Hangul, `latin_language` for Latin script, `mixed` for both, else `other`.
 
-    A text is `other` where most of its letters, or all, are neither Hangul nor Latin.
+    `other`: no letters, or at least half of them are neither Hangul nor Latin.
     """
     known = letters.hangul + letters.latin
     if known <= letters.other:
@@ -60,18 +58,18 @@ def has_hangul(text: str) -> bool:
 
 
 class Mixing(NamedTuple):
-    """How two scripts take turns. Counts add up over sentences, so that a document's figures are those of its sum."""
+    """Counts of code-mixing; those of a document are the sums over its sentences."""
 
     hangul: int = 0
     latin: int = 0
     switches: int = 0
-    """Places where Hangul follows Latin script or the other way round, also inside a word (`CT상`)."""
+    """Changes from Hangul to Latin script or back, also inside a word (`CT상`)."""
     words: int = 0
-    """Runs of characters between blanks that hold a letter of either script."""
+    """Words, separated by spaces, that hold a letter of either script."""
 
     @property
     def minority_share(self) -> float:
-        """Share of the rarer script in [0, 0.5], where a Hangul letter counts HANGUL_WEIGHT."""
+        """Share of the rarer script in [0, 0.5]; a Hangul letter counts HANGUL_WEIGHT."""
         hangul = HANGUL_WEIGHT * self.hangul
         return min(hangul, self.latin) / (hangul + self.latin) if hangul + self.latin else 0.0
 
@@ -84,12 +82,12 @@ MIXING_BINS = {
     "minority_share": {"0": 0.0, "<5 %": 0.05, "<10 %": 0.1, "<20 %": 0.2, ">=20 %": math.inf},
     "switches_per_100_words": {"0": 0.0, "<10": 10.0, "<25": 25.0, "<50": 50.0, ">=50": math.inf},
 }
-"""Histograms of each measure: name of a bin -> least value that is above it; the first bin is what is 0."""
+"""Histogram of each measure: label of a bin -> upper bound (exclusive); the first bin holds only 0."""
 BINS = 5
 
 
 def bins_of(mixing: Mixing) -> tuple[int, int]:
-    """Number of the bin of each measure, in the order of MIXING_BINS."""
+    """Return the index of the bin of each measure, in the order of MIXING_BINS."""
     share, switches = (
         0 if value == 0 else bisect.bisect_right(list(bins.values()), value)
         for value, bins in zip(
@@ -100,7 +98,7 @@ def bins_of(mixing: Mixing) -> tuple[int, int]:
 
 
 def code_mixing(text: str) -> Mixing:
-    """Mixing of one sentence. What stands between letters (blanks, digits, other scripts) does not switch."""
+    """Count the mixing of one sentence. Spaces, digits and other scripts between letters are no switch."""
     letters = count_letters(text)
     words = sum(1 for word in text.split() if _EITHER.search(word))
     if not (letters.hangul and letters.latin):

@@ -1,7 +1,7 @@
-"""Stage folders: a manifest written last says what is in a folder and what it was made from.
+"""Stage folders: a manifest, written last, lists the files of a folder and the inputs and settings behind them.
 
-A folder without `manifest.json` is unfinished. Plain stages are built in `NAME.partial` and renamed, so that an
-interrupted build leaves nothing that looks finished; pre-training and evaluation continue in place.
+A folder without `manifest.json` is unfinished. Most stages are built in `NAME.partial` and renamed, so an interrupted
+build never looks finished; pre-training and evaluation continue in place.
 """
 
 import datetime
@@ -14,10 +14,10 @@ import platform
 import shutil
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypedDict
 
 import bimed_dist
 from bimed_dist.errors import ConfigError, DataError
@@ -29,20 +29,27 @@ _ABSENT = object()
 _PACKAGES = ("accelerate", "datasets", "deepspeed", "numpy", "pyarrow", "tokenizers", "torch", "transformers")
 
 
+class FileEntry(TypedDict):
+    bytes: int
+    sha256: str
+
+
 @dataclass(frozen=True, kw_only=True)
 class Manifest:
     stage: str
     name: str
     settings: dict[str, Any]
-    """Resolved settings of this stage, the recipe's seed included."""
+    """Settings that decide the content, the recipe's seed included."""
     inputs: dict[str, str]
-    """Digest of every folder or file that this stage read."""
+    """Folder or file that the stage read -> its digest."""
     counts: dict[str, Any]
-    files: dict[str, dict[str, Any]]
-    """Relative path -> {"bytes", "sha256"}."""
+    files: dict[str, FileEntry]
+    """Path relative to the folder -> size and SHA-256."""
     versions: dict[str, str]
+    """Package -> version."""
     seconds: float
     finished: str
+    """UTC time in ISO 8601."""
     digest: str
     """SHA-256 over stage, settings, inputs and files: equal digests mean equal content."""
 
@@ -52,7 +59,7 @@ class Outcome:
     folder: Path
     manifest: Manifest
     was_done: bool
-    """True when the stage had been finished before and nothing was built."""
+    """True if the stage was finished already and nothing was built."""
 
 
 def canonical_json(value: Any) -> str:
@@ -60,7 +67,7 @@ def canonical_json(value: Any) -> str:
 
 
 def digest_of(value: Any) -> str:
-    """SHA-256 of a JSON-like value, independent of key order."""
+    """Return the SHA-256 of a JSON value, independent of the order of keys."""
     return hashlib.sha256(canonical_json(value).encode()).hexdigest()
 
 
@@ -73,32 +80,34 @@ def file_sha256(path: Path) -> str:
 
 
 def input_digest(path: Path) -> str:
-    """Digest of a file or of all files below a folder (names and contents)."""
+    """Return the digest of a file, or of names and contents of all files below a folder.
+
+    Raises DataError if there is neither.
+    """
     if path.is_file():
         return file_sha256(path)
     if not path.is_dir():
         raise DataError(f"{path} does not exist; check the path and the recipe's `data`")
-    # An installed package's folder gains __pycache__ when it is imported.
+    # The folder of an installed package gains __pycache__ when it is imported.
     files = (p for p in sorted(path.rglob("*")) if p.is_file() and "__pycache__" not in p.relative_to(path).parts)
     return digest_of({p.relative_to(path).as_posix(): file_sha256(p) for p in files})
 
 
 def versions() -> dict[str, str]:
-    found = {"bimed_dist": bimed_dist.__version__, "python": platform.python_version()}
+    """Return the versions of Python, this package and the packages that decide results; missing ones are left out."""
+    installed = {"bimed_dist": bimed_dist.__version__, "python": platform.python_version()}
     for package in _PACKAGES:
-        try:
-            found[package] = importlib.metadata.version(package)
-        except importlib.metadata.PackageNotFoundError:
-            continue
-    return found
+        with suppress(importlib.metadata.PackageNotFoundError):
+            installed[package] = importlib.metadata.version(package)
+    return installed
 
 
 def write_json(path: Path, value: Any) -> None:
-    write_whole(path, json.dumps(value, ensure_ascii=False, indent=1) + "\n")
+    write_atomically(path, json.dumps(value, ensure_ascii=False, indent=1) + "\n")
 
 
-def write_whole(path: Path, text: str) -> None:
-    """Write a file so that a reader sees the old one or the new one, never half of it, after a power cut too."""
+def write_atomically(path: Path, text: str) -> None:
+    """Replace a file so that readers see the old or the new content and never a part, even after a power cut."""
     temporary = path.with_name(path.name + PARTIAL)
     try:
         with temporary.open("w", encoding="utf-8") as file:
@@ -112,10 +121,10 @@ def write_whole(path: Path, text: str) -> None:
 
 
 def read_manifest(folder: Path) -> Manifest:
-    """The manifest of a finished folder; DataError where there is none or it can't be read."""
+    """Return the manifest of a finished folder. Raises DataError if it is missing, damaged or was edited."""
     path = folder / MANIFEST
     if not path.is_file():
-        raise DataError(f"{folder} has no {MANIFEST}: the stage before did not finish; run it first")
+        raise DataError(f"{folder} has no {MANIFEST}: this stage did not finish; run it first")
     try:
         manifest = Manifest(**json.loads(path.read_text(encoding="utf-8")))
     except (ValueError, TypeError) as error:
@@ -126,7 +135,7 @@ def read_manifest(folder: Path) -> Manifest:
 
 
 def verified(folder: Path) -> Manifest:
-    """The manifest, after size and SHA-256 of every listed file were checked."""
+    """Return the manifest after a check of size and SHA-256 of every file. Raises DataError if one is damaged."""
     manifest = read_manifest(folder)
     for name, expected in manifest.files.items():
         path = folder / name
@@ -153,8 +162,8 @@ def write_manifest(
     files: Iterable[Path],
     seconds: float,
 ) -> Manifest:
-    """Hash `files` (below `folder`) and write the manifest last."""
-    listed = {
+    """Hash `files`, which lie below `folder`, and write the manifest."""
+    entries: dict[str, FileEntry] = {
         path.relative_to(folder).as_posix(): {"bytes": path.stat().st_size, "sha256": file_sha256(path)}
         for path in sorted(files)
     }
@@ -164,11 +173,11 @@ def write_manifest(
         settings=dict(settings),
         inputs=dict(inputs),
         counts=dict(counts),
-        files=listed,
+        files=entries,
         versions=versions(),
         seconds=round(seconds, 2),
         finished=datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds"),
-        digest=_digest(stage, settings, inputs, listed),
+        digest=_digest(stage, settings, inputs, entries),
     )
     write_json(folder / MANIFEST, asdict(manifest))
     return manifest
@@ -179,12 +188,12 @@ def _digest(stage: str, settings: Any, inputs: Any, files: Any) -> str:
 
 
 def finished(folder: Path, settings: Mapping[str, Any], inputs: Mapping[str, str]) -> Manifest | None:
-    """The verified manifest if `folder` was finished with these settings and inputs, None if it was not finished.
+    """Return the verified manifest if `folder` was finished with these settings and inputs, None if it is unfinished.
 
-    Raises ConfigError where it was finished, or begun, with others: nothing is overwritten.
+    Raises ConfigError if it was begun or finished with others: nothing is overwritten.
     """
     if folder.is_file():
-        raise ConfigError(f"{folder} is a file where a folder is to be made; move it away")
+        raise ConfigError(f"{folder} is a file, but a folder is needed; move it away")
     if (folder / MANIFEST).is_file():
         manifest = verified(folder)
         _refuse_change(folder, "settings", manifest.settings, settings)
@@ -193,26 +202,26 @@ def finished(folder: Path, settings: Mapping[str, Any], inputs: Mapping[str, str
     begun = folder / SETTINGS
     if begun.is_file():
         try:
-            before = json.loads(begun.read_text(encoding="utf-8"))
-            before_settings, before_inputs = before["settings"], before["inputs"]
+            record = json.loads(begun.read_text(encoding="utf-8"))
+            begun_settings, begun_inputs = record["settings"], record["inputs"]
         except (ValueError, TypeError, KeyError) as error:
             raise DataError(f"{begun} is damaged ({error}); move the folder away and build it again") from None
-        _refuse_change(folder, "settings", before_settings, settings)
-        _refuse_change(folder, "inputs", before_inputs, inputs)
-    # Killed while it was begun.
+        _refuse_change(folder, "settings", begun_settings, settings)
+        _refuse_change(folder, "inputs", begun_inputs, inputs)
+    # A lone settings.json.partial is left by a process that was killed in `begin`.
     elif folder.exists() and any(path.name != f"{SETTINGS}{PARTIAL}" for path in folder.iterdir()):
-        raise ConfigError(f"{folder} holds files but no {MANIFEST}; it was not made by this program: move it away")
+        raise ConfigError(f"{folder} holds files but no {MANIFEST}; this program did not make it: move it away")
     return None
 
 
 def begin(folder: Path, settings: Mapping[str, Any], inputs: Mapping[str, str]) -> None:
-    """Open a folder that will be filled over several runs, and note what for, in place of what was noted before."""
+    """Create a folder that may be filled over several runs, and record its settings and inputs."""
     folder.mkdir(parents=True, exist_ok=True)
     write_json(folder / SETTINGS, {"settings": settings, "inputs": inputs})
 
 
 def folder_lock(folder: Path) -> AbstractContextManager[None]:
-    """Return a lock that keeps other processes from filling `folder`; entering it raises ConfigError if one does."""
+    """Return a lock that one process holds while it fills `folder`; entering it raises ConfigError if another does."""
     folder.parent.mkdir(parents=True, exist_ok=True)
     return locked(folder.with_name(folder.name + LOCK), f"{folder} is being filled")
 
@@ -226,10 +235,11 @@ def build(
     make: Callable[[Path], Mapping[str, Any]],
     continues: bool = False,
 ) -> Outcome:
-    """Run `make(empty folder) -> counts` once for these settings and inputs; a finished folder is left alone.
+    """Fill `folder` by `make(new folder) -> counts` unless it is finished with these settings and inputs.
 
-    With `continues` the folder need not be empty: `make` finds what an interrupted build for the same settings and
-    inputs has left.
+    With `continues`, `make` gets the files that an interrupted build with the same settings and inputs left.
+
+    Raises ConfigError if the folder was made with other settings or inputs, or if another process fills it.
     """
     settings = json.loads(canonical_json(settings))
     done = finished(folder, settings, inputs)
@@ -248,7 +258,7 @@ def _build(
     continues: bool,
 ) -> Outcome:
     partial = folder.with_name(folder.name + PARTIAL)
-    if not (continues and _was_begun_for(partial, settings, inputs)):
+    if not (continues and _was_begun_with(partial, settings, inputs)):
         shutil.rmtree(partial, ignore_errors=True)
         partial.mkdir(parents=True)
     if continues:
@@ -271,36 +281,35 @@ def _build(
     return Outcome(folder, manifest, was_done=False)
 
 
-def _was_begun_for(folder: Path, settings: Mapping[str, Any], inputs: Mapping[str, str]) -> bool:
+def _was_begun_with(folder: Path, settings: Mapping[str, Any], inputs: Mapping[str, str]) -> bool:
     try:
-        before = json.loads((folder / SETTINGS).read_text(encoding="utf-8"))
+        record = json.loads((folder / SETTINGS).read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return False
-    return canonical_json(before) == canonical_json({"settings": settings, "inputs": inputs})
+    return canonical_json(record) == canonical_json({"settings": settings, "inputs": inputs})
 
 
-def _refuse_change(folder: Path, what: str, before: Mapping[str, Any], now: Mapping[str, Any]) -> None:
+def _refuse_change(folder: Path, part: str, before: Mapping[str, Any], now: Mapping[str, Any]) -> None:
     before, now = json.loads(canonical_json(before)), json.loads(canonical_json(now))
     changes = list(_changes("", before, now))
     if not changes:
         return
-    shown = "\n".join(changes[:20]) + (f"\n  and {len(changes) - 20} more" if len(changes) > 20 else "")
+    lines = [*changes[:20], *([f"  and {len(changes) - 20} more"] if len(changes) > 20 else [])]
     raise ConfigError(
-        f"{folder} was made with other {what}; nothing was changed. Use another --work, or remove the folder and all "
-        f"that was made from it.\n{shown}"
+        f"{folder} was made with other {part}; nothing was changed. Use another --work, or remove the folder and all "
+        "folders made from it.\n" + "\n".join(lines)
     )
 
 
 def _changes(place: str, before: Any, now: Any) -> Iterator[str]:
-    """One line for every value that differs, named as `--set` would name it."""
+    """Yield one line for every value that differs, with its place as in `--set`."""
     if isinstance(before, dict) and isinstance(now, dict):
         for key in sorted(before.keys() | now.keys()):
             yield from _changes(f"{place}.{key}" if place else key, before.get(key, _ABSENT), now.get(key, _ABSENT))
     elif isinstance(before, list) and isinstance(now, list) and len(before) == len(now):
         for i, (old, new) in enumerate(zip(before, now, strict=True)):
             yield from _changes(f"{place}.{i}", old, new)
-    # A setting that is newer than the folder and is not set changes nothing.
-    elif before != now and not (before is _ABSENT and now is None):
+    elif before != now:
         yield f"  {place}: was {_short(before)}, now {_short(now)}"
 
 

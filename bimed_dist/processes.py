@@ -1,6 +1,6 @@
-"""Processes of this machine: work in several, signals, a GPU for each, and ending with the launcher that started one.
+"""Processes on this machine: parallel work, signal handlers, one GPU each, and ending together with the launcher.
 
-Imports nothing large, so that a program can call it before it imports torch.
+Imports no large library: programs call it before they import torch.
 """
 
 import concurrent.futures
@@ -28,16 +28,16 @@ Result = TypeVar("Result")
 def in_processes(
     function: Callable[[Task], Result], tasks: Iterable[Task], count: int, if_killed: str
 ) -> Iterator[tuple[Task, Result]]:
-    """(task, result) in the order in which they are finished. The first error stops what has not begun.
+    """Yield (task, result) in the order of completion. The first error cancels tasks that have not begun.
 
-    At most two tasks a process are waiting, as tasks or as results, so that memory does not follow their number. Raises
-    DataError with the advice `if_killed` where a process was killed.
+    At most two tasks per process are submitted at a time, so memory does not grow with their number. Raises DataError
+    with the advice `if_killed` if a process was killed.
     """
     if count <= 1:
         yield from ((task, function(task)) for task in tasks)
         return
     tasks = iter(tasks)
-    # Processes are spawned: a fork would copy the threads of the libraries in the middle of what they do.
+    # Spawned, not forked: a fork copies locks that threads of the libraries may hold.
     context = multiprocessing.get_context("spawn")
     with (
         main_program_hidden(),
@@ -58,7 +58,7 @@ def in_processes(
 
 @contextmanager
 def main_program_hidden() -> Iterator[None]:
-    """A spawned process runs the file of the main program again, with all that it imports (torch, in the pipeline)."""
+    """Keep spawned processes from running the main program's file, and all its imports, again."""
     main = vars(sys.modules["__main__"])
     file = main.pop("__file__", None)
     try:
@@ -70,17 +70,17 @@ def main_program_hidden() -> Iterator[None]:
 
 @contextmanager
 def signals_handled(handlers: Mapping[int, Any]) -> Iterator[None]:
-    """These handlers for these signals, and afterwards what was there before."""
-    before = {number: signal.signal(number, handler) for number, handler in handlers.items()}
+    """Install signal handlers and restore the previous ones afterwards."""
+    previous = {number: signal.signal(number, handler) for number, handler in handlers.items()}
     try:
         yield
     finally:
-        for number, handler in before.items():
+        for number, handler in previous.items():
             signal.signal(number, handler)
 
 
 def require_gpu_each(gpus: int) -> None:
-    """ConfigError where a launcher started more processes on this machine than it has GPUs."""
+    """Raise ConfigError if a launcher started more processes on this machine than it has GPUs."""
     local = int(os.environ.get("LOCAL_WORLD_SIZE", "1"))
     if local > gpus:
         raise ConfigError(
@@ -90,7 +90,7 @@ def require_gpu_each(gpus: int) -> None:
 
 
 def end_with_parent() -> None:
-    """A process whose parent was killed would wait for tasks for ever."""
+    """End this process when its parent ends; otherwise it would wait for tasks forever."""
     parent = multiprocessing.parent_process()
     assert parent is not None
 
@@ -102,10 +102,10 @@ def end_with_parent() -> None:
 
 
 def end_with_launcher() -> None:
-    """Ask the kernel for a signal when our launcher is gone: nothing may be left on a machine.
+    """Ask the kernel for a signal when the launcher ends, so that no process is left on a machine.
 
-    torchrun passes signals on, so where it is gone it was killed. accelerate's launcher of one process passes nothing
-    on and just ends, which becomes a stop on request here.
+    torchrun forwards signals, so if it ends first it was killed, and we are killed as well. accelerate's launcher of a
+    single process forwards nothing and just ends, which we treat as a request to stop.
     """
     if sys.platform != "linux":
         return
@@ -113,15 +113,16 @@ def end_with_launcher() -> None:
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
     elif "ACCELERATE_MIXED_PRECISION" in os.environ:
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
-    # One that went before that sends nothing.
+    # No signal comes from a launcher that ended before this call.
     if os.environ.keys() & {"TORCHELASTIC_RUN_ID", "ACCELERATE_MIXED_PRECISION"} and _is_orphan():
         print("error: the launcher of this process has gone; start the job again", file=sys.stderr, flush=True)
         os._exit(RankLostError.exit_code)
 
 
 def _is_orphan() -> bool:
-    """Whether no process above this one is Python, as torchrun's and accelerate's launchers are; who adopts orphans
-    (init, systemd, a container's first process) is not.
+    """Return whether no ancestor of this process runs Python, as torchrun and accelerate's launchers do.
+
+    The processes that adopt orphans (init, systemd, the first process of a container) do not.
     """
     pid = os.getppid()
     while pid:
@@ -129,21 +130,19 @@ def _is_orphan() -> bool:
             if b"python" in Path(f"/proc/{pid}/cmdline").read_bytes():
                 return False
         except OSError:
-            return False  # nothing can be said
+            return False  # unknown
         pid = parent_of(pid) or 0
     return True
 
 
 def parent_of(pid: int) -> int | None:
-    """None where that process is gone."""
+    """Return the id of a process's parent, None if the process has ended."""
     fields = _stat(pid)
     return int(fields[1]) if fields else None
 
 
 def _stat(pid: int) -> list[str]:
-    """Of /proc/PID/stat what stands behind the name, which is in brackets and may hold anything; empty where that
-    process is gone.
-    """
+    """Return the fields of /proc/PID/stat after the name, which is in brackets; empty if the process has ended."""
     try:
         return Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace").rpartition(")")[2].split()
     except OSError:
@@ -151,15 +150,13 @@ def _stat(pid: int) -> list[str]:
 
 
 def stopped_with_parent() -> Callable[[], Any]:
-    """For a new process to call first: the kernel asks it to stop, with a checkpoint, when its parent is gone."""
+    """Return a `preexec_fn`: the kernel asks the new process to stop, with a checkpoint, when its parent ends."""
     return functools.partial(ctypes.CDLL(None).prctl, _PR_SET_PDEATHSIG, signal.SIGTERM)
 
 
 def launch_identity() -> str:
-    """Of the launcher that started this process: the same in all its restarts, another one in the next launch, and on
-    every machine.
-    """
+    """Return a name for this process's launcher: the same in all its restarts, unique per launch and machine."""
     parent = os.getppid()
     fields = _stat(parent)
-    started = fields[19] if fields else "0"  # clock ticks from the machine's start to the launcher's
+    started = fields[19] if fields else "0"  # in clock ticks after the boot of the machine
     return f"{parent} on {platform.node()} started at {started}"

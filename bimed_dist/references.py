@@ -1,4 +1,4 @@
-"""Where things are: the work folder's layout, and what a reference in a recipe points to."""
+"""Resolve the references of a recipe to folders, and order its stages by them."""
 
 import importlib.util
 from dataclasses import dataclass
@@ -13,17 +13,18 @@ from bimed_dist.workspace import EXPORT, stage_folder
 
 @dataclass(frozen=True)
 class Located:
-    """A tokenizer or model: a local folder, or a hub name as `from_pretrained` takes it."""
+    """A tokenizer or model."""
 
     location: str
+    """A local folder or a hub name, for `from_pretrained`."""
     digest: str
-    """Digest of the folder's manifest or content; `hub:NAME` where only the hub knows."""
+    """Digest of the folder's manifest or content; `hub:NAME` for a hub name."""
 
 
 def locate(reference: str, recipe: Recipe, work: Path) -> Located:
     """Resolve `vocabulary/NAME`, `pretraining/NAME`, `package/MODULE/FOLDER`, a folder, or a hub name.
 
-    Raises DataError where the stage referred to is unfinished or damaged, ConfigError where a folder can't be found.
+    Raises DataError if the stage referred to is unfinished or damaged, ConfigError if a folder does not exist.
     """
     stage, _, rest = reference.partition("/")
     if stage == "vocabulary" and rest in recipe.vocabulary:
@@ -44,7 +45,7 @@ def locate(reference: str, recipe: Recipe, work: Path) -> Located:
 
 
 def data_path(recipe: Recipe, path: str) -> Path:
-    """An input path of the recipe: absolute, or relative to its `data` folder."""
+    """Return an input path of the recipe as an absolute path; relative ones start from its `data` folder."""
     return (Path(recipe.data or ".").expanduser() / Path(path).expanduser()).absolute()
 
 

@@ -1,3 +1,5 @@
+"""Work in several processes: results, errors, killed processes, and none left when the program ends."""
+
 import os
 import signal
 import sys
@@ -11,16 +13,16 @@ from bimed_dist.processes import in_processes
 
 
 @pytest.mark.parametrize("count", [1, 3])
-def test_every_task_is_worked_on_once_by_any_number_of_processes(count):
+def test_every_task_is_done_once_by_any_number_of_processes(count):
     assert sorted(in_processes(abs, iter(range(-20, 0)), count, "")) == [(-n, n) for n in range(20, 0, -1)]
 
 
-def test_the_first_error_ends_the_work():
+def test_the_first_error_cancels_the_rest():
     with pytest.raises(ValueError, match="literal"):
         list(in_processes(int, ["x", *map(str, range(50))], 2, ""))
 
 
-def test_a_killed_process_ends_the_work_with_advice():
+def test_a_killed_process_is_reported_with_advice():
     with pytest.raises(DataError, match=r"lack of memory; run again with fewer"):
         list(in_processes(os._exit, [1, 1], 2, "run again with fewer"))
 

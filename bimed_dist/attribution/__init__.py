@@ -1,1 +1,1 @@
-"""What a fine-tuned model looked at: chosen cells of the evaluation -> attributions of words -> checks -> heatmaps."""
+"""Attribution of answers to words: the chosen models of the evaluation -> scores of words -> checks -> heatmaps."""

@@ -1,8 +1,8 @@
-"""Attribution of one output of a fine-tuned model to the pieces of a row, by captum, over the embeddings of the pieces.
+"""Attribution of one output of a fine-tuned model to the tokens of a row, by captum, over the token embeddings.
 
 Gradient x input (Shrikumar et al. 2016) is the first-order change from zero embeddings. Integrated gradients
-(Sundararajan et al. 2017) integrate from a row whose words are all masked, special pieces kept; their sum is what the
-words change in the output, up to `gap`.
+(Sundararajan et al. 2017) integrate from the row with all words masked and special tokens kept; up to the convergence
+delta, they add up to the difference between the outputs on both rows.
 """
 
 from dataclasses import dataclass
@@ -17,57 +17,58 @@ from bimed_dist.evaluation.models.encoding import EncodedRow
 from bimed_dist.evaluation.models.finetuning import micro_batch_tokens, pad_rows
 
 STEPS = 50
-"""Of the integral, captum's own default; `gap` shows where they are too few."""
+"""Points of the integral, captum's default; a large convergence delta shows that they are too few."""
 METHODS = ("integrated_gradients", "gradient_x_input")
 
 
 @dataclass(frozen=True)
-class Attributed:
-    pieces: dict[str, np.ndarray]
-    """(T,) by method."""
-    gap: float
-    """Difference between the sum of the integrated gradients and what they should add up to."""
+class TokenAttribution:
+    scores: dict[str, np.ndarray]
+    """Method -> (T,)."""
     change: float
     """Output on the row minus output on the masked row."""
+    convergence_delta: float
+    """Sum of the integrated gradients minus `change`."""
 
 
-def masked(row: EncodedRow, hidden: np.ndarray, mask_id: int) -> EncodedRow:
-    """The row with the pieces in `hidden` (T, bool) masked."""
+def masked_row(row: EncodedRow, hidden: np.ndarray, mask_id: int) -> EncodedRow:
+    """Return the row with the tokens in `hidden` (T,) bool masked."""
     return EncodedRow(np.where(hidden, mask_id, row.ids), row.segment_ids, row.target)
 
 
-def attributed(model: nn.Module, row: EncodedRow, of_word: np.ndarray, mask_id: int, output: int) -> Attributed:
-    """Attribution of logit `output`. of_word: (T,) bool, pieces that belong to words.
+def attribute_tokens(
+    model: nn.Module, row: EncodedRow, in_words: np.ndarray, mask_id: int, output: int
+) -> TokenAttribution:
+    """Attribute the logit of `output`; `in_words` (T,) bool marks the tokens that belong to words.
 
-    Raises DataError for a model that takes no embeddings in place of pieces.
+    Raises DataError for a model that does not accept embeddings as input.
     """
     embed = model.get_input_embeddings()
     inputs = pad_rows([row], mask_id)
-    others = tuple(inputs[name] for name in inputs if name != "input_ids")
     names = [name for name in inputs if name != "input_ids"]
+    other_inputs = tuple(inputs[name] for name in names)
 
     def logit(embedded: torch.Tensor, *rest: torch.Tensor) -> torch.Tensor:
         return model(inputs_embeds=embedded, **dict(zip(names, rest, strict=True))).logits[:, output]
 
     with torch.no_grad():
         embedded = embed(inputs["input_ids"])
-        baseline = embed(pad_rows([masked(row, of_word, mask_id)], mask_id)["input_ids"])
+        baseline = embed(pad_rows([masked_row(row, in_words, mask_id)], mask_id)["input_ids"])
         try:
-            ends = [float(logit(end, *others)) for end in (embedded, baseline)]
+            change = float(logit(embedded, *other_inputs)) - float(logit(baseline, *other_inputs))
         except TypeError as error:
-            raise DataError("the model takes no embeddings in place of pieces, which attribution needs") from error
+            raise DataError("the model does not accept embeddings as input, which attribution needs") from error
     embedded = embedded.detach().requires_grad_()
-    gradient = InputXGradient(logit).attribute(embedded, additional_forward_args=others)
+    gradient = InputXGradient(logit).attribute(embedded, additional_forward_args=other_inputs)
     integrated = IntegratedGradients(logit).attribute(
         embedded,
         baselines=baseline,
-        additional_forward_args=others,
+        additional_forward_args=other_inputs,
         n_steps=STEPS,
         internal_batch_size=max(1, micro_batch_tokens() // len(row.ids)),
     )
-    pieces = {
+    scores = {
         "integrated_gradients": integrated.sum(-1)[0].detach().double().cpu().numpy(),
         "gradient_x_input": gradient.sum(-1)[0].detach().double().cpu().numpy(),
     }
-    change = ends[0] - ends[1]
-    return Attributed(pieces, float(pieces["integrated_gradients"].sum()) - change, change)
+    return TokenAttribution(scores, change, float(scores["integrated_gradients"].sum()) - change)

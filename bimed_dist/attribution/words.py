@@ -1,6 +1,6 @@
-"""From pieces to words and back: words are what blanks part, which in Korean is the eojeol.
+"""Words of a row and the tokens of each word. Words are separated by spaces, so a Korean word is an eojeol.
 
-T pieces of a row, W words over all texts of the row.
+Shapes: T tokens of a row, W words over all texts of the row.
 """
 
 import re
@@ -14,8 +14,8 @@ import numpy as np
 class Words:
     texts: tuple[tuple[str, ...], ...]
     """Words of each text of a row."""
-    of_piece: np.ndarray
-    """(T,) number of each piece's word, counted over all texts; -1 for pieces of no word, such as [CLS]."""
+    of_token: np.ndarray
+    """(T,) word of each token, numbered over all texts; -1 for tokens outside words, such as [CLS]."""
 
     @property
     def count(self) -> int:
@@ -23,31 +23,31 @@ class Words:
 
     @property
     def seen(self) -> np.ndarray:
-        """(W,) bool: words that have a piece; the others were cut off."""
-        return np.isin(np.arange(self.count), self.of_piece)
+        """(W,) bool: words that have a token; the others were truncated."""
+        return np.isin(np.arange(self.count), self.of_token)
 
 
-def words_of_pieces(
-    texts: Sequence[str], text_of_piece: Sequence[int | None], offsets: Sequence[tuple[int, int]]
+def words_of_tokens(
+    texts: Sequence[str], text_of_token: Sequence[int | None], offsets: Sequence[tuple[int, int]]
 ) -> Words:
-    """The words of a row's texts, and which of them each piece is of, by its characters [begin, end) in its text."""
+    """Split a row's texts into words and assign each token to a word, by its characters [begin, end) in its text."""
     spans = [[match.span() for match in re.finditer(r"\S+", text)] for text in texts]
-    first = np.cumsum([0, *map(len, spans)])
-    ends = [np.array([end for _, end in of_text]) for of_text in spans]
-    of_piece = np.full(len(offsets), -1)
-    for piece, (text, (begin, end)) in enumerate(zip(text_of_piece, offsets, strict=True)):
+    first_words = np.cumsum([0, *map(len, spans)])
+    ends = [np.array([end for _, end in text_spans]) for text_spans in spans]
+    of_token = np.full(len(offsets), -1)
+    for token, (text, (begin, end)) in enumerate(zip(text_of_token, offsets, strict=True)):
         if text is not None and end > begin:
-            # By its last character: byte-level pieces begin with the blank before their word.
+            # By its last character: byte-level tokens begin with the space before their word.
             word = int(np.searchsorted(ends[text], end))
-            # Blanks behind the last word are of none.
-            of_piece[piece] = first[text] + word if word < len(spans[text]) else -1
-    words = tuple(tuple(text[start:end] for start, end in of_text) for text, of_text in zip(texts, spans, strict=True))
-    return Words(words, of_piece)
+            # Spaces after the last word belong to no word.
+            of_token[token] = first_words[text] + word if word < len(spans[text]) else -1
+    words = tuple(tuple(text[start:end] for start, end in found) for text, found in zip(texts, spans, strict=True))
+    return Words(words, of_token)
 
 
-def sums_of_words(pieces: np.ndarray, words: Words) -> np.ndarray:
-    """(W,) sum over the pieces of each word, signs kept; NaN for words that the model did not see."""
+def word_scores(token_scores: np.ndarray, words: Words) -> np.ndarray:
+    """Return the signed sum over the tokens of each word, (W,); NaN for truncated words."""
     sums = np.zeros(words.count)
-    inside = words.of_piece >= 0
-    np.add.at(sums, words.of_piece[inside], pieces[inside])
+    inside = words.of_token >= 0
+    np.add.at(sums, words.of_token[inside], token_scores[inside])
     return np.where(words.seen, sums, np.nan)

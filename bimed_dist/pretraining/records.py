@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
-from bimed_dist.manifest import write_whole
+from bimed_dist.manifest import write_atomically
 from bimed_dist.metrics_log import read_metrics
 from bimed_dist.progress import Progress
 from bimed_dist.workspace import METRICS
@@ -26,7 +26,7 @@ class RunRecord:
     def __init__(self, folder: Path, trackers: Sequence[Tracker], *, first_step: int, steps: int, label: str) -> None:
         self._path = folder / METRICS
         kept = [line for line in read_metrics(self._path) if line["step"] <= first_step] if first_step else []
-        write_whole(self._path, "".join(json.dumps(line) + "\n" for line in kept))
+        write_atomically(self._path, "".join(json.dumps(line) + "\n" for line in kept))
         self._trackers = trackers
         self._tracked_step = first_step
         self._progress = Progress(label, steps, "steps", done=first_step)

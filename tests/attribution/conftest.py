@@ -3,7 +3,7 @@
 import importlib.util
 from pathlib import Path
 
-# Tests are imported by path, so a module beside them is too.
+# Tests are imported by path (importmode=importlib), so this module is imported by path as well.
 _path = Path(__file__).parent.parent / "evaluation" / "conftest.py"
 _spec = importlib.util.spec_from_file_location("evaluation_conftest", _path)
 _evaluation = importlib.util.module_from_spec(_spec)

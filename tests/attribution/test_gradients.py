@@ -1,3 +1,5 @@
+"""Attributions against autograd and their axioms, and the curves and checks of their faithfulness."""
+
 import numpy as np
 import pytest
 import torch
@@ -36,7 +38,7 @@ def model_of(kind):
     }
     model = models[kind]().eval()
     with torch.no_grad():
-        # Drawn weights are so small that a tiny model answers the same to everything.
+        # Initial weights are so small that a tiny model gives the same answer to every input.
         for parameter in model.parameters():
             if parameter.ndim > 1:
                 parameter.mul_(8)
@@ -48,35 +50,37 @@ def row_for(kind):
 
 
 @pytest.mark.parametrize("kind", ["bert", "electra", "roberta", "modernbert"])
-def test_integrated_gradients_add_up_to_what_the_words_change(kind):
+def test_integrated_gradients_add_up_to_the_change_of_the_output(kind):
     model, row = model_of(kind), row_for(kind)
-    found = gradients.attributed(model, row, WORDS.of_piece >= 0, MASK, output=1)
+    found = gradients.attribute_tokens(model, row, WORDS.of_token >= 0, MASK, output=1)
     assert abs(found.change) > 1e-3
     # The integral is a sum of 50 points.
-    assert abs(found.gap) < 0.05 * max(abs(found.change), 0.1)
-    # Special pieces are the same in the row and in the masked row.
-    assert found.pieces["integrated_gradients"][[0, -1]] == pytest.approx(0, abs=1e-6)
+    assert abs(found.convergence_delta) < 0.05 * max(abs(found.change), 0.1)
+    # Special tokens are the same in the row and in the masked row.
+    assert found.scores["integrated_gradients"][[0, -1]] == pytest.approx(0, abs=1e-6)
 
 
-def test_gradient_times_input_is_what_autograd_says():
+def test_gradient_times_input_agrees_with_autograd():
     model = model_of("bert")
     embedded = model.get_input_embeddings()(torch.from_numpy(ROW.ids)[None]).detach().requires_grad_()
     types = torch.from_numpy(ROW.segment_ids)[None]
     model(inputs_embeds=embedded, attention_mask=torch.ones(1, 8), token_type_ids=types).logits[0, 2].backward()
     expected = (embedded * embedded.grad).sum(-1)[0].detach().numpy()
-    found = gradients.attributed(model, ROW, WORDS.of_piece >= 0, MASK, output=2)
-    assert found.pieces["gradient_x_input"] == pytest.approx(expected, rel=1e-4, abs=1e-6)
+    found = gradients.attribute_tokens(model, ROW, WORDS.of_token >= 0, MASK, output=2)
+    assert found.scores["gradient_x_input"] == pytest.approx(expected, rel=1e-4, abs=1e-6)
 
 
 def curves_of(model, orders, kind, output=0):
-    return faithfulness.curves(model, ROW, WORDS, orders, MASK, kind).of(output)
+    return faithfulness.mean_curves(model, ROW, WORDS, orders, MASK, kind).of(output)
 
 
-def test_curves_begin_and_end_at_the_whole_and_the_masked_row_and_follow_the_order():
+def test_curves_run_from_the_full_to_the_masked_row_in_the_given_order():
     model = model_of("bert")
-    hidden = [gradients.masked(ROW, np.isin(WORDS.of_piece, some), MASK) for some in ([], [0], [1], [2], [3], range(4))]
+    hidden = [
+        gradients.masked_row(ROW, np.isin(WORDS.of_token, words), MASK) for words in ([], [0], [1], [2], [3], range(4))
+    ]
     whole, *alone, empty = faithfulness.answers(model, hidden, 0, "multilabel")[:, 1]
-    order = faithfulness.falling(np.array([0.1, 0.2, 0.9, -0.5]), WORDS)
+    order = faithfulness.descending_order(np.array([0.1, 0.2, 0.9, -0.5]), WORDS)
     assert order.tolist() == [2, 1, 0, 3]
     found = curves_of(model, [order], "multilabel", output=1)
     assert found.deletion.shape == found.insertion.shape == (faithfulness.POINTS,)
@@ -90,26 +94,26 @@ def test_curves_begin_and_end_at_the_whole_and_the_masked_row_and_follow_the_ord
 
 def test_curves_of_several_orders_are_their_means():
     model, orders = model_of("bert"), faithfulness.random_orders(WORDS)[:2]
-    both, *alone = (curves_of(model, some, "sts") for some in (orders, orders[:1], orders[1:]))
+    both, *alone = (curves_of(model, part, "sts") for part in (orders, orders[:1], orders[1:]))
     assert np.allclose(both.deletion, np.mean([c.deletion for c in alone], axis=0), atol=1e-6)
     assert np.allclose(both.insertion, np.mean([c.insertion for c in alone], axis=0), atol=1e-6)
 
 
-def test_the_order_of_true_effects_beats_random_order_and_the_reverse_loses():
+def test_the_order_of_true_effects_beats_random_order_and_its_reverse_loses():
     model = model_of("bert")
-    hidden = [gradients.masked(ROW, WORDS.of_piece == word, MASK) for word in range(4)]
+    hidden = [gradients.masked_row(ROW, WORDS.of_token == word, MASK) for word in range(4)]
     whole, *without = faithfulness.answers(model, [ROW, *hidden], 0, "sts")[:, 0]
     effects = whole - np.array(without)
     orders = (
-        [faithfulness.falling(effects, WORDS)],
+        [faithfulness.descending_order(effects, WORDS)],
         faithfulness.random_orders(WORDS),
-        [faithfulness.falling(-effects, WORDS)],
+        [faithfulness.descending_order(-effects, WORDS)],
     )
-    best, random, worst = (faithfulness.area(curves_of(model, some, "sts").deletion) for some in orders)
+    best, random, worst = (faithfulness.area(curves_of(model, part, "sts").deletion) for part in orders)
     assert best < random < worst
 
 
-def test_the_area_under_a_straight_line_is_a_half_and_words_cut_off_take_no_part():
+def test_the_area_under_a_straight_line_is_a_half_and_truncated_words_are_ignored():
     assert faithfulness.area(np.linspace(0, 1, 11)) == pytest.approx(0.5)
     assert [len(part) for part in faithfulness.prefixes(np.arange(5))] == [0, 0, 1, 2, 2, 2, 3, 4, 4, 4, 5]
     cut = np.array([1.0, np.nan, 2.0, -3.0])
@@ -117,7 +121,7 @@ def test_the_area_under_a_straight_line_is_a_half_and_words_cut_off_take_no_part
     assert faithfulness.rank_correlation(cut, np.ones(4)) is None
 
 
-def test_random_weights_are_another_model_of_the_same_shape():
+def test_random_weights_give_another_model_of_the_same_shape():
     model = model_of("bert")
     drawn = faithfulness.with_random_weights(model, 0)
     assert [p.shape for p in drawn.parameters()] == [p.shape for p in model.parameters()]

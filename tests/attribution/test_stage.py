@@ -1,3 +1,5 @@
+"""Attribution of evaluated models: the page, its numbers, and training the evaluated models again."""
+
 import json
 import re
 
@@ -5,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 
-from bimed_dist.attribution import stage
+from bimed_dist.attribution import explanation, stage
 from bimed_dist.errors import ConfigError, DataError
 from bimed_dist.evaluation import stage as evaluation
 from bimed_dist.evaluation.grid.model_on_task import Trial
@@ -20,8 +22,8 @@ from bimed_dist.references import stage_order
 
 def with_attribution(recipe, **sections):
     tree = recipe.model_dump()
-    found = {name: AttributionSettings(**section).model_dump() for name, section in sections.items()}
-    return Recipe.model_validate({**tree, "attribution": found})
+    attribution = {name: AttributionSettings(**section).model_dump() for name, section in sections.items()}
+    return Recipe.model_validate({**tree, "attribution": attribution})
 
 
 @pytest.fixture
@@ -33,7 +35,7 @@ def recipe(tiny_model, make_recipe):
     sizes = {"train": 40, "dev": 20, "test": 20}
     tasks = {
         "ct": TaskSettings(task="synthetic_ct", max_rows={**sizes, "external": 20}, max_length=32),
-        "sts": TaskSettings(task="synthetic_sts_mixed", rows=sizes),
+        "sts": TaskSettings(task="synthetic_sts_mixed", max_rows=sizes),
         "ner": TaskSettings(task="synthetic_ner", max_rows={"train": 120, "dev": 20, "test": 20}),
     }
     return with_attribution(
@@ -44,7 +46,7 @@ def recipe(tiny_model, make_recipe):
     )
 
 
-def test_the_page_shows_both_models_on_the_same_rows_and_warns_in_both_languages(recipe, tmp_path):
+def test_the_page_shows_both_models_on_the_same_rows_with_a_warning_in_both_languages(recipe, tmp_path):
     work = tmp_path / "work"
     with pytest.raises(DataError, match="did not finish"):
         stage.run(recipe, "ct", work)
@@ -54,7 +56,7 @@ def test_the_page_shows_both_models_on_the_same_rows_and_warns_in_both_languages
     assert "it is patient data" in html and "개인정보입니다" in html
     assert html.count("<h4>base ") == html.count("<h4>adapted ") >= 2
     assert "<script" not in html and "http" not in re.sub(r"http-equiv", "", html)
-    # Text is in the page and nowhere else; what was cut off is said so.
+    # Text is in the page only; truncated words are marked.
     prepared = prepare_tasks(recipe, work)["ct"]
     texts = [example.texts[0] for example in prepared.sealed._parts["test"]]
     assert any(text.split()[0] in html for text in texts)
@@ -71,12 +73,12 @@ def test_the_page_shows_both_models_on_the_same_rows_and_warns_in_both_languages
     assert stage.run(recipe, "ct", work).was_done
 
 
-def test_pairs_are_explained_and_other_kinds_and_unknown_names_are_refused(recipe, tmp_path):
+def test_sentence_pairs_are_explained_but_other_kinds_and_unknown_names_are_refused(recipe, tmp_path):
     work = tmp_path / "work"
     evaluation.run(recipe, work)
     stage.run(recipe, "pairs", work)
     html = (work / "attribution" / "pairs" / "index.html").read_text(encoding="utf-8")
-    # Two rows of two texts each, by two methods.
+    # Two rows of two texts, two methods.
     assert html.count('<p class="text">') == 8 and "<h4>base " not in html
     with pytest.raises(ConfigError, match="is of kind ner"):
         stage.run(recipe, "tags", work)
@@ -88,9 +90,7 @@ def test_the_pipeline_never_makes_heatmaps(recipe):
     assert "attribution" not in {name for name, _ in stage_order(recipe)}
 
 
-def test_classes_are_explained_with_mean_pooling_on_the_head_of_texts_read_in_windows(
-    tiny_model, make_recipe, tmp_path
-):
+def test_classes_are_explained_with_mean_pooling_on_the_beginning_of_long_texts(tiny_model, make_recipe, tmp_path):
     lines = [f"{'fits' if i % 2 else 'other'},{i} lung {'nodule ' * 20}{'mass' if i % 2 else ''}" for i in range(80)]
     (tmp_path / "a.csv").write_text("\n".join(["class,text", *lines]) + "\n", encoding="utf-8")
     table = {
@@ -106,35 +106,37 @@ def test_classes_are_explained_with_mean_pooling_on_the_head_of_texts_read_in_wi
     evaluation.run(recipe, tmp_path / "work")
     stage.run(recipe, "fit", tmp_path / "work")
     html = (tmp_path / "work" / "attribution" / "fit" / "index.html").read_text(encoding="utf-8")
-    assert "of long texts the head only" in html and html.count("<h4>base ") >= 2
+    assert "only the beginning of long texts" in html and html.count("<h4>base ") >= 2
     assert 'class="unseen' in html
 
 
-def test_the_answers_that_are_shown_are_those_of_the_row_and_of_all_models_together():
+def test_the_classes_that_are_explained_are_that_of_the_row_and_those_of_all_models():
     row = Example("1", ("text",), "fits")
-    gold = stage.answers_of("classification", ("other", "fits", "unsure"), row)
+    gold = explanation.gold_outputs("classification", ("other", "fits", "unsure"), row)
     assert gold == (0, 1, 0)
     right, unsure, other = np.array([0.1, 0.8, 0.1]), np.array([0.1, 0.2, 0.7]), np.array([0.8, 0.1, 0.1])
-    assert stage.outputs_to_show("classification", gold, [right, right], [None] * 2) == [1]
-    assert stage.outputs_to_show("classification", gold, [unsure, right], [None] * 2) == [1, 2]
-    assert stage.outputs_to_show("classification", gold, [right, unsure, other], [None] * 3) == [1, 2, 0]
+    assert explanation.outputs_to_explain("classification", gold, [right, right], [None] * 2) == [1]
+    assert explanation.outputs_to_explain("classification", gold, [unsure, right], [None] * 2) == [1, 2]
+    assert explanation.outputs_to_explain("classification", gold, [right, unsure, other], [None] * 3) == [1, 2, 0]
 
 
-def test_labels_that_are_shown_are_the_rows_first_and_the_likeliest_that_a_model_finds_wrongly():
+def test_the_labels_that_are_explained_are_the_rows_then_the_most_likely_false_positives():
     def shown(gold, *models):
         predicted, thresholds = zip(*models, strict=True)
-        return stage.outputs_to_show("multilabel", gold, [np.array(values) for values in predicted], thresholds)
+        return explanation.outputs_to_explain(
+            "multilabel", gold, [np.array(values) for values in predicted], thresholds
+        )
 
-    # Labels in their own order, whatever the models say, and behind them what is found wrongly.
+    # Labels in the order of the data, whatever the models predict, then false positives.
     assert shown((1, 0, 1, 1, 1), ([0.1, 0.9, 0.8, 0.2, 0.9], None)) == [0, 2, 3, 1]
     assert shown((0,) * 5, ([0.6, 0.9, 0.8, 0.7, 0.1], None)) == [1, 2, 3]
-    # Any model's, each by its own thresholds.
+    # Those of any model, by its own thresholds.
     assert shown((1, 0, 0), ([0.9, 0.3, 0.4], None), ([0.9, 0.2, 0.45], (0.5, 0.1, 0.46))) == [0, 1]
-    # Of a row with neither what each model finds likeliest.
+    # Neither labels nor false positives: each model's most likely label.
     assert shown((0, 0, 0), ([0.1, 0.2, 0.4], None), ([0.3, 0.1, 0.2], None)) == [0, 2]
 
 
-def test_the_page_tells_how_many_labels_it_shows_and_the_thresholds_that_were_tuned(recipe, tmp_path):
+def test_the_page_gives_the_number_of_labels_and_tuned_thresholds(recipe, tmp_path):
     tree = recipe.model_dump()
     tree["evaluation"]["tasks"]["ct"]["threshold"] = "dev"
     tuned = Recipe.model_validate(tree)
@@ -143,9 +145,9 @@ def test_the_page_tells_how_many_labels_it_shows_and_the_thresholds_that_were_tu
     cells = tmp_path / "work" / "evaluation" / "cells" / "ct" / "base"
     record = json.loads(next(cells.glob("lr=*.json")).read_text(encoding="utf-8"))
     html = (tmp_path / "work" / "attribution" / "ct" / "index.html").read_text(encoding="utf-8")
-    told = re.findall(r"<h4>base .*, found from ([\d.]+) on</span>", html)
-    assert told and set(told) <= {f"{t:.2f}" for t in record["thresholds"]}
-    assert "Shown are at most 3 of a row" in html
+    thresholds = re.findall(r"<h4>base .*, threshold ([\d.]+)</span>", html)
+    assert thresholds and set(thresholds) <= {f"{t:.2f}" for t in record["thresholds"]}
+    assert "Each row shows up to 3 of its labels" in html
 
 
 def test_every_model_is_explained_for_the_same_answers_of_the_same_rows(recipe, tmp_path):
@@ -158,17 +160,20 @@ def test_every_model_is_explained_for_the_same_answers_of_the_same_rows(recipe, 
     assert len(answers) >= 12
     assert all(re.findall(r"<h4>(\w+) ", answer) == ["base", "adapted"] for answer in answers)
     summary = json.loads((work / "attribution" / "ct" / "summary.json").read_text(encoding="utf-8"))
-    assert summary["off_stored"] == {"base": pytest.approx(0, abs=1e-5), "adapted": pytest.approx(0, abs=1e-5)}
+    assert summary["difference_from_evaluation"] == {
+        "base": pytest.approx(0, abs=1e-5),
+        "adapted": pytest.approx(0, abs=1e-5),
+    }
 
 
-def test_a_cell_is_trained_again_with_its_own_threads_and_other_answers_than_the_stored_ones_are_told(
+def test_a_trial_is_trained_again_with_its_threads_and_changed_answers_are_reported(
     recipe, tmp_path, monkeypatch, caplog
 ):
     work = tmp_path / "work"
     evaluation.run(recipe, work)
-    pair = stage._pairs(recipe, recipe.attribution["ct"], work)[0]
+    pair = stage.load_models(recipe, recipe.attribution["ct"], work)[0]
     examples = pair.opened()["test"][:3]
-    assert stage._trained(pair, examples).off == pytest.approx(0, abs=1e-5)
+    assert stage.retrain(pair, examples)[1] == pytest.approx(0, abs=1e-5)
     assert not caplog.records
     for path, old, new in (
         (pair.path(Trial(pair.chosen(), 1)), ("machine", "threads"), 3),
@@ -184,7 +189,7 @@ def test_a_cell_is_trained_again_with_its_own_threads_and_other_answers_than_the
     monkeypatch.setattr(
         finetuning, "fine_tune", lambda *args, **more: threads.append(torch.get_num_threads()) or trained(*args, **more)
     )
-    found = stage._trained(pair, examples)
+    _, difference = stage.retrain(pair, examples)
     assert threads == [3] and torch.get_num_threads() == 1
-    assert found.off > 0.1 and stage.others_than_evaluated({"base": found.off, "other": None}) == ["base"]
+    assert difference > 0.1 and stage.changed_models({"base": difference, "other": None}) == ["base"]
     assert "base, trained again, is not the model that was evaluated" in caplog.text

@@ -257,7 +257,7 @@ def explain(work: Path, name: str, korean: dict[str, float]) -> None:
     models = {
         model: {
             "explanations": 6,
-            "gap": 0.01,
+            "convergence_delta": 0.01,
             **{
                 method: {
                     **areas,
@@ -269,7 +269,7 @@ def explain(work: Path, name: str, korean: dict[str, float]) -> None:
         }
         for model, share in korean.items()
     }
-    summary = {"schema": 1, "task": "ct", "models": models, "off_stored": dict.fromkeys(models, 0.0)}
+    summary = {"schema": 1, "task": "ct", "models": models, "difference_from_evaluation": dict.fromkeys(models, 0.0)}
     _stage(work, "attribution", name, {"summary.json": json.dumps(summary)}, {"rows": 3})
 
 
