@@ -1,6 +1,6 @@
 """Errors for users.
 
-A message names what was found and where, what was expected and what to do, and never quotes text of the corpus.
+A message gives the finding with its place, the expectation and the next step, and never quotes text of the corpus.
 Programs print it without a traceback and exit with `exit_code`.
 """
 

@@ -1,4 +1,4 @@
-"""One process at a time: a lock on a file that the kernel releases when its process ends, however it ends.
+"""A lock on a file for one process at a time; the kernel releases it when the process ends, however it ends.
 
 Works across machines on NFS. filelock is not used: it does not name the process that holds a lock, and on a file system
 without locks it leaves a file behind that a killed process never removes.
@@ -19,7 +19,7 @@ _log = logging.getLogger(__name__)
 
 @contextmanager
 def locked(path: Path, work: str, *, wait: bool = False) -> Iterator[None]:
-    """Hold the lock file `path`, which stays afterwards; `work` says in messages what one process at a time does.
+    """Hold the lock file `path`, which stays afterwards; `work` describes in messages what is done under it.
 
     If another process holds the lock: wait for it if `wait`, else raise ConfigError; both messages name that process.
     On a file system without locks, log a warning and go on. Raises OSError if the file can't be written.

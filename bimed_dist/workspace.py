@@ -25,7 +25,7 @@ DUPLICATES = "duplicates.csv"
 LEFT_OUT = "left_out.csv"
 CONTAMINATION = "contamination.csv"
 
-# vocabulary/NAME, beside the tokenizer's files
+# vocabulary/NAME, next to the tokenizer's files
 COMPOSITION = "composition.json"
 FERTILITY = "fertility.json"
 TERMS = "terms.csv"
@@ -35,7 +35,7 @@ SHARD_TOKENS = "tokens.json"
 SHARD_TOKENIZER = "tokenizer"
 PLANS = "plans"
 
-# model/NAME, beside the files of a Hugging Face folder
+# model/NAME, next to the files of a Hugging Face folder
 ROW_ORIGINS = "origins.csv"
 
 # pretraining/NAME

@@ -1,4 +1,4 @@
-"""What tests of several stages share: where the repository is, and the folder of open data."""
+"""Fixtures of several stages: the repository and the folder of open data."""
 
 import os
 from pathlib import Path
@@ -6,11 +6,11 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
-# The same examples in every run, however slow the machine: a change that breaks a property breaks it for everybody.
+# The same examples in every run and no time limit: a change that breaks a property breaks it on every machine.
 settings.register_profile("same-for-all", derandomize=True, deadline=None, database=None)
 settings.load_profile("same-for-all")
 
-# Before torch is loaded: tests run side by side, and sums have the same order on every machine.
+# Before torch is loaded. Tests run in parallel, and sums have the same order on every machine.
 os.environ["OMP_NUM_THREADS"] = "1"
 ROOT = Path(__file__).resolve().parent.parent
 

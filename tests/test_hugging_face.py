@@ -1,4 +1,4 @@
-"""One loader for all stages: a broken folder gives one message; weights are aligned; no torch is loaded."""
+"""Loading from Hugging Face folders: a broken folder gives one message, and weights are aligned."""
 
 import json
 from pathlib import Path
@@ -28,7 +28,7 @@ def write(folder: Path, vocabulary: dict[str, int], special: tuple[str, ...] = S
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    return write(tmp_path / "tokenizer", {piece: i for i, piece in enumerate((*SPECIAL, "폐", "lung"))})
+    return write(tmp_path / "tokenizer", {token: i for i, token in enumerate((*SPECIAL, "폐", "lung"))})
 
 
 def make_model(tokenizer: Path, work: Path) -> None:
@@ -42,7 +42,7 @@ def test_a_whole_tokenizer_loads(folder: Path):
 
 
 @pytest.mark.parametrize("content", ['{"version": "1.0", "model": {}}', "{", ""])
-def test_a_damaged_file_is_named_by_every_stage_without_a_traceback(folder: Path, tmp_path: Path, content: str):
+def test_a_damaged_tokenizer_is_reported_in_the_same_way_by_every_stage(folder: Path, tmp_path: Path, content: str):
     (folder / "tokenizer.json").write_text(content, encoding="utf-8")
     for load in (load_tokenizer, Encoder, lambda location: make_model(location, tmp_path / "work")):
         with pytest.raises(DataError, match=r"tokenizer: the tokenizer can't be loaded \(\w+"):
@@ -52,7 +52,7 @@ def test_a_damaged_file_is_named_by_every_stage_without_a_traceback(folder: Path
 @pytest.mark.parametrize(
     "load", [load_config, lambda folder: load_foundation(folder, 1), lambda folder: load_classifier(folder, "sts", ())]
 )
-def test_a_model_that_is_not_there_or_damaged_is_named_in_the_same_way_by_both_halves(tmp_path: Path, load):
+def test_a_missing_or_damaged_model_is_reported_in_the_same_way_by_both_halves(tmp_path: Path, load):
     with pytest.raises(DataError, match=r"^\./absent: the (configuration|model) can't be loaded \(OSError: "):
         load("./absent")
     (tmp_path / "config.json").write_text('{"model_type": "bert", "hidden_size": "wide"}', encoding="utf-8")
@@ -72,19 +72,19 @@ def test_a_folder_without_a_tokenizer_is_refused(tmp_path: Path):
 
 
 def test_a_tokenizer_without_padding_is_refused(tmp_path: Path):
-    without = write(tmp_path / "t", {piece: i for i, piece in enumerate((*SPECIAL, "폐"))}, special=SPECIAL[1:])
+    without = write(tmp_path / "t", {token: i for i, token in enumerate((*SPECIAL, "폐"))}, special=SPECIAL[1:])
     with pytest.raises(DataError, match="no padding token"):
         load_tokenizer(str(without))
 
 
 def test_a_model_is_not_made_for_a_vocabulary_with_gaps(tmp_path: Path):
-    gap = write(tmp_path / "t", {**{piece: i for i, piece in enumerate(SPECIAL)}, "폐": 9})
+    gap = write(tmp_path / "t", {**{token: i for i, token in enumerate(SPECIAL)}, "폐": 9})
     with pytest.raises(ConfigError, match="has repeated lines or gaps"):
         make_model(gap, tmp_path / "work")
 
 
 ALIGNMENT = 64
-"""Bytes; torch's own allocator and the widest vector registers of CPUs."""
+"""Bytes; that of torch's allocator and of the widest vector registers of CPUs."""
 
 
 @pytest.mark.parametrize("load", [load_bert, lambda folder: load_head_model(str(folder), "retrieval")])
@@ -96,7 +96,7 @@ def test_weights_are_aligned_so_that_last_bits_do_not_depend_on_where_a_file_was
     written = BertForPreTraining(config)
     written.save_pretrained(tmp_path)
     mapped = BertForPreTraining.from_pretrained(tmp_path)
-    assert any(parameter.data_ptr() % ALIGNMENT for parameter in mapped.parameters())  # else this test shows nothing
+    assert any(parameter.data_ptr() % ALIGNMENT for parameter in mapped.parameters())  # else this test proves nothing
 
     read = load(tmp_path)
     assert not any(parameter.data_ptr() % ALIGNMENT for parameter in read.parameters())

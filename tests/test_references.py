@@ -1,4 +1,4 @@
-"""What a reference in a recipe points to."""
+"""References of a recipe: the folders that they resolve to, and the order of stages."""
 
 import sys
 from pathlib import Path
@@ -45,7 +45,7 @@ def test_a_vocabulary_is_its_stage_folder(recipe: Recipe, tmp_path: Path):
     assert (located.location, located.digest) == (str(work / "vocabulary" / "ko"), digest)
 
 
-def test_a_trained_model_is_the_export_below_its_stage_folder(recipe: Recipe, tmp_path: Path):
+def test_a_trained_model_is_the_export_in_its_stage_folder(recipe: Recipe, tmp_path: Path):
     work = tmp_path / "work"
     digest = finish(work / "pretraining" / "ko", "export/config.json")
     located = locate("pretraining/ko", recipe, work)
@@ -73,7 +73,7 @@ def test_a_folder_is_found_below_the_data_folder(recipe: Recipe, tmp_path: Path)
 
 
 @pytest.mark.parametrize("reference", ["/absent/folder", "./absent", "../absent", "three/parts/absent"])
-def test_what_can_only_be_a_folder_must_exist(recipe: Recipe, tmp_path: Path, reference: str):
+def test_a_path_that_can_only_be_a_folder_must_exist(recipe: Recipe, tmp_path: Path, reference: str):
     with pytest.raises(ConfigError, match="there is no folder"):
         locate(reference, recipe, tmp_path / "work")
 
@@ -107,7 +107,7 @@ def test_paths_start_from_the_data_folder(recipe: Recipe, tmp_path: Path):
     assert data_path(recipe, "~/book") == Path.home() / "book"
 
 
-def test_a_vocabulary_comes_after_those_that_it_extends_or_is_compared_with(recipe: Recipe):
+def test_a_vocabulary_follows_those_that_it_extends_or_is_compared_with(recipe: Recipe):
     tree = recipe.model_dump(mode="json")
     terms = [{"path": "terms.tsv", "columns": ["ko"]}]
     extended = {
@@ -127,7 +127,7 @@ def test_a_vocabulary_comes_after_those_that_it_extends_or_is_compared_with(reci
         stage_order(parse_recipe(tree, where="test"))
 
 
-def test_every_entry_comes_after_what_it_is_made_from(recipe: Recipe):
+def test_every_entry_follows_its_inputs(recipe: Recipe):
     tree = recipe.model_dump(mode="json")
     tree["model"] = {"bilingual": {"foundation": "pretraining/ko", "tokenizer": "vocabulary/ko"}, **tree["model"]}
     tree["pretraining"] = {"bilingual": {**tree["pretraining"]["ko"], "model": "bilingual"}, **tree["pretraining"]}

@@ -38,7 +38,7 @@ class Explanation:
     scores: dict[str, np.ndarray]
     """Method -> (W,) attribution of each word."""
     convergence_delta: float
-    """Of the integrated gradients, as a share of the change that they should add up to."""
+    """Error of the integral, as a share of the change that the integrated gradients should add up to."""
     curves: dict[str, Curves]
     """Method, or `random` order -> answers with more and more words masked, or shown."""
     random_weights: dict[str, float | None]

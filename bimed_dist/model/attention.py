@@ -4,7 +4,7 @@ A micro-batch is a flat sequence of T real tokens: its rows one after another, w
 this sequence to an attention function registered as `packed`, in which each token attends to its own row only. (With
 transformers' own sdpa, eager and flex functions, packed rows would silently attend to each other.)
 
-Of three kernels, the first that supports device, precision and dropout is used:
+The first of three kernels that supports device, precision and dropout is used:
 * `varlen`: torch.nn.attention.varlen on CUDA in half precision; it has no attention dropout;
 * `flash`: the package flash-attn if it is installed, on CUDA in half precision with attention dropout;
 * `padded`: rows are gathered into rectangles of similar length around scaled_dot_product_attention. On a CPU in full

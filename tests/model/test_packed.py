@@ -74,12 +74,12 @@ def padded_losses(model: BertForPreTraining, batch: PackedBatch) -> tuple[torch.
 
 
 def gradients(model: BertForPreTraining) -> dict[str, torch.Tensor]:
-    found = {name: p.grad.clone() for name, p in model.named_parameters() if p.grad is not None}
+    grads = {name: p.grad.clone() for name, p in model.named_parameters() if p.grad is not None}
     model.zero_grad()
-    return found
+    return grads
 
 
-@pytest.mark.parametrize("training", [False, True], ids=["without dropout", "with a probability of 0 to be dropped"])
+@pytest.mark.parametrize("training", [False, True], ids=["without dropout", "dropout rounded to 0"])
 @pytest.mark.parametrize("lengths", [[7, 5, 64, 33, 12, 70, 31], [40], [9, 9, 9]])
 def test_packed_losses_and_gradients_equal_the_padded_model(lengths, training):
     batch, model = random_rows(lengths), tiny_bert()
@@ -90,7 +90,7 @@ def test_packed_losses_and_gradients_equal_the_padded_model(lengths, training):
     module = PackedPretraining(model).train(training)
     for part in model.modules():
         if isinstance(part, torch.nn.Dropout):
-            part.p = 1e-9  # 0 of 2**16, but all the same another kernel of attention
+            part.p = 1e-9  # rounds to 0 of 2**16, but selects the attention with dropout
     mlm_losses, nsp_losses, _, _ = module(to_tensors(batch, torch.device("cpu")))
     torch.testing.assert_close(mlm_losses.sum(), mlm, **TOLERANCE)
     torch.testing.assert_close(nsp_losses.sum(), nsp, **TOLERANCE)
@@ -115,15 +115,15 @@ def test_hidden_states_of_each_row_do_not_depend_on_its_neighbours():
 
 
 @pytest.mark.parametrize("parts", [[7], [3, 4], [1, 2, 4], [5, 1, 1]])
-def test_gradients_of_a_global_batch_do_not_depend_on_how_it_is_cut(parts):
+def test_gradients_of_a_global_batch_do_not_depend_on_its_micro_batches(parts):
     lengths = [7, 5, 64, 33, 12, 70, 31]
     model = tiny_bert()
     module = PackedPretraining(model)
 
-    def gradients_of(cuts: list[int]) -> dict[str, torch.Tensor]:
+    def gradients_of(sizes: list[int]) -> dict[str, torch.Tensor]:
         batch, row = random_rows(lengths), 0
         masked = len(batch.masked_positions)
-        for size in cuts:
+        for size in sizes:
             mlm, nsp, _, _ = module(to_tensors(rows_of(batch, row, row + size), torch.device("cpu")))
             (mlm.sum() / masked + nsp.sum() / len(lengths)).backward()
             row += size
@@ -135,7 +135,7 @@ def test_gradients_of_a_global_batch_do_not_depend_on_how_it_is_cut(parts):
 
 
 def rows_of(batch: PackedBatch, first: int, end: int) -> PackedBatch:
-    """Rows first to end of a batch as a batch of their own."""
+    """Return rows first to end (exclusive) of a batch as a new batch."""
     start, stop = batch.row_starts[first], batch.row_starts[end]
     masked = (batch.masked_positions >= start) & (batch.masked_positions < stop)
     return PackedBatch(
@@ -154,7 +154,7 @@ def rows_of(batch: PackedBatch, first: int, end: int) -> PackedBatch:
 
 def test_recomputed_activations_give_the_same_gradients_dropout_included():
     def run(recompute: bool) -> tuple[dict[str, torch.Tensor], int]:
-        """Gradients, and how often layers ran."""
+        """Return the gradients and the number of forward passes of layers."""
         model, calls = tiny_bert(), []
         module = PackedPretraining(model).train()
         if recompute:
@@ -175,22 +175,22 @@ def test_recomputed_activations_give_the_same_gradients_dropout_included():
 
 @pytest.mark.slow
 def test_compiled_layers_give_the_same_losses_and_gradients_for_any_number_of_tokens():
-    """In float32, as torch compiles for; the largest difference found is 2e-7."""
-    found = []
+    """In float32, the precision of training; the largest observed difference is 2e-7."""
+    results = []
     for compiled in (False, True):
         model = tiny_bert().float()
         module = PackedPretraining(model).train()
         if compiled:
             module.compile_layers()
-        results = []
+        values = []
         for lengths in ([7, 5, 64, 33], [12, 70], [40, 9, 9]):
             torch.manual_seed(5)
             mlm, nsp, _, _ = module(to_tensors(random_rows(lengths), torch.device("cpu")))
             (mlm.sum() + nsp.sum()).backward()
-            results += [mlm, nsp]
-        found.append((*results, *gradients(model).values()))
-    for expected, other in zip(*found, strict=True):
-        torch.testing.assert_close(other, expected, rtol=1e-4, atol=1e-5)
+            values += [mlm, nsp]
+        results.append((*values, *gradients(model).values()))
+    for expected, compiled_value in zip(*results, strict=True):
+        torch.testing.assert_close(compiled_value, expected, rtol=1e-4, atol=1e-5)
 
 
 def test_a_micro_batch_without_masked_tokens_has_no_mlm_loss_and_a_gradient():
@@ -205,7 +205,7 @@ def test_a_micro_batch_without_masked_tokens_has_no_mlm_loss_and_a_gradient():
     assert all(p.grad is None or p.grad.isfinite().all() for p in model.parameters())
 
 
-def test_padding_rows_of_the_vocabulary_get_no_probability_no_gradient_and_leave_on_export():
+def test_padding_rows_of_the_vocabulary_get_no_probability_and_no_gradient_and_are_trimmed():
     model = tiny_bert()
     before = {name: value.clone() for name, value in model.state_dict().items()}
     plain = [x.item() for x in padded_losses(model, random_rows([20, 30]))]
