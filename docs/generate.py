@@ -57,7 +57,7 @@ DEFINITIONS = _definitions()
 def settings_page() -> str:
     sections = [Section("recipe", ("Recipe",)), *_sections_below("", DEFINITIONS["Recipe"], set())]
     places = {name: section.place for section in sections for name in section.classes}
-    links = ", ".join(f"[{stage}](#{_anchor(_place_of_stage(stage))})" for stage in (*STAGES, "attribution"))
+    links = ", ".join(f"[{stage}](#{anchor(_place_of_stage(stage))})" for stage in (*STAGES, "attribution"))
     parts = [SETTINGS_INTRODUCTION.format(sections=links)]
     parts += [_section_text(section, places) for section in sections]
     return "\n".join(parts)
@@ -186,7 +186,7 @@ def _type(schema: dict[str, Any], places: dict[str, str]) -> str:
         return " or ".join(_type(option, places) for option in schema["anyOf"])
     if "$ref" in schema or "oneOf" in schema:
         place = places[_class_name(schema if "$ref" in schema else schema["oneOf"][0])]
-        return f"[settings](#{_anchor(place)})"
+        return f"[settings](#{anchor(place)})"
     if "const" in schema:
         return f"`{schema['const']}`"
     if "enum" in schema:
@@ -234,7 +234,7 @@ def _flat(text: str) -> str:
     return " ".join(text.split())
 
 
-def _anchor(heading: str) -> str:
+def anchor(heading: str) -> str:
     """Return GitHub's anchor of a heading."""
     return re.sub(r"[^\w -]", "", heading.lower()).replace(" ", "-")
 
