@@ -1,4 +1,4 @@
-"""The page as HTML and Markdown: what it escapes, what it never loads or shows, and the order of its sections."""
+"""The page as HTML and Markdown: texts are escaped, nothing is loaded, private paths are hidden, results come first."""
 
 import re
 from html.parser import HTMLParser

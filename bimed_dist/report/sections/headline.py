@@ -1,4 +1,4 @@
-"""The headline: what continued pre-training improved and what it worsened."""
+"""The headline: scores that continued pre-training improved and worsened."""
 
 from collections.abc import Sequence
 

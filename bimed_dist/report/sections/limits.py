@@ -54,8 +54,8 @@ def task_limits(tasks: Mapping[str, TaskEntry]) -> list[str]:
     dropped = sum(sum(t["dropped"].values()) for t in tasks.values())
     if dropped:
         points.append(
-            f"{plural(dropped, 'row')} dropped because they were duplicates or also test rows; published scores may "
-            "include them."
+            f"Rows dropped as duplicates or because they are also test rows: {dropped:,}. Published scores may include "
+            "them."
         )
     generated = [t["title"] for t in tasks.values() if t["labels_by"] == "generator"]
     if generated:
