@@ -140,6 +140,15 @@ def test_packages_have_no_import_cycle():
     graphlib.TopologicalSorter(edges).prepare()  # CycleError lists the packages of the cycle
 
 
+def test_modules_have_no_import_cycle():
+    edges = {}
+    for module in LIBRARY:
+        imports = own_imports(module) - {module}
+        # `from package import module` gives both; only the module counts.
+        edges[module] = {name for name in imports if not any(other.startswith(f"{name}.") for other in imports)}
+    graphlib.TopologicalSorter(edges).prepare()  # CycleError lists the modules of the cycle
+
+
 def test_the_init_file_of_a_package_holds_a_docstring_and_nothing_else():
     for path in sorted(PACKAGE.glob("*/__init__.py")):
         tree = ast.parse(path.read_text(encoding="utf-8"))
