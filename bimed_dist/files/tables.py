@@ -126,14 +126,18 @@ def split_rows(
     if not is_csv(name):
         for position, line in lines:
             cells = line.rstrip("\r\n").split("\t") if line.strip() else []
-            yield position, position, cells if literal_quotes else [_unquoted(cell) for cell in cells]
+            if '"' in line and not literal_quotes:
+                cells = [_unquoted(cell) for cell in cells]
+            yield position, position, cells
         return
     first = last = None
 
     def texts() -> Iterator[str]:
         nonlocal first, last
         for position, line in lines:
-            first, last = position if first is None else first, position
+            last = position
+            if first is None:
+                first = position
             yield line[:-2] + "\n" if line.endswith("\r\n") else line
 
     csv.field_size_limit(LONGEST_LINE)  # The default of 128 KiB is less than a long report.
