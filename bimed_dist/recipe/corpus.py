@@ -12,6 +12,8 @@ LineBreak = Literal["space", "sentence", "wrapped"]
 
 
 class FileSource(Settings):
+    """Files of documents."""
+
     name: Name
     """Name of the source in documents, counts and tables."""
     path: str
@@ -174,6 +176,8 @@ class QualitySettings(Settings):
 
 
 class NearDuplicateSettings(Settings):
+    """Documents that nearly repeat an earlier one are dropped (docs/screening.md)."""
+
     threshold: Annotated[float, Field(ge=0.5, le=1)] = 0.8
     """Similarity (Jaccard index of text windows) from which the later document is dropped."""
 
