@@ -170,7 +170,7 @@ def _row_windows(row: NDArray[np.uint32]) -> tuple[NDArray[np.uint64], NDArray[n
 
 
 def screen(paragraphs: Sequence[Sequence[str]], index: TaskIndex, settings: ContaminationSettings) -> Screened:
-    """Find leaked rows in a document (sentences by paragraph) and remove their text as the settings say."""
+    """Find leaked rows in a document (sentences by paragraph) and remove their text if the settings ask for it."""
     sentences = [units(sentence) for paragraph in paragraphs for sentence in paragraph]
     unchanged = [list(paragraph) for paragraph in paragraphs]
     starts, hashes, widths = _document_hashes(sentences)

@@ -134,7 +134,7 @@ class Extractor:
                 self.notes[LEFT_OUT].append(("rejected", self.source.name, clean(document.raw.id), rule))
 
     def without_identities(self, documents: Iterable[CleanDocument]) -> Iterator[CleanDocument]:
-        """Scan all documents; mask identities if the settings say so."""
+        """Scan all documents; mask identities with `action: mask`."""
         masks = self.settings.privacy.action == "mask"
         for document in documents:
             paragraphs = []

@@ -1,7 +1,7 @@
 """Spans of files to raw documents: text files, JSON lines, tables, columnar files and the synthetic generator.
 
 A document's id is `file`, `file:line` or the value of the source's id field. Problems are collected and raised as one
-DataError with file and line (at most 20), or skipped if the source says so.
+DataError with file and line (at most 20), or skipped with `bad_rows: skip`.
 """
 
 import hashlib

@@ -57,7 +57,7 @@ def _runs(sizes: NDArray[np.int64], targets: NDArray[np.int64]) -> Iterator[tupl
 def _copy(lines: BinaryIO, target: BinaryIO, size: int) -> None:
     while size:
         block = lines.read(min(size, _COPIED_AT_ONCE))
-        assert block, "a part is shorter than its index says"
+        assert block, "a part is shorter than the sizes in its index"
         target.write(block)
         size -= len(block)
 

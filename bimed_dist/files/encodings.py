@@ -13,7 +13,7 @@ logger = logging.getLogger(__name__)
 _KOREAN = ("cp949", "euc_kr", "johab")
 _RIVALS = ("utf_8", "cp1252", "iso8859_2", "shift_jis", "gb18030")
 _SAMPLE_BYTES = 1 << 18
-"""Bytes of lines that are not ASCII to look at."""
+"""Bytes of lines that are not ASCII from which the encoding is detected."""
 _GUESSED_BYTES = 1 << 16
 
 

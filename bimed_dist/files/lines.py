@@ -77,19 +77,19 @@ def source_files(path: Path, endings: Sequence[str]) -> list[SourceFile]:
 
     Raises DataError if the path does not exist or no file has such an ending.
     """
-    wanted = " or ".join(endings)
+    listed = " or ".join(endings)
     if path.is_file():
         if not path.name.endswith(tuple(endings)):
-            raise DataError(f"{path} does not end in {wanted}; rename it, or choose another kind of source")
+            raise DataError(f"{path} does not end in {listed}; rename it, or choose another kind of source")
         return [SourceFile(path, path.name)]
     if not path.is_dir():
         raise DataError(f"{path} does not exist; check the path and the recipe's `data`")
     names = sorted(p.relative_to(path).as_posix() for p in path.rglob("*") if p.is_file())
     fitting = [SourceFile(path / name, name) for name in names if name.endswith(tuple(endings))]
     if not fitting:
-        raise DataError(f"{path} has no file that ends in {wanted}, only {len(names)} other file(s); check the path")
+        raise DataError(f"{path} has no file that ends in {listed}, only {len(names)} other file(s); check the path")
     if len(fitting) < len(names):
-        logger.info("%s: %d file(s) do not end in %s and are not read", path, len(names) - len(fitting), wanted)
+        logger.info("%s: %d file(s) do not end in %s and are not read", path, len(names) - len(fitting), listed)
     return fitting
 
 

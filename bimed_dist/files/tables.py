@@ -40,7 +40,7 @@ class TableFile(NamedTuple):
 
     @classmethod
     def whole(cls, path: Path, encoding: str = "auto") -> "TableFile":
-        """All of a file; `auto` finds its encoding. Raises DataError if there is no such file."""
+        """Return the whole file as a table; `auto` detects its encoding. Raises DataError if it does not exist."""
         if not path.is_file():
             raise DataError(f"{path} does not exist; check the path and the recipe's `data`")
         file = SourceFile(path, path.name)
@@ -55,7 +55,7 @@ def is_csv(name: str) -> bool:
 
 
 def column_name(cell: str) -> str:
-    """Return a column's name as it is compared: names typed on macOS may be in NFD."""
+    """Normalise a column's name for comparison: names typed on macOS may be in NFD."""
     return unicodedata.normalize("NFC", cell).strip()
 
 
@@ -121,7 +121,7 @@ def split_rows(
 ) -> Iterator[tuple[Position, Position, list[str]]]:
     """Yield (position of the first line, position of the last line, cells) per row; a blank line has no cells.
 
-    A position is whatever stands next to a line: its number, or its offset too. Raises BrokenTable.
+    A position is any value that comes with a line, such as its number. Raises BrokenTable if quotes are broken.
     """
     if not is_csv(name):
         for position, line in lines:

@@ -1,4 +1,4 @@
-"""What a build promises however it goes: any number of processes, any engine, interrupted, or with bad input."""
+"""Promises of a corpus build: any number of processes, any engine, interruptions, bad input."""
 
 import csv
 import json

@@ -34,7 +34,7 @@ MISSED = {
     ("name", "no cue, Korean"),
     ("phone", "local number, no cue"),
 }
-"""Planted forms that the scan does not find, as docs/privacy.md says."""
+"""Planted forms that the scan misses, as listed in docs/privacy.md."""
 
 
 def masked(text: str) -> str:

@@ -334,7 +334,7 @@ def test_a_file_that_is_one_document_of_any_size_is_reported(tmp_path, monkeypat
 
 
 def cut_in_many(monkeypatch, path: Path, **settings):
-    """Documents as read in many parts and as read in one; the ids and texts are to be the same."""
+    """Documents as read in many parts and as read in one; the ids and texts must be the same."""
     _, whole, _ = raw_documents(path, **settings)
     monkeypatch.setattr(planning, "PART_BYTES", 200)
     source = TypeAdapter(Source).validate_python({"name": "s", "path": str(path), **settings}, strict=False)
