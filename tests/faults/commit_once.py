@@ -1,15 +1,11 @@
-"""One rank of a pair that commits one checkpoint; the campaign runs it under strace, which breaks one system call.
-
-    python tests/faults/commit_once.py PARENT STEP RANK SOCKET [PATCH]
-
-Exit code 0: committed. 2: CheckpointError. 3: the other rank has gone.
-"""
+"""Two ranks that commit one checkpoint, as forked processes; strace breaks one system call of one of them."""
 
 import hashlib
 import os
 import pickle
 import socket
-import sys
+import subprocess
+import time
 from pathlib import Path
 
 from bimed_dist.errors import CheckpointError
@@ -17,34 +13,22 @@ from bimed_dist.pretraining import checkpoints
 
 
 class Pair:
-    """Two ranks that talk over a socket."""
+    """One of two ranks, which exchange values over a socket."""
 
     world_size = 2
 
-    def __init__(self, rank: int, descriptor: int) -> None:
+    def __init__(self, rank: int, end: socket.socket) -> None:
         self.rank = rank
-        self._socket = socket.socket(fileno=descriptor)
-        self._lines = self._socket.makefile("r")
+        self._socket = end
+        self._lines = end.makefile("r")
 
     def gather(self, value):
         self._socket.sendall(pickle.dumps(value).hex().encode() + b"\n")
         line = self._lines.readline()
         if not line:
-            os._exit(3)
+            os._exit(3)  # the other rank has gone
         other = pickle.loads(bytes.fromhex(line))
         return [value, other] if self.rank == 0 else [other, value]
-
-
-def write(rank: int):
-    def write_share(folder: Path) -> checkpoints.Files:
-        content = bytes([rank]) * 5000
-        path = folder / f"rank-{rank}"
-        with path.open("wb", buffering=0) as file:
-            file.write(content)
-            os.fsync(file.fileno())
-        return {path.name: {"bytes": len(content), "sha256": hashlib.sha256(content).hexdigest()}}
-
-    return write_share
 
 
 class Inline(checkpoints.threading.Thread):
@@ -60,19 +44,60 @@ class Inline(checkpoints.threading.Thread):
         pass
 
 
-def main() -> None:
-    parent, step, rank, descriptor = Path(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3]), int(sys.argv[4])
-    checkpoints.threading.Thread = Inline
-    exec(sys.argv[5] if len(sys.argv) > 5 else "", {"checkpoints": checkpoints})
-    saver = checkpoints.Saver(parent, Pair(rank, descriptor), keep=1)
-    saver.start(step, write(rank), {})
+def write_share(rank: int):
+    def write(folder: Path) -> checkpoints.Files:
+        content = bytes([rank]) * 5000
+        path = folder / f"rank-{rank}"
+        with path.open("wb", buffering=0) as file:
+            file.write(content)
+            os.fsync(file.fileno())
+        return {path.name: {"bytes": len(content), "sha256": hashlib.sha256(content).hexdigest()}}
+
+    return write
+
+
+def commit(parent: Path, step: int, patch: str, *, trace: str = "", traced: int = 0, log: Path) -> list[int]:
+    """Commit a checkpoint with two ranks; return their exit codes.
+
+    0: committed, 2: CheckpointError, 3: the other rank has gone, negative: killed. `patch` is Python that both run
+    first. `trace` is an expression of strace for the system calls of rank `traced`, which are written to `log`.
+    """
+    ends, gates = socket.socketpair(), [os.pipe() for _ in range(2)]
+    pids = [_fork_rank(parent, step, rank, ends, gates, patch) for rank in range(2)]
+    tracer = None
+    if trace:
+        command = ["strace", "-y", "-s", "0", "-o", str(log), "-e", trace, "-p", str(pids[traced])]
+        tracer = subprocess.Popen(command, stderr=subprocess.DEVNULL)
+        while "TracerPid:\t0\n" in Path(f"/proc/{pids[traced]}/status").read_text(encoding="utf-8"):
+            assert tracer.poll() is None, "strace could not attach"
+            time.sleep(0.002)
+    for end in ends:
+        end.close()
+    for reading, writing in gates:
+        os.write(writing, b"x")
+        os.close(writing)
+        os.close(reading)
+    codes = [os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) for pid in pids]
+    if tracer is not None:
+        tracer.wait(60)
+    return codes
+
+
+def _fork_rank(parent: Path, step: int, rank: int, ends, gates, patch: str) -> int:
+    pid = os.fork()
+    if pid:
+        return pid
     try:
+        ends[1 - rank].close()
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 2)
+        os.read(gates[rank][0], 1)  # until it is traced
+        checkpoints.threading.Thread = Inline
+        exec(patch, {"checkpoints": checkpoints})
+        saver = checkpoints.Saver(parent, Pair(rank, ends[rank]), keep=1)
+        saver.start(step, write_share(rank), {})
         saver.finish()
-    except CheckpointError as error:
-        print(error, file=sys.stderr)
+        os._exit(0)
+    except CheckpointError:
         os._exit(2)
-    os._exit(0)
-
-
-if __name__ == "__main__":
-    main()
+    finally:
+        os._exit(1)

@@ -2,17 +2,14 @@
 
 import contextlib
 import json
-import os
 import random
 import re
 import shutil
-import socket
-import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-from trials import ROOT, TIMEOUT, Campaign, Result
+from commit_once import commit
+from trials import TIMEOUT, Campaign, Result
 
 from bimed_dist.errors import CheckpointError
 from bimed_dist.pretraining import checkpoints
@@ -56,23 +53,8 @@ def _commit(
     parent: Path, step: int, base: Path, trace: str, patch: str, traced: int = 0
 ) -> tuple[list[int], list[str]]:
     checkpoints.remove_unfinished(parent)
-    pair = socket.socketpair()
     log = base / "strace"
-    environment = {"PYTHONPATH": str(ROOT), "PYTHONDONTWRITEBYTECODE": "1", "PATH": os.environ["PATH"]}
-    started = []
-    for rank in (0, 1):
-        command = [sys.executable, str(Path(__file__).with_name("commit_once.py")), str(parent), str(step), str(rank)]
-        command += [str(pair[rank].fileno()), patch]
-        if trace and rank == traced:
-            command = ["strace", "-y", "-s", "0", "-o", str(log), "-e", trace, *command]
-        started.append(
-            subprocess.Popen(
-                command, pass_fds=[pair[rank].fileno()], env=environment, stderr=subprocess.DEVNULL, cwd=ROOT
-            )
-        )
-    for end in pair:
-        end.close()
-    codes = [process.wait(60) for process in started]
+    codes = commit(parent, step, patch, trace=trace, traced=traced, log=log)
     calls = [line for line in log.read_text().splitlines() if "(" in line] if trace else []
     return codes, calls
 
