@@ -51,6 +51,8 @@ RESULTS = "results.json"
 TRIALS = "cells"
 CHOICE = "choice.json"
 FOLDS = "folds.json"
+TRIAL_WEIGHTS = "weights.partial"
+"""Weights of trials that may still be tested; removed when the evaluation ends."""
 
 # attribution/NAME and report
 PAGE = "index.html"

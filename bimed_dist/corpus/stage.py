@@ -79,7 +79,7 @@ def _make(folder: Path, settings: CorpusSettings, paths: Mapping[str, Path], tas
     refused = refusal(_group(extracted, "identities."), extracted["characters"], settings.privacy)
     if refused is not None:
         shutil.rmtree(folder / PARTS)  # They hold the text with its identities.
-        raise DataError(f"corpus {folder.name.removesuffix('.partial')}: {refused}")
+        raise DataError(f"corpus {folder.name.removesuffix(PARTIAL)}: {refused}")
     folders = [folder / PARTS / f"{part.number:06d}" for part in plan]
     sources = [part.source for part in plan]
     decisions = decide(folders, settings)

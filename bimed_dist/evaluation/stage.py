@@ -42,10 +42,9 @@ from bimed_dist.processes import signals_handled
 from bimed_dist.recipe.evaluation import EvaluationSettings
 from bimed_dist.recipe.recipe import Recipe
 from bimed_dist.references import Located, data_path, locate
-from bimed_dist.workspace import FOLDS, MANIFEST, RESULTS, SETTINGS, TRIALS, stage_folder
+from bimed_dist.workspace import FOLDS, MANIFEST, RESULTS, SETTINGS, TRIAL_WEIGHTS, TRIALS, stage_folder
 
 logger = logging.getLogger(__name__)
-WEIGHTS_NAME = "weights.partial"
 
 
 @dataclass(frozen=True)
@@ -112,7 +111,7 @@ def _fill(
     described = {label: _description(label, settings, subject) for label, subject in subjects.items()}
     results = summarise(settings, resolved["seed"], described, tasks, measured)
     write_json(folder / RESULTS, results)
-    shutil.rmtree(folder / WEIGHTS_NAME, ignore_errors=True)
+    shutil.rmtree(folder / TRIAL_WEIGHTS, ignore_errors=True)
     manifest = write_manifest(
         folder,
         stage="evaluation",
@@ -260,7 +259,7 @@ def make_pair(
         seeds=task_seeds(settings, prepared),
         batch=settings.batch_size,
         folder=folder / TRIALS / prepared.name / prepared.fold / label,
-        weights=folder / WEIGHTS_NAME,
+        weights=folder / TRIAL_WEIGHTS,
         parameters=subject.parameters or 0,
         encoded=encoded,
     )

@@ -25,7 +25,7 @@ from bimed_dist.recipe.pretraining import Pairing, SentenceObjective
 from bimed_dist.shards import chance
 from bimed_dist.shards.pairing import Pairs, make_pairs
 from bimed_dist.shards.reading import ShardSet
-from bimed_dist.workspace import PLANS
+from bimed_dist.workspace import PARTIAL, PLANS
 
 logger = logging.getLogger(__name__)
 
@@ -182,7 +182,7 @@ def cached_plan(shards: ShardSet, made_by: Mapping[str, Any], make: Callable[[],
         # A plan of 100 million sentences takes minutes and gigabytes.
         with locked(folder.parent / "lock", f"a plan is being made in {folder.parent}", wait=True):
             if not folder.is_dir():
-                for unfinished in folder.parent.glob("*.partial"):  # of a process that was killed
+                for unfinished in folder.parent.glob(f"*{PARTIAL}"):  # of a process that was killed
                     shutil.rmtree(unfinished, ignore_errors=True)
                 plan = make()
                 _write(plan, folder)
@@ -231,7 +231,7 @@ def _order(rows: int, *, seed: int, epoch: int) -> NDArray[np.int64]:
 
 
 def _write(plan: EpochPlan, folder: Path) -> None:
-    temporary = Path(tempfile.mkdtemp(prefix=f"{folder.name}.", suffix=".partial", dir=folder.parent))
+    temporary = Path(tempfile.mkdtemp(prefix=f"{folder.name}.", suffix=PARTIAL, dir=folder.parent))
     try:
         for name in _COLUMNS:
             with (temporary / f"{name}.npy").open("wb") as file:

@@ -14,6 +14,7 @@ from torch import nn
 
 from bimed_dist import ranks
 from bimed_dist.manifest import digest_of, versions, write_json
+from bimed_dist.workspace import PARTIAL
 
 SCHEMA = 1
 """Of a record. A change that only adds values keeps it; a record with another one is computed again."""
@@ -85,7 +86,7 @@ def save_weights(model: nn.Module, path: Path) -> None:
     if ranks.rank() > 0:
         return
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_suffix(".partial")
+    temporary = path.with_suffix(PARTIAL)
     save_model(model, str(temporary))
     temporary.replace(path)
 
