@@ -91,18 +91,22 @@ _STYLE = {
 
 def korean_font() -> str | None:
     """Return the name of an installed font with Hangul, or None."""
-    installed = {font.name for font in font_manager.fontManager.ttflist}
-    font = next((name for name in _KOREAN_FONTS if name in installed), None)
-    if font is not None:
-        return font
-    # matplotlib caches its list of fonts; a font that was installed later is missing there.
-    # Regular weights come first: `NotoSansCJK-Bold.ttc` sorts before `NotoSansCJK-Regular.ttc`.
-    files = sorted(filter(_KOREAN_FILES.search, font_manager.findSystemFonts()))
-    if not files:
-        return None
-    path = min(files, key=lambda path: "regular" not in Path(path).name.lower())
-    font_manager.fontManager.addfont(path)
-    return font_manager.FontProperties(fname=path).get_name()
+    name = _known_korean_font()
+    if name is None:
+        # matplotlib caches its list of fonts; a font that was installed later is missing there.
+        # Regular weights come first: `NotoSansCJK-Bold.ttc` sorts before `NotoSansCJK-Regular.ttc`.
+        files = sorted(filter(_KOREAN_FILES.search, font_manager.findSystemFonts()))
+        if files:
+            path = min(files, key=lambda path: "regular" not in Path(path).name.lower())
+            font_manager.fontManager.addfont(path)
+            # A file may hold several fonts: the next call must choose the same one.
+            name = _known_korean_font() or font_manager.FontProperties(fname=path).get_name()
+    return name
+
+
+def _known_korean_font() -> str | None:
+    known = {font.name for font in font_manager.fontManager.ttflist}
+    return next((name for name in _KOREAN_FONTS if name in known), None)
 
 
 def series_style(index: int) -> tuple[int, str]:

@@ -1,5 +1,7 @@
 """The headline and the main table: numbers, failures, best scores, baselines; on the page, as CSV and on a terminal."""
 
+from types import SimpleNamespace
+
 import fake_work
 import pytest
 
@@ -186,11 +188,17 @@ def test_dollar_signs_in_titles_are_not_mathematics():
     assert figures.change_figure(main_rows(results), korean=None)
 
 
-def test_the_regular_weight_of_a_font_is_taken_before_the_bold_one(monkeypatch, tmp_path):
-    added = []
-    fonts = [str(tmp_path / name) for name in ("NotoSansCJK-Bold.ttc", "NotoSansCJK-Regular.ttc")]
-    monkeypatch.setattr(figures.font_manager.fontManager, "ttflist", [])
-    monkeypatch.setattr(figures.font_manager.fontManager, "addfont", added.append)
+def test_a_font_installed_after_matplotlib_s_cache_is_the_same_in_every_figure_and_of_regular_weight(monkeypatch):
+    manager, added = figures.font_manager.fontManager, []
+
+    def add(path):
+        added.append(path)
+        manager.ttflist += [SimpleNamespace(name=f"Noto Sans CJK {region}") for region in ("JP", "KR")]
+
+    fonts = [f"/usr/share/fonts/NotoSansCJK-{weight}.ttc" for weight in ("Bold", "Regular")]
+    monkeypatch.setattr(manager, "ttflist", [])
+    monkeypatch.setattr(manager, "addfont", add)
     monkeypatch.setattr(figures.font_manager, "findSystemFonts", lambda: fonts)
     monkeypatch.setattr(figures.font_manager.FontProperties, "get_name", lambda properties: "Noto Sans CJK JP")
-    assert figures.korean_font() == "Noto Sans CJK JP" and added == [fonts[1]]
+    assert [figures.korean_font() for _ in range(2)] == ["Noto Sans CJK KR"] * 2
+    assert added == [fonts[1]]

@@ -4,6 +4,7 @@ import fake_work
 import pytest
 
 from bimed_dist.errors import ConfigError, DataError
+from bimed_dist.evaluation import results_format
 from bimed_dist.manifest import read_manifest
 from bimed_dist.recipe.loading import parse_recipe
 from bimed_dist.report import stage
@@ -63,6 +64,20 @@ def test_results_of_another_schema_are_refused(tmp_path):
         fake_work.build(work, recipe, {**fake_work.results(), "schema": schema})
         with pytest.raises(DataError, match=f"has schema {schema}, this version reads schema 2; run the evaluation"):
             stage.run(recipe, work)
+
+
+def test_these_tests_use_exactly_the_fields_that_the_evaluation_declares():
+    results = fake_work.results_with_rules()
+    entries = {
+        results_format.Results: [results],
+        results_format.ModelEntry: list(results["models"].values()),
+        results_format.TaskEntry: list(results["tasks"].values()),
+        results_format.ScoreRow: [*results["scores"], *results["baselines"]],
+        results_format.ComparisonRow: results["comparisons"],
+        results_format.Failure: results["failures"],
+    }
+    for declared, values in entries.items():
+        assert {frozenset(value) for value in values} == {declared.__required_keys__}, declared
 
 
 def test_a_recipe_without_evaluation_gets_a_report(tmp_path):
