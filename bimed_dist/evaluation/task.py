@@ -80,6 +80,8 @@ class TaskInputs:
 
 @dataclass(frozen=True, kw_only=True)
 class Task:
+    name: str
+    """What a recipe calls the task."""
     kind: Kind
     title: str
     language: str

@@ -1,6 +1,7 @@
 import csv
 import json
 import re
+from dataclasses import replace
 
 import pytest
 
@@ -8,7 +9,7 @@ from bimed_dist.errors import ConfigError, DataError
 from bimed_dist.evaluation.preparation.prepared import prepare_tasks
 from bimed_dist.evaluation.readers.entities import join_eojeols
 from bimed_dist.evaluation.readers.rows import read_labelled_texts
-from bimed_dist.evaluation.tasks import TASKS, ctclip
+from bimed_dist.evaluation.tasks import TASKS, collect_tasks, ctclip, import_modules, stsb
 from bimed_dist.files.lines import Problems
 from bimed_dist.recipe.evaluation import EntitySettings, EvaluatedModel, EvaluationSettings, TaskSettings
 
@@ -33,15 +34,32 @@ def write_ctclip(folder, train, val):
         (folder / f"{name}.csv").write_text("\n".join(lines) + "\n", encoding="utf-8")
 
 
-def test_every_file_of_tasks_is_listed_and_says_where_it_comes_from():
+def test_every_task_is_found_and_declares_where_it_comes_from():
     assert len(TASKS) == 31
     for name, task in TASKS.items():
+        assert name == task.name
         assert all((task.title, task.citation, task.licence, task.labels_from)), name
     by_rules = {name for name, task in TASKS.items() if task.labels_by == "rules"}
     assert by_rules == {"chest_ct_report"}
     assert {name for name, task in TASKS.items() if task.labels_by == "generator"} == {
         name for name in TASKS if name.startswith("synthetic_")
     }
+
+
+def test_a_new_file_adds_its_tasks_and_a_name_that_is_taken_is_refused(tmp_path, monkeypatch):
+    (tmp_path / "extra_tasks").mkdir()
+    (tmp_path / "extra_tasks" / "ours.py").write_text(
+        "from dataclasses import replace\n"
+        "from bimed_dist.evaluation.tasks.stsb import KORSTS\n"
+        "OURS = replace(KORSTS, name='ours')\n"
+        "SIX = replace(OURS, name='ours_six', kind='sts_classes')\n"
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+    modules = import_modules([str(tmp_path / "extra_tasks")], "extra_tasks")
+    assert list(collect_tasks([stsb, *modules])) == ["korsts", "ours", "ours_six", "stsb_en"]
+    modules[0].COPY = replace(stsb.KORSTS, title="Another task by the same name")
+    with pytest.raises(ValueError, match=r"extra_tasks\.ours: there is another task named korsts"):
+        collect_tasks([stsb, *modules])
 
 
 def test_workers_and_languages_of_models_are_no_part_of_what_decides_scores():

@@ -1,73 +1,26 @@
-"""One file per benchmark, each with a `TASK`; this is the list of them by name."""
+"""The benchmarks. Every `Task` at the top level of a module of this folder is a task; adding one takes one file."""
+
+import importlib
+import pkgutil
+from collections.abc import Iterable
+from types import ModuleType
 
 from bimed_dist.evaluation.task import Task
-from bimed_dist.evaluation.tasks import (
-    bc5cdr,
-    chest_ct_report,
-    covid19_retrieval,
-    ct_ebm_sp,
-    ctclip,
-    files_ner,
-    files_ner_characters,
-    klue_ner,
-    kmbert_ner,
-    korsts,
-    meddocan,
-    medsts,
-    medsts_blue,
-    medsts_ko,
-    medsts_ko_six,
-    mlm,
-    mlm_terms,
-    nsp,
-    nubes_sections,
-    nubes_specialties,
-    simonero_ro,
-    stsb_en,
-    synthetic_ct,
-    synthetic_ner,
-    synthetic_sts_en,
-    synthetic_sts_ko,
-    synthetic_sts_mixed,
-    table_classification,
-    table_multilabel,
-    table_sts,
-    table_sts_six,
-)
 
-TASKS: dict[str, Task] = {
-    module.__name__.rpartition(".")[2]: module.TASK
-    for module in (
-        bc5cdr,
-        chest_ct_report,
-        ct_ebm_sp,
-        covid19_retrieval,
-        ctclip,
-        files_ner,
-        files_ner_characters,
-        klue_ner,
-        kmbert_ner,
-        korsts,
-        meddocan,
-        medsts,
-        medsts_blue,
-        medsts_ko,
-        medsts_ko_six,
-        mlm,
-        mlm_terms,
-        nsp,
-        nubes_sections,
-        nubes_specialties,
-        simonero_ro,
-        stsb_en,
-        synthetic_ct,
-        synthetic_ner,
-        synthetic_sts_en,
-        synthetic_sts_ko,
-        synthetic_sts_mixed,
-        table_classification,
-        table_multilabel,
-        table_sts,
-        table_sts_six,
-    )
-}
+
+def collect_tasks(modules: Iterable[ModuleType]) -> dict[str, Task]:
+    """Return the tasks of these modules by name. Raises ValueError if two tasks have the same name."""
+    tasks: dict[str, Task] = {}
+    for module in modules:
+        for task in (value for value in vars(module).values() if isinstance(value, Task)):
+            if tasks.setdefault(task.name, task) is not task:
+                raise ValueError(f"{module.__name__}: there is another task named {task.name}")
+    return dict(sorted(tasks.items()))
+
+
+def import_modules(folders: Iterable[str], package: str) -> list[ModuleType]:
+    """Import every module in the folders of a package."""
+    return [importlib.import_module(f"{package}.{module.name}") for module in pkgutil.iter_modules(folders)]
+
+
+TASKS: dict[str, Task] = collect_tasks(import_modules(__path__, __name__))

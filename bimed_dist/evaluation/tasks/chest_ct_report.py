@@ -1,6 +1,6 @@
-"""Chest CT reports with three labels in the layout of NIHxAI/Chest_ct_report: columns report, pn, em, ca and dataset.
+"""Chest CT reports with three labels in the format of NIHxAI/Chest_ct_report: columns report, pn, em, ca and dataset.
 
-`dataset` says train, val (or dev), test (or internal) or external, the reports of another hospital.
+`dataset` is train, val (or dev), test (or internal), or external for reports of another hospital.
 """
 
 from functools import partial
@@ -14,7 +14,8 @@ LAYOUT = TableSettings(
     files={"all": FILE_NAME}, text_columns=("report",), label_columns=("pn", "em", "ca"), split_column="dataset"
 )
 
-TASK = Task(
+CHEST_CT_REPORT = Task(
+    name="chest_ct_report",
     kind="multilabel",
     title="Chest CT reports: pneumonia, pulmonary embolism, cancer",
     language="mixed",

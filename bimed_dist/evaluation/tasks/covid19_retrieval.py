@@ -1,4 +1,4 @@
-"""258 aligned Korean and English sentences of public-health guidelines: each asks for its translation, untrained."""
+"""258 aligned Korean and English sentences of public-health guidelines: zero-shot retrieval of the translation."""
 
 from bimed_dist.errors import DataError
 from bimed_dist.evaluation.task import Example, Task, TaskData, TaskInputs
@@ -6,10 +6,10 @@ from bimed_dist.files.lines import read_lines
 
 
 def load(inputs: TaskInputs) -> TaskData:
-    """Reads covid19_cdc.ko.txt and covid19_cdc.en.txt, the same sentence on the same line."""
+    """Read covid19_cdc.ko.txt and covid19_cdc.en.txt, aligned line by line."""
     korean, english = (read_lines(inputs.folder / f"covid19_cdc.{language}.txt") for language in ("ko", "en"))
     if len(korean) != len(english):
-        raise DataError(f"{inputs.folder}: {len(korean)} Korean lines and {len(english)} English ones; not aligned")
+        raise DataError(f"{inputs.folder}: {len(korean)} Korean lines and {len(english)} English lines; not aligned")
     pairs = enumerate(zip(korean, english, strict=True), start=1)
     examples = [
         Example(f"line {number}", (ko.strip(), en.strip()), None, document=f"line {number}")
@@ -18,9 +18,10 @@ def load(inputs: TaskInputs) -> TaskData:
     return TaskData({"test": tuple(examples)}, ("Korean", "English"))
 
 
-TASK = Task(
+COVID19_RETRIEVAL = Task(
+    name="covid19_retrieval",
     kind="retrieval",
-    title="Guidelines on COVID-19: finding the translation of a sentence",
+    title="COVID-19 guidelines: retrieval of translations",
     language="any",
     citation="Lim et al. 2020, naver/covid19-nmt; guidelines of the Korean CDC",
     licence="KOGL type 1",

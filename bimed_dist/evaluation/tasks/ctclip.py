@@ -1,4 +1,4 @@
-"""CT-CLIP chest CT reports with 18 findings: 800 reports to train on and 200 (`val`) that are the test set here."""
+"""CT-CLIP: chest CT reports with 18 findings; 800 for training, and 200 (`val`) that are the test split here."""
 
 from bimed_dist.evaluation.preparation.splitting import hash_split
 from bimed_dist.evaluation.readers.rows import read_labelled_texts
@@ -48,18 +48,19 @@ KEYWORDS = {
 
 
 def load(inputs: TaskInputs) -> TaskData:
-    """Reads train.csv and val.csv; as nothing else is published, dev is taken out of train by hash."""
+    """Read train.csv and val.csv; dev is taken out of train by hash."""
     train = read_labelled_texts(inputs.folder / "train.csv", "report_text", LABELS, inputs.problems)
     test = read_labelled_texts(inputs.folder / "val.csv", "report_text", LABELS, inputs.problems)
-    parts = hash_split("multilabel", train, {"dev": DEV_SHARE}, rest="train")
+    splits = hash_split("multilabel", train, {"dev": DEV_SHARE}, rest="train")
     return TaskData(
-        {"train": parts["train"], "dev": parts["dev"], "test": test},
+        {"train": splits["train"], "dev": splits["dev"], "test": test},
         LABELS,
         (f"the published val.csv is the test split; dev is {DEV_SHARE:.0%} of train.csv, chosen by hash",),
     )
 
 
-TASK = Task(
+CTCLIP = Task(
+    name="ctclip",
     kind="multilabel",
     title="CT-CLIP: 18 findings of chest CT reports",
     language="en",

@@ -1,54 +1,63 @@
-"""MedSTS in its original files: sentence, sentence and score from 0 to 5, cut by tabs, without a header.
+"""MedSTS, clinical sentence similarity from 0 to 5: the original files, BLUE's split, and KM-BERT's Korean translation.
 
-The challenge gave the test pairs without scores and the scores in a file of their own, one a line; both together, and
-a test file that holds the scores, are read. Dev is taken out of train by hash.
+If no dev split is published, it is taken out of train by hash.
 """
 
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 from bimed_dist.errors import DataError
 from bimed_dist.evaluation.preparation.splitting import hash_split
 from bimed_dist.evaluation.readers.rows import number_or_nan
+from bimed_dist.evaluation.readers.tables import read_scored_pairs
 from bimed_dist.evaluation.task import Example, Task, TaskData, TaskInputs
 from bimed_dist.files.lines import Problems, read_lines
+from bimed_dist.files.tables import TableFile, read_rows
+from bimed_dist.recipe.evaluation import TableSettings
 
 DEV_SHARE = 0.1
+KOREAN_CELLS = 6
 
 
-def load(inputs: TaskInputs) -> TaskData:
-    """Reads the one *train*.txt, the one *test*.txt and, where there is one, the one *test*.gs*.txt with its scores."""
-    train = pairs(_only(inputs.folder, "train"), None, inputs.problems)
-    scores = [path for path in sorted(inputs.folder.glob("*.txt")) if _is_scores(path)]
-    of_test = [path for path in scores if "test" in path.name.lower()]
-    if len(of_test) > 1 or (scores and not of_test and not all("train" in path.name.lower() for path in scores)):
+def load_original(inputs: TaskInputs) -> TaskData:
+    """Read *train*.txt, *test*.txt and, if it exists, *test*.gs*.txt with the scores of the test pairs."""
+    train = _read_pairs(_only_file(inputs.folder, "train"), None, inputs.problems)
+    scores = [path for path in sorted(inputs.folder.glob("*.txt")) if _has_scores(path)]
+    test_scores = [path for path in scores if "test" in path.name.lower()]
+    if len(test_scores) > 1 or (scores and not test_scores and not all("train" in p.name.lower() for p in scores)):
         raise DataError(
-            f"{inputs.folder} has {len(scores)} files with scores (gs), {len(of_test)} of them named test; leave the"
+            f"{inputs.folder} has {len(scores)} files with scores (gs), {len(test_scores)} of them named test; keep the"
             " one of the test pairs, with test in its name"
         )
-    test = pairs(_only(inputs.folder, "test"), of_test[0] if of_test else None, inputs.problems)
-    parts = hash_split("sts", train, {"dev": DEV_SHARE}, rest="train")
+    test = _read_pairs(_only_file(inputs.folder, "test"), test_scores[0] if test_scores else None, inputs.problems)
+    return _with_dev(train, test)
+
+
+def _with_dev(train: list[Example], test: list[Example]) -> TaskData:
+    splits = hash_split("sts", train, {"dev": DEV_SHARE}, rest="train")
     note = f"dev is {DEV_SHARE:.0%} of the published training pairs, chosen by hash"
-    return TaskData({"train": parts["train"], "dev": parts["dev"], "test": test}, notes=(note,))
+    return TaskData({"train": splits["train"], "dev": splits["dev"], "test": tuple(test)}, notes=(note,))
 
 
-def _is_scores(path: Path) -> bool:
+def _has_scores(path: Path) -> bool:
     return "gs" in path.stem.lower().split(".")
 
 
-def _only(folder: Path, split: str) -> Path:
-    paths = [path for path in sorted(folder.glob("*.txt")) if split in path.name.lower() and not _is_scores(path)]
+def _only_file(folder: Path, split: str) -> Path:
+    paths = [path for path in sorted(folder.glob("*.txt")) if split in path.name.lower() and not _has_scores(path)]
     if len(paths) != 1:
         raise DataError(f"{folder} has {len(paths)} files *{split}*.txt, needed one; check `path`")
     return paths[0]
 
 
-def pairs(path: Path, scores: Path | None, problems: Problems) -> tuple[Example, ...]:
-    """Pairs with their scores, which stand in the third cell or on the same line of another file."""
+def _read_pairs(path: Path, score_file: Path | None, problems: Problems) -> list[Example]:
+    """Read sentence, sentence and score, separated by tabs; scores may be in a second file, line by line."""
     lines = read_lines(path)
-    of_line = read_lines(scores) if scores is not None else None
-    if of_line is not None and len(of_line) != len(lines):
-        raise DataError(f"{scores.name} has {len(of_line)} lines, {path.name} {len(lines)}; they are not a pair")
-    needed = 3 if of_line is None else 2
+    scores = read_lines(score_file) if score_file is not None else None
+    if scores is not None and len(scores) != len(lines):
+        raise DataError(f"{score_file.name} has {len(scores)} lines but {path.name} has {len(lines)}; check both")
+    needed = 3 if scores is None else 2
     examples = []
     for number, line in enumerate(lines, start=1):
         place = f"{path.name} line {number}"
@@ -56,12 +65,34 @@ def pairs(path: Path, scores: Path | None, problems: Problems) -> tuple[Example,
         if len(cells) < needed or any(cells[3:]):
             problems.add(place, f"{len(cells)} cells, needed {needed}")
             continue
-        score = number_or_nan(cells[2] if of_line is None else of_line[number - 1])
+        score = number_or_nan(cells[2] if scores is None else scores[number - 1])
         examples.append(Example(place, (cells[0], cells[1]), score))
-    return tuple(examples)
+    return examples
 
 
-TASK = Task(
+def load_korean(inputs: TaskInputs) -> TaskData:
+    """Read the only csv of the folder. Columns: number, `train` or `test`, anything, score, two sentences."""
+    paths = sorted(inputs.folder.glob("*.csv"))
+    if len(paths) != 1:
+        raise DataError(f"{inputs.folder} has {len(paths)} csv files, needed one; check `path`")
+    splits: dict[str, list[Example]] = {"train": [], "test": []}
+    table = TableFile.whole(paths[0])
+    rows = read_rows(table, inputs.problems)
+    next(rows, None)
+    for row in rows:
+        place, cells = table.file.place(row.line), row.cells
+        if len(cells) < KOREAN_CELLS:
+            inputs.problems.add(place, f"{len(cells)} cells, needed {KOREAN_CELLS}")
+        elif cells[1].strip() not in splits:
+            inputs.problems.add(place, "the second cell is neither train nor test")
+        else:
+            pair = (cells[4].strip(), cells[5].strip())
+            splits[cells[1].strip()].append(Example(place, pair, number_or_nan(cells[3])))
+    return _with_dev(splits["train"], splits["test"])
+
+
+MEDSTS = Task(
+    name="medsts",
     kind="sts",
     title="MedSTS: English clinical sentence similarity",
     language="en",
@@ -70,5 +101,32 @@ TASK = Task(
     labels_from="mean of two medical experts",
     labels_by="people",
     source="path",
-    load=load,
+    load=load_original,
+)
+BLUE_FILES = TableSettings(
+    files={split: f"{split}.tsv" for split in ("train", "dev", "test")},
+    text_columns=("sentence1", "sentence2"),
+    label_columns=("score",),
+)
+# 675 / 75 / 318 pairs.
+MEDSTS_BLUE = replace(
+    MEDSTS,
+    name="medsts_blue",
+    title="MedSTS in BLUE: English clinical sentence similarity",
+    citation="Wang et al. 2020, MedSTS; split of Peng et al. 2019, BLUE, arXiv:1906.05474",
+    load=partial(read_scored_pairs, table=BLUE_FILES),
+)
+# 2,393 / 728 pairs; KM-BERT had no dev split.
+MEDSTS_KO = replace(
+    MEDSTS,
+    name="medsts_ko",
+    title="MedSTS in Korean: clinical sentence similarity",
+    language="ko",
+    citation="Kim et al. 2022, KM-BERT, Scientific Reports 12:13847, doi 10.1038/s41598-022-17806-8",
+    labels_from="mean of two medical experts on the English pairs; translated by machine and corrected by hand",
+    load=load_korean,
+)
+# As KM-BERT learns it. Correlations are not comparable with `medsts_ko`: a class has only the values 0 to 5.
+MEDSTS_KO_SIX = replace(
+    MEDSTS_KO, name="medsts_ko_six", kind="sts_classes", title="MedSTS in Korean as six classes (as KM-BERT)"
 )
