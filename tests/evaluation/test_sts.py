@@ -41,7 +41,7 @@ def test_medsts_is_read_in_its_original_files_with_the_test_scores_in_a_file_of_
     assert {e.target for e in found.train} <= {i / 2 for i in range(11)}
     path = tmp_path / "m" / "clinicalSTS.test.gs.sim.txt"
     path.write_text("1.0\n", encoding="utf-8")
-    with pytest.raises(DataError, match=r"gs\.sim\.txt has 1 lines, clinicalSTS\.test\.txt 20"):
+    with pytest.raises(DataError, match=r"gs\.sim\.txt has 1 lines but clinicalSTS\.test\.txt has 20"):
         read(tmp_path, make_recipe, t=settings)
     path.unlink()
     with pytest.raises(DataError, match=r"clinicalSTS\.test\.txt line 1: 2 cells, needed 3"):
@@ -59,7 +59,7 @@ def test_the_scores_of_other_pairs_than_medsts_test_pairs_are_never_taken(tmp_pa
     found = read(tmp_path, make_recipe, t=settings)["t"]
     assert [example.target for example in found.sealed._parts["test"]] == [float(score) for *_, score in test]
     (folder / "clinicalSTS.test.gs.sim.txt").rename(folder / "gs.txt")
-    with pytest.raises(DataError, match=r"2 files with scores \(gs\), 0 of them named test; leave the one of the test"):
+    with pytest.raises(DataError, match=r"2 files with scores \(gs\), 0 of them named test; keep the one of the test"):
         read(tmp_path, make_recipe, t=settings)
     for name in ("test.gs.txt", "test.gs.new.txt"):
         write(folder / name, ["0.0"] * 20)
