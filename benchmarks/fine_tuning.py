@@ -32,7 +32,7 @@ from bimed_dist.evaluation.metrics.scores import scores as scores_of
 from bimed_dist.evaluation.models import finetuning
 from bimed_dist.evaluation.models import loading as models
 from bimed_dist.evaluation.models.encoding import EncodedRow
-from bimed_dist.evaluation.preparation.prepared import prepare_tasks
+from bimed_dist.evaluation.preparation.preparing import prepare_tasks
 from bimed_dist.hugging_face import load_tokenizer
 from bimed_dist.recipe.evaluation import EvaluatedModel, EvaluationSettings, TaskSettings
 from bimed_dist.recipe.recipe import Recipe

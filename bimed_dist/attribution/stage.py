@@ -29,8 +29,8 @@ from bimed_dist.evaluation.grid import records
 from bimed_dist.evaluation.grid.model_on_task import ModelOnTask, Trial
 from bimed_dist.evaluation.models.encoding import encode
 from bimed_dist.evaluation.models.finetuning import predict
-from bimed_dist.evaluation.preparation.prepared import prepare_tasks
-from bimed_dist.evaluation.preparation.splitting import limited
+from bimed_dist.evaluation.preparation.preparing import prepare_tasks
+from bimed_dist.evaluation.preparation.splitting import limit_rows
 from bimed_dist.evaluation.task import Example
 from bimed_dist.manifest import Outcome, build, verified, write_json
 from bimed_dist.progress import Progress
@@ -70,7 +70,7 @@ def _make(recipe: Recipe, settings: AttributionSettings, work: Path, folder: Pat
         raise ConfigError(
             f"attribution: evaluation.tasks.{settings.task} is of kind {kind}; choose a task of kind {', '.join(KINDS)}"
         )
-    examples = limited(kind, pairs[0].opened()["test"], settings.rows)
+    examples = limit_rows(kind, pairs[0].opened()["test"], settings.rows)
     models, differences = [], {}
     for pair in pairs:
         model, differences[pair.label] = retrain(pair, examples)

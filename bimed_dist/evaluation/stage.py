@@ -23,8 +23,9 @@ from bimed_dist.evaluation.grid.progress import Progress
 from bimed_dist.evaluation.grid.schedule import Schedule
 from bimed_dist.evaluation.grid.task_result import TaskResult, collected, pooled
 from bimed_dist.evaluation.models import loading as models
-from bimed_dist.evaluation.preparation.origins import task_folder
-from bimed_dist.evaluation.preparation.prepared import PreparedTask, prepare_tasks, task_grid, task_seeds
+from bimed_dist.evaluation.preparation.inputs import task_folder
+from bimed_dist.evaluation.preparation.prepared import PreparedTask, task_grid, task_seeds
+from bimed_dist.evaluation.preparation.preparing import prepare_tasks
 from bimed_dist.evaluation.results import summarise
 from bimed_dist.hugging_face import for_split_words, load_config, load_tokenizer
 from bimed_dist.manifest import (

@@ -12,7 +12,7 @@ from bimed_dist.errors import ConfigError, DataError
 from bimed_dist.evaluation import stage as evaluation
 from bimed_dist.evaluation.grid.model_on_task import Trial
 from bimed_dist.evaluation.models import finetuning
-from bimed_dist.evaluation.preparation.prepared import prepare_tasks
+from bimed_dist.evaluation.preparation.preparing import prepare_tasks
 from bimed_dist.evaluation.task import Example
 from bimed_dist.recipe.evaluation import EvaluatedModel, TaskSettings
 from bimed_dist.recipe.recipe import Recipe
@@ -58,7 +58,7 @@ def test_the_page_shows_both_models_on_the_same_rows_with_a_warning_in_both_lang
     assert "<script" not in html and "http" not in re.sub(r"http-equiv", "", html)
     # Text is in the page only; truncated words are marked.
     prepared = prepare_tasks(recipe, work)["ct"]
-    texts = [example.texts[0] for example in prepared.sealed._parts["test"]]
+    texts = [example.texts[0] for example in prepared.sealed._splits["test"]]
     assert any(text.split()[0] in html for text in texts)
     assert 'class="unseen' in html
     for path in (work / "attribution" / "ct").glob("*.json"):

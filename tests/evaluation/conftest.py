@@ -13,7 +13,7 @@ from transformers import BertConfig, BertForPreTraining, BertModel, BertTokenize
 
 from bimed_dist.evaluation import stage
 from bimed_dist.evaluation.grid.model_on_task import ModelOnTask
-from bimed_dist.evaluation.preparation.prepared import prepare_tasks
+from bimed_dist.evaluation.preparation.preparing import prepare_tasks
 from bimed_dist.manifest import write_manifest
 from bimed_dist.recipe.corpus import CorpusSettings, SyntheticSource
 from bimed_dist.recipe.evaluation import EvaluatedModel, EvaluationSettings, TaskSettings

@@ -10,7 +10,7 @@ from bimed_dist.evaluation import stage
 from bimed_dist.evaluation.metrics.definitions import SPECIFICITIES
 from bimed_dist.evaluation.metrics.scores import calibration_error, scores
 from bimed_dist.evaluation.metrics.thresholds import screening_thresholds, with_screening
-from bimed_dist.evaluation.preparation.prepared import prepare_tasks
+from bimed_dist.evaluation.preparation.preparing import prepare_tasks
 from bimed_dist.recipe.evaluation import EvaluatedModel, TableSettings, TaskSettings
 
 MODELS = {"m": EvaluatedModel(folder="x")}
@@ -97,7 +97,7 @@ def test_the_class_that_is_looked_for_is_last_and_its_share_is_told(tmp_path, ma
     settings = TaskSettings(task="table_classification", path="d", table=write_screening(tmp_path / "d"))
     found = prepare_tasks(make_recipe(MODELS, {"t": settings}), tmp_path)["t"]
     assert found.labels == ("아니오", "예")
-    (note,) = [note for note in found.notes if note.startswith("the class looked for is 예: ")]
+    (note,) = [note for note in found.notes if note.startswith("the positive class is 예: ")]
     positive = sum(example.target == "예" for example in found.train)
     assert f"{positive} of {found.rows['train']} in train" in note
     wrong = settings.model_copy(update={"table": settings.table.model_copy(update={"positive_class": "yes"})})
@@ -119,7 +119,7 @@ def test_classes_that_train_lacks_and_empty_ones_are_told_by_row_and_not_by_name
     path = tmp_path / "d" / "test.csv"
     path.write_text(path.read_text(encoding="utf-8").replace("test 2,\n", ""), encoding="utf-8")
     with pytest.raises(
-        DataError, match=r"1 rows have a class that train has not, the first test\.csv line 3"
+        DataError, match=r"1 rows have a class that train lacks, the first test\.csv line 3"
     ) as raised:
         prepare_tasks(make_recipe(MODELS, {"t": settings}), tmp_path)
     assert "김철수" not in str(raised.value)

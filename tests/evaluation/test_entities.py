@@ -7,7 +7,7 @@ from sklearn.metrics import f1_score
 
 from bimed_dist.errors import ConfigError, DataError
 from bimed_dist.evaluation.metrics.scores import scores
-from bimed_dist.evaluation.preparation.prepared import prepare_tasks
+from bimed_dist.evaluation.preparation.preparing import prepare_tasks
 from bimed_dist.evaluation.readers.entities import Counts, read_brat, read_columns, read_json_lines
 from bimed_dist.files.lines import Problems
 from bimed_dist.recipe.evaluation import EntitySettings, EvaluatedModel, TaskSettings
@@ -121,10 +121,10 @@ def test_documents_of_columns_and_json_lines_are_resampled_as_wholes_and_stay_in
         (tmp_path / "n" / name).write_text(written, encoding="utf-8")
         settings = TaskSettings(task="files_ner", path="n", entities=EntitySettings(files={"all": name}))
         task = read(tmp_path, make_recipe, t=settings)["t"]
-        splits = [{e.document for e in part} for part in (task.train, task.dev, task.sealed._parts["test"])]
+        splits = [{e.document for e in part} for part in (task.train, task.dev, task.sealed._splits["test"])]
         assert len(set().union(*splits)) == sum(map(len, splits)) == 60
         assert len(splits[2]) < 20
-        assert task.notes[-1] == f"intervals and p resample whole documents, of which there are {len(splits[2])}"
+        assert task.notes[-1] == f"intervals and p are computed by resampling {len(splits[2])} whole documents"
 
 
 def test_brat_files_of_one_name_in_two_folders_are_two_documents(tmp_path):
@@ -142,7 +142,7 @@ def test_brat_files_of_one_name_in_two_folders_are_two_documents(tmp_path):
 def test_sentences_of_unknown_documents_get_a_note_on_too_narrow_intervals(bc5cdr, tmp_path, make_recipe):
     plain = read(tmp_path, make_recipe, t=TaskSettings(task="bc5cdr", path="bc5cdr"))["t"]
     note = plain.notes[-1]
-    assert "don't say which sentences are of one document" in note and "too narrow" in note
+    assert "do not say which sentences belong to one document" in note and "too narrow" in note
     # One heading is no document.
     path = tmp_path / "a.txt"
     path.write_text("-DOCSTART- O\n\n폐렴 B-DS\n\n소견 O\n", encoding="utf-8")
@@ -166,7 +166,7 @@ def test_an_inside_tag_that_continues_nothing_is_refused_unless_the_files_are_kn
     (tmp_path / "n" / "a.bio").write_text(lines, encoding="utf-8")
     entities = EntitySettings(files={"all": "a.bio"})
     settings = TaskSettings(task="files_ner", path="n", entities=entities)
-    with pytest.raises(DataError, match="2 of 3 tags have I- and continue no entity"):
+    with pytest.raises(DataError, match="2 of 3 tags are I- but continue no entity"):
         read(tmp_path, make_recipe, t=settings)
     begin = settings.model_copy(update={"entities": entities.model_copy(update={"tag_scheme": "IOB1"})})
     task = read(tmp_path, make_recipe, t=begin)["t"]

@@ -5,66 +5,66 @@ import pytest
 
 from bimed_dist.errors import ConfigError, DataError
 from bimed_dist.evaluation import stage
-from bimed_dist.evaluation.preparation.folds import dealt, turn, without_lone_types
-from bimed_dist.evaluation.preparation.prepared import prepare_tasks
+from bimed_dist.evaluation.preparation.folds import assign_folds, drop_unsplittable_types, fold_splits
+from bimed_dist.evaluation.preparation.preparing import prepare_tasks
 from bimed_dist.evaluation.task import Example
 from bimed_dist.recipe.evaluation import EvaluatedModel, TaskSettings
 
 ROWS = tuple(Example(f"line {i}", (f"text {i}", "b"), float(i % 6)) for i in range(300))
 
 
-def test_every_row_is_tested_once_and_never_by_a_model_that_it_trained_or_chose():
-    folds = dealt("sts", {"train": ROWS[:200], "dev": ROWS[200:250], "test": ROWS[250:]}, 5)
-    turns = [turn(folds, i) for i in range(5)]
-    tested = [example.id for of_turn in turns for example in of_turn["test"]]
+def test_every_row_is_tested_once_and_never_by_a_model_trained_or_chosen_on_it():
+    folds = assign_folds("sts", {"train": ROWS[:200], "dev": ROWS[200:250], "test": ROWS[250:]}, 5)
+    all_splits = [fold_splits(folds, i) for i in range(5)]
+    tested = [example.id for splits in all_splits for example in splits["test"]]
     assert sorted(tested) == sorted(example.id for example in ROWS)
-    for of_turn in turns:
-        ids = [{example.id for example in of_turn[split]} for split in ("train", "dev", "test")]
+    for splits in all_splits:
+        ids = [{example.id for example in splits[split]} for split in ("train", "dev", "test")]
         assert sum(map(len, ids)) == len(set().union(*ids)) == len(ROWS)
         assert all(ids)
 
 
 def test_rows_of_one_document_share_a_fold_and_the_external_split_stays_out():
     visits = tuple(Example(str(i), (f"visit {i}",), (1,), document=f"patient {i % 7}") for i in range(70))
-    folds = dealt("multilabel", {"test": visits}, 4)
+    folds = assign_folds("multilabel", {"test": visits}, 4)
     patients = [{example.document for example in fold} for fold in folds]
     assert sum(map(len, patients)) == len(set().union(*patients)) == 7
-    assert sum(map(len, dealt("multilabel", {"test": visits[:30], "external": visits[30:]}, 4))) == 30
+    assert sum(map(len, assign_folds("multilabel", {"test": visits[:30], "external": visits[30:]}, 4))) == 30
 
 
-def test_labels_are_spread_over_the_folds_whatever_the_order_of_the_rows():
+def test_labels_are_stratified_whatever_the_order_of_the_rows():
     rng = np.random.default_rng(0)
     targets = [tuple(int(value) for value in rng.random(4) < (0.5, 0.2, 0.05, 0.01)) for _ in range(600)]
     rows = [Example(str(i), (f"text {i}",), target) for i, target in enumerate(targets)]
-    folds = dealt("multilabel", {"train": rows}, 5)
+    folds = assign_folds("multilabel", {"train": rows}, 5)
     sizes = [len(fold) for fold in folds]
     assert max(sizes) - min(sizes) <= 10
     for label in range(4):
         counts = [sum(example.target[label] for example in fold) for fold in folds]
         assert max(counts) - min(counts) <= (3, 2, 2, 1)[label], counts
-    others = dealt("multilabel", {"train": rows[::-1][:300], "test": rows[::-1][300:]}, 5)
+    others = assign_folds("multilabel", {"train": rows[::-1][:300], "test": rows[::-1][300:]}, 5)
     assert [{e.id for e in fold} for fold in others] == [{e.id for e in fold} for fold in folds]
 
 
-def test_a_type_of_entity_in_two_documents_is_never_tested_without_having_been_trained():
+def test_an_entity_type_of_two_documents_is_never_tested_without_training():
     rare = {3: "B-RARE", 17: "B-RARE"}
     rows = [Example(str(i), ("x",), (rare.get(i, "B-DS" if i % 3 else "O"),), document=f"d{i}") for i in range(40)]
     for folds in (4, 5, 10):
-        turns = [turn(dealt("ner", {"all": rows}, folds), i) for i in range(folds)]
-        for of_turn in turns:
-            there = {split: {tag for e in part for tag in e.target} for split, part in of_turn.items()}
-            assert there["test"] | there["dev"] <= there["train"]
+        all_splits = [fold_splits(assign_folds("ner", {"all": rows}, folds), i) for i in range(folds)]
+        for splits in all_splits:
+            tags = {split: {tag for e in part for tag in e.target} for split, part in splits.items()}
+            assert tags["test"] | tags["dev"] <= tags["train"]
 
 
-def test_a_type_that_a_single_document_has_is_left_out_and_told():
+def test_an_entity_type_of_a_single_document_is_dropped_with_a_note():
     rows = [Example(str(i), ("x", "y"), ("B-DS", "O"), document=f"d{i % 9}") for i in range(27)]
     rows += [Example("lone 1", ("u", "v"), ("B-LONE", "I-LONE"), document="d1")]
     rows += [Example("lone 2", ("v", "w"), ("B-LONE", "B-DS"), document="d1")]
-    parts, notes = without_lone_types({"train": tuple(rows)})
-    assert [e.target for e in parts["train"][-2:]] == [("O", "O"), ("O", "B-DS")]
+    splits, notes = drop_unsplittable_types({"train": tuple(rows)})
+    assert [e.target for e in splits["train"][-2:]] == [("O", "O"), ("O", "B-DS")]
     (note,) = notes
     assert note.startswith("1 type(s) of entities") and note.endswith("2 entities are left out")
-    assert without_lone_types({"train": tuple(rows[:27])}) == ({"train": tuple(rows[:27])}, [])
+    assert drop_unsplittable_types({"train": tuple(rows[:27])}) == ({"train": tuple(rows[:27])}, [])
 
 
 @pytest.mark.data
@@ -111,7 +111,7 @@ def test_folds_are_refused_where_nothing_is_trained_and_with_limited_rows(tmp_pa
         "mlm": TaskSettings(task="mlm", corpus="c", folds=3),
         "sts": TaskSettings(task="korsts", path="korsts", folds=3, max_rows={"train": 5}),
     }
-    with pytest.raises(ConfigError, match=r"(?s)takes no folds.*folds take all rows"):
+    with pytest.raises(ConfigError, match=r"(?s)takes no folds.*folds use all rows"):
         prepare_tasks(make_recipe({"m": EvaluatedModel(folder="m")}, tasks), tmp_path)
 
 
@@ -124,7 +124,7 @@ def test_a_fold_without_a_type_of_entity_in_training_is_refused_by_its_name(bc5c
     tasks = {"ner": TaskSettings(task="bc5cdr", path="bc5cdr", folds=3)}
     with pytest.raises(
         DataError,
-        match=r"ner: fold=\d: split (test|dev): 1 rows have a type of entity that train has not.*; take fewer folds",
+        match=r"ner: fold=\d: split (test|dev): 1 rows have an entity type that train lacks.*; take fewer folds",
     ):
         prepare_tasks(make_recipe({"m": EvaluatedModel(folder="m")}, tasks), tmp_path)
 
@@ -160,7 +160,7 @@ def test_folds_pool_groups_tuned_thresholds_and_windows_with_the_rules_on_the_sa
     folds = [{e.document for e in (*one.dev,)} for one in prepared.folds]
     assert len(set().union(*folds)) == sum(map(len, folds)) == 60
     # The bootstrap draws 60 patients for models and rules alike, in the same order.
-    tested = [example for one in prepared.folds for example in one.sealed._parts["test"]]
+    tested = [example for one in prepared.folds for example in one.sealed._splits["test"]]
     assert prepared.rules["test"].examples == tuple(tested)
     for one in prepared.folds:
         place = tmp_path / "work" / "evaluation" / "cells" / "ct" / one.fold / "base"

@@ -13,7 +13,7 @@ from bimed_dist.evaluation.metrics.scores import scores
 from bimed_dist.evaluation.models import retrieval
 from bimed_dist.evaluation.models.intrinsic import words_to_mask
 from bimed_dist.evaluation.models.loading import load_head_model
-from bimed_dist.evaluation.preparation.prepared import prepare_tasks
+from bimed_dist.evaluation.preparation.preparing import prepare_tasks
 from bimed_dist.evaluation.readers.held_out import read_term_windows
 from bimed_dist.evaluation.task import Example, TaskInputs
 from bimed_dist.hugging_face import load_tokenizer

@@ -3,7 +3,7 @@ import pytest
 
 from bimed_dist.evaluation.metrics.scores import scores
 from bimed_dist.evaluation.models.rules import apply_keyword_rules
-from bimed_dist.evaluation.preparation.prepared import prepare_tasks
+from bimed_dist.evaluation.preparation.preparing import prepare_tasks
 from bimed_dist.recipe.evaluation import TaskSettings
 
 KEYWORDS = {"pneumonia": ("pneumonia", "폐렴"), "effusion": ("pleural effusion", "흉수"), "mass": ("mass", "PTE")}

@@ -1,4 +1,4 @@
-from bimed_dist.evaluation.preparation.splitting import hash_split, limited, without_leaks
+from bimed_dist.evaluation.preparation.splitting import drop_leaks, hash_split, limit_rows
 from bimed_dist.evaluation.task import Example
 
 
@@ -7,13 +7,13 @@ def reports(*texts):
 
 
 def test_duplicates_and_leaks_are_dropped_and_counted_and_test_keeps_every_distinct_row():
-    parts = {
+    splits = {
         "train": reports("a", "a", "b", "c", "t1", "d1"),
         "dev": reports("d1", "d2", "t2"),
         "test": reports("t1", "t2", "t2", "t3"),
     }
-    cleaned = without_leaks("multilabel", parts)
-    texts = {name: [e.texts[0] for e in part] for name, part in cleaned.parts.items()}
+    cleaned = drop_leaks("multilabel", splits)
+    texts = {name: [e.texts[0] for e in part] for name, part in cleaned.splits.items()}
     assert texts == {"train": ["a", "b", "c"], "dev": ["d1", "d2"], "test": ["t1", "t2", "t3"]}
     assert (cleaned.duplicates, cleaned.leaked) == (2, 3)
 
@@ -23,22 +23,22 @@ def test_duplicates_whose_labels_contradict_the_row_that_is_kept_are_counted():
         Example(str(i), (text,), (label,))
         for i, (text, label) in enumerate(zip("aaabbc", (1, 0, 0, 1, 1, 0), strict=True))
     ]
-    cleaned = without_leaks("multilabel", {"train": rows, "test": [Example("t", ("c",), (1,))]})
+    cleaned = drop_leaks("multilabel", {"train": rows, "test": [Example("t", ("c",), (1,))]})
     # The same text on both sides of a split is a leak, whatever its label.
     assert (cleaned.duplicates, cleaned.contradictory, cleaned.leaked) == (3, 2, 1)
-    assert cleaned.parts["train"][0].target == (1,)
+    assert cleaned.splits["train"][0].target == (1,)
 
 
 def test_texts_that_differ_in_normal_form_or_white_space_are_the_same():
     decomposed = "\u1112\u116a\u11ab\u110c\u1161"
-    cleaned = without_leaks("multilabel", {"train": reports("환자", f" {decomposed} "), "test": reports("x  y", "x y")})
-    assert [len(part) for part in cleaned.parts.values()] == [1, 1]
+    cleaned = drop_leaks("multilabel", {"train": reports("환자", f" {decomposed} "), "test": reports("x  y", "x y")})
+    assert [len(part) for part in cleaned.splits.values()] == [1, 1]
 
 
 def test_a_pair_is_the_same_as_its_reverse():
     train, test = [Example("1", ("a", "b"), 1.0)], [Example("2", ("b", "a"), 2.0)]
-    assert without_leaks("sts", {"train": train, "test": test}).leaked == 1
-    assert without_leaks("ner", {"train": train, "test": test}).leaked == 0
+    assert drop_leaks("sts", {"train": train, "test": test}).leaked == 1
+    assert drop_leaks("ner", {"train": train, "test": test}).leaked == 0
 
 
 def test_hash_splits_keep_equal_texts_together_and_do_not_move_rows_when_others_come():
@@ -58,8 +58,8 @@ def test_hash_splits_keep_equal_texts_together_and_do_not_move_rows_when_others_
 
 def test_limited_rows_keep_their_order_and_are_a_subset_of_a_larger_limit():
     rows = reports(*(f"text {i}" for i in range(50)))
-    ten, twenty = limited("multilabel", rows, 10), limited("multilabel", rows, 20)
+    ten, twenty = limit_rows("multilabel", rows, 10), limit_rows("multilabel", rows, 20)
     assert len(ten) == 10
     assert set(ten) < set(twenty)
     assert [rows.index(e) for e in ten] == sorted(rows.index(e) for e in ten)
-    assert limited("multilabel", rows, None) == tuple(rows)
+    assert limit_rows("multilabel", rows, None) == tuple(rows)

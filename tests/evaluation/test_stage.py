@@ -26,7 +26,8 @@ from bimed_dist.evaluation.grid.schedule import Schedule
 from bimed_dist.evaluation.grid.task_result import SplitResult, TaskResult, collected
 from bimed_dist.evaluation.models import finetuning
 from bimed_dist.evaluation.models.intrinsic import words_to_mask
-from bimed_dist.evaluation.preparation.prepared import SealedSplits, prepare_tasks
+from bimed_dist.evaluation.preparation.prepared import SealedSplits
+from bimed_dist.evaluation.preparation.preparing import prepare_tasks
 from bimed_dist.evaluation.task import Example
 from bimed_dist.evaluation.tasks import TASKS
 from bimed_dist.hugging_face import load_tokenizer
@@ -284,7 +285,7 @@ def test_a_single_document_of_a_language_is_left_out_of_next_sentences(two_model
     assert results["tasks"]["nsp"]["rows"] == {"test": 4}
     assert results["tasks"]["nsp"]["notes"] == [
         "2 pairs left out: a single held-out document in ko",
-        "intervals and p resample whole documents, of which there are 2",
+        "intervals and p are computed by resampling 2 whole documents",
         "so few units are resampled that intervals are too narrow, and p is never below 2^(1 - units): "
         "test: 2 documents or patients",
     ]

@@ -11,7 +11,7 @@ from bimed_dist.evaluation import stage
 from bimed_dist.evaluation.metrics.scores import scores
 from bimed_dist.evaluation.models.encoding import training_target
 from bimed_dist.evaluation.models.loading import MeanPooled, mean_of_pieces
-from bimed_dist.evaluation.preparation.prepared import prepare_tasks
+from bimed_dist.evaluation.preparation.preparing import prepare_tasks
 from bimed_dist.recipe.evaluation import EvaluatedModel, TableSettings, TaskSettings
 
 MODELS = {"m": EvaluatedModel(folder="x")}
@@ -57,7 +57,7 @@ def test_the_scores_of_other_pairs_than_medsts_test_pairs_are_never_taken(tmp_pa
     write(folder / "clinicalSTS.test.gs.sim.txt", [score for *_, score in test])
     settings = TaskSettings(task="medsts", path="m")
     found = read(tmp_path, make_recipe, t=settings)["t"]
-    assert [example.target for example in found.sealed._parts["test"]] == [float(score) for *_, score in test]
+    assert [example.target for example in found.sealed._splits["test"]] == [float(score) for *_, score in test]
     (folder / "clinicalSTS.test.gs.sim.txt").rename(folder / "gs.txt")
     with pytest.raises(DataError, match=r"2 files with scores \(gs\), 0 of them named test; keep the one of the test"):
         read(tmp_path, make_recipe, t=settings)
@@ -169,7 +169,7 @@ def test_a_split_that_leaks_into_another_tests_leave_empty_is_refused(korsts, tm
         "own": TaskSettings(task="korsts", path="korsts", also_test_on=("other",)),
         "other": TaskSettings(task="korsts", path="other"),
     }
-    told = "own: also_test_on: without the rows that stand in other test splits too, split dev is empty"
+    told = "own: also_test_on: without the rows that other test splits hold too, split dev is empty"
     with pytest.raises(DataError, match=told):
         read(tmp_path, make_recipe, **tasks)
 
@@ -183,7 +183,7 @@ def recipe_without(recipe, name):
 def test_another_task_must_exist_and_be_of_the_same_kind(korsts, bc5cdr, tmp_path, make_recipe):
     ner = TaskSettings(task="bc5cdr", path="bc5cdr")
     unknown = TaskSettings(task="korsts", path="korsts", also_test_on=("nothing", "s"))
-    with pytest.raises(ConfigError, match="also_test_on: nothing is no other task"):
+    with pytest.raises(ConfigError, match="also_test_on: nothing is not another task"):
         read(tmp_path, make_recipe, s=unknown, n=ner)
     other = unknown.model_copy(update={"also_test_on": ("n",)})
     with pytest.raises(DataError, match="s: also_test_on: n is of another kind or has other labels"):

@@ -4,7 +4,7 @@ import re
 import pytest
 
 from bimed_dist.errors import ConfigError, DataError
-from bimed_dist.evaluation.preparation.prepared import prepare_tasks
+from bimed_dist.evaluation.preparation.preparing import prepare_tasks
 from bimed_dist.recipe.evaluation import EvaluatedModel, TableSettings, TaskSettings
 
 MODELS = {"m": EvaluatedModel(folder="x")}
@@ -68,7 +68,7 @@ def test_rows_of_one_patient_stay_in_one_split_where_hashing_deals_them(tmp_path
     groups = {name: {e.document for e in part} for name, part in (("train", task.train), ("dev", task.dev))}
     assert sum(task.rows.values()) == 300 and all(n % 3 == 0 for n in task.rows.values())
     assert not groups["train"] & groups["dev"]
-    of_test = len({example.document for example in task.sealed._parts["test"]})
+    of_test = len({example.document for example in task.sealed._splits["test"]})
     note = f"groups (column patient, {of_test} of them in test), which the intervals resample as units"
     assert 0 < of_test < 30 and f"rows belong to 100 {note}" in task.notes
 
@@ -179,7 +179,7 @@ def test_settings_without_any_use_are_refused_with_advice(tmp_path, make_recipe)
         prepare_tasks(make_recipe(MODELS, tasks), tmp_path)
     for expected in (
         "6 problem(s)",
-        "tasks.terms: task mlm_terms masks all terms, draws nothing and takes no repetitions; remove it",
+        "tasks.terms: task mlm_terms masks every term, so repetitions would be equal; remove `repetitions`",
         "tasks.pairs: table.positive_class is one of two classes; task table_sts is of kind sts: remove it",
         "tasks.labels: table.split_column needs the file `all` in table.files; name that file, or remove split_column",
         "tasks.splits: table.split_values needs table.split_column; name that column, or remove split_values",

@@ -6,7 +6,7 @@ from dataclasses import replace
 import pytest
 
 from bimed_dist.errors import ConfigError, DataError
-from bimed_dist.evaluation.preparation.prepared import prepare_tasks
+from bimed_dist.evaluation.preparation.preparing import prepare_tasks
 from bimed_dist.evaluation.readers.entities import join_eojeols
 from bimed_dist.evaluation.readers.rows import read_labelled_texts
 from bimed_dist.evaluation.tasks import TASKS, collect_tasks, ctclip, import_modules, stsb
@@ -100,7 +100,7 @@ def test_contradictory_duplicates_are_in_the_notes_of_the_task(korsts, tmp_path,
     path.write_text(path.read_text(encoding="utf-8") + "\t".join(twin) + "\n", encoding="utf-8")
     prepared = prepare_tasks(make_recipe(MODELS, {"s": TaskSettings(task="korsts", path="korsts")}), tmp_path)["s"]
     assert prepared.dropped["duplicates"] == 1
-    assert any(note.startswith("1 of the 1 duplicates that were dropped contradict the row") for note in prepared.notes)
+    assert any(note.startswith("1 of 1 dropped duplicates contradict the row") for note in prepared.notes)
 
 
 def test_ctclip_counts_duplicates_and_leaks_and_takes_dev_out_of_train(tmp_path, make_recipe):
@@ -207,7 +207,7 @@ def test_all_problems_of_all_tasks_are_reported_together_by_row_and_without_text
         "s: sts-dev.tsv line 5: the score is outside 0-5",
         "s: sts-test.tsv line 2: the score is not a number",
         "s: sts-test.tsv line 6: the score is not a number",
-        "n: train.tsv line 1: 1 of 7 tags have I- and continue no entity of their type, which begins with B-; "
+        "n: train.tsv line 1: 1 of 7 tags are I- but continue no entity of their type; set tag_scheme if the file is IOB1; "
         "the first at word 2",
         "n: devel.tsv line 1: 1 of 7 tags are not O, B-TYPE or I-TYPE; the first at word 1",
     ):
@@ -235,7 +235,7 @@ def test_splits_without_any_entity_or_label_and_types_that_train_lacks_are_refus
     path = bc5cdr / "devel.tsv"
     tagged = path.read_text(encoding="utf-8")
     path.write_text(re.sub(r"B-\w+", "O", tagged), encoding="utf-8")
-    with pytest.raises(DataError, match="n: split dev: no row has any label or entity"):
+    with pytest.raises(DataError, match="n: split dev: no row has a label or entity"):
         prepare_tasks(recipe, tmp_path)
     path.write_text(tagged.replace("B-Chemical", "B-Gene", 1), encoding="utf-8")
     with pytest.raises(DataError, match=r"split dev: 1 rows have a type of entity .*, the first devel\.tsv line 1"):
@@ -248,7 +248,7 @@ def test_a_label_that_a_split_lacks_is_reported(tmp_path, make_recipe):
     write_ctclip(tmp_path / "ct", train, [("lung", (1, *off[1:17], 1)), ("heart", (*off[:8], 1, *on[9:]))])
     prepared = prepare_tasks(make_recipe(MODELS, {"c": TaskSettings(task="ctclip", path="ct")}), tmp_path)["c"]
     assert prepared.notes[-1].startswith("test: no row has Arterial wall calcification, Cardiomegaly, ")
-    assert prepared.notes[-1].endswith(", Emphysema; left out of macro F1")
+    assert prepared.notes[-1].endswith(", Emphysema, which macro F1 leaves out")
 
 
 def test_labels_that_are_missing_wrong_or_absent_in_training_are_refused(tmp_path, make_recipe):

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from bimed_dist.errors import DataError
-from bimed_dist.evaluation.preparation.origins import task_inputs
+from bimed_dist.evaluation.preparation.inputs import task_inputs
 from bimed_dist.files.terms import read_terms
 from bimed_dist.recipe.base import TermList
 from bimed_dist.recipe.evaluation import TaskSettings

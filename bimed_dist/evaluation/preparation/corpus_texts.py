@@ -1,6 +1,6 @@
-"""The texts of a recipe's tasks, for the corpus stage to look for: all that the corpus half sees of this one.
+"""The texts of a recipe's tasks, which the corpus stage searches its documents for. Imports no torch.
 
-Reads files and loads no torch. Intrinsic tasks are left out, whose text is the corpus itself.
+Tasks on held-out documents are left out, because their text is the corpus itself.
 """
 
 import logging
@@ -10,8 +10,8 @@ from dataclasses import dataclass
 import bimed_dist
 from bimed_dist.corpus.contamination import TaskText, TaskTexts
 from bimed_dist.errors import ConfigError, DataError
-from bimed_dist.evaluation.preparation.origins import check_settings, task_inputs
-from bimed_dist.evaluation.preparation.validation import raise_all
+from bimed_dist.evaluation.preparation.inputs import check_settings, task_inputs
+from bimed_dist.evaluation.preparation.validation import raise_problems
 from bimed_dist.evaluation.task import Example, Kind
 from bimed_dist.evaluation.tasks import TASKS
 from bimed_dist.manifest import digest_of, input_digest
@@ -21,13 +21,13 @@ from bimed_dist.references import data_path
 
 logger = logging.getLogger(__name__)
 
-Parts = Mapping[str, tuple[Example, ...]]
+Splits = Mapping[str, tuple[Example, ...]]
 
 
 def task_texts(recipe: Recipe) -> TaskTexts:
-    """Texts of every row of every task that has texts of its own.
+    """Return the texts of every row of every task that has files of its own or is generated.
 
-    Raises ConfigError for settings that do not fit; reading raises DataError with the problems of all tasks together.
+    Raises ConfigError for wrong settings. Reading raises DataError with the problems of all tasks.
     """
     tasks = recipe.evaluation.tasks if recipe.evaluation else {}
     check_settings(tasks)
@@ -39,8 +39,8 @@ def task_texts(recipe: Recipe) -> TaskTexts:
 def _digest(settings: TaskSettings, recipe: Recipe) -> str:
     if settings.path is not None:
         files = input_digest(data_path(recipe, settings.path))
-        chosen = [part.model_dump(mode="json") for part in (settings.table, settings.entities) if part is not None]
-        return digest_of([files, *chosen]) if chosen else files
+        columns = [s.model_dump(mode="json") for s in (settings.table, settings.entities) if s is not None]
+        return digest_of([files, *columns]) if columns else files
     return digest_of(
         {"task": settings.task, "seed": recipe.seed, "rows": settings.max_rows, "version": bimed_dist.__version__}
     )
@@ -48,55 +48,55 @@ def _digest(settings: TaskSettings, recipe: Recipe) -> str:
 
 @dataclass(frozen=True)
 class _Texts:
-    """Reads the tasks anew each time it is gone through."""
+    """Reads the tasks again for every iteration."""
 
     recipe: Recipe
     tasks: Mapping[str, TaskSettings]
 
     def __iter__(self) -> Iterator[TaskText]:
-        parts = self._read()
-        for name, own in parts.items():
+        splits_of = self._read()
+        for name, splits in splits_of.items():
             task = TASKS[self.tasks[name].task]
-            yield from _rows(name, own, own, task.kind, through="")
-            others = [other for other in parts if self.tasks[other].task == task.parallel]
-            if task.parallel is not None and not others:
+            yield from _task_texts(name, splits, splits, task.kind, parallel="")
+            parallels = [other for other in splits_of if self.tasks[other].task == task.parallel]
+            if task.parallel is not None and not parallels:
                 logger.info(
-                    "%s: its parallel task %s is not in the recipe, so leaks through that language are not seen",
+                    "%s: its parallel task %s is not in the recipe, so leaks in that language are not found",
                     name,
                     task.parallel,
                 )
-            for other in others:
-                _check_alignment(name, own, other, parts[other])
-                yield from _rows(name, own, parts[other], task.kind, through=other)
+            for parallel in parallels:
+                _check_alignment(name, splits, parallel, splits_of[parallel])
+                yield from _task_texts(name, splits, splits_of[parallel], task.kind, parallel)
 
-    def _read(self) -> dict[str, Parts]:
-        parts: dict[str, Parts] = {}
+    def _read(self) -> dict[str, Splits]:
+        splits_of: dict[str, Splits] = {}
         problems: dict[str, list[str]] = {}
         for name, settings in self.tasks.items():
             folder = None if settings.path is None else data_path(self.recipe, settings.path)
             inputs = task_inputs(settings, self.recipe, folder)
             problems[name] = []
             try:
-                parts[name] = TASKS[settings.task].load(inputs).splits
+                splits_of[name] = TASKS[settings.task].load(inputs).splits
             except (ConfigError, DataError) as error:
                 problems[name].append(f"{name}: {error}")
             problems[name] += [f"{name}: {problem}" for problem in inputs.problems.lines()]
-        raise_all(problems, "evaluation data, which the corpus is searched for")
-        return parts
+        raise_problems(problems, "evaluation data, which the corpus is searched for")
+        return splits_of
 
 
-def _check_alignment(name: str, own: Parts, other: str, texts: Parts) -> None:
-    sizes, others = ({split: len(rows) for split, rows in parts.items()} for parts in (own, texts))
-    if sizes != others:
+def _check_alignment(name: str, splits: Splits, parallel: str, parallel_splits: Splits) -> None:
+    sizes, parallel_sizes = ({split: len(rows) for split, rows in s.items()} for s in (splits, parallel_splits))
+    if sizes != parallel_sizes:
         raise DataError(
-            f"{name} and {other} should be the same rows in two languages, but have {sizes} and {others} rows; "
-            "take both from the origins that the task files name"
+            f"{name} and {parallel} should be the same rows in two languages, but have {sizes} and {parallel_sizes} "
+            "rows; take both from the sources that docs/open_data.md names"
         )
 
 
-def _rows(name: str, own: Parts, texts: Parts, kind: Kind, through: str) -> Iterator[TaskText]:
-    """Every text of `texts` under the row of `own` that stands in its place."""
-    for split, examples in own.items():
-        for example, other in zip(examples, texts[split], strict=True):
-            for text in [" ".join(other.texts)] if kind == "ner" else other.texts:
-                yield TaskText(name, split, example.id, text, through)
+def _task_texts(name: str, splits: Splits, text_splits: Splits, kind: Kind, parallel: str) -> Iterator[TaskText]:
+    """Yield every text of `text_splits` under the row of `splits` at the same position."""
+    for split, rows in splits.items():
+        for example, with_text in zip(rows, text_splits[split], strict=True):
+            for text in [" ".join(with_text.texts)] if kind == "ner" else with_text.texts:
+                yield TaskText(name, split, example.id, text, parallel)

@@ -1,12 +1,14 @@
-"""Which rows belong to which split: hash splits, leaks and duplicates, row limits. All by content, none by position.
+"""Which rows belong to which split: hash splits, leaks and duplicates, row limits. Content decides, not position.
 
 Rules, the same for every task:
-1. A row whose input text equals that of an earlier row of its split is dropped (`duplicates`), in test too: a row that
-   counts twice is not two observations, and the bootstrap takes rows as independent. Where their labels contradict each
-   other (`contradictory`), the first one's stay.
-2. A row whose input text is also in a more protected split is dropped (`leaked`); test is the most protected, then
-external, dev, train. So test keeps every distinct published row. Text is compared after NFC and folding of white
-space; a pair equals its reverse. Single sentences that two pairs share do not count.
+1. A row whose text equals that of an earlier row of its split is dropped (`duplicates`), in test too: a repeated row is
+   not a second observation, and the bootstrap assumes independent rows. If the labels differ (`contradictory`), those
+   of the first row are kept.
+2. A row whose text is also in a more protected split is dropped (`leaked`). Test is the most protected, then external,
+   dev, train, so that test keeps every distinct published row.
+
+Texts are compared after NFC normalization and folding of white space; the order of a sentence pair does not count. A
+sentence that two different pairs share is no leak.
 """
 
 import hashlib
@@ -21,7 +23,7 @@ PROTECTION = ("test", "external", "dev", "train")
 
 
 def content_key(kind: Kind, example: Example) -> str:
-    """SHA-256 of a row's input text, labels not included."""
+    """Return the SHA-256 of a row's texts; labels are not included."""
     texts = [" ".join(unicodedata.normalize("NFC", text).split()) for text in example.texts]
     if kind in SIMILARITY_KINDS:
         texts.sort()
@@ -31,57 +33,61 @@ def content_key(kind: Kind, example: Example) -> str:
 def hash_split(
     kind: Kind, examples: Sequence[Example], shares: Mapping[str, float], rest: str
 ) -> dict[str, tuple[Example, ...]]:
-    """Deal rows by content, or by their group: what is equal always falls into the same split, and adding rows moves no
-    other row.
+    """Assign rows to splits by the hash of their document or patient, or of their texts if they have none.
+
+    Equal rows get the same split, and adding rows moves no other row.
     """
-    parts: dict[str, list[Example]] = {name: [] for name in (*shares, rest)}
+    splits: dict[str, list[Example]] = {name: [] for name in (*shares, rest)}
     for example in examples:
-        of_group = hashlib.sha256(f"group {example.document}".encode()).hexdigest() if example.document else None
-        at = int((of_group or content_key(kind, example))[:12], 16) / 16**12
-        parts[_where(at, shares, rest)].append(example)
-    return {name: tuple(part) for name, part in parts.items()}
+        if example.document:
+            digest = hashlib.sha256(f"group {example.document}".encode()).hexdigest()
+        else:
+            digest = content_key(kind, example)
+        splits[_split_at(int(digest[:12], 16) / 16**12, shares, rest)].append(example)
+    return {name: tuple(rows) for name, rows in splits.items()}
 
 
-def _where(at: float, shares: Mapping[str, float], rest: str) -> str:
-    reached = 0.0
+def _split_at(position: float, shares: Mapping[str, float], rest: str) -> str:
+    """Return the split whose share of [0, 1) holds the position."""
+    end = 0.0
     for name, share in shares.items():
-        reached += share
-        if at < reached:
+        end += share
+        if position < end:
             return name
     return rest
 
 
 @dataclass(frozen=True)
 class Cleaned:
-    parts: dict[str, tuple[Example, ...]]
+    splits: dict[str, tuple[Example, ...]]
     duplicates: int
     leaked: int
     contradictory: int
-    """Duplicates whose label, class, score or tags are others than those of the row that is kept."""
+    """Duplicates with another label, class, score or tags than the row that is kept."""
 
 
-def without_leaks(kind: Kind, parts: Mapping[str, Sequence[Example]]) -> Cleaned:
-    """Drop duplicates inside splits, then rows that a more protected split holds."""
+def drop_leaks(kind: Kind, splits: Mapping[str, Sequence[Example]]) -> Cleaned:
+    """Drop duplicates within splits, then rows that a more protected split holds."""
     kept: dict[str, tuple[Example, ...]] = {}
     protected: set[str] = set()
     duplicates = leaked = contradictory = 0
-    for name in sorted(parts, key=PROTECTION.index):
+    for name in sorted(splits, key=PROTECTION.index):
         distinct: dict[str, Example] = {}
-        for example in parts[name]:
-            kept_before = distinct.setdefault(content_key(kind, example), example)
-            contradictory += example.target != kept_before.target
-        duplicates += len(parts[name]) - len(distinct)
+        for example in splits[name]:
+            first = distinct.setdefault(content_key(kind, example), example)
+            contradictory += example.target != first.target
+        duplicates += len(splits[name]) - len(distinct)
         kept[name] = tuple(example for key, example in distinct.items() if key not in protected)
         leaked += len(distinct) - len(kept[name])
         protected |= distinct.keys()
-    return Cleaned({name: kept[name] for name in parts}, duplicates, leaked, contradictory)
+    return Cleaned({name: kept[name] for name in splits}, duplicates, leaked, contradictory)
 
 
-def limited(kind: Kind, examples: Sequence[Example], rows: int | None) -> tuple[Example, ...]:
-    """The first `rows` by hash, in their order of before."""
-    if rows is None or rows >= len(examples):
+def limit_rows(kind: Kind, examples: Sequence[Example], max_rows: int | None) -> tuple[Example, ...]:
+    """Return the first `max_rows` by hash, in their original order."""
+    if max_rows is None or max_rows >= len(examples):
         return tuple(examples)
-    # Another salt than hash_split, whose splits are ranges of the plain hash.
+    # A salt, because the splits of hash_split are ranges of the plain hash.
     keys = [hashlib.sha256(f"limit {content_key(kind, e)}".encode()).digest() for e in examples]
-    chosen = set(sorted(range(len(examples)), key=keys.__getitem__)[:rows])
+    chosen = set(sorted(range(len(examples)), key=keys.__getitem__)[:max_rows])
     return tuple(example for i, example in enumerate(examples) if i in chosen)

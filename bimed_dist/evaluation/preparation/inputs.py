@@ -1,4 +1,4 @@
-"""Which settings a task takes, where its files are, and what its reader is given. Loads no torch."""
+"""The inputs of a task: which settings it takes, where its files are, what its `load` gets. Imports no torch."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -22,20 +22,22 @@ KINDS_OF_SETTING: dict[str, tuple[Kind, ...]] = {
     "also_test_on": FINE_TUNED_KINDS,
     "repetitions": ("mlm", "nsp"),
 }
-"""Settings that only some kinds of task have a use for."""
+"""Settings that only some kinds of task take."""
 
 
 def check_settings(tasks: Mapping[str, TaskSettings]) -> None:
-    """Raises ConfigError with what is wrong with the settings of all tasks together."""
-    wrong = [f"  evaluation.tasks.{name}: {problem}" for name, own in tasks.items() for problem in _problems(own)]
+    """Raises ConfigError with the problems of the settings of all tasks."""
+    problems = [
+        f"  evaluation.tasks.{name}: {problem}" for name, settings in tasks.items() for problem in _problems(settings)
+    ]
     for name, settings in tasks.items():
         for other in settings.also_test_on:
             if other not in tasks.keys() - {name}:
-                wrong.append(f"  evaluation.tasks.{name}: also_test_on: {other} is no other task")
+                problems.append(f"  evaluation.tasks.{name}: also_test_on: {other} is not another task")
             elif settings.folds is not None or tasks[other].folds is not None:
-                wrong.append(f"  evaluation.tasks.{name}: also_test_on: neither task can have folds")
-    if wrong:
-        raise ConfigError(f"{len(wrong)} problem(s) in the evaluation's tasks\n" + "\n".join(wrong))
+                problems.append(f"  evaluation.tasks.{name}: also_test_on: neither task can have folds")
+    if problems:
+        raise ConfigError(f"{len(problems)} problem(s) in the evaluation's tasks\n" + "\n".join(problems))
 
 
 def _problems(settings: TaskSettings) -> list[str]:
@@ -43,30 +45,28 @@ def _problems(settings: TaskSettings) -> list[str]:
     if task is None:
         return [f"there is no task {settings.task}; there are {', '.join(sorted(TASKS))}"]
     problems = []
-    for place, needed in (("path", task.source == "path"), ("corpus", task.source == "corpus")):
-        given = getattr(settings, place) is not None
-        if given != needed:
-            problems.append(f"task {settings.task} {'needs' if needed else 'takes no'} {place}")
+    for name in ("path", "corpus"):
+        needed = task.source == name
+        if needed != (getattr(settings, name) is not None):
+            problems.append(f"task {settings.task} {'needs' if needed else 'takes no'} {name}")
     if task.kind not in FINE_TUNED_KINDS:
-        useless = [place for place in ("learning_rates", "epochs") if getattr(settings, place) is not None]
-        problems += [f"task {settings.task} trains nothing and takes no {place}" for place in useless]
-    if settings.folds is not None and task.kind not in FINE_TUNED_KINDS:
-        problems.append(f"task {settings.task} trains nothing and takes no folds")
+        unused = [name for name in ("learning_rates", "epochs", "folds") if getattr(settings, name) is not None]
+        problems += [f"task {settings.task} trains nothing and takes no {name}" for name in unused]
     if settings.folds is not None and settings.max_rows and task.source != "synthetic":
-        problems.append("folds take all rows, `max_rows` can't limit them")
-    known = {"train", "dev", "test", "external"} if task.kind in FINE_TUNED_KINDS else {"test"}
-    problems += [f"max_rows: there is no split {split}" for split in sorted(set(settings.max_rows) - known)]
+        problems.append("folds use all rows, which `max_rows` can't limit")
+    splits = {"train", "dev", "test", "external"} if task.kind in FINE_TUNED_KINDS else {"test"}
+    problems += [f"max_rows: there is no split {split}" for split in sorted(set(settings.max_rows) - splits)]
     for name in ("table", "entities", "terms"):
         if (task.needs == name) != (getattr(settings, name) is not None):
             problems.append(f"task {settings.task} {'needs' if task.needs == name else 'takes no'} {name}")
     if settings.sha256 is not None and task.source != "path":
         problems.append(f"task {settings.task} reads no files and takes no sha256")
     for name, kinds in KINDS_OF_SETTING.items():
-        usual = TaskSettings.model_fields[name].get_default(call_default_factory=True)
-        if getattr(settings, name) != usual and task.kind not in kinds:
+        default = TaskSettings.model_fields[name].get_default(call_default_factory=True)
+        if getattr(settings, name) != default and task.kind not in kinds:
             problems.append(f"task {settings.task} is of kind {task.kind} and takes no {name}")
     if settings.repetitions is not None and task.needs == "terms":
-        problems.append(f"task {settings.task} masks all terms, draws nothing and takes no repetitions; remove it")
+        problems.append(f"task {settings.task} masks every term, so repetitions would be equal; remove `repetitions`")
     problems += given_twice(settings, ("learning_rates", "epochs"))
     return problems + (_table_problems(settings.task, task, settings.table) if settings.table is not None else [])
 
@@ -85,14 +85,14 @@ def _table_problems(name: str, task: Task, table: TableSettings) -> list[str]:
 
 
 def task_folder(settings: TaskSettings, recipe: Recipe, work: Path) -> Path | None:
-    """Where a task's files are; none for synthetic tasks."""
+    """Return the folder of a task's files; None for synthetic tasks."""
     if settings.corpus is not None:
         return stage_folder(work, "corpus", settings.corpus)
     return None if settings.path is None else data_path(recipe, settings.path)
 
 
-def unlike_published(task: Task, folder: Path | None) -> tuple[str, ...]:
-    """Notes on files that are not those which the task's scores in the literature are on, where these are known."""
+def published_notes(task: Task, folder: Path | None) -> tuple[str, ...]:
+    """Return notes on files that differ from the published ones, which scores in the literature are computed on."""
     notes = []
     for name, expected in task.published.items():
         path = folder / name
@@ -102,7 +102,7 @@ def unlike_published(task: Task, folder: Path | None) -> tuple[str, ...]:
 
 
 def task_inputs(settings: TaskSettings, recipe: Recipe, folder: Path | None) -> TaskInputs:
-    """What the task's `load` takes. Raises DataError for broken terms."""
+    """Return the argument of the task's `load`. Raises DataError if the term list can't be read."""
     return TaskInputs(
         folder=folder,
         seed=recipe.seed,
