@@ -238,7 +238,7 @@ def test_splits_without_any_entity_or_label_and_types_that_train_lacks_are_refus
     with pytest.raises(DataError, match="n: split dev: no row has a label or entity"):
         prepare_tasks(recipe, tmp_path)
     path.write_text(tagged.replace("B-Chemical", "B-Gene", 1), encoding="utf-8")
-    with pytest.raises(DataError, match=r"split dev: 1 rows have a type of entity .*, the first devel\.tsv line 1"):
+    with pytest.raises(DataError, match=r"split dev: 1 rows have an entity type .*, the first devel\.tsv line 1"):
         prepare_tasks(recipe, tmp_path)
 
 
