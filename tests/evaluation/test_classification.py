@@ -118,9 +118,7 @@ def test_classes_that_train_lacks_and_empty_ones_are_told_by_row_and_not_by_name
         prepare_tasks(make_recipe(MODELS, {"t": settings}), tmp_path)
     path = tmp_path / "d" / "test.csv"
     path.write_text(path.read_text(encoding="utf-8").replace("test 2,\n", ""), encoding="utf-8")
-    with pytest.raises(
-        DataError, match=r"1 rows have a class that train lacks, the first test\.csv line 3"
-    ) as raised:
+    with pytest.raises(DataError, match=r"1 rows have a class that train lacks, the first test\.csv line 3") as raised:
         prepare_tasks(make_recipe(MODELS, {"t": settings}), tmp_path)
     assert "김철수" not in str(raised.value)
 

@@ -207,8 +207,8 @@ def test_all_problems_of_all_tasks_are_reported_together_by_row_and_without_text
         "s: sts-dev.tsv line 5: the score is outside 0-5",
         "s: sts-test.tsv line 2: the score is not a number",
         "s: sts-test.tsv line 6: the score is not a number",
-        "n: train.tsv line 1: 1 of 7 tags are I- but continue no entity of their type; set tag_scheme if the file is IOB1; "
-        "the first at word 2",
+        "n: train.tsv line 1: 1 of 7 tags are I- but continue no entity of their type; set tag_scheme if the file is "
+        "IOB1; the first at word 2",
         "n: devel.tsv line 1: 1 of 7 tags are not O, B-TYPE or I-TYPE; the first at word 1",
     ):
         assert expected in message
