@@ -34,7 +34,7 @@ def tokenizer_of(folder: Path | None, corpus: Path, work: Path) -> Path:
     if folder is not None:
         return folder
     words = count_words(corpus / TRAIN, text_normalizer(False), BertPreTokenizer(), processes=available_cores())
-    tokenizer = build_tokenizer(train_vocabulary(words, 8000, 2).pieces, False)
+    tokenizer = build_tokenizer(train_vocabulary(words, 8000, 2).tokens, False)
     save_tokenizer(tokenizer, work, config_of_new(False))
     return work
 

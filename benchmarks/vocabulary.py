@@ -19,8 +19,8 @@ from tokenizers import Tokenizer, models, trainers
 from tokenizers.pre_tokenizers import BertPreTokenizer
 
 from bimed_dist.vocabulary.fertility import count_texts, fertility
-from bimed_dist.vocabulary.pieces import PREFIX, SPECIAL_TOKENS
 from bimed_dist.vocabulary.tokenizer import build_tokenizer, text_normalizer
+from bimed_dist.vocabulary.tokens import PREFIX, SPECIAL_TOKENS
 from bimed_dist.vocabulary.training import train_vocabulary
 from bimed_dist.vocabulary.words import available_cores, count_words, sentences
 from bimed_dist.workspace import HELD_OUT, TRAIN
@@ -30,7 +30,7 @@ MIN_FREQUENCY = 2
 
 def ours(corpus: Path, size: int) -> tuple[str, ...]:
     words = count_words(corpus, text_normalizer(False), BertPreTokenizer(), processes=available_cores())
-    return train_vocabulary(words, size, MIN_FREQUENCY).pieces
+    return train_vocabulary(words, size, MIN_FREQUENCY).tokens
 
 
 def theirs(corpus: Path, size: int) -> tuple[str, ...]:
@@ -68,7 +68,7 @@ def coverage(pieces: dict[str, tuple[str, ...]], held_out: Path) -> dict[str, An
     """How the vocabulary of each side's last run cuts held-out text."""
     tokenizers = {side: build_tokenizer(found, False) for side, found in pieces.items()}
     measured = fertility(tokenizers, count_texts(sentences(held_out)), {}, [])["tokenizers"]
-    kept = ("pieces_per_word", "whole_share", "unknown_share", "bytes_per_piece")
+    kept = ("tokens_per_word", "whole_share", "unknown_share", "bytes_per_token")
     return {
         side: {
             language: {key: fit[key] for key in kept}

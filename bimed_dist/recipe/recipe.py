@@ -74,8 +74,8 @@ class Recipe(Settings):
             yield Reference(f"vocabulary.{name}.corpus", "corpus", vocabulary.corpus)
             if isinstance(vocabulary, ExtendedVocabulary):
                 yield from _with_stage(f"vocabulary.{name}.base", vocabulary.base)
-            for i, tokenizer in enumerate(vocabulary.compare):
-                yield from _with_stage(f"vocabulary.{name}.compare.{i}", tokenizer)
+            for i, tokenizer in enumerate(vocabulary.compare_with):
+                yield from _with_stage(f"vocabulary.{name}.compare_with.{i}", tokenizer)
         for name, shards in self.shards.items():
             yield Reference(f"shards.{name}.corpus", "corpus", shards.corpus)
             yield from _with_stage(f"shards.{name}.tokenizer", shards.tokenizer)

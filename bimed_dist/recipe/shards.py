@@ -4,8 +4,11 @@ from bimed_dist.recipe.base import Name, Positive, Settings
 
 
 class ShardSettings(Settings):
+    """A corpus encoded with one tokenizer."""
+
     corpus: Name
+    """Corpus of this recipe to encode."""
     tokenizer: str
-    """`vocabulary/NAME`, or a folder or hub name whose tokenizer is kept (KM-BERT, BioBERT)."""
+    """`vocabulary/NAME`, or a folder or hub name if the foundation's tokenizer is kept (KM-BERT, BioBERT)."""
     shard_tokens: Positive = 16_777_216
-    """Tokens per shard file at most; a document is never cut."""
+    """Largest number of tokens in a shard file; a document is never split, so a longer one is a file of its own."""

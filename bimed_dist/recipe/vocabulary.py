@@ -8,16 +8,17 @@ from bimed_dist.recipe.base import Name, NotNegative, Positive, Settings, Share,
 
 
 class Quotas(Settings):
-    """Shares of the vocabulary, by the script of the pieces."""
+    """Shares of the vocabulary by script; they add up to 1."""
 
     ko: Share
+    """Hangul tokens."""
     en: Share
-    """Latin letters."""
+    """Tokens in Latin letters."""
     other: Share
-    """Digits, symbols, both scripts in one piece, other scripts, special tokens."""
+    """Digits, symbols, tokens of both scripts, other scripts, special tokens."""
 
     @model_validator(mode="after")
-    def are_shares_of_a_whole(self) -> "Quotas":
+    def add_up_to_one(self) -> "Quotas":
         total = self.ko + self.en + self.other
         if abs(total - 1) > 1e-6:
             raise ValueError(f"ko, en and other add up to {total:g}, not to 1")
@@ -26,55 +27,60 @@ class Quotas(Settings):
 
 class _Vocabulary(Settings):
     corpus: Name
-    compare: tuple[str, ...] = ()
+    """Corpus of this recipe whose words are counted."""
+    compare_with: tuple[str, ...] = ()
     """Other tokenizers that the fertility report measures on the same held-out text: `vocabulary/NAME`, folders or hub
     names, such as the foundation's."""
-    examples: tuple[str, ...] = (
+    example_terms: tuple[str, ...] = (
         *("ibuprofen", "이부프로펜", "systemic sclerosis", "전신경화증"),
         *("nephrosclerosis", "신경화증", "pulmonary embolism", "폐색전증"),
     )
-    """Terms whose pieces are shown side by side."""
+    """Terms whose tokens the report shows for all compared tokenizers."""
 
 
 class TrainedVocabulary(_Vocabulary):
-    """Pieces learned from the corpus by byte-pair merging."""
+    """WordPiece tokens learned from the corpus by byte-pair merging."""
 
     mode: Literal["train"] = "train"
+    """Learn a vocabulary from the corpus."""
     size: Annotated[int, Field(ge=300)] = 45_000
-    """Pieces, the five special ones included (45,000 in Jo et al. 2025)."""
+    """Number of tokens, the five special tokens included (45,000 in Jo et al. 2025)."""
     min_frequency: Positive = 2
-    """Occurrences that a character or a pair must have."""
+    """Occurrences that a character needs to be in the alphabet, and a pair of tokens to be merged."""
     lowercase: bool = False
+    """Lower-case all text. Hangul stays composed and accents stay either way."""
     quotas: Quotas | None = None
-    """Without them the most frequent pairs are merged, whatever their language."""
-    alphabet_limit: Positive | None = None
-    """Characters at most, the most frequent ones; words with any other are [UNK]."""
-    unused_slots: NotNegative = 0
-    """`[unusedN]` pieces that occur in no text."""
-    protected: tuple[str, ...] = ()
-    """Words that are one piece each, however rare."""
+    """Shares of the vocabulary by script. `null`: the most frequent pairs are merged, whatever their script."""
+    limit_alphabet: Positive | None = None
+    """Keep this many characters, the most frequent ones; words with any other become [UNK]. `null`: no limit."""
+    unused_tokens: NotNegative = 0
+    """Number of `[unusedN]` tokens, which occur in no text and can be given a meaning later."""
+    protected_words: tuple[str, ...] = ()
+    """Words that are one token each, however rare; without spaces and punctuation."""
 
     @model_validator(mode="after")
-    def protected_are_words(self) -> "TrainedVocabulary":
-        broken = [f"protected.{i} holds a blank" for i, word in enumerate(self.protected) if len(word.split()) != 1]
-        if broken:
-            raise ValueError("; ".join(broken) + "; a piece is at most one word")
+    def protected_words_are_words(self) -> "TrainedVocabulary":
+        places = [f"protected_words.{i}" for i, word in enumerate(self.protected_words) if len(word.split()) != 1]
+        if places:
+            raise ValueError(f"{', '.join(places)}: contains a space, but a token is at most one word")
         return self
 
 
 class ExtendedVocabulary(_Vocabulary):
-    """A foundation's vocabulary and words of term lists, as KM-BERT-vocab was made (Kim et al. 2022)."""
+    """A foundation's vocabulary with words of term lists added, as in KM-BERT-vocab (Kim et al. 2022)."""
 
     mode: Literal["extend"]
+    """Extend an existing vocabulary."""
     base: str
-    """Whose tokenizer is extended: a folder or a hub name, such as the foundation's."""
+    """Tokenizer to extend: a folder or a hub name, such as the foundation's."""
     terms: Annotated[tuple[TermList, ...], Field(min_length=1)]
-    min_count: Positive = 3
-    """Occurrences in the training text that a word of a term must have."""
-    top: Positive = 10_000
-    """Words at most, the most frequent ones."""
-    always: tuple[TermList, ...] = ()
-    """Lists whose words are added however rare (KM-BERT-vocab: 1,629 words of another experiment)."""
+    """Term lists whose frequent words are added."""
+    min_frequency: Positive = 3
+    """Occurrences in the training text that a word of `terms` needs."""
+    max_words: Positive = 10_000
+    """Words of `terms` to take at most, the most frequent first; words that the base already has count too."""
+    forced_terms: tuple[TermList, ...] = ()
+    """Term lists whose words are all added, however rare (KM-BERT-vocab: 1,629 words of another study)."""
 
 
 def _mode_of(settings: Any) -> str | None:

@@ -1,6 +1,7 @@
-"""How finely tokenizers cut text that the vocabulary was not trained on, side by side.
+"""Fertility: into how many tokens tokenizers split held-out text, side by side.
 
-A word is a text between blanks without the punctuation at its ends: in Korean an eojeol. Each is encoded by itself.
+A word is a text between whitespace without the punctuation at its ends: in Korean an eojeol. Words are encoded one by
+one.
 """
 
 import re
@@ -12,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from tokenizers import Tokenizer
 
-from bimed_dist.vocabulary.pieces import quota_of
+from bimed_dist.vocabulary.tokens import quota_of
 
 LANGUAGES = ("ko", "en")
 _PUNCTUATION_AT_ENDS = re.compile(r"^\W+|\W+$")
@@ -20,39 +21,40 @@ _SPLIT_WORDS_SHOWN = 20
 _BATCH = 4096
 
 TextCounts = Mapping[tuple[str, str], Mapping[str, int]]
-"""(source, language) -> occurrences of each text between blanks."""
+"""(source, language) -> occurrences of each text between whitespace."""
 Encode = Callable[[Sequence[str]], list[list[str]]]
-"""Texts to their pieces."""
+"""Texts to their tokens."""
 
 
-class Fit(NamedTuple):
-    """How some text was cut into pieces."""
+class Counts(NamedTuple):
+    """Counts over some text, from which the measures are computed."""
 
     words: int
-    word_pieces: int
-    """Pieces of the words alone; `pieces` has those of punctuation and symbols too."""
+    word_tokens: int
+    """Tokens of the words alone; `tokens` includes those of punctuation and symbols."""
     whole: int
-    """Words that are one known piece."""
-    pieces: int
+    """Words that are one known token."""
+    tokens: int
     unknown: int
+    """[UNK] tokens."""
     bytes: int
-    """UTF-8, without blanks."""
+    """UTF-8, without whitespace."""
 
 
-def summary(total: NDArray[np.int64]) -> dict[str, Any]:
-    """`total` holds the fields of a Fit."""
-    fit = Fit(*total.tolist())
+def measures(totals: NDArray[np.int64]) -> dict[str, Any]:
+    """Counts and measures; `totals` holds the fields of `Counts`."""
+    counts = Counts(*totals.tolist())
     return {
-        **fit._asdict(),
-        "pieces_per_word": _ratio(fit.word_pieces, fit.words),
-        "whole_share": _ratio(fit.whole, fit.words),
-        "unknown_share": _ratio(fit.unknown, fit.pieces),
-        "bytes_per_piece": _ratio(fit.bytes, fit.pieces),
+        **counts._asdict(),
+        "tokens_per_word": _ratio(counts.word_tokens, counts.words),
+        "whole_share": _ratio(counts.whole, counts.words),
+        "unknown_share": _ratio(counts.unknown, counts.tokens),
+        "bytes_per_token": _ratio(counts.bytes, counts.tokens),
     }
 
 
 def count_texts(sentences: Iterable[tuple[str, str, str]]) -> dict[tuple[str, str], Counter[str]]:
-    """Texts between blanks of (source, language, sentence) triples."""
+    """Occurrences of each text between whitespace in (source, language, sentence) triples."""
     counts: dict[tuple[str, str], Counter[str]] = {}
     for source, language, sentence in sentences:
         counts.setdefault((source, language), Counter()).update(sentence.split())
@@ -62,97 +64,94 @@ def count_texts(sentences: Iterable[tuple[str, str, str]]) -> dict[tuple[str, st
 def fertility(
     tokenizers: Mapping[str, Tokenizer],
     held_out: TextCounts,
-    trained: Mapping[str, int],
-    examples: Sequence[str],
+    training_words: Mapping[str, int],
+    example_terms: Sequence[str],
 ) -> dict[str, Any]:
-    """fertility.json: measures of every tokenizer, and where the first of them still splits words.
-
-    `held_out` is what the measures are taken on, `trained` the words of the training text and their counts.
-    """
+    """fertility.json: measures of all tokenizers on `held_out`, examples, and words that the first tokenizer splits."""
     encoders = {label: _encoder(tokenizer) for label, tokenizer in tokenizers.items()}
     first = next(iter(encoders.values()))
     return {
         "tokenizers": {
-            label: {"size": tokenizers[label].get_vocab_size(), **_measures(tokenizers[label], encode, held_out)}
+            label: {"size": tokenizers[label].get_vocab_size(), **_measure(tokenizers[label], encode, held_out)}
             for label, encode in encoders.items()
         },
-        "still_split": {language: _still_split(first, trained, language) for language in LANGUAGES},
+        "still_split": {language: _split_words(first, training_words, language) for language in LANGUAGES},
         "examples": [
-            {"text": text, "pieces": {label: encode([text])[0] for label, encode in encoders.items()}}
-            for text in examples
+            {"text": text, "tokens": {label: encode([text])[0] for label, encode in encoders.items()}}
+            for text in example_terms
         ],
     }
 
 
 def _encoder(tokenizer: Tokenizer) -> Encode:
-    """A copy of the tokenizer, to which special tokens in a text are text."""
+    """A copy of the tokenizer that treats special tokens in a text as text."""
     copy = Tokenizer.from_str(tokenizer.to_str())
     copy.no_truncation()
     copy.no_padding()
     copy.encode_special_tokens = True
-    pieces = {i: piece for piece, i in copy.get_vocab().items()}
+    tokens = {i: token for token, i in copy.get_vocab().items()}
 
     def encode(texts: Sequence[str]) -> list[list[str]]:
-        # The fast way leaves `tokens` empty.
+        # encode_batch_fast leaves `tokens` empty.
         encodings = copy.encode_batch_fast(list(texts), add_special_tokens=False)
-        return [[pieces[i] for i in encoding.ids] for encoding in encodings]
+        return [[tokens[i] for i in encoding.ids] for encoding in encodings]
 
     return encode
 
 
-def _measures(tokenizer: Tokenizer, encode: Encode, held_out: TextCounts) -> dict[str, Any]:
+def _measure(tokenizer: Tokenizer, encode: Encode, held_out: TextCounts) -> dict[str, Any]:
     texts = sorted({text for counts in held_out.values() for text in counts})
     position = {text: i for i, text in enumerate(texts)}
-    fits = _fits_of_texts(texts, encode, getattr(tokenizer.model, "unk_token", None))
-    whole, by_language, by_source = _nothing(), defaultdict(_nothing), defaultdict(_nothing)
+    counts_of_texts = _count_tokens(texts, encode, getattr(tokenizer.model, "unk_token", None))
+    whole, by_language, by_source = _zeros(), defaultdict(_zeros), defaultdict(_zeros)
     for (source, language), counts in held_out.items():
-        places = [position[text] for text in counts]
-        total = np.fromiter(counts.values(), np.int64, len(counts)) @ fits[places]
-        whole += total
-        by_language[language] += total
-        by_source[source] += total
+        positions = [position[text] for text in counts]
+        totals = np.fromiter(counts.values(), np.int64, len(counts)) @ counts_of_texts[positions]
+        whole += totals
+        by_language[language] += totals
+        by_source[source] += totals
     return {
-        "all": summary(whole),
-        "by_language": {key: summary(by_language[key]) for key in sorted(by_language)},
-        "by_source": {key: summary(by_source[key]) for key in sorted(by_source)},
+        "all": measures(whole),
+        "by_language": {key: measures(by_language[key]) for key in sorted(by_language)},
+        "by_source": {key: measures(by_source[key]) for key in sorted(by_source)},
     }
 
 
-def _nothing() -> NDArray[np.int64]:
-    return np.zeros(len(Fit._fields), np.int64)
+def _zeros() -> NDArray[np.int64]:
+    return np.zeros(len(Counts._fields), np.int64)
 
 
-def _fits_of_texts(texts: Sequence[str], encode: Encode, unknown: str | None) -> NDArray[np.int64]:
-    """One row per text: the fields of its Fit."""
-    fits = np.zeros((len(texts), len(Fit._fields)), np.int64)
+def _count_tokens(texts: Sequence[str], encode: Encode, unknown: str | None) -> NDArray[np.int64]:
+    """(texts, 6) the `Counts` of every text."""
+    table = np.zeros((len(texts), len(Counts._fields)), np.int64)
     for start in range(0, len(texts), _BATCH):
         batch = texts[start : start + _BATCH]
         words = [_PUNCTUATION_AT_ENDS.sub("", text) for text in batch]
         encoded = zip(batch, words, encode(batch), encode(words), strict=True)
-        for i, (text, word, pieces, word_pieces) in enumerate(encoded, start):
-            fits[i] = Fit(
+        for i, (text, word, tokens, word_tokens) in enumerate(encoded, start):
+            table[i] = Counts(
                 words=bool(word),
-                word_pieces=len(word_pieces),
-                whole=len(word_pieces) == 1 and word_pieces[0] != unknown,
-                pieces=len(pieces),
-                unknown=pieces.count(unknown),
+                word_tokens=len(word_tokens),
+                whole=len(word_tokens) == 1 and word_tokens[0] != unknown,
+                tokens=len(tokens),
+                unknown=tokens.count(unknown),
                 bytes=len(text.encode()),
             )
-    return fits
+    return table
 
 
-def _still_split(encode: Encode, trained: Mapping[str, int], language: str) -> list[dict[str, Any]]:
-    """The most frequent words of a language that are more than one piece."""
-    found: list[dict[str, Any]] = []
-    ordered = sorted(trained, key=lambda word: (-trained[word], word))
+def _split_words(encode: Encode, training_words: Mapping[str, int], language: str) -> list[dict[str, Any]]:
+    """The most frequent words of a language that are more than one token."""
+    split: list[dict[str, Any]] = []
+    ordered = sorted(training_words, key=lambda word: (-training_words[word], word))
     for start in range(0, len(ordered), _BATCH):
         words = [word for word in ordered[start : start + _BATCH] if quota_of(word) == language]
-        for word, pieces in zip(words, encode(words), strict=True):
-            if len(pieces) > 1:
-                found.append({"word": word, "count": trained[word], "pieces": pieces})
-                if len(found) == _SPLIT_WORDS_SHOWN:
-                    return found
-    return found
+        for word, tokens in zip(words, encode(words), strict=True):
+            if len(tokens) > 1:
+                split.append({"word": word, "count": training_words[word], "tokens": tokens})
+                if len(split) == _SPLIT_WORDS_SHOWN:
+                    return split
+    return split
 
 
 def _ratio(part: int, whole: int) -> float | None:

@@ -1,9 +1,9 @@
-"""Term lists to the words that extend a vocabulary, and what became of every entry.
+"""Words of term lists that extend a vocabulary, and the outcome for every term.
 
-The procedure is that of KM-BERT-vocab (Kim et al. 2022): terms of lists, counted in the corpus, rare ones dropped, the
-most frequent taken, those that the vocabulary has already left out. WordPiece has no piece with a blank, so the words
-of a term are taken one by one; a word counts wherever a word of the corpus begins with it, since Korean particles
-follow without a blank. (How KM-BERT-vocab did both is not published.)
+The procedure is that of KM-BERT-vocab (Kim et al. 2022): words are counted in the corpus, rare ones are dropped, the
+most frequent are taken, and those that the vocabulary already has are left out. A WordPiece token can't contain a
+space, so the words of a term are taken one by one. An occurrence is every corpus word that begins with the word,
+because Korean particles follow without a space. (The paper does not publish how it handles either.)
 """
 
 import csv
@@ -15,101 +15,101 @@ from itertools import accumulate
 from pathlib import Path
 
 from bimed_dist.files.terms import Term
-from bimed_dist.vocabulary.pieces import LONGEST_WORD
+from bimed_dist.vocabulary.tokens import MAX_WORD_LENGTH
 
-USELESS = ("empty", "duplicate", "without a letter", "too long")
-"""Fates of entries that a list would better not have."""
-FATES = ("added", "in the base vocabulary", "rare", "below the top", "repeated", *USELESS)
-"""`repeated`: the word was in another term before; `duplicate`: the whole term was."""
-_SHOWN = 20
+ADDED, KNOWN, RARE, BEYOND, REPEATED = "added", "in base vocabulary", "too rare", "beyond max_words", "repeated word"
+EMPTY, DUPLICATE, NO_LETTER, TOO_LONG = "empty", "duplicate term", "no letter", "too long"
+USELESS = (EMPTY, DUPLICATE, NO_LETTER, TOO_LONG)
+"""Outcomes of rows that the list should not have."""
+OUTCOMES = (ADDED, KNOWN, RARE, BEYOND, REPEATED, *USELESS)
+_MAX_ROWS_SHOWN = 20
 
 
 @dataclass(frozen=True)
 class Candidate:
-    """One word of an entry and its fate."""
+    """One word of a term and its outcome."""
 
-    entry: Term
+    term: Term
     word: str
-    """As the tokenizer sees it; empty where the entry has none that can be used."""
+    """As the tokenizer normalizes it; empty if the term has no usable word."""
     count: int
-    fate: str
+    outcome: str
+    """One of `OUTCOMES`; empty while undecided."""
 
 
-def choose(
-    entries: Iterable[Term],
-    always: Iterable[Term],
-    cut: Callable[[str], Sequence[str]],
-    known: Collection[str],
+def select_words(
+    terms: Iterable[Term],
+    forced: Iterable[Term],
+    split: Callable[[str], Sequence[str]],
+    vocabulary: Collection[str],
     word_counts: Mapping[str, int],
     *,
-    min_count: int,
-    top: int,
+    min_frequency: int,
+    max_words: int,
 ) -> list[Candidate]:
-    """Every word of every entry with its fate; those `added` are the new pieces.
+    """Every word of every term with its outcome.
 
-    `cut` gives the words of a term as the tokenizer sees them, `known` the pieces that there are. As published, known
-    pieces take part in the ranking and are left out after it.
+    `split` returns the words of a term as the tokenizer splits it. As published, words of the base `vocabulary` count
+    towards `max_words` and are left out afterwards. All words of `forced` terms are added.
     """
     count_of = prefix_counter(word_counts)
-    ranked = list(_candidates(entries, cut, count_of, ()))
-    frequent = [c for c in ranked if not c.fate and c.count >= min_count]
-    taken = {c.word for c in sorted(frequent, key=_by_count)[:top]}
+    candidates = list(_candidates(terms, split, count_of, ()))
+    frequent = [c for c in candidates if not c.outcome and c.count >= min_frequency]
+    selected = {c.word for c in sorted(frequent, key=_by_count)[:max_words]}
 
-    def decided(candidate: Candidate) -> Candidate:
-        if candidate.fate:
-            return candidate
-        if candidate.word in taken:
-            return replace(candidate, fate="in the base vocabulary" if candidate.word in known else "added")
-        return replace(candidate, fate="rare" if candidate.count < min_count else "below the top")
+    def outcome(candidate: Candidate) -> str:
+        if candidate.word in selected:
+            return KNOWN if candidate.word in vocabulary else ADDED
+        return RARE if candidate.count < min_frequency else BEYOND
 
-    taken_whole = list(_candidates(always, cut, count_of, taken))
-    return [decided(c) for c in ranked] + [
-        replace(c, fate=c.fate or ("in the base vocabulary" if c.word in known else "added")) for c in taken_whole
-    ]
+    decided = [replace(c, outcome=c.outcome or outcome(c)) for c in candidates]
+    for c in _candidates(forced, split, count_of, selected):
+        decided.append(replace(c, outcome=c.outcome or (KNOWN if c.word in vocabulary else ADDED)))
+    return decided
 
 
-def new_pieces(candidates: Iterable[Candidate]) -> list[str]:
-    """Words that are added, most frequent first."""
-    added = [candidate for candidate in candidates if candidate.fate == "added"]
+def added_words(candidates: Iterable[Candidate]) -> list[str]:
+    """Words with the outcome `ADDED`, most frequent first."""
+    added = [candidate for candidate in candidates if candidate.outcome == ADDED]
     return [candidate.word for candidate in sorted(added, key=_by_count)]
 
 
 def prefix_counter(word_counts: Mapping[str, int]) -> Callable[[str], int]:
-    """A function from a text to the number of occurrences of words that begin with it."""
+    """Return a function from a text to the occurrences of all words that begin with it."""
     ordered = sorted(word_counts)
     sums = [0, *accumulate(word_counts[word] for word in ordered)]
 
     def count(prefix: str) -> int:
-        # U+10FFFF is no character: no word that begins with the prefix sorts behind it.
+        # U+10FFFF is not a character, so it sorts behind every word that begins with the prefix.
         return sums[bisect_left(ordered, prefix + "\U0010ffff")] - sums[bisect_left(ordered, prefix)]
 
     return count
 
 
-def problems_of(candidates: Sequence[Candidate]) -> list[str]:
-    """One line per list and kind of useless row, with the first rows, for the log."""
+def describe_useless_rows(candidates: Sequence[Candidate]) -> list[str]:
+    """One line per list and useless outcome, with the numbers of the first rows, for the log."""
     rows: dict[tuple[str, str], dict[int, None]] = {}
     for candidate in candidates:
-        if candidate.fate in USELESS:
-            rows.setdefault((candidate.entry.path, candidate.fate), {})[candidate.entry.row] = None
+        if candidate.outcome in USELESS:
+            rows.setdefault((candidate.term.path, candidate.outcome), {})[candidate.term.row] = None
     lines = []
-    for (path, fate), found in rows.items():
-        shown = ", ".join(map(str, list(found)[:_SHOWN])) + (", ..." if len(found) > _SHOWN else "")
-        lines.append(f"{path}: {len(found)} row(s) {fate}: {shown}")
+    for (path, outcome), numbers in rows.items():
+        shown = ", ".join(map(str, list(numbers)[:_MAX_ROWS_SHOWN])) + (", ..." * (len(numbers) > _MAX_ROWS_SHOWN))
+        lines.append(f"{path}: {len(numbers)} row(s) {outcome}: {shown}")
     return lines
 
 
 def write_candidates(candidates: Iterable[Candidate], path: Path) -> None:
     with path.open("w", encoding="utf-8", newline="") as file:
         table = csv.writer(file, lineterminator="\n")
-        table.writerow(["list", "row", "column", "word", "count", "fate"])
+        table.writerow(["list", "row", "column", "word", "count", "outcome"])
         for c in candidates:
-            table.writerow([c.entry.path, c.entry.row, c.entry.column, c.word, c.count, c.fate])
+            table.writerow([c.term.path, c.term.row, c.term.column, c.word, c.count, c.outcome])
 
 
-def counts_of(candidates: Iterable[Candidate]) -> dict[str, int]:
-    found = Counter(candidate.fate for candidate in candidates)
-    return {fate: found[fate] for fate in FATES}
+def count_outcomes(candidates: Iterable[Candidate]) -> dict[str, int]:
+    counts = Counter(candidate.outcome for candidate in candidates)
+    return {outcome: counts[outcome] for outcome in OUTCOMES}
 
 
 def _by_count(candidate: Candidate) -> tuple[int, str]:
@@ -117,25 +117,24 @@ def _by_count(candidate: Candidate) -> tuple[int, str]:
 
 
 def _candidates(
-    entries: Iterable[Term],
-    cut: Callable[[str], Sequence[str]],
+    terms: Iterable[Term],
+    split: Callable[[str], Sequence[str]],
     count_of: Callable[[str], int],
-    before: Collection[str],
+    selected: Collection[str],
 ) -> Iterator[Candidate]:
-    """Words of the entries; with an empty fate where the word may become a piece. `before` are words that did."""
-    terms: set[tuple[str, ...]] = set()
-    seen = set(before)
-    for entry in entries:
-        term = tuple(cut(entry.text))
-        words = [word for word in term if any(map(str.isalpha, word))]
-        if not words or term in terms:
-            fate = "duplicate" if words else "without a letter" if term else "empty"
-            yield Candidate(entry, "", 0, fate)
+    """Yield the words of the terms, with an empty outcome if undecided; words in `selected` are repeated."""
+    seen_terms: set[tuple[str, ...]] = set()
+    seen_words = set(selected)
+    for term in terms:
+        all_words = tuple(split(term.text))
+        words = [word for word in all_words if any(map(str.isalpha, word))]
+        if not words or all_words in seen_terms:
+            yield Candidate(term, "", 0, DUPLICATE if words else NO_LETTER if all_words else EMPTY)
             continue
-        terms.add(term)
+        seen_terms.add(all_words)
         for word in words:
-            if len(word) > LONGEST_WORD:
-                yield Candidate(entry, "", 0, "too long")
+            if len(word) > MAX_WORD_LENGTH:
+                yield Candidate(term, "", 0, TOO_LONG)
             else:
-                yield Candidate(entry, word, count_of(word), "repeated" if word in seen else "")
-                seen.add(word)
+                yield Candidate(term, word, count_of(word), REPEATED if word in seen_words else "")
+                seen_words.add(word)

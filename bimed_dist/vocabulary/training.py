@@ -1,8 +1,8 @@
 """WordPiece vocabulary by byte-pair merging over word counts (Sennrich et al. 2016, with the `##` of BERT).
 
-The same words and counts give the same pieces in the same order, byte for byte: ties are broken by text, and nothing
-depends on the order of documents, on hashing or on threads. (`tokenizers.WordPieceTrainer` promises none of that, and
-counts in 32 bits; here counts have no limit.)
+The same word counts give the same tokens in the same order: ties are broken by text, and nothing depends on the order
+of documents, on hashing or on threads. (`tokenizers.WordPieceTrainer` does not promise this and counts in 32 bits;
+counts here can't overflow.)
 """
 
 import heapq
@@ -14,18 +14,18 @@ from itertools import pairwise
 from tqdm import tqdm
 
 from bimed_dist.errors import DataError
-from bimed_dist.vocabulary.pieces import LONGEST_WORD, PREFIX, SPECIAL_TOKENS, quota_of, unused_slots
+from bimed_dist.vocabulary.tokens import MAX_WORD_LENGTH, PREFIX, SPECIAL_TOKENS, quota_of, unused_tokens
 
 
 @dataclass(frozen=True)
 class Vocabulary:
-    pieces: tuple[str, ...]
-    """In the order of their ids: special tokens, unused slots, alphabet by code point, protected words, merged pieces
-    as they were found."""
+    tokens: tuple[str, ...]
+    """In the order of their ids: special tokens, unused tokens, alphabet by code point, protected words, then merged
+    tokens in the order of merging."""
     alphabet: int
-    """Number of pieces of one character."""
+    """Number of tokens of one character."""
     unfilled: dict[str, int] = field(default_factory=dict)
-    """Language -> pieces of its quota that it could not fill; the others got them."""
+    """Quota -> tokens that it could not fill and that went to the others."""
 
 
 def train_vocabulary(
@@ -34,110 +34,110 @@ def train_vocabulary(
     min_frequency: int,
     *,
     quotas: Mapping[str, float] | None = None,
-    alphabet_limit: int | None = None,
+    limit_alphabet: int | None = None,
     unused: int = 0,
     protected: Collection[str] = (),
 ) -> Vocabulary:
-    """At most `size` pieces, special tokens included; fewer where no pair is left that occurs `min_frequency` times.
+    """Train at most `size` tokens, special tokens included; fewer if no pair occurs `min_frequency` times any more.
 
-    Every character that occurs `min_frequency` times, or the `alphabet_limit` most frequent of them, is in the
-    alphabet, as a first and as a continuing piece where it was seen so. `quotas` (ko, en, other -> share of `size`)
-    end the merging of a language whose share is full. Raises DataError where something does not fit.
+    The alphabet holds every character that occurs `min_frequency` times, or the `limit_alphabet` most frequent of them,
+    as a first and as a continuing token if it occurs as such. `quotas` maps ko, en and other to shares of `size`: no
+    token is merged for a full quota. Raises DataError if `size` or a quota is too small.
     """
-    alphabet = find_alphabet(word_counts, min_frequency, alphabet_limit)
-    given = [*SPECIAL_TOKENS, *unused_slots(unused), *alphabet]
-    pieces = [*given, *sorted(set(protected) - set(given))]
-    _require_room(size, pieces, len(alphabet), min_frequency)
-    room = _room(size, pieces, quotas) if quotas else None
-    # A protected word is one piece already: its parts would be learned for nothing.
-    merger = _Merger(pieces, {word: n for word, n in word_counts.items() if word not in protected})
+    alphabet = find_alphabet(word_counts, min_frequency, limit_alphabet)
+    initial = [*SPECIAL_TOKENS, *unused_tokens(unused), *alphabet]
+    tokens = [*initial, *sorted(set(protected) - set(initial))]
+    _require_size(size, tokens, len(alphabet), min_frequency)
+    remaining = _remaining(size, tokens, quotas) if quotas else None
+    # A protected word is one token already: its parts would be learned in vain.
+    merger = _Merger(tokens, {word: n for word, n in word_counts.items() if word not in protected})
     unfilled: dict[str, int] = {}
-    with tqdm(total=size, initial=len(pieces), desc="vocabulary", unit=" pieces", disable=None) as progress:
-        while len(pieces) < size:
-            if merger.merge_most_frequent(min_frequency, room):
-                progress.update(len(pieces) - progress.n)
-            elif room is None:
+    with tqdm(total=size, initial=len(tokens), desc="vocabulary", unit=" tokens", disable=None) as progress:
+        while len(tokens) < size:
+            if merger.merge_most_frequent(min_frequency, remaining):
+                progress.update(len(tokens) - progress.n)
+            elif remaining is None:
                 break
             else:
-                unfilled = {language: left for language, left in room.items() if left}
-                room = None
-                merger.take_up_waiting()
-    return Vocabulary(tuple(pieces), len(alphabet), unfilled)
+                unfilled = {quota: left for quota, left in remaining.items() if left}
+                remaining = None
+                merger.restore_deferred()
+    return Vocabulary(tuple(tokens), len(alphabet), unfilled)
 
 
 def find_alphabet(word_counts: Mapping[str, int], min_frequency: int, limit: int | None = None) -> list[str]:
-    """Pieces of one character, sorted by text; of the `limit` most frequent characters where it is given."""
+    """Tokens of one character, sorted by text; only of the `limit` most frequent characters if it is given."""
     characters: Counter[str] = Counter()
     seen: set[str] = set()
     for word, count in word_counts.items():
-        for piece in split_characters(word):
-            characters[piece[-1]] += count
-            seen.add(piece)
+        for token in split_characters(word):
+            characters[token[-1]] += count
+            seen.add(token)
     frequent = [character for character, count in characters.items() if count >= min_frequency]
     kept = set(sorted(frequent, key=lambda character: (-characters[character], character))[:limit])
-    return sorted(piece for piece in seen if piece[-1] in kept)
+    return sorted(token for token in seen if token[-1] in kept)
 
 
 def split_characters(word: str) -> list[str]:
     return [word[0], *(PREFIX + character for character in word[1:])]
 
 
-def _require_room(size: int, pieces: Sequence[str], alphabet: int, min_frequency: int) -> None:
-    if size < len(pieces):
-        others = len(pieces) - alphabet - len(SPECIAL_TOKENS)
-        and_others = f", unused slots and protected words {others}" if others else ""
+def _require_size(size: int, tokens: Sequence[str], alphabet: int, min_frequency: int) -> None:
+    if size < len(tokens):
+        others = len(tokens) - alphabet - len(SPECIAL_TOKENS)
+        and_others = f", {others} unused tokens and protected words" if others else ""
         raise DataError(
-            f"size={size} is too small: the alphabet of this corpus has {alphabet} pieces, with the special "
-            f"tokens{and_others} {len(pieces)}; give at least that, raise min_frequency={min_frequency}, or set "
-            "alphabet_limit"
+            f"size={size} is too small: {len(tokens)} tokens are needed before anything is learned ({alphabet} of the "
+            f"alphabet, {len(SPECIAL_TOKENS)} special{and_others}); raise size or min_frequency={min_frequency}, or "
+            "set limit_alphabet"
         )
 
 
-def _room(size: int, pieces: Sequence[str], quotas: Mapping[str, float]) -> dict[str, int]:
-    """Pieces that each language may still get."""
-    targets = {language: round(share * size) for language, share in quotas.items() if language != "other"}
+def _remaining(size: int, tokens: Sequence[str], quotas: Mapping[str, float]) -> dict[str, int]:
+    """Tokens that each quota may still get. Raises DataError if the initial tokens exceed one."""
+    targets = {quota: round(share * size) for quota, share in quotas.items() if quota != "other"}
     targets["other"] = size - sum(targets.values())
-    taken = Counter(map(quota_of, pieces))
-    full = [
-        f"  {language}: quota {targets[language]} pieces, {taken[language]} needed before anything is learned"
-        for language in sorted(targets)
-        if taken[language] > targets[language]
+    counts = Counter(map(quota_of, tokens))
+    exceeded = [
+        f"  {quota}: quota {targets[quota]} tokens, {counts[quota]} needed before anything is learned"
+        for quota in sorted(targets)
+        if counts[quota] > targets[quota]
     ]
-    if full:
+    if exceeded:
         raise DataError(
             f"size={size} and the quotas leave no room for alphabet, special tokens and protected words; raise size or "
-            "the quota, or lower alphabet_limit\n" + "\n".join(full)
+            "the quota, or lower limit_alphabet\n" + "\n".join(exceeded)
         )
-    return {language: target - taken[language] for language, target in targets.items()}
+    return {quota: target - counts[quota] for quota, target in targets.items()}
 
 
 class _Merger:
-    """Words as strings with one character per piece, with the counts of their neighbouring pairs kept up to date.
+    """Words as strings with one character per token, and the counts of adjacent pairs, updated at every merge.
 
-    A character's code is the number of its piece, so that `str.replace` merges a pair everywhere, from the left. The
-    heap holds a stale entry for every count that fell since; it is put back with its true count when it comes up.
+    A character's code is the id of its token, so `str.replace` merges a pair everywhere, from the left. A heap entry
+    whose count has fallen since is pushed again with the current count when it is popped.
     """
 
-    def __init__(self, pieces: list[str], word_counts: Mapping[str, int]) -> None:
-        self._pieces = pieces
-        self._ids = {piece: i for i, piece in enumerate(pieces)}
+    def __init__(self, tokens: list[str], word_counts: Mapping[str, int]) -> None:
+        self._tokens = tokens
+        self._ids = {token: i for i, token in enumerate(tokens)}
         self._words: list[str] = []
         self._counts: list[int] = []
         self._pair_counts: dict[str, int] = {}
         self._words_with: dict[str, list[int]] = {}
-        self._waiting: list[str] = []
-        """Pairs of a language whose quota is full."""
+        self._deferred: list[str] = []
+        """Pairs of a full quota."""
         self._add_words(word_counts)
         self._heap = [self._entry(pair) for pair in self._pair_counts]
         heapq.heapify(self._heap)
 
     def _add_words(self, word_counts: Mapping[str, int]) -> None:
-        """A word with a character outside the alphabet is [UNK] as a whole: left out."""
-        codes = {piece: chr(i) for piece, i in self._ids.items()}
+        """Words with a character outside the alphabet are skipped: they become [UNK]."""
+        codes = {token: chr(i) for token, i in self._ids.items()}
         for word in sorted(word_counts):
-            if len(word) > LONGEST_WORD:
+            if len(word) > MAX_WORD_LENGTH:
                 continue
-            symbols = [codes.get(piece) for piece in split_characters(word)]
+            symbols = [codes.get(token) for token in split_characters(word)]
             if None in symbols:
                 continue
             for pair in pairwise(symbols):
@@ -148,12 +148,12 @@ class _Merger:
             self._counts.append(word_counts[word])
 
     def _entry(self, pair: str) -> tuple[int, str, str, str]:
-        return (-self._pair_counts[pair], self._pieces[ord(pair[0])], self._pieces[ord(pair[1])], pair)
+        return (-self._pair_counts[pair], self._tokens[ord(pair[0])], self._tokens[ord(pair[1])], pair)
 
-    def merge_most_frequent(self, min_frequency: int, room: dict[str, int] | None) -> bool:
-        """Merge one pair everywhere; False where none occurs `min_frequency` times, or none of a language with room.
+    def merge_most_frequent(self, min_frequency: int, remaining: dict[str, int] | None) -> bool:
+        """Merge the most frequent pair everywhere; return False if no pair is left.
 
-        `room` is counted down.
+        A pair must occur `min_frequency` times, and its quota in `remaining`, which is reduced, must not be full.
         """
         while self._heap:
             negative_count, left, right, pair = heapq.heappop(self._heap)
@@ -164,28 +164,28 @@ class _Merger:
                 heapq.heappush(self._heap, self._entry(pair))
                 continue
             text = left + right.removeprefix(PREFIX)
-            # Different pairs can spell the same piece.
-            if room is not None and text not in self._ids:
-                language = quota_of(text)
-                if not room[language]:
-                    self._waiting.append(pair)
+            # Different pairs can spell the same token.
+            if remaining is not None and text not in self._ids:
+                quota = quota_of(text)
+                if not remaining[quota]:
+                    self._deferred.append(pair)
                     continue
-                room[language] -= 1
+                remaining[quota] -= 1
             self._merge(pair, text)
             return True
         return False
 
-    def take_up_waiting(self) -> None:
-        """Give pairs whose quota was full another chance."""
-        for pair in dict.fromkeys(self._waiting):
+    def restore_deferred(self) -> None:
+        """Make pairs of full quotas candidates again."""
+        for pair in dict.fromkeys(self._deferred):
             if pair in self._pair_counts:
                 heapq.heappush(self._heap, self._entry(pair))
-        self._waiting.clear()
+        self._deferred.clear()
 
     def _merge(self, pair: str, text: str) -> None:
         if text not in self._ids:
-            self._ids[text] = len(self._pieces)
-            self._pieces.append(text)
+            self._ids[text] = len(self._tokens)
+            self._tokens.append(text)
         merged = chr(self._ids[text])
         changes: dict[str, int] = {}
         for number in dict.fromkeys(self._words_with.pop(pair)):

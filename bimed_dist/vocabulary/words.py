@@ -1,7 +1,7 @@
-"""Words of a corpus and how often each occurs: counted by all cores, the same whatever their number.
+"""Word counts of a corpus, computed on all cores; the result does not depend on their number.
 
-Memory follows the number of distinct words and of processes, not the size of the corpus: files are read in blocks, and
-only counts are kept. Counts are Python integers, without a limit.
+Files are read in blocks and only counts are kept, so memory grows with the number of distinct words and processes, not
+with the corpus. Counts are Python integers and can't overflow.
 """
 
 import functools
@@ -27,7 +27,7 @@ def available_cores() -> int:
 
 
 def sentences(path: Path) -> Iterator[tuple[str, str, str]]:
-    """(source, language, sentence) of a corpus file."""
+    """Yield (source, language, sentence) of a corpus file."""
     with path.open(encoding="utf-8") as file:
         for line in file:
             record = json.loads(line)
@@ -44,7 +44,7 @@ def count_words(
     processes: int,
     block_bytes: int = BLOCK_BYTES,
 ) -> Counter[str]:
-    """Occurrences of each word of a corpus file, as a tokenizer with these two parts cuts it."""
+    """Occurrences of each word of a corpus file, split as by a tokenizer with this normalizer and pre-tokenizer."""
     blocks = list(block_borders(path, block_bytes))
     processes = min(processes, len(blocks))
     chunks: Counter[str] = Counter()
@@ -52,16 +52,16 @@ def count_words(
         for _, counted in in_processes(functools.partial(_count_chunks, path), blocks, processes, _IF_KILLED):
             chunks.update(counted)
             progress.update()
-    # Normalising and cutting work on each text between blanks by itself, so every distinct one is cut once.
-    cut = functools.partial(cut_chunks, normalizer=normalizer, pre_tokenizer=pre_tokenizer)
+    # Both steps treat each text between whitespace separately, so every distinct one is split only once.
+    split = functools.partial(split_chunks, normalizer=normalizer, pre_tokenizer=pre_tokenizer)
     words: Counter[str] = Counter()
-    for _, some_words in in_processes(cut, _in_groups(chunks, _CHUNKS_AT_ONCE), processes, _IF_KILLED):
-        words.update(some_words)
+    for _, counted in in_processes(split, _in_groups(chunks, _CHUNKS_AT_ONCE), processes, _IF_KILLED):
+        words.update(counted)
     return words
 
 
 def block_borders(path: Path, block_bytes: int) -> Iterator[tuple[int, int]]:
-    """(first byte, byte after the last) of runs of whole lines, each of `block_bytes` or a little more."""
+    """Yield (first byte, end) of runs of whole lines, each of `block_bytes` or slightly more."""
     size = path.stat().st_size
     with path.open("rb") as file:
         start = 0
@@ -73,7 +73,7 @@ def block_borders(path: Path, block_bytes: int) -> Iterator[tuple[int, int]]:
 
 
 def _count_chunks(path: Path, block: tuple[int, int]) -> Counter[str]:
-    """Occurrences of each text between blanks in a block."""
+    """Occurrences of each text between whitespace in a block."""
     start, end = block
     chunks: Counter[str] = Counter()
     with path.open("rb") as file:
@@ -85,12 +85,12 @@ def _count_chunks(path: Path, block: tuple[int, int]) -> Counter[str]:
     return chunks
 
 
-def cut_chunks(
+def split_chunks(
     chunks: Mapping[str, int],
     normalizer: normalizers.Normalizer | None,
     pre_tokenizer: pre_tokenizers.PreTokenizer,
 ) -> Counter[str]:
-    """Words of texts, each as often as the texts that it is in."""
+    """Word counts of texts between whitespace, given the counts of these texts."""
     words: Counter[str] = Counter()
     for chunk, count in chunks.items():
         text = normalizer.normalize_str(chunk) if normalizer else chunk

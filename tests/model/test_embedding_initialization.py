@@ -14,7 +14,7 @@ from transformers import BertConfig, BertForPreTraining, PreTrainedTokenizerFast
 from bimed_dist.errors import ConfigError
 from bimed_dist.model.embedding_initialization import initialize_embeddings
 from bimed_dist.model.stage import parity
-from bimed_dist.vocabulary.extension import extended
+from bimed_dist.vocabulary.tokenizer import extend_tokenizer
 
 SPECIALS = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
 JAMO_OF_PE = unicodedata.normalize("NFD", "폐")  # lung, as the uncased tokenizer splits it
@@ -148,7 +148,7 @@ def test_random_initialization_draws_all_new_rows_and_no_bias(english, bilingual
 def test_an_extended_vocabulary_keeps_old_rows_and_ids(english, method):
     added = [unicodedata.normalize("NFD", "폐렴"), "lungct", "xylitis", "[unused7]"]
     longer = PreTrainedTokenizerFast(
-        tokenizer_object=extended(english.backend_tokenizer, added), **english.special_tokens_map
+        tokenizer_object=extend_tokenizer(english.backend_tokenizer, added), **english.special_tokens_map
     )
     before, after = small_bert(len(english)), small_bert(len(english))
     origins = initialize_embeddings(after, english, longer, method=method, seed=1)

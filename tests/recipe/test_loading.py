@@ -195,18 +195,18 @@ def test_quotas_that_do_not_add_up_to_1_and_protected_words_with_spaces_are_refu
     text = problems(
         tmp_path,
         "vocabulary.bilingual.quotas={ko: 0.54, en: 0.34, other: 0.1}",
-        "vocabulary.bilingual.protected=[ibuprofen, pleural effusion, '']",
+        "vocabulary.bilingual.protected_words=[ibuprofen, pleural effusion, '']",
     )
     assert "  vocabulary.bilingual.quotas: ko, en and other add up to 0.98, not to 1" in text
-    assert "  vocabulary.bilingual.protected.2: " in text
-    text = problems(tmp_path, "vocabulary.bilingual.protected=[ibuprofen, pleural effusion]")
-    assert "  vocabulary.bilingual: protected.1 holds a blank; a piece is at most one word" in text
+    assert "  vocabulary.bilingual.protected_words.2: " in text
+    text = problems(tmp_path, "vocabulary.bilingual.protected_words=[ibuprofen, pleural effusion]")
+    assert "  vocabulary.bilingual: protected_words.1: contains a space, but a token is at most one word" in text
 
 
 def test_a_vocabulary_accepts_only_the_settings_of_its_mode(tmp_path: Path):
     terms = "[{path: terms.tsv, columns: [ko]}]"
     extended = load(tmp_path, f"vocabulary.second={{mode: extend, corpus: bilingual, base: km-bert, terms: {terms}}}")
-    assert extended.vocabulary["second"].min_count == 3
+    assert extended.vocabulary["second"].min_frequency == 3
     assert load(tmp_path).vocabulary["bilingual"].mode == "train"
     text = problems(
         tmp_path,
@@ -222,11 +222,13 @@ def test_a_vocabulary_accepts_only_the_settings_of_its_mode(tmp_path: Path):
 
 def test_the_base_and_the_compared_tokenizers_of_a_vocabulary_must_exist(tmp_path: Path):
     terms = "[{path: terms.tsv, columns: [ko]}]"
-    second = "{mode: extend, corpus: bilingual, base: vocabulary/ghost, compare: [vocabulary/bilingual, vocabulary/no]"
+    second = (
+        "{mode: extend, corpus: bilingual, base: vocabulary/ghost, compare_with: [vocabulary/bilingual, vocabulary/no]"
+    )
     text = problems(tmp_path, f"vocabulary.second={second}, terms: {terms}}}")
     assert text.splitlines()[1:] == [
         "  vocabulary.second.base: there is no vocabulary/ghost in this recipe",
-        "  vocabulary.second.compare.1: there is no vocabulary/no in this recipe",
+        "  vocabulary.second.compare_with.1: there is no vocabulary/no in this recipe",
     ]
 
 

@@ -224,9 +224,9 @@ def build(work: Path, built: Recipe, evaluated: Results | None = None, metrics_o
             ("Digits, symbols, other", 5_286),
             ("Special tokens", 5),
         ]
-        composition = {"size": 45_000, "rows": [{"item": i, "pieces": n, "share": n / 45_000} for i, n in rows]}
+        composition = {"size": 45_000, "rows": [{"script": i, "tokens": n, "share": n / 45_000} for i, n in rows]}
         files = {"composition.json": json.dumps(composition), "fertility.json": json.dumps(_fertility(name))}
-        _stage(work, "vocabulary", name, files, {"pieces": 45_000})
+        _stage(work, "vocabulary", name, files, {"tokens": 45_000})
     for name in built.shards:
         _stage(work, "shards", name, {}, _shard_counts("ko" if name == "korean" else None))
     for name, settings in built.model.items():
@@ -362,26 +362,26 @@ def _corpus_counts() -> dict[str, Any]:
 def _fertility(name: str) -> dict[str, Any]:
     own = {"ko": _fit(1.83), "en": _fit(1.31)}
     other = {"ko": _fit(4.06, unknown=0.021), "en": _fit(1.22)}
-    split = [{"word": f"이부프로펜{i}", "count": 900 - i, "pieces": ["이부", "##프로펜", f"##{i}"]} for i in range(12)]
+    split = [{"word": f"이부프로펜{i}", "count": 900 - i, "tokens": ["이부", "##프로펜", f"##{i}"]} for i in range(12)]
     return {
         "tokenizers": {
             label: {"size": 45_000, "all": fits["ko"], "by_language": fits, "by_source": {"textbooks": fits["ko"]}}
             for label, fits in ((f"vocabulary/{name}", own), ("models/m-bert", other))
         },
-        "still_split": {"ko": split, "en": [{"word": "ibuprofen", "count": 31, "pieces": ["ibu", "##profen"]}]},
+        "still_split": {"ko": split, "en": [{"word": "ibuprofen", "count": 31, "tokens": ["ibu", "##profen"]}]},
         "examples": [
-            {"text": "전신경화증", "pieces": {f"vocabulary/{name}": ["전신", "##경화증"], "models/m-bert": ["[UNK]"]}}
+            {"text": "전신경화증", "tokens": {f"vocabulary/{name}": ["전신", "##경화증"], "models/m-bert": ["[UNK]"]}}
         ],
     }
 
 
-def _fit(pieces_per_word: float, unknown: float = 0.0) -> dict[str, Any]:
+def _fit(tokens_per_word: float, unknown: float = 0.0) -> dict[str, Any]:
     return {
         "words": 9_000,
-        "pieces_per_word": pieces_per_word,
+        "tokens_per_word": tokens_per_word,
         "whole_share": 0.652,
         "unknown_share": unknown,
-        "bytes_per_piece": 4.25,
+        "bytes_per_token": 4.25,
     }
 
 

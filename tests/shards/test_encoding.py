@@ -14,7 +14,7 @@ from bimed_dist.shards import encoding, stage
 from bimed_dist.shards.encoding import Encoder, EncodersDifferError, nanotoken_encoder
 from bimed_dist.vocabulary.tokenizer import build_tokenizer, config_of_new, save_tokenizer, text_normalizer
 from bimed_dist.vocabulary.training import train_vocabulary
-from bimed_dist.vocabulary.words import cut_chunks
+from bimed_dist.vocabulary.words import split_chunks
 
 SENTENCES = [
     "환자는 chest CT상 both lung에 multiple metastatic nodule 소견 보임.",
@@ -33,8 +33,8 @@ def encoder(folder: Path, lowercase: bool) -> Encoder:
 
 def write_trained(folder: Path, sentences: list[str], lowercase: bool, size: int) -> None:
     chunks = Counter(" ".join(sentences).split())
-    words = cut_chunks(chunks, text_normalizer(lowercase), BertPreTokenizer())
-    tokenizer = build_tokenizer(train_vocabulary(words, size, 2).pieces, lowercase)
+    words = split_chunks(chunks, text_normalizer(lowercase), BertPreTokenizer())
+    tokenizer = build_tokenizer(train_vocabulary(words, size, 2).tokens, lowercase)
     save_tokenizer(tokenizer, folder, config_of_new(lowercase))
 
 

@@ -14,6 +14,7 @@ from bimed_dist.errors import ConfigError, DataError
 from bimed_dist.recipe.loading import parse_recipe
 from bimed_dist.recipe.recipe import Recipe
 from bimed_dist.vocabulary.stage import run
+from bimed_dist.vocabulary.terms import DUPLICATE, EMPTY, KNOWN, RARE
 from bimed_dist.vocabulary.tokenizer import build_tokenizer, config_of_new, save_tokenizer
 
 TEXT = "환자는 폐렴 폐암 소견이 관찰됨 정상 우상엽 chest lung nodule mass pneumonia normal effusion CT상 12 mm"
@@ -96,17 +97,17 @@ def test_the_composition_file_and_the_counts_agree(tmp_path, caplog):
     with caplog.at_level("INFO"):
         outcome = run(make_recipe(), "v", tmp_path)
     written = json.loads((outcome.folder / "composition.json").read_text(encoding="utf-8"))
-    assert {row["item"]: row["pieces"] for row in written["rows"]} == outcome.manifest.counts["by_script"]
-    assert written["size"] == outcome.manifest.counts["pieces"]
+    assert {row["script"]: row["tokens"] for row in written["rows"]} == outcome.manifest.counts["by_script"]
+    assert written["size"] == outcome.manifest.counts["tokens"]
     assert "Korean subwords" in caplog.text
 
 
-def test_a_corpus_with_fewer_pieces_than_wanted_gives_what_it_has_and_says_so(tmp_path, caplog):
+def test_a_corpus_with_too_few_pairs_gives_a_smaller_vocabulary_and_a_warning(tmp_path, caplog):
     make_corpus(tmp_path)
     outcome = run(make_recipe(), "v", tmp_path)
     assert outcome.manifest.counts["requested"] == 300
-    assert outcome.manifest.counts["pieces"] < 300
-    assert f"gives {outcome.manifest.counts['pieces']} pieces, 300 were wanted" in caplog.text
+    assert outcome.manifest.counts["tokens"] < 300
+    assert f"gives {outcome.manifest.counts['tokens']} tokens instead of 300" in caplog.text
 
 
 def test_a_finished_vocabulary_is_left_alone_and_another_setting_or_corpus_is_refused(tmp_path):
@@ -131,47 +132,47 @@ def test_an_unfinished_or_damaged_corpus_is_refused(tmp_path):
         run(make_recipe(), "v", tmp_path)
 
 
-def test_too_small_a_size_is_refused_with_what_each_part_needs(tmp_path):
+def test_too_small_a_size_is_refused_with_the_needs_of_each_part(tmp_path):
     make_corpus(tmp_path)
-    with pytest.raises(DataError, match=r"tokens, unused slots and protected words 281 \d+; give"):
-        run(make_recipe(unused_slots=280, protected=["이부프로펜"]), "v", tmp_path)
+    with pytest.raises(DataError, match=r"5 special, 281 unused tokens and protected words\); raise size"):
+        run(make_recipe(unused_tokens=280, protected_words=["이부프로펜"]), "v", tmp_path)
 
 
-def test_protected_words_that_cannot_be_a_piece_are_named_all_at_once(tmp_path):
+def test_protected_words_that_can_not_be_a_token_are_reported_all_at_once(tmp_path):
     make_corpus(tmp_path)
     words = ["이부프로펜", "r/o", "\u110b\u1175부프로펜", "가" * 101]
     with pytest.raises(ConfigError) as error:
-        run(make_recipe(protected=words), "v", tmp_path)
+        run(make_recipe(protected_words=words), "v", tmp_path)
     assert str(error.value).splitlines() == [
-        "3 protected word(s) can't be one piece each; remove them or write them otherwise",
-        "  protected.1 is cut into 3 words at its blanks and punctuation",
-        "  protected.2 is protected.0 again",
-        "  protected.3 is longer than 100 characters",
+        "3 protected word(s) can't be one token each; remove or change them",
+        "  protected_words.1 is split into 3 words at spaces and punctuation",
+        "  protected_words.2 repeats protected_words.0",
+        "  protected_words.3 is longer than 100 characters",
     ]
     assert not (tmp_path / "vocabulary" / "v").exists()
 
 
-def test_other_tokenizers_are_measured_beside_the_new_one(tmp_path):
+def test_other_tokenizers_are_measured_on_the_same_text(tmp_path):
     make_corpus(tmp_path, held_out="정상 zzz.")
     base = write_base(tmp_path / "base", ["정", "##상", "zzz"])
-    recipe = make_recipe(compare=[str(base)], examples=["정상"])
+    recipe = make_recipe(compare_with=[str(base)], example_terms=["정상"])
     outcome = run(recipe, "v", tmp_path)
     found = json.loads((outcome.folder / "fertility.json").read_text(encoding="utf-8"))
     assert list(found["tokenizers"]) == ["vocabulary/v", str(base)]
-    own, other = (measures["by_language"]["mixed"] for measures in found["tokenizers"].values())
-    assert (own["words"], own["whole"], own["unknown"]) == (2, 1, 2)  # zzz and its full stop were never seen
+    new, other = (measures["by_language"]["mixed"] for measures in found["tokenizers"].values())
+    assert (new["words"], new["whole"], new["unknown"]) == (2, 1, 2)  # zzz and its full stop are unknown
     assert (other["words"], other["whole"], other["unknown"]) == (2, 1, 1)
-    assert found["examples"] == [{"text": "정상", "pieces": {"vocabulary/v": ["정상"], str(base): ["정", "##상"]}}]
+    assert found["examples"] == [{"text": "정상", "tokens": {"vocabulary/v": ["정상"], str(base): ["정", "##상"]}}]
     assert outcome.manifest.inputs[f"tokenizer {base}"]
 
 
 # --------------------------------------------------------------------------------------------------------------- extend
 
 
-def write_base(folder: Path, pieces: list[str], lowercase: bool = False) -> Path:
+def write_base(folder: Path, tokens: list[str], lowercase: bool = False) -> Path:
     folder.mkdir()
     special = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
-    save_tokenizer(build_tokenizer([*special, *pieces], lowercase), folder, config_of_new(lowercase))
+    save_tokenizer(build_tokenizer([*special, *tokens], lowercase), folder, config_of_new(lowercase))
     return folder
 
 
@@ -182,42 +183,43 @@ def extended(tmp_path) -> manifest.Outcome:
     write_base(tmp_path / "base", [*letters, *("##" + letter for letter in letters), "폐렴"])
     terms = "code\tko\ten\n1\t폐렴\tpneumonia\n2\t폐암\tlung mass\n3\t\t\n4\t폐암\txylitis\n"
     (tmp_path / "terms.tsv").write_text(terms, encoding="utf-8")
-    (tmp_path / "always.csv").write_text("name\n이부프로펜\n", encoding="utf-8")
+    (tmp_path / "forced.csv").write_text("name\n이부프로펜\n", encoding="utf-8")
     return run(extend_recipe(tmp_path), "v", tmp_path)
 
 
 def extend_recipe(data: Path, **changes) -> Recipe:
     terms = [{"path": "terms.tsv", "columns": ["ko", "en"]}]
-    always = [{"path": "always.csv", "columns": ["name"]}]
-    settings = {"mode": "extend", "corpus": "c", "base": "./base", "terms": terms, "always": always, "top": 4}
+    forced = [{"path": "forced.csv", "columns": ["name"]}]
+    settings = {"mode": "extend", "corpus": "c", "base": "./base", "terms": terms, "forced_terms": forced}
+    settings["max_words"] = 4
     return recipe_of({**settings, **changes}, data)
 
 
-def test_an_extended_vocabulary_keeps_every_old_id_and_adds_the_terms_behind(extended, tmp_path):
+def test_an_extended_vocabulary_keeps_every_old_id_and_appends_the_terms(extended, tmp_path):
     old = AutoTokenizer.from_pretrained(tmp_path / "base").get_vocab()
     loaded = AutoTokenizer.from_pretrained(extended.folder)
     new = loaded.get_vocab()
-    assert {piece: new[piece] for piece in old} == old
+    assert {token: new[token] for token in old} == old
     added = sorted(new.keys() - old.keys(), key=new.__getitem__)
-    assert [new[piece] for piece in added] == list(range(len(old), len(new)))
+    assert [new[token] for token in added] == list(range(len(old), len(new)))
     assert set(added) <= {"pneumonia", "폐암", "lung", "mass", "이부프로펜"}
-    assert added[-1] == "이부프로펜"  # of a list that is always taken, and not in the corpus
+    assert added[-1] == "이부프로펜"  # of the forced list, and not in the corpus
     assert len(added) == extended.manifest.counts["added"]
     assert loaded.tokenize("폐암이 폐렴이") == ["폐암", "##이", "폐렴", "##이"]
     assert (loaded.mask_token, loaded.pad_token_id, loaded.model_max_length) == ("[MASK]", 0, 512)
 
 
-def test_what_became_of_every_term_is_counted_logged_by_row_and_written(extended, tmp_path, caplog):
+def test_the_outcome_of_every_term_is_counted_logged_by_row_and_written(extended, tmp_path, caplog):
     counts = extended.manifest.counts["terms"]
-    assert (counts["in the base vocabulary"], counts["empty"], counts["duplicate"], counts["rare"]) == (1, 2, 1, 1)
+    assert [counts[outcome] for outcome in (KNOWN, EMPTY, DUPLICATE, RARE)] == [1, 2, 1, 1]
     lines = (extended.folder / "terms.csv").read_text(encoding="utf-8").splitlines()
-    assert lines[1].startswith("terms.tsv,2,ko,폐렴,") and lines[1].endswith(",in the base vocabulary")
-    assert "terms.tsv,5,ko,,0,duplicate" in lines
+    assert lines[1].startswith("terms.tsv,2,ko,폐렴,") and lines[1].endswith(",in base vocabulary")
+    assert "terms.tsv,5,ko,,0,duplicate term" in lines
     with caplog.at_level("WARNING"):
         make_corpus(tmp_path / "again")
         run(extend_recipe(tmp_path), "v", tmp_path / "again")
     assert "terms.tsv: 1 row(s) empty: 4" in caplog.text
-    assert "terms.tsv: 1 row(s) duplicate: 5" in caplog.text
+    assert "terms.tsv: 1 row(s) duplicate term: 5" in caplog.text
 
 
 def test_extending_twice_gives_the_same_bytes(extended, tmp_path):
@@ -226,11 +228,11 @@ def test_extending_twice_gives_the_same_bytes(extended, tmp_path):
     assert files(again.folder) == files(extended.folder)
 
 
-def test_a_base_that_lower_cases_gets_terms_as_it_sees_them(tmp_path):
+def test_a_base_that_lower_cases_gets_terms_in_lower_case(tmp_path):
     make_corpus(tmp_path)
     write_base(tmp_path / "base", ["c", "t", "##t", "상", "##상"], lowercase=True)
     (tmp_path / "terms.tsv").write_text("ko\ten\nCT상\tLung\n", encoding="utf-8")
-    outcome = run(extend_recipe(tmp_path, always=[]), "v", tmp_path)
+    outcome = run(extend_recipe(tmp_path, forced_terms=[]), "v", tmp_path)
     assert AutoTokenizer.from_pretrained(outcome.folder).tokenize("CT상 LUNG") == ["ct상", "lung"]
 
 
@@ -251,7 +253,7 @@ def test_a_base_without_wordpiece_is_refused(tmp_path):
     tokenizer.save_pretrained(tmp_path / "base")
     (tmp_path / "terms.tsv").write_text("ko\ten\n", encoding="utf-8")
     with pytest.raises(ConfigError, match="base: its tokenizer is not WordPiece"):
-        run(extend_recipe(tmp_path, always=[]), "v", tmp_path)
+        run(extend_recipe(tmp_path, forced_terms=[]), "v", tmp_path)
 
 
 def test_a_missing_term_list_is_refused_before_anything_is_built(tmp_path):

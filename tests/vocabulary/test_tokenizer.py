@@ -7,11 +7,10 @@ import pytest
 from tokenizers.pre_tokenizers import BertPreTokenizer
 from transformers import AutoTokenizer
 
-from bimed_dist.vocabulary.composition import as_table, composition
-from bimed_dist.vocabulary.pieces import ITEMS, item_of
 from bimed_dist.vocabulary.tokenizer import build_tokenizer, config_of_new, save_tokenizer, text_normalizer
+from bimed_dist.vocabulary.tokens import SCRIPTS, composition, format_composition, script_of
 from bimed_dist.vocabulary.training import train_vocabulary
-from bimed_dist.vocabulary.words import cut_chunks
+from bimed_dist.vocabulary.words import split_chunks
 
 TEXT = """
 환자는 chest CT상 both lung에 multiple metastatic nodule 소견 보임. 우상엽에 3.5 cm 크기의 GGO, (WBC 12,300/µL) 38.2℃
@@ -23,12 +22,12 @@ SENTENCES = [" ".join(random.Random(seed).choices(CHUNKS, k=12)) for seed in ran
 
 def words_of(sentences: list[str], lowercase: bool) -> Counter[str]:
     chunks = Counter(" ".join(sentences).split())
-    return cut_chunks(chunks, text_normalizer(lowercase), BertPreTokenizer())
+    return split_chunks(chunks, text_normalizer(lowercase), BertPreTokenizer())
 
 
 def train(lowercase: bool):
     words = words_of(SENTENCES[:150], lowercase)
-    return build_tokenizer(train_vocabulary(words, 400, 2).pieces, lowercase)
+    return build_tokenizer(train_vocabulary(words, 400, 2).tokens, lowercase)
 
 
 @pytest.fixture(scope="module", params=[False, True], ids=["cased", "lower case"])
@@ -39,7 +38,7 @@ def saved(request, tmp_path_factory):
     return tokenizer, folder
 
 
-def test_auto_tokenizer_gives_the_ids_of_training_also_beside_a_bert_config_and_after_saving_again(saved):
+def test_auto_tokenizer_gives_the_ids_of_training_also_with_a_bert_config_and_after_saving_again(saved):
     tokenizer, folder = saved
     expected = [tokenizer.encode(text).ids for text in SENTENCES]
     assert AutoTokenizer.from_pretrained(folder)(SENTENCES)["input_ids"] == expected
@@ -58,7 +57,7 @@ def test_composed_and_decomposed_text_have_the_same_ids_and_hangul_stays_whole(s
     assert not any("\u1100" <= character <= "\u11ff" for character in "".join(loaded.get_vocab()))
 
 
-def test_special_tokens_have_the_ids_and_places_of_bert(saved):
+def test_special_tokens_have_the_ids_and_positions_of_bert(saved):
     loaded = AutoTokenizer.from_pretrained(saved[1])
     assert loaded.convert_tokens_to_ids(["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]) == [0, 1, 2, 3, 4]
     assert (loaded.pad_token_id, loaded.mask_token_id, loaded.model_max_length) == (0, 4, 512)
@@ -68,7 +67,7 @@ def test_special_tokens_have_the_ids_and_places_of_bert(saved):
     assert pair["token_type_ids"] == [0] * (first + 2) + [1] * (second + 1)
 
 
-def test_vocab_txt_lists_the_pieces_in_the_order_of_their_ids(saved):
+def test_vocab_txt_lists_the_tokens_in_the_order_of_their_ids(saved):
     tokenizer, folder = saved
     lines = (folder / "vocab.txt").read_text(encoding="utf-8").split("\n")
     assert lines.pop() == ""
@@ -82,13 +81,13 @@ def test_case_and_accents_are_kept_unless_lower_case_is_set():
     assert lower.encode("café").ids != lower.encode("cafe").ids
 
 
-def test_words_are_counted_as_the_tokenizer_cuts_them():
+def test_words_are_counted_as_the_tokenizer_splits_them():
     words = words_of(["CT상 r/o 폐렴.", "폐렴, CT상"], lowercase=False)
     assert words == {"CT상": 2, "r": 1, "/": 1, "o": 1, "폐렴": 2, ".": 1, ",": 1}
 
 
 @pytest.mark.parametrize(
-    ("piece", "item"),
+    ("token", "script"),
     [
         ("폐렴", "Korean subwords"),
         ("##렴", "Korean subwords"),
@@ -106,14 +105,14 @@ def test_words_are_counted_as_the_tokenizer_cuts_them():
         ("[unused12]", "special tokens"),
     ],
 )
-def test_a_piece_is_in_the_row_of_its_script(piece, item):
-    assert item_of(piece) == item
+def test_a_token_is_in_the_row_of_its_script(token, script):
+    assert script_of(token) == script
 
 
 def test_the_rows_of_the_composition_add_up_to_the_vocabulary():
     table = composition(["[PAD]", "[UNK]", "폐", "##렴", "lung", "1", ".", "肺"])
-    assert [row["item"] for row in table["rows"]] == list(ITEMS)
-    assert [row["pieces"] for row in table["rows"]] == [2, 1, 0, 1, 1, 1, 2]
-    assert table["size"] == sum(row["pieces"] for row in table["rows"]) == 8
-    assert table["rows"][0] == {"item": "Korean subwords", "pieces": 2, "share": 0.25}
-    assert "Korean subwords                  2    25.00%" in as_table(table["rows"], table["size"])
+    assert [row["script"] for row in table["rows"]] == list(SCRIPTS)
+    assert [row["tokens"] for row in table["rows"]] == [2, 1, 0, 1, 1, 1, 2]
+    assert table["size"] == sum(row["tokens"] for row in table["rows"]) == 8
+    assert table["rows"][0] == {"script": "Korean subwords", "tokens": 2, "share": 0.25}
+    assert "Korean subwords                  2    25.00%" in format_composition(table)

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from tokenizers.pre_tokenizers import BertPreTokenizer
 
 from bimed_dist.vocabulary.tokenizer import text_normalizer
-from bimed_dist.vocabulary.words import block_borders, count_words, cut_chunks, sentences
+from bimed_dist.vocabulary.words import block_borders, count_words, sentences, split_chunks
 
 WORDS = ["환자는", "폐렴,", "소견이", "CT상", "chest", "lung.", "12", "mm", "café", "é", "r/o"]
 
@@ -36,7 +36,7 @@ def test_sentences_come_with_their_source_and_language(tmp_path):
 def test_counts_are_those_of_the_whole_text_whatever_the_processes_and_blocks(tmp_path, processes, block_bytes):
     path = write_corpus(tmp_path / "train.jsonl", 30)
     chunks = Counter(chunk for _, _, text in sentences(path) for chunk in text.split())
-    expected = cut_chunks(chunks, text_normalizer(False), BertPreTokenizer())
+    expected = split_chunks(chunks, text_normalizer(False), BertPreTokenizer())
     assert expected["é"] > 0 and expected["/"] > 0
     assert counted(path, processes=processes, block_bytes=block_bytes) == expected
 

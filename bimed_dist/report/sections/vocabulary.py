@@ -52,8 +52,8 @@ def composition_table(name: str, composition: Mapping[str, Any]) -> Table:
     size = composition["size"]
     rows = [(text_cell("Vocabulary size"), Cell(f"{size:,} tokens", size, "number"))]
     for row in composition["rows"]:
-        value = f"{row['pieces']:,} ({percent(row['share'], 2)})"
-        rows.append((text_cell(capitalized(row["item"])), Cell(value, row["pieces"], "number")))
+        value = f"{row['tokens']:,} ({percent(row['share'], 2)})"
+        rows.append((text_cell(capitalized(row["script"])), Cell(value, row["tokens"], "number")))
     return make_table(f"vocabulary-{name}", f"vocabulary/{name}", ("Item", "Value"), rows)
 
 
@@ -65,10 +65,10 @@ def fit_table(fertilities: Mapping[str, Mapping[str, Any]]) -> Table:
             text_cell(label),
             text_cell(language_name(language)),
             count_cell(fit["words"]),
-            decimal_cell(fit["pieces_per_word"]),
+            decimal_cell(fit["tokens_per_word"]),
             share_cell(fit["whole_share"]),
             share_cell(fit["unknown_share"], 3),
-            decimal_cell(fit["bytes_per_piece"]),
+            decimal_cell(fit["bytes_per_token"]),
         )
         for name, fertility in fertilities.items()
         for label, measures in fertility["tokenizers"].items()
@@ -115,7 +115,7 @@ def sources_table(name: str, fertility: Mapping[str, Any]) -> Table:
 
 def _fit_cell(fit: Mapping[str, Any]) -> Cell:
     unknown = fit["unknown_share"]
-    value = fit["pieces_per_word"]
+    value = fit["tokens_per_word"]
     cell = decimal_cell(value)
     return Cell(cell.text, cell.value, cell.kind, detail=f"[UNK] {percent(unknown, 3)}" if unknown else "")
 
@@ -132,14 +132,14 @@ def split_table(name: str, fertility: Mapping[str, Any]) -> Table:
 def _split_cells(word: Mapping[str, Any] | None) -> tuple[Cell, Cell, Cell]:
     if word is None:
         return empty_cell(), empty_cell(), empty_cell()
-    return text_cell(word["word"]), count_cell(word["count"]), text_cell(" ".join(word["pieces"]))
+    return text_cell(word["word"]), count_cell(word["count"]), text_cell(" ".join(word["tokens"]))
 
 
 def examples_table(name: str, fertility: Mapping[str, Any]) -> Table:
     """Terms and their tokens, a column per tokenizer."""
     labels = list(fertility["tokenizers"])
     rows = [
-        (text_cell(example["text"]), *(text_cell(" ".join(example["pieces"][label])) for label in labels))
+        (text_cell(example["text"]), *(text_cell(" ".join(example["tokens"][label])) for label in labels))
         for example in fertility["examples"]
     ]
     return make_table(f"examples-{name}", f"vocabulary/{name}: terms in tokens", ("Term", *labels), rows)
