@@ -109,10 +109,10 @@ def _section_text(section: Section, places: dict[str, str]) -> str:
     lines = [f"{level} {section.place}", ""]
     tag = _tag(section.classes)
     if tag is None:
-        lines += [_flat(DEFINITIONS[section.classes[0]]["description"]), ""]
+        lines += [_description(section.classes[0]), ""]
     else:
         for name in section.classes:
-            lines.append(f"* `{tag}: {_tag_value(name, tag)}`: {_flat(DEFINITIONS[name]['description'])}")
+            lines.append(f"* `{tag}: {_tag_value(name, tag)}`: {_description(name)}")
         lines.append("")
     lines += ["| setting | type | default | meaning |", "|---|---|---|---|", *_rows(section, tag, places), ""]
     return "\n".join(lines)
@@ -165,8 +165,8 @@ def _cells(name: str, field: str, places: dict[str, str]) -> str:
     definition = DEFINITIONS[name]
     schema = definition["properties"][field]
     required = field in definition.get("required", ())
-    meaning = _flat(schema.get("description") or DEFINITIONS[_class_name(schema)]["description"])
-    cells = (_type(schema, places), "required" if required else _default(schema), meaning)
+    meaning = schema.get("description") or (_description(_class_name(schema)) if "$ref" in schema else "")
+    cells = (_type(schema, places), "required" if required else _default(schema), _flat(meaning))
     return "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |"
 
 
@@ -228,6 +228,10 @@ def _range(schema: dict[str, Any]) -> str:
     bounds = (("minimum", "≥"), ("exclusiveMinimum", ">"), ("maximum", "≤"), ("exclusiveMaximum", "<"))
     limits = [f"{sign} {schema[key]:g}" for key, sign in bounds if key in schema]
     return " " + " and ".join(limits) if limits else ""
+
+
+def _description(class_name: str) -> str:
+    return _flat(DEFINITIONS[class_name].get("description", ""))
 
 
 def _flat(text: str) -> str:
