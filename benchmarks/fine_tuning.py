@@ -65,7 +65,7 @@ def make_pair(location: str, rows: int, max_length: int, seeds: int, epochs: int
     tokenizer, config = load_tokenizer(location), models.load_config(location)
     return ModelOnTask(
         prepared=prepared, label="m", location=location, model_digest="", tokenizer=tokenizer,
-        limit=models.piece_limit(config, tokenizer, max_length), parameters=models.parameter_count(config),
+        limit=models.token_limit(config, tokenizer, max_length), parameters=models.parameter_count(config),
         candidates=(Candidate(2e-5, epochs), Candidate(5e-5, epochs)), seeds=tuple(range(1, seeds + 1)), batch=32,
         folder=folder / "cells", weights=folder / "weights", encoded={},
     )  # fmt: skip

@@ -144,7 +144,7 @@ def load_subject(located: Located) -> Subject:
         tokenizer = load_tokenizer(located.location)
         config = load_config(located.location)
         models.check_vocabulary(located.location, config, tokenizer)
-        models.without_unknown_segments(config, tokenizer)
+        models.drop_unknown_segments(config, tokenizer)
         return Subject(located, tokenizer, config, models.parameter_count(config), None)
     except DataError as error:
         logger.warning("not evaluated: %s", error)
@@ -255,7 +255,7 @@ def make_pair(
         location=subject.located.location,
         model_digest=subject.located.digest,
         tokenizer=for_split_words(subject.tokenizer) if words else subject.tokenizer,
-        limit=models.piece_limit(subject.config, subject.tokenizer, prepared.settings.max_length),
+        limit=models.token_limit(subject.config, subject.tokenizer, prepared.settings.max_length),
         candidates=_candidates(settings, prepared),
         seeds=task_seeds(settings, prepared),
         batch=settings.batch_size,

@@ -1,7 +1,7 @@
-"""What a benchmark is: kind + data + splits + main metric + where it comes from.
+"""What a benchmark is: kind, data, splits, main metric and origin.
 
-A file of `tasks/` makes one `Task`. Its `load` only reads; dropping leaks, limiting rows and checking are done for
-all tasks in one place (`preparation`).
+The files of `tasks/` define `Task`s. Their `load` only reads; `preparation` drops leaks, limits and checks the rows of
+all tasks.
 """
 
 from collections.abc import Callable, Mapping
@@ -15,7 +15,7 @@ from bimed_dist.recipe.evaluation import EntitySettings, LabelsBy, TableSettings
 Kind = Literal["sts", "sts_classes", "multilabel", "classification", "ner", "mlm", "nsp", "retrieval"]
 FINE_TUNED_KINDS: tuple[Kind, ...] = ("sts", "sts_classes", "multilabel", "classification", "ner")
 SIMILARITY_KINDS: tuple[Kind, ...] = ("sts", "sts_classes")
-"""Two sentences and a score from 0 to 5: learned as a number, or as one of six classes (Kim et al. 2022, KM-BERT)."""
+"""Two sentences and a score from 0 to 5, learned as a number or as one of six classes (Kim et al. 2022, KM-BERT)."""
 SOURCE = "source "
 """How the name of a split begins that is one source of a held-out corpus."""
 MAIN_METRIC: dict[Kind, str] = {
@@ -36,46 +36,46 @@ class Example:
     """File and line, for messages; never text."""
     texts: tuple[str, ...]
     """sts: two texts; multilabel and classification: one; ner: the words; mlm: the words of a window; nsp: a text and
-    its successor.
+    the next one; retrieval: a sentence and its translation.
     """
     target: float | tuple[int, ...] | tuple[str, ...] | str | None
-    """sts: 0-5; multilabel: 0/1 per label; classification: the class; ner: BIO tag per unit; intrinsic kinds: none, but
-    for masked terms 1 for each word to mask.
+    """sts: 0-5; multilabel: 0/1 per label; classification: the class; ner: BIO tag per unit; mlm_terms: 1 for each word
+    to mask; other tasks that train nothing: None.
     """
     language: str = ""
-    """Intrinsic kinds: language of the document, which the score is also given for."""
+    """mlm and nsp: language of the document; scores are also computed per language."""
     document: str = ""
-    """Place of the document, or patient: rows that share it are dependent. Empty: the row stands alone."""
+    """Document or patient: rows that share it are dependent. Empty if unknown."""
     source: str = ""
-    """Intrinsic kinds: source of the document in its corpus, which the score is also given for."""
+    """mlm and nsp: source of the document in its corpus; scores are also computed per source."""
 
 
 @dataclass(frozen=True)
 class TaskData:
     splits: Mapping[str, tuple[Example, ...]]
-    """Fine-tuned kinds: train, dev, test and perhaps external; intrinsic kinds: test."""
+    """Fine-tuned kinds: train, dev, test and perhaps external; others: test."""
     labels: tuple[str, ...] = ()
-    """multilabel: label names; classification: classes, of two the one looked for last; ner: entity types."""
+    """multilabel: label names; classification: classes, of two the positive class last; ner: entity types."""
     notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
 class TaskInputs:
-    """Where a task's rows come from."""
+    """The argument of a task's `load`."""
 
     folder: Path | None
-    """The task's files, or the corpus folder; none for synthetic tasks."""
+    """The task's files, or the corpus folder; None for synthetic tasks."""
     seed: int
     rows: Mapping[str, int]
-    """Rows asked for per split: how many a synthetic task makes."""
+    """`max_rows` by split: how many rows a synthetic task generates."""
     max_length: int
     table: TableSettings | None = None
-    """Files and columns, for tasks that leave them to the recipe."""
+    """Files and columns of tasks with `needs="table"`."""
     entities: EntitySettings | None = None
     terms: tuple[str, ...] = ()
     """Terms whose words are masked."""
     problems: Problems = field(default_factory=lambda: Problems(collect_only=True))
-    """Broken rows, so that those of all tasks are reported together."""
+    """Broken rows; `preparation` reports those of all tasks together."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -95,17 +95,17 @@ class Task:
     source: Literal["path", "corpus", "synthetic"]
     load: Callable[[TaskInputs], TaskData]
     unit: Literal["word", "character"] = "word"
-    """ner: what carries one tag. Entity spans are compared in these units."""
+    """ner: what has one tag; entity spans are compared in these units."""
     keywords: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
-    """multilabel: what the rule baseline looks for, by label."""
+    """multilabel: label -> keywords of the rule baseline."""
     needs: Literal["table", "entities", "terms"] | None = None
-    """The setting in which the recipe must say which files, and which columns."""
+    """The setting that names files and columns, if the recipe must give it."""
 
     published: Mapping[str, str] = field(default_factory=dict)
-    """File or folder below the task's path -> how the SHA-256 (`manifest.input_digest`) of the published one begins."""
+    """File or folder below the task's path -> first digits of the SHA-256 of the published one (`input_digest`)."""
 
     parallel: str | None = None
-    """The task whose rows are these in another language, split by split and row by row. Text of one leaks both."""
+    """The task with the same rows in another language, in the same order. Text of one leaks both."""
 
     @property
     def metric(self) -> str:

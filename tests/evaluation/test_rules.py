@@ -9,9 +9,9 @@ from bimed_dist.recipe.evaluation import TaskSettings
 KEYWORDS = {"pneumonia": ("pneumonia", "폐렴"), "effusion": ("pleural effusion", "흉수"), "mass": ("mass", "PTE")}
 
 
-def found(text):
-    answers = apply_keyword_rules([text], KEYWORDS, tuple(KEYWORDS))[0]
-    return {label for label, answer in zip(KEYWORDS, answers, strict=True) if answer}
+def positive_labels(text):
+    positive = apply_keyword_rules([text], KEYWORDS, tuple(KEYWORDS))[0]
+    return {label for label, value in zip(KEYWORDS, positive, strict=True) if value}
 
 
 @pytest.mark.parametrize(
@@ -34,11 +34,12 @@ def found(text):
         ("RLL에 pneumonia가 있으며 pleural effusion은 없음.", {"pneumonia"}),
         ("PTE(-), 우측 흉수(+)", {"effusion"}),
         ("흉수없음. PTE 의심", {"mass"}),
+        ("Pneumonia negative임. mass absent함.", set()),
         ("이전의 폐렴은 없어지고 흉수가 생김", {"effusion"}),
     ],
 )
-def test_keywords_count_outside_of_korean_and_english_negation(text, labels):
-    assert found(text) == labels
+def test_keywords_count_outside_of_korean_english_and_mixed_negation(text, labels):
+    assert positive_labels(text) == labels
 
 
 def test_a_label_without_keywords_is_never_found():

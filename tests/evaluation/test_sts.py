@@ -10,7 +10,7 @@ from bimed_dist.errors import ConfigError, DataError
 from bimed_dist.evaluation import stage
 from bimed_dist.evaluation.metrics.scores import scores
 from bimed_dist.evaluation.models.encoding import training_target
-from bimed_dist.evaluation.models.loading import MeanPooled, mean_of_pieces
+from bimed_dist.evaluation.models.loading import MeanPooled, mean_pooled
 from bimed_dist.evaluation.preparation.preparing import prepare_tasks
 from bimed_dist.recipe.evaluation import EvaluatedModel, TableSettings, TaskSettings
 
@@ -114,7 +114,7 @@ def test_mean_pooling_leaves_padding_out(tiny_model):
     padded = {name: torch.nn.functional.pad(tensor, (0, 4)) for name, tensor in short.items()}
     with torch.no_grad():
         expected = encoder(**short).last_hidden_state.mean(dim=1)
-        assert torch.allclose(mean_of_pieces(encoder, padded), expected, atol=1e-5)
+        assert torch.allclose(mean_pooled(encoder, padded), expected, atol=1e-5)
         head = MeanPooled(encoder, 6).eval()
         assert torch.allclose(head(**padded).logits, head.head(expected), atol=1e-5)
 

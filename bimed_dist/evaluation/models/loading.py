@@ -1,4 +1,4 @@
-"""Loading Hugging Face folders for evaluation: encoders with new heads, or with the heads they come with."""
+"""Load encoders for evaluation: with new heads, or with their own MLM or NSP head."""
 
 import logging
 from collections.abc import Sequence
@@ -28,43 +28,44 @@ _HEADS = {"mlm": AutoModelForMaskedLM, "nsp": AutoModelForNextSentencePrediction
 
 
 def parameter_count(config: Any) -> int:
-    """Parameters of the encoder without task heads; nothing is allocated."""
+    """Return the parameters of the encoder without heads; no memory is allocated."""
     with loading("encoder", config.name_or_path), torch.device("meta"):
         model = AutoModel.from_config(config)
     return sum(parameter.numel() for parameter in model.parameters())
 
 
 def check_vocabulary(location: str, config: Any, tokenizer: PreTrainedTokenizerBase) -> None:
-    """DataError where the tokenizer gives ids that the model has no row for, or the model has no rows at all."""
-    rows = getattr(config, "vocab_size", None)
-    if rows is None:
+    """Raises DataError if the tokenizer has more tokens than the model has embeddings, or the model has none."""
+    vocab_size = getattr(config, "vocab_size", None)
+    if vocab_size is None:
         raise DataError(f"{location}: config.json has no vocab_size; only text encoders can be evaluated")
-    if len(tokenizer) > rows:
+    if len(tokenizer) > vocab_size:
         raise DataError(
-            f"{location}: the tokenizer has {len(tokenizer)} pieces but the model {rows} rows; they are not a pair"
+            f"{location}: the tokenizer has {len(tokenizer)} tokens, but the model has {vocab_size} embeddings; "
+            "they do not match"
         )
 
 
-def without_unknown_segments(config: Any, tokenizer: PreTrainedTokenizerBase) -> None:
-    """Keep the tokenizer from numbering segments that the model does not tell apart.
+def drop_unknown_segments(config: Any, tokenizer: PreTrainedTokenizerBase) -> None:
+    """Stop the tokenizer from returning segment ids if the model has fewer than two segment embeddings.
 
-    A RoBERTa or ModernBERT with a BERT tokenizer, as Korean ones have it, has no row for the second segment.
+    Korean RoBERTa and ModernBERT models often come with a BERT tokenizer.
     """
     if getattr(config, "type_vocab_size", 0) < 2:
         tokenizer.model_input_names = [name for name in tokenizer.model_input_names if name != "token_type_ids"]
 
 
-def piece_limit(config: Any, tokenizer: PreTrainedTokenizerBase, wanted: int) -> int:
-    """Pieces per row that the model takes, `wanted` at most."""
-    positions = getattr(config, "max_position_embeddings", None) or wanted
+def token_limit(config: Any, tokenizer: PreTrainedTokenizerBase, max_length: int) -> int:
+    """Return the tokens per row that the model takes, at most `max_length`."""
+    positions = getattr(config, "max_position_embeddings", None) or max_length
     if "roberta" in config.model_type or config.model_type in ("camembert", "longformer", "mpnet"):
-        # These count positions from the padding id + 1.
+        # Their positions start at the padding id + 1.
         positions -= (config.pad_token_id or 0) + 1
-    return min(wanted, positions, tokenizer.model_max_length)
+    return min(max_length, positions, tokenizer.model_max_length)
 
 
 class MeanPooled(nn.Module):
-    """The encoder's last layer as a mean over the pieces of a row, and a linear head on it."""
+    """An encoder and a linear head on the mean of its last layer over the tokens of a row."""
 
     def __init__(self, encoder: PreTrainedModel, outputs: int) -> None:
         super().__init__()
@@ -82,21 +83,21 @@ class MeanPooled(nn.Module):
         return self.encoder.get_input_embeddings()
 
     def forward(self, **inputs: torch.Tensor) -> SequenceClassifierOutput:
-        return SequenceClassifierOutput(logits=self.head(self.dropout(mean_of_pieces(self.encoder, inputs))))
+        return SequenceClassifierOutput(logits=self.head(self.dropout(mean_pooled(self.encoder, inputs))))
 
 
-def mean_of_pieces(encoder: PreTrainedModel, inputs: dict[str, torch.Tensor]) -> torch.Tensor:
-    """(rows, width) mean of the last layer over the pieces that are not padding, special ones included."""
+def mean_pooled(encoder: PreTrainedModel, inputs: dict[str, torch.Tensor]) -> torch.Tensor:
+    """Return (rows, width): the mean of the last layer over all tokens but padding, special tokens included."""
     hidden = encoder(**inputs).last_hidden_state
     mask = inputs["attention_mask"].unsqueeze(-1).to(hidden.dtype)
     return (hidden * mask).sum(dim=1) / mask.sum(dim=1)
 
 
 def load_classifier(location: str, kind: Kind, labels: Sequence[str], pooling: str = "cls") -> nn.Module:
-    """The encoder in `location`, its pooler where the task uses one, and a new head for a fine-tuned kind, in fp32.
+    """Return the encoder in `location`, its pooler if the task uses one, and a new head, in fp32.
 
-    Everything outside the encoder is drawn from torch's generator, even where the folder is of a fine-tuned classifier
-    whose head would fit: a head trained before is a head start that the other models don't get.
+    The head is initialized from torch's generator even if the folder holds a fine-tuned classifier whose head would
+    fit: a trained head would be an unfair advantage over the other models.
     """
     outputs = {"sts": 1, "sts_classes": 6, "ner": len(tag_names(labels))}.get(kind, len(labels))
     auto = AutoModelForTokenClassification if kind == "ner" else AutoModelForSequenceClassification
@@ -108,15 +109,15 @@ def load_classifier(location: str, kind: Kind, labels: Sequence[str], pooling: s
     with loading("model", location):
         config = AutoConfig.from_pretrained(location, num_labels=outputs)
         with torch.device("meta"):
-            whole = type(auto.from_config(config))
-        weights = {f"{whole.base_model_prefix}.{name}": tensor for name, tensor in encoder.state_dict().items()}
-        return whole.from_pretrained(None, config=config, state_dict=weights, dtype=torch.float32)
+            model_class = type(auto.from_config(config))
+        weights = {f"{model_class.base_model_prefix}.{name}": tensor for name, tensor in encoder.state_dict().items()}
+        return model_class.from_pretrained(None, config=config, state_dict=weights, dtype=torch.float32)
 
 
 def load_head_model(location: str, kind: Kind) -> PreTrainedModel | None:
-    """The model with its own MLM or NSP head, or none where the checkpoint lacks the head's weights.
+    """Return the model with its own MLM or NSP head, for retrieval the encoder without a head.
 
-    For retrieval the encoder without a head.
+    None if the checkpoint has no weights for the head.
     """
     if kind == "retrieval":
         encoder, info = load_model(location, AutoModel)
@@ -134,11 +135,11 @@ def load_head_model(location: str, kind: Kind) -> PreTrainedModel | None:
 
 
 def _refuse_new_encoder(location: str, info: dict[str, Any], prefix: str) -> None:
-    """from_pretrained draws what it does not find; a drawn encoder would be scored as if it had been trained.
+    """Raises DataError if from_pretrained initialized encoder weights, which would be scored as if they were trained.
 
-    prefix: how the names of the encoder's weights begin.
+    `prefix`: common prefix of the names of the encoder's weights.
     """
-    lost = {key for key in info["missing_keys"] if key.startswith(prefix) and "pooler" not in key}
-    lost |= {key for key, *_ in info["mismatched_keys"] if key.startswith(prefix)}
-    if lost:
-        raise DataError(f"{location}: {len(lost)} weights of the encoder are missing, such as {min(lost)}")
+    missing = {key for key in info["missing_keys"] if key.startswith(prefix) and "pooler" not in key}
+    missing |= {key for key, *_ in info["mismatched_keys"] if key.startswith(prefix)}
+    if missing:
+        raise DataError(f"{location}: {len(missing)} weights of the encoder are missing, such as {min(missing)}")

@@ -18,7 +18,7 @@ from bimed_dist.evaluation.models.finetuning import (
     pad_rows,
     require_finite,
 )
-from bimed_dist.evaluation.models.loading import mean_of_pieces
+from bimed_dist.evaluation.models.loading import mean_pooled
 from bimed_dist.evaluation.task import Example
 
 
@@ -48,7 +48,7 @@ def sentence_embeddings(
 
     def compute(numbers: np.ndarray) -> np.ndarray:
         with autocast():
-            means = mean_of_pieces(model, pad_rows([rows[i] for i in numbers], tokenizer.pad_token_id))
+            means = mean_pooled(model, pad_rows([rows[i] for i in numbers], tokenizer.pad_token_id))
         return require_finite(means.float().cpu()).numpy()
 
     vectors = np.array(map_micro_batches(rows, micro_batch_tokens(), compute), dtype=np.float64)

@@ -20,7 +20,7 @@ _NEGATION_BEFORE = re.compile(
     r"(no|not|without|none|never|negative|denies|denied|absent|absence|free|cannot|neither|nor)[,:]?"
 )
 _NEGATION_AFTER = re.compile(
-    r"(not|absent|negative|unlikely|excluded)\b.*|\(-\)|(없|아니|아님|않|음성|배제|부정).*"
+    r"(not|absent|negative|unlikely|excluded)(?![a-z0-9_]).*|\(-\)|(없|아니|아님|않|음성|배제|부정).*"
     r"|.*[가-힣](없음|없이|아님|않음)\b.*"
 )
 _NEW_CLAUSE = re.compile(
