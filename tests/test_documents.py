@@ -1,13 +1,15 @@
-"""Commands, options, recipes, paths and links in README.md, CONTRIBUTING.md and docs/ are correct.
+"""Commands, options, recipes, paths and links in README.md, CONTRIBUTING.md and docs/ are correct and up to date.
 
 Blocks marked `bash` are commands, `python` programs that compile, `yaml` whole recipes if they begin with `name:`.
 """
 
 import ast
+import importlib.util
 import re
 import subprocess
 import sys
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 
@@ -99,3 +101,32 @@ def test_recipes_in_documents_are_valid(text: str, tmp_path: Path):
 @pytest.mark.parametrize("text", all_blocks("python"))
 def test_python_in_documents_compiles(text: str):
     ast.parse(text)
+
+
+@pytest.fixture(scope="module")
+def generator() -> ModuleType:
+    spec = importlib.util.spec_from_file_location("generate", ROOT / "docs" / "generate.py")
+    assert spec is not None and spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def test_generated_documents_are_up_to_date(generator: ModuleType):
+    pages = {"docs/settings.md": generator.settings_page(), "docs/map.md": generator.map_page()}
+    assert [name for name, page in pages.items() if DOCUMENTS[name] != page] == [], "run `make docs`"
+
+
+def test_the_reference_holds_every_setting_and_its_links_lead_to_sections(generator: ModuleType):
+    page = generator.settings_page()
+    for definition in generator.DEFINITIONS.values():
+        assert all(f"| `{name}`" in page for name in definition["properties"] if name not in ("kind", "mode"))
+    anchors = {generator.anchor(heading) for heading in re.findall(r"^#+ (.+)$", page, flags=re.MULTILINE)}
+    assert set(re.findall(r"\]\(#([^)]+)\)", page)) <= anchors
+
+
+def test_the_map_has_a_sentence_for_every_module(generator: ModuleType):
+    entries = re.findall(r"^\* \[[\w.]+\]\(([^)]+)\):(.*)$", generator.map_page(), flags=re.MULTILINE)
+    files = [path for folder in generator.MAPPED_FOLDERS for path in (ROOT / folder).rglob("*.py")]
+    assert len(entries) == sum(path.name != "__init__.py" for path in files)
+    assert [path for path, sentence in entries if not sentence.strip()] == []

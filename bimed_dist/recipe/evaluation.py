@@ -94,8 +94,8 @@ class TaskSettings(Settings):
     corpus: Name | None = None
     """Intrinsic tasks: entry of `corpus` with the held-out documents. `null` for other tasks."""
     max_rows: dict[str, Positive] = Field(default_factory=dict)
-    """Split -> maximum number of rows, chosen by hash and noted in the report; for synthetic tasks the number of rows to
-    generate. Splits that are not named keep all rows."""
+    """Split -> maximum number of rows, chosen by hash and noted in the report; for synthetic tasks the number of rows
+    to generate. Splits that are not named keep all rows."""
     table: TableSettings | None = None
     """Tasks `table_...`: files and columns. `null` for other tasks."""
     entities: EntitySettings | None = None

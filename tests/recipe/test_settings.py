@@ -1,4 +1,4 @@
-"""Every setting is declared to decide the result, or only how it is computed."""
+"""Every setting is documented, and declared to decide the result or only how it is computed."""
 
 from collections.abc import Iterator
 from typing import Any, get_args
@@ -79,3 +79,16 @@ def test_identity_reaches_into_nested_settings():
         "several": [{"size": 3}],
         "by_name": {"a": {"size": 4}},
     }
+
+
+@pytest.mark.parametrize("name", sorted(CLASSES))
+def test_every_setting_has_a_docstring(name: str):
+    """The docstrings are the reference that users read (docs/settings.md)."""
+    settings_class = CLASSES[name]
+    assert "__doc__" in vars(settings_class) and settings_class.__doc__, f"{name} has no docstring"
+    # A class explains its own tag (`kind: text`), and a section of settings itself.
+    explained = {"kind", "mode"} | {
+        field for field, info in settings_class.model_fields.items() if isinstance(info.annotation, type(Settings))
+    }
+    undocumented = {field for field, info in settings_class.model_fields.items() if not info.description} - explained
+    assert undocumented == set()
