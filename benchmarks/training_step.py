@@ -36,7 +36,7 @@ from transformers import (
 from bimed_dist.model.attention import kernel_name, on_device
 from bimed_dist.model.packed import PackedPretraining
 from bimed_dist.pretraining.micro_batch import to_tensors
-from bimed_dist.shards.batches import PackedBatch
+from bimed_dist.shards.packing import PackedBatch
 
 DEVICE = torch.device("cuda" if torch.cuda.is_available() else "cpu")
 DTYPE = torch.bfloat16 if DEVICE.type == "cuda" else torch.float32

@@ -144,7 +144,7 @@ def finish_run(
 
 def count_run(trainer: Trainer, parameters: int, attention: str) -> dict[str, Any]:
     """Return the manifest's counts of a finished run; `attention` is the kernel it used."""
-    engine, settings, streams, end = trainer.engine, trainer.settings, trainer.rows.streams, trainer.clock.end
+    engine, settings, streams, end = trainer.engine, trainer.settings, trainer.rows.phases, trainer.clock.end
     return {
         "steps": end,
         "skipped_steps": trainer.skipped_steps,

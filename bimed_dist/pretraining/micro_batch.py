@@ -6,7 +6,7 @@ from torch import Tensor
 
 from bimed_dist.model import attention
 from bimed_dist.model.packed import MicroBatch
-from bimed_dist.shards.batches import PackedBatch
+from bimed_dist.shards.packing import PackedBatch
 
 
 def to_tensors(batch: PackedBatch, device: torch.device) -> MicroBatch:

@@ -251,7 +251,7 @@ def _log_start(name: str, trainer: Trainer, parameters: int, kernel: str) -> Non
             name,
         )
     _log.info("%s: %d parameters, steps %d to %d", name, parameters, trainer.first_step + 1, trainer.clock.end)
-    for stream in trainer.rows.streams:
+    for stream in trainer.rows.phases:
         phase = stream.phase
         _log.info(
             "%s: to step %d rows of %d tokens, %d per epoch (%d dropped), %d per step, %d micro-batch(es) per process",

@@ -13,7 +13,7 @@ from bimed_dist.model.packed import PackedPretraining
 from bimed_dist.pretraining.distributed import Engine
 from bimed_dist.pretraining.micro_batch import to_tensors
 from bimed_dist.recipe.pretraining import SentenceObjective
-from bimed_dist.shards.batches import PackedBatch
+from bimed_dist.shards.packing import PackedBatch
 
 METRIC_PREFIXES = {"next_sentence": "nsp", "sentence_order": "sop"}
 

@@ -1,1 +1,1 @@
-"""Documents to memory-mapped token shards, and the arithmetic of rows: which, in what order, masked where."""
+"""Documents as memory-mapped token shards; epoch plans, batches and masks computed from seed and step."""

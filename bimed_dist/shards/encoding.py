@@ -1,7 +1,7 @@
-"""Sentences to token ids with a Hugging Face tokenizer, and what later stages need to know of it.
+"""Sentences to token ids with a Hugging Face tokenizer.
 
-nanotoken encodes WordPiece many times as fast as tokenizers and with the same ids. It is young, so part of every batch
-is encoded by both and compared, and where it can't read a tokenizer, or differs, tokenizers does all.
+nanotoken encodes WordPiece many times as fast as tokenizers, with the same ids. It is young, so a sample of every batch
+is encoded by both and compared. If it can't read a tokenizer, or an id differs, tokenizers encodes everything.
 """
 
 import json
@@ -25,10 +25,10 @@ from bimed_dist.shards.writing import token_dtype
 logger = logging.getLogger(__name__)
 
 Encoded = tuple[NDArray[np.unsignedinteger], NDArray[np.int32]]
-"""All tokens one after another, and the tokens of each sentence."""
+"""The tokens of all sentences, concatenated, and the number of tokens of each sentence."""
 
 _COMPARED_EVERY = 64
-"""Of so many sentences one is encoded by both libraries."""
+"""One in so many sentences is encoded by both libraries."""
 _TOKENIZER_FILES = (
     "tokenizer.json",
     "tokenizer_config.json",
@@ -39,14 +39,14 @@ _TOKENIZER_FILES = (
 
 
 class EncodersDifferError(Exception):
-    """nanotoken and tokenizers gave other ids for the same sentence: encode everything again, by `use_tokenizers`."""
+    """nanotoken and tokenizers differ in the ids of a sentence: encode everything again after `use_tokenizers`."""
 
 
 class Encoder:
-    """A fast tokenizer that turns sentences into ids and nothing else: no special tokens, truncation or padding."""
+    """Encodes sentences without special tokens, truncation and padding."""
 
     def __init__(self, location: str) -> None:
-        """DataError where no fast tokenizer loads, ConfigError where it lacks a special token that BERT needs."""
+        """Raises DataError if no fast tokenizer loads, ConfigError if it lacks a special token that BERT needs."""
         self._location = location
         self._tokenizer = load_tokenizer(location)
         self.table = token_table(self._tokenizer, location)
@@ -61,7 +61,7 @@ class Encoder:
         self._fast = None
 
     def save(self, folder: Path) -> None:
-        """The tokenizer's files as they are, or as `save_pretrained` writes them where they come from the hub."""
+        """Copy the tokenizer's files; a tokenizer of the hub is saved by `save_pretrained`."""
         if not Path(self._location).is_dir():
             self._tokenizer.save_pretrained(folder)
             return
@@ -71,19 +71,16 @@ class Encoder:
                 shutil.copyfile(Path(self._location) / name, folder / name)
 
     def encode(self, sentences: Sequence[str]) -> Encoded:
-        """(all tokens one after another, tokens of each sentence); a sentence may have none.
-
-        Raises EncodersDifferError where the sentences that both libraries encode have other ids in nanotoken.
-        """
+        """Encode sentences, which may have no token. Raises EncodersDifferError if the libraries differ in a sample."""
         if self._fast is None:
             return self._encode_with_tokenizers(sentences)
         flat, starts = self._fast.encode_batch(sentences, add_special_tokens=False)
         tokens, lengths = flat.astype(self.dtype), np.diff(starts).astype(np.int32)
         compared = sentences[::_COMPARED_EVERY]
         expected, expected_lengths = self._encode_with_tokenizers(compared)
-        found = [tokens[starts[i] : starts[i + 1]] for i in range(0, len(sentences), _COMPARED_EVERY)]
+        sample = [tokens[starts[i] : starts[i + 1]] for i in range(0, len(sentences), _COMPARED_EVERY)]
         same = np.array_equal(lengths[::_COMPARED_EVERY], expected_lengths)
-        if not same or not np.array_equal(np.concatenate([tokens[:0], *found]), expected):
+        if not same or not np.array_equal(np.concatenate([tokens[:0], *sample]), expected):
             raise EncodersDifferError(f"nanotoken and tokenizers differ among {len(compared)} sentences")
         return tokens, lengths
 
@@ -91,7 +88,7 @@ class Encoder:
         backend = self._tokenizer.backend_tokenizer
         backend.no_truncation()
         backend.no_padding()
-        # "[MASK]" in a text is text.
+        # "[MASK]" in a corpus is ordinary text.
         backend.encode_special_tokens = True
         ids = [encoding.ids for encoding in backend.encode_batch_fast(list(sentences), add_special_tokens=False)]
         lengths = np.fromiter(map(len, ids), dtype=np.int32, count=len(ids))
@@ -99,13 +96,13 @@ class Encoder:
 
 
 def nanotoken_encoder(tokenizer: Tokenizer) -> WordPieceTokenizer | None:
-    """The same tokenizer in nanotoken, to which special tokens in a text are text; None where it can't be read."""
+    """The tokenizer in nanotoken, with special tokens in a text treated as text; None if nanotoken can't read it."""
     description = json.loads(tokenizer.to_str())
     description["added_tokens"] = [token for token in description["added_tokens"] if not token["special"]]
     try:
         return WordPieceTokenizer.from_json(json.dumps(description))
     except UnsupportedTokenizerError as error:
-        logger.warning("nanotoken can't read this tokenizer (%s); tokenizers encodes, more slowly", error)
+        logger.warning("nanotoken can't read this tokenizer (%s); encoding with tokenizers, which is slower", error)
         return None
 
 
@@ -120,17 +117,17 @@ def token_table(tokenizer: PreTrainedTokenizerBase, location: str) -> TokenTable
     missing = [name for name, number in special.items() if number is None]
     if missing:
         raise ConfigError(
-            f"the tokenizer of {location} has no {', '.join(missing)}; masked-language and next-sentence rows need "
-            f"{', '.join(special)}: use a BERT tokenizer"
+            f"the tokenizer of {location} has no {', '.join(missing)}; MLM and NSP need {', '.join(special)}: use a "
+            "BERT tokenizer"
         )
-    pieces = tokenizer.get_vocab()
+    vocabulary = tokenizer.get_vocab()
     return TokenTable(
-        vocabulary_size=max(pieces.values()) + 1,
+        vocabulary_size=max(vocabulary.values()) + 1,
         pad=special["[PAD]"],
         unknown=special["[UNK]"],
         cls=special["[CLS]"],
         sep=special["[SEP]"],
         mask=special["[MASK]"],
         special_ids=tuple(sorted(set(tokenizer.all_special_ids))),
-        continuing_ids=tuple(sorted(number for piece, number in pieces.items() if piece.startswith("##"))),
+        continuing_ids=tuple(sorted(number for token, number in vocabulary.items() if token.startswith("##"))),
     )

@@ -1,7 +1,7 @@
-"""Epoch plan: which tokens form segment A and B of each row, the next-sentence label, and the order of rows.
+"""Epoch plan: the tokens of segments A and B of every row, the next-sentence label, and the order of rows.
 
-A plan is a function of (seed, epoch, shards, max_length, pairing, objective) alone, and the number of rows is the same
-in every epoch, so that step -> (epoch, step in the epoch) is a division. Plans are cached below the shards folder.
+A plan is a function of (seed, epoch, shards, max_length, pairing, objective) alone. The number of rows is the same in
+every epoch, so step -> (epoch, step in the epoch) is a division. Plans are cached in the shards folder.
 """
 
 import json
@@ -22,52 +22,52 @@ from bimed_dist.errors import ConfigError, DataError
 from bimed_dist.locking import locked
 from bimed_dist.manifest import digest_of
 from bimed_dist.recipe.pretraining import Pairing, SentenceObjective
-from bimed_dist.shards import chance
-from bimed_dist.shards.pairing import Pairs, make_pairs
+from bimed_dist.shards import counter_rng
+from bimed_dist.shards.pairing import RowRanges, row_ranges
 from bimed_dist.shards.reading import ShardSet
 from bimed_dist.workspace import PARTIAL, PLANS
 
 logger = logging.getLogger(__name__)
 
 _VERSION = 5
-"""Raised whenever the same arguments give another plan, so that old cached plans are not used."""
+"""Increased when the same arguments give another plan, so that older cached plans are not used."""
 _COLUMNS = ("a_start", "a_length", "b_start", "b_length", "is_next", "language", "source", "order")
 _COUNTS = ("unused_sentences", "truncated_tokens")
 
 
 @dataclass(frozen=True, kw_only=True)
 class EpochPlan:
-    """R rows of one epoch, each two pieces of text; row r is the r-th entry of every column but `order`."""
+    """R rows of one epoch; row r is the r-th entry of every column except `order`."""
 
     a_start: NDArray[np.int64]
     """(R,) Global token position of segment A."""
     a_length: NDArray[np.int32]
-    """(R,) Tokens of A after truncation; with B and the special tokens a row has max_length at most."""
+    """(R,) Tokens of A after truncation; with B and the special tokens a row has at most max_length."""
     b_start: NDArray[np.int64]
     b_length: NDArray[np.int32]
-    """(R,) 0 where rows have one segment."""
+    """(R,) 0 if rows have one segment."""
     is_next: NDArray[np.bool_]
     """(R,) Whether B follows A in the same document; otherwise B is from another document (next_sentence), or A follows
     B (sentence_order)."""
     language: NDArray[np.int8]
-    """(R,) Language of A's first sentence (with sentence_order of the first in the text, whichever of the two parts
-    has it, so that an exchange does not change it), index into ShardSet.languages."""
+    """(R,) Language of A's first sentence, with sentence_order of the first sentence in the text (so that swapping the
+    segments does not change it); index into ShardSet.languages."""
     source: NDArray[np.int16]
     """(R,) Source of A, index into ShardSet.sources."""
     order: NDArray[np.int64]
-    """(R,) Row numbers in the order in which they are trained on."""
+    """(R,) Row numbers in training order."""
     epoch: int
     unused_sentences: int
-    """Sentences that no pair could be made with, in this epoch."""
+    """Sentences that are in no row of this epoch."""
     truncated_tokens: int
-    """Tokens of used sentences that found no room in their row."""
+    """Tokens that were cut off because their row was too long."""
 
     @property
     def num_rows(self) -> int:
         return len(self.order)
 
     def lengths(self, rows: NDArray[np.int64]) -> NDArray[np.int64]:
-        """Tokens of `rows`: [CLS] A [SEP] B [SEP], or [CLS] A [SEP] where there is no B."""
+        """Tokens of `rows`, special tokens included: [CLS] A [SEP] B [SEP], or [CLS] A [SEP] without B."""
         b_length = self.b_length[rows].astype(np.int64)
         return self.a_length[rows] + b_length + 2 + (b_length > 0)
 
@@ -83,72 +83,74 @@ def epoch_plan(
 ) -> EpochPlan:
     """Compute the plan of one epoch.
 
-    `segments` (BERT, Devlin et al. 2019): documents are cut into runs of whole sentences that fill a row; each run is
-    cut in two at a random sentence border, and half of the rows exchange their B among each other. Every sentence is
-    in exactly one row of an epoch. `sentences` (KM-BERT, Kim et al. 2022): A is every sentence that has a successor, B
-    is the successor or a random sentence of another document. With `sentence_order` all pairs are of one document, and
-    half of them exchange A and B; with `none` a run of sentences, or one sentence, is a row by itself.
+    `segments` (BERT, Devlin et al. 2019): documents are split into chunks of whole sentences that fill a row; each
+    chunk is split into A and B at a random sentence border, and half of the rows exchange their B with each other.
+    Every sentence is in exactly one row of an epoch. `sentences` (KM-BERT, Kim et al. 2022): A is every sentence with a
+    successor, B its successor or a random sentence of another document. With `sentence_order` both segments come from
+    one document, and half of the rows swap them; with `none` a chunk, or a sentence, is a row of one segment.
 
-    Raises ConfigError for a max_length without room, DataError where no two documents can be paired.
+    Raises ConfigError if max_length is too small, DataError if no two documents can be paired.
     """
     specials = 2 if objective == "none" else 3
     budget = max_length - specials
     if budget < 2:
-        raise ConfigError(f"max_length={max_length} has no room for two tokens and {specials} special ones")
+        raise ConfigError(f"max_length={max_length} is too small for two tokens and {specials} special ones")
     documents = shards.num_documents
     if documents < 2 and objective == "next_sentence":
         raise DataError(
             f"the {shards.split} split of {shards.folder} has {documents} document; next-sentence rows need "
-            "two or more: add documents, or cut the text into several (for .txt sources see `document`)"
+            "at least two: add documents, or split the text into several (for .txt sources see `document`)"
         )
     sentences = shards.sentence_length, shards.sentence_document, shards.sentence_language
-    pairs = make_pairs(*sentences, pairing=pairing, objective=objective, seed=seed, epoch=epoch, budget=budget)
-    if not len(pairs.a_first):
+    ranges = row_ranges(*sentences, pairing=pairing, objective=objective, seed=seed, epoch=epoch, budget=budget)
+    if not len(ranges.a_first):
         raise DataError(
             f"the {shards.split} split of {shards.folder} makes no row with pairing={pairing} and "
-            f"sentence_objective={objective}: no document has two sentences; choose others of these, or other text"
+            f"sentence_objective={objective}: no document has two sentences; change these settings or the text"
         )
-    if objective == "next_sentence" and pairs.is_next.all():
+    if objective == "next_sentence" and ranges.is_next.all():
         raise DataError(
-            f"the {shards.split} split of {shards.folder} has no two documents whose parts could be paired: "
-            "add documents, or cut the text into several (for .txt sources see `document`)"
+            f"the {shards.split} split of {shards.folder} has no two documents whose segments could be paired: "
+            "add documents, or split the text into several (for .txt sources see `document`)"
         )
-    exchanged = objective == "sentence_order"
-    plan = _plan(shards, pairs, exchanged=exchanged, seed=seed, epoch=epoch, budget=budget)
-    logger.info(
-        "%s, epoch %d: %d rows, %.1f %% in the order of the text, %d of %d tokens truncated, %d sentences without a "
-        "partner",
-        *(shards.split, epoch, plan.num_rows, 100 * plan.is_next.mean()),
-        *(plan.truncated_tokens, int(plan.a_length.sum() + plan.b_length.sum()) + plan.truncated_tokens),
-        plan.unused_sentences,
-    )
+    plan = _plan(shards, ranges, swapped=objective == "sentence_order", seed=seed, epoch=epoch, budget=budget)
+    _log_plan(plan, shards.split, objective)
     return plan
 
 
-def _plan(shards: ShardSet, pairs: Pairs, *, exchanged: bool, seed: int, epoch: int, budget: int) -> EpochPlan:
-    """`exchanged`: whether a row that is not next has its two parts in the other order."""
+def _log_plan(plan: EpochPlan, split: str, objective: SentenceObjective) -> None:
+    label = {"next_sentence": "IsNext", "sentence_order": "in order", "none": "of one segment"}[objective]
+    tokens = int(plan.a_length.sum() + plan.b_length.sum()) + plan.truncated_tokens
+    logger.info(
+        f"{split}, epoch {plan.epoch}: {plan.num_rows:,} rows, {100 * plan.is_next.mean():.1f} % {label}, "
+        f"{plan.truncated_tokens:,} of {tokens:,} tokens truncated, {plan.unused_sentences:,} unpaired sentences"
+    )
+
+
+def _plan(shards: ShardSet, ranges: RowRanges, *, swapped: bool, seed: int, epoch: int, budget: int) -> EpochPlan:
+    """`swapped`: whether rows that are not next have their segments in reverse order."""
     bounds = np.append(shards.sentence_start, shards.num_tokens)
-    a_start, b_start = bounds[pairs.a_first], bounds[pairs.b_first]
-    a_all, b_all = bounds[pairs.a_end] - a_start, bounds[pairs.b_end] - b_start
-    a_length, b_length = truncated(a_all, b_all, budget)
-    opening = np.minimum(pairs.a_first, pairs.b_first) if exchanged else pairs.a_first
+    a_start, b_start = bounds[ranges.a_first], bounds[ranges.b_first]
+    a_all, b_all = bounds[ranges.a_end] - a_start, bounds[ranges.b_end] - b_start
+    a_length, b_length = truncate(a_all, b_all, budget)
+    opening = np.minimum(ranges.a_first, ranges.b_first) if swapped else ranges.a_first
     return EpochPlan(
         a_start=a_start,
         a_length=a_length.astype(np.int32),
         b_start=b_start,
         b_length=b_length.astype(np.int32),
-        is_next=pairs.is_next,
+        is_next=ranges.is_next,
         language=shards.sentence_language[opening],
         source=shards.sentence_source[opening],
         order=_order(len(a_start), seed=seed, epoch=epoch),
         epoch=epoch,
-        unused_sentences=pairs.unused_sentences,
+        unused_sentences=ranges.unused_sentences,
         truncated_tokens=int((a_all + b_all).sum() - (a_length + b_length).sum()),
     )
 
 
-def truncated(a: NDArray[np.int64], b: NDArray[np.int64], budget: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Lengths after tokens were taken from the end of the longer segment until both fit into `budget`."""
+def truncate(a: NDArray[np.int64], b: NDArray[np.int64], budget: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Lengths after removing tokens from the end of the longer segment until both fit into `budget`."""
     b_kept = np.minimum(b, np.maximum(budget // 2, budget - a))
     return np.minimum(a, budget - b_kept), b_kept
 
@@ -162,18 +164,18 @@ def load_plan(
     pairing: Pairing,
     objective: SentenceObjective = "next_sentence",
 ) -> EpochPlan:
-    """The plan of `epoch_plan`, memory-mapped from `plans/DIGEST` in the shards folder; written there first if needed.
+    """The plan of `epoch_plan`, memory-mapped from `plans/DIGEST` in the shards folder, where it is written if missing.
 
-    Of several processes that need it at once one makes it and the others wait for that.
+    If several processes need it at once, one computes it and the others wait.
     """
-    made_by = {"seed": seed, "epoch": epoch, "max_length": max_length, "pairing": pairing, "objective": objective}
-    return cached_plan(shards, made_by, lambda: epoch_plan(shards, **made_by))
+    arguments = {"seed": seed, "epoch": epoch, "max_length": max_length, "pairing": pairing, "objective": objective}
+    return cached_plan(shards, arguments, lambda: epoch_plan(shards, **arguments))
 
 
-def cached_plan(shards: ShardSet, made_by: Mapping[str, Any], make: Callable[[], EpochPlan]) -> EpochPlan:
-    """The plan that was once made by these arguments; made and written now where there is none."""
-    named = {"version": _VERSION, "shards": shards.digest, "split": shards.split, **made_by}
-    folder, epoch = shards.folder / PLANS / digest_of(named)[:16], made_by["epoch"]
+def cached_plan(shards: ShardSet, arguments: Mapping[str, Any], compute: Callable[[], EpochPlan]) -> EpochPlan:
+    """The plan of these arguments from the cache; computed and written there if it is missing."""
+    identity = {"version": _VERSION, "shards": shards.digest, "split": shards.split, **arguments}
+    folder, epoch = shards.folder / PLANS / digest_of(identity)[:16], arguments["epoch"]
     if folder.is_dir():
         return _read(folder, epoch)
     plan = None
@@ -182,31 +184,33 @@ def cached_plan(shards: ShardSet, made_by: Mapping[str, Any], make: Callable[[],
         # A plan of 100 million sentences takes minutes and gigabytes.
         with locked(folder.parent / "lock", f"a plan is being made in {folder.parent}", wait=True):
             if not folder.is_dir():
-                for unfinished in folder.parent.glob(f"*{PARTIAL}"):  # of a process that was killed
+                for unfinished in folder.parent.glob(f"*{PARTIAL}"):  # left by a killed process
                     shutil.rmtree(unfinished, ignore_errors=True)
-                plan = make()
+                plan = compute()
                 _write(plan, folder)
     except OSError as error:
         logger.warning("the plan of epoch %d stays in memory: can't write %s (%s)", epoch, folder, error.strerror)
-        return make() if plan is None else plan  # making a large one takes minutes
+        return compute() if plan is None else plan
     return _read(folder, epoch)
 
 
-def taken(plan: EpochPlan, rows: NDArray[np.int64], *, seed: int) -> EpochPlan:
-    """A plan of these rows of `plan`, which may come several times, each as a row of its own."""
+def select_rows(plan: EpochPlan, rows: NDArray[np.int64], *, seed: int) -> EpochPlan:
+    """A plan of these rows of `plan`; a repeated row becomes several rows."""
     columns = {name: getattr(plan, name)[rows] for name in _COLUMNS if name != "order"}
     return replace(plan, **columns, order=_order(len(rows), seed=seed, epoch=plan.epoch))
 
 
-def joined(first: EpochPlan, second: EpochPlan, shards: ShardSet, more: ShardSet, *, seed: int) -> EpochPlan:
-    """Rows of two plans in one order, for `shards.joined(more)`; `first` is of `shards`, `second` of `more`."""
-    both = shards.joined(more)
+def concatenate_plans(
+    first: EpochPlan, second: EpochPlan, shards: ShardSet, general: ShardSet, *, seed: int
+) -> EpochPlan:
+    """A plan of `shards` and one of `general` as one plan of `shards.concatenated(general)`, in one random order."""
+    both = shards.concatenated(general)
 
     def codes(name: str, names: str) -> NDArray[np.integer]:
-        """A column of languages or sources in the numbers that `both` gives them."""
+        """A column of language or source codes, converted to the codes of `both`."""
         parts = []
-        for plan, own in ((first, shards), (second, more)):
-            new = np.array([getattr(both, names).index(value) for value in getattr(own, names)])
+        for plan, shard_set in ((first, shards), (second, general)):
+            new = np.array([getattr(both, names).index(value) for value in getattr(shard_set, names)])
             parts.append(new[getattr(plan, name)].astype(getattr(plan, name).dtype))
         return np.concatenate(parts)
 
@@ -227,7 +231,7 @@ def joined(first: EpochPlan, second: EpochPlan, shards: ShardSet, more: ShardSet
 
 
 def _order(rows: int, *, seed: int, epoch: int) -> NDArray[np.int64]:
-    return chance.permutation(chance.key("order", seed=seed, epoch=epoch), rows)
+    return counter_rng.permutation(counter_rng.key("order", seed=seed, epoch=epoch), rows)
 
 
 def _write(plan: EpochPlan, folder: Path) -> None:
@@ -238,8 +242,8 @@ def _write(plan: EpochPlan, folder: Path) -> None:
                 np.save(file, getattr(plan, name))
                 file.flush()
                 os.fsync(file.fileno())
-        found = {**{name: getattr(plan, name) for name in _COUNTS}, "crc32": _checksums(plan)}
-        (temporary / "counts.json").write_text(json.dumps(found), encoding="utf-8")
+        counts = {**{name: getattr(plan, name) for name in _COUNTS}, "crc32": _checksums(plan)}
+        (temporary / "counts.json").write_text(json.dumps(counts), encoding="utf-8")
         temporary.chmod(0o755)
         temporary.rename(folder)
     finally:
@@ -248,17 +252,17 @@ def _write(plan: EpochPlan, folder: Path) -> None:
 
 def _read(folder: Path, epoch: int) -> EpochPlan:
     try:
-        # A plain ndarray over the map: indexing np.memmap itself costs several times as much.
+        # A plain ndarray view: indexing np.memmap costs several times as much.
         columns = {name: np.load(folder / f"{name}.npy", mmap_mode="r").view(np.ndarray) for name in _COLUMNS}
-        found = json.loads((folder / "counts.json").read_text(encoding="utf-8"))
-        plan = EpochPlan(**columns, epoch=epoch, **{name: found[name] for name in _COUNTS})
-        if _checksums(plan) != found["crc32"]:
-            raise ValueError("it does not have the checksums that it was written with")
+        counts = json.loads((folder / "counts.json").read_text(encoding="utf-8"))
+        plan = EpochPlan(**columns, epoch=epoch, **{name: counts[name] for name in _COUNTS})
+        if _checksums(plan) != counts["crc32"]:
+            raise ValueError("checksums differ")
         return plan
     except (OSError, ValueError, TypeError, KeyError) as error:
         raise DataError(f"the cached plan {folder} is damaged ({error}); remove it and run again") from None
 
 
 def _checksums(plan: EpochPlan) -> dict[str, int]:
-    """Of every column: a changed bit would repeat a row and lose another, on this machine only."""
+    """CRC-32 of every column: a flipped bit would repeat a row and lose another, on this machine only."""
     return {name: zlib.crc32(np.ascontiguousarray(getattr(plan, name))) for name in _COLUMNS}

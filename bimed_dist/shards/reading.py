@@ -1,7 +1,6 @@
-"""A split of a shards folder as numpy views of memory-mapped Arrow files; nothing is copied or loaded up front.
+"""A split of a shards folder as numpy views of memory-mapped Arrow files; nothing is loaded up front.
 
-Tokens have one global position: shards follow each other in the order of their numbers. So (start, length) names a
-piece of text, whichever file it is in.
+Tokens have global positions over all shards in the order of their numbers, so (start, length) is a segment of text.
 """
 
 import json
@@ -24,7 +23,7 @@ Split = Literal["train", "held_out"]
 
 @dataclass(frozen=True, kw_only=True)
 class TokenTable:
-    """What rows and masking need to know of the tokenizer, so that nothing after this stage has to load it."""
+    """The ids that batches and masking need, so that nothing after this stage loads the tokenizer."""
 
     vocabulary_size: int
     pad: int
@@ -35,7 +34,7 @@ class TokenTable:
     special_ids: tuple[int, ...]
     """All special ids, ascending, the five above included."""
     continuing_ids: tuple[int, ...]
-    """Ids of pieces that start with ##, ascending."""
+    """Ids of tokens that start with ##, ascending."""
 
     @cached_property
     def is_special(self) -> NDArray[np.bool_]:
@@ -44,7 +43,7 @@ class TokenTable:
 
     @cached_property
     def continues_word(self) -> NDArray[np.bool_]:
-        """(vocabulary_size,) Whether the piece continues the word of the piece before it."""
+        """(vocabulary_size,) Whether the token continues the word of the previous token."""
         return _flags(self.continuing_ids, self.vocabulary_size)
 
     @cached_property
@@ -84,9 +83,9 @@ class _Shard:
 
 
 class ShardSet:
-    """All shards of one split; S sentences, ordered as in the corpus.
+    """All shards of one split: S sentences in the order of the corpus.
 
-    `sentence_*` arrays are made when first asked for: training on a cached plan never touches them.
+    `sentence_*` arrays are built at the first access; training on a cached plan does not need them.
     """
 
     def __init__(self, folder: Path, split: str, digest: str, tokens: TokenTable, shards: list[_Shard]) -> None:
@@ -102,38 +101,38 @@ class ShardSet:
 
     @classmethod
     def open(cls, folder: Path, split: Split) -> "ShardSet":
-        """Map the shards of `split`. Contents are not hashed here: `manifest.verified(folder)` does that.
+        """Map the shards of `split`, without hashing them (`manifest.verified(folder)` does).
 
-        Raises DataError where the folder is unfinished, a shard is missing, or Arrow can't parse one.
+        Raises DataError if the folder is unfinished, or a shard is missing or damaged.
         """
         manifest = read_manifest(folder)
         listed = sorted(name for name in manifest.files if name.startswith(f"{split}-") and name.endswith(".arrow"))
         if not listed:
-            raise DataError(f"{folder} has no {split} shards; is it a shards folder? Build it with the shards stage")
+            raise DataError(f"{folder} has no {split} shards; build it with the shards stage")
         tokens = TokenTable.read(folder)
         shards = [_open_shard(folder / name) for name in listed]
         first = shards[0].batch.schema.field("input_ids").type
         for shard in shards:
             if shard.batch.schema.field("input_ids").type != first:
-                raise DataError(f"{shard.path} has another token type than {shards[0].path}; build the shards again")
+                raise DataError(f"{shard.path} and {shards[0].path} have different token types; build the shards again")
         return cls(folder, split, manifest.digest, tokens, shards)
 
-    def joined(self, more: "ShardSet") -> "ShardSet":
-        """The texts of both for reading rows: positions in `more` begin at this set's num_tokens.
+    def concatenated(self, other: "ShardSet") -> "ShardSet":
+        """The tokens of both sets: positions in `other` begin at this set's num_tokens.
 
-        Plans are made of each by itself: documents of both are numbered from 0.
+        For reading rows only; documents of both are numbered from 0, so plans are computed for each set.
         """
-        if more.tokens != self.tokens:
+        if other.tokens != self.tokens:
             raise ConfigError(
-                f"{self.folder.name} and {more.folder.name} are shards of different vocabularies; name the same "
-                "tokenizer in both"
+                f"{self.folder.name} and {other.folder.name} are shards of different vocabularies; set the same "
+                "tokenizer for both"
             )
-        digest = digest_of([self.digest, more.digest])
-        return ShardSet(self.folder, self.split, digest, self.tokens, [*self._shards, *more._shards])
+        digest = digest_of([self.digest, other.digest])
+        return ShardSet(self.folder, self.split, digest, self.tokens, [*self._shards, *other._shards])
 
     @cached_property
     def sentence_start(self) -> NDArray[np.int64]:
-        """(S,) Global position of each sentence's first token; each ends where the next one starts."""
+        """(S,) Global position of each sentence's first token; a sentence ends where the next one starts."""
         parts = zip(self._shards, self._bounds[:-1], strict=True)
         return np.concatenate([shard.offsets[:-1] + bound for shard, bound in parts])
 
@@ -153,12 +152,12 @@ class ShardSet:
 
     @cached_property
     def languages(self) -> tuple[str, ...]:
-        """Names that `sentence_language` counts into."""
+        """The names that `sentence_language` refers to, sorted."""
         return self._names("language")
 
     @cached_property
     def sources(self) -> tuple[str, ...]:
-        """Names that `sentence_source` counts into."""
+        """The names that `sentence_source` refers to, sorted."""
         return self._names("source")
 
     @cached_property
@@ -172,18 +171,18 @@ class ShardSet:
         return self._codes("source", self.sources, np.int16)
 
     def gather(self, starts: NDArray[np.integer], lengths: NDArray[np.integer]) -> NDArray[np.unsignedinteger]:
-        """Tokens of the pieces one after another, (lengths.sum(),), in the type they are stored in.
+        """(lengths.sum(),) The tokens of all segments, concatenated, in the type in which they are stored.
 
-        A piece must not cross a document's border, so it lies in one shard.
+        A segment must not cross a document's border, so it is in one shard.
         """
         shard = np.searchsorted(self._bounds, starts, side="right") - 1
         if len(starts) and (shard == shard[0]).all():
             first = shard[0]
             return self._shards[first].tokens.take(ranges(starts - self._bounds[first], lengths))
         starts = starts - self._bounds[shard]
-        pieces = zip(shard.tolist(), starts.tolist(), (starts + lengths).tolist(), strict=True)
-        tokens = [one.tokens for one in self._shards]
-        return np.concatenate([tokens[k][start:end] for k, start, end in pieces] or [tokens[0][:0]])
+        segments = zip(shard.tolist(), starts.tolist(), (starts + lengths).tolist(), strict=True)
+        tokens = [shard.tokens for shard in self._shards]
+        return np.concatenate([tokens[k][start:end] for k, start, end in segments] or [tokens[0][:0]])
 
     def _names(self, column: str) -> tuple[str, ...]:
         return tuple(sorted({name for shard in self._shards for name in shard.column(column).dictionary.to_pylist()}))
@@ -192,13 +191,13 @@ class ShardSet:
         parts = []
         for shard in self._shards:
             array = shard.column(column)
-            here = np.array([names.index(name) for name in array.dictionary.to_pylist()], dtype=dtype)
-            parts.append(here[array.indices.to_numpy()])
+            codes = np.array([names.index(name) for name in array.dictionary.to_pylist()], dtype=dtype)
+            parts.append(codes[array.indices.to_numpy()])
         return np.concatenate(parts)
 
 
 def ranges(starts: NDArray[np.integer], lengths: NDArray[np.integer]) -> NDArray[np.int64]:
-    """start, start + 1, ... start + length - 1 of every piece, one after another."""
+    """start, start + 1, ..., start + length - 1 of every segment, concatenated."""
     ends = np.cumsum(lengths)
     shift = starts - ends
     shift += lengths
@@ -221,7 +220,7 @@ def _open_shard(path: Path) -> _Shard:
         reason = f"{type(error).__name__}: {error}"
         raise DataError(f"{path} is not a readable shard ({reason}); build the shards again") from None
     if len(offsets) < 2 or offsets[0] != 0 or offsets[-1] != len(tokens) or (np.diff(offsets) < 1).any():
-        raise DataError(f"{path} is damaged: its sentences don't tile its tokens; build the shards again")
+        raise DataError(f"{path} is damaged: its sentence offsets don't fit its tokens; build the shards again")
     return _Shard(path, tokens, offsets, batch)
 
 

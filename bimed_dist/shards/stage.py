@@ -1,6 +1,6 @@
-"""corpus/NAME -> shards/NAME: every sentence encoded once, in the order of the corpus, both splits.
+"""The shards stage: corpus/NAME -> shards/NAME. Every sentence of both splits is encoded once, in the corpus order.
 
-The folder holds {train,held_out}-NNNNN.arrow, tokens.json (see reading.TokenTable) and a copy of the tokenizer.
+The folder has {train,held_out}-NNNNN.arrow, tokens.json (reading.TokenTable) and a copy of the tokenizer.
 """
 
 import json
@@ -39,15 +39,15 @@ class SplitCounts:
     tokens: int = 0
     unknown: int = 0
     empty_sentences: int = 0
-    """Sentences without a single token: blanks and control characters only."""
+    """Sentences without a token: only whitespace and control characters."""
     by_language: dict[str, Counter[str]] = field(default_factory=dict)
     by_source: dict[str, Counter[str]] = field(default_factory=dict)
 
 
 def run(recipe: Recipe, name: str, work: Path) -> manifest.Outcome:
-    """Build `work/shards/NAME`, or find it finished.
+    """Build `work/shards/NAME` unless it is finished.
 
-    Raises DataError where the corpus is unfinished, damaged or empty, ConfigError for a tokenizer that does not fit.
+    Raises DataError if the corpus is unfinished, damaged or empty, ConfigError if the tokenizer can't be used.
     """
     settings = recipe.shards[name]
     if settings.shard_tokens > _LARGEST_SHARD:
@@ -61,19 +61,19 @@ def run(recipe: Recipe, name: str, work: Path) -> manifest.Outcome:
     return manifest.build(
         stage_folder(work, "shards", name),
         stage="shards",
-        settings={"seed": recipe.seed, **settings.model_dump(mode="json")},
+        settings={"seed": recipe.seed, **settings.identity()},
         inputs=inputs,
         make=lambda folder: write_shards(corpus, tokenizer.location, folder, settings.shard_tokens),
     )
 
 
 def write_shards(corpus: Path, tokenizer: str, folder: Path, shard_tokens: int) -> dict[str, Any]:
-    """Encode both splits of `corpus` into the empty `folder`; returns the counts of the manifest."""
+    """Encode both splits of `corpus` into the empty `folder`; return the counts of the manifest."""
     encoder = Encoder(tokenizer)
     try:
         train, held_out = (_write_split(corpus, split, encoder, folder, shard_tokens) for split in SPLITS)
     except EncodersDifferError as error:
-        logger.warning("%s; everything is encoded again with tokenizers", error)
+        logger.warning("%s; all sentences are encoded again with tokenizers", error)
         for path in folder.iterdir():
             path.unlink()
         encoder.use_tokenizers()
@@ -109,11 +109,11 @@ def _write_split(corpus: Path, split: str, encoder: Encoder, folder: Path, shard
     counts.documents, counts.sentences, counts.tokens = writer.num_documents, writer.num_sentences, writer.num_tokens
     if not counts.sentences:
         raise DataError(
-            f"{path} gives no sentence with a token; the {split} split needs documents: add text, or change "
+            f"{path} has no sentence with a token; the {split} split needs documents: add text, or change "
             "held_out_share of the corpus"
         )
     if counts.empty_sentences:
-        logger.info("%s: %d sentences without a token were dropped", path, counts.empty_sentences)
+        logger.info("%s: dropped %d sentences without a token", path, counts.empty_sentences)
     return counts
 
 
@@ -123,7 +123,7 @@ def _split_documents(
     lengths: NDArray[np.int32],
     counts: SplitCounts,
 ) -> Iterator[EncodedDocument]:
-    """Cut a batch of encoded sentences back into documents, without empty sentences and empty documents."""
+    """Split a batch of encoded sentences into documents, without empty sentences and empty documents."""
     sentences = [sum(map(len, document["paragraphs"])) for document in documents]
     borders = np.cumsum([0, *sentences])
     token_borders = np.concatenate([[0], np.cumsum(lengths, dtype=np.int64)])[borders]
@@ -170,7 +170,9 @@ def _documents(path: Path) -> Iterator[dict[str, Any]]:
                 fits = [list(map(len, document[key])) for key in ("paragraphs", "languages")]
                 is_whole = isinstance(document["source"], str) and fits[0] == fits[1]
             except (ValueError, KeyError, TypeError) as error:
-                raise DataError(f"{path}, line {number}: no document ({type(error).__name__})") from None
+                raise DataError(
+                    f"{path}, line {number}: not a document ({type(error).__name__}); build the corpus again"
+                ) from None
             if not is_whole:
                 raise DataError(f"{path}, line {number}: sentences and languages don't match; build the corpus again")
             yield document

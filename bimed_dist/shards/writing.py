@@ -1,6 +1,6 @@
-"""Documents of token ids to Arrow IPC stream files, one record batch per file so that values are contiguous.
+"""Encoded documents to Arrow IPC stream files, with one record batch per file so that values are contiguous.
 
-Each file also opens with `datasets.Dataset.from_file`.
+`datasets.Dataset.from_file` opens these files, too.
 """
 
 from dataclasses import dataclass, field
@@ -17,7 +17,7 @@ LARGEST_UINT16_VOCABULARY = 65_535
 @dataclass(frozen=True)
 class EncodedDocument:
     tokens: NDArray[np.unsignedinteger]
-    """All sentences one after another, without special tokens."""
+    """All sentences, concatenated, without special tokens."""
     lengths: NDArray[np.int32]
     """Tokens of each sentence, at least 1."""
     languages: list[str]
@@ -31,12 +31,12 @@ def token_dtype(vocabulary_size: int) -> type[np.uint16] | type[np.uint32]:
 
 @dataclass
 class ShardWriter:
-    """Writes one split. Use it as a context: leaving it writes the last shard."""
+    """Writes one split. A context manager: leaving it writes the last shard."""
 
     folder: Path
     split: str
     shard_tokens: int
-    """Tokens per file at most, unless one document alone has more: a document is never cut."""
+    """Maximum of tokens per file; a longer document is a file of its own."""
     num_shards: int = 0
     num_documents: int = 0
     num_sentences: int = 0

@@ -8,7 +8,7 @@ from transformers import BertConfig, BertForPreTraining
 from bimed_dist.model.export import pad_vocabulary, trim_vocabulary
 from bimed_dist.model.packed import PackedPretraining
 from bimed_dist.pretraining.micro_batch import to_tensors
-from bimed_dist.shards.batches import PackedBatch
+from bimed_dist.shards.packing import PackedBatch
 
 VOCABULARY = 101
 # Sums of a few thousand float64 products in another order; observed differences are below 1e-13.

@@ -11,7 +11,8 @@ from transformers import BertForMaskedLM, BertForPreTraining
 from bimed_dist.model.packed import PackedPretraining
 from bimed_dist.pretraining.micro_batch import to_tensors
 from bimed_dist.recipe.pretraining import PretrainingSettings
-from bimed_dist.shards.batches import PackedBatch, PhaseBatches
+from bimed_dist.shards.batches import PhaseBatches
+from bimed_dist.shards.packing import PackedBatch
 from bimed_dist.shards.reading import ShardSet
 
 # Sums of some ten thousand float64 products in another order; the largest difference found is 4e-14.

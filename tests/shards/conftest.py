@@ -1,4 +1,4 @@
-"""A toy corpus in which every piece of the vocabulary occurs once, so that an id says where it comes from."""
+"""A toy corpus in which every token of the vocabulary occurs once, so that an id identifies its position."""
 
 import json
 from collections.abc import Callable
@@ -22,14 +22,14 @@ SPECIAL = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
 
 @dataclass(frozen=True)
 class Toy:
-    """A built shards folder and where each id of the train split stands in the corpus."""
+    """A built shards folder, and document, position and sentence of each id of the train split."""
 
     folder: Path
     documents: list[list[list[int]]]
     """Ids of every sentence of every train document."""
     document_of: dict[int, int]
-    place_of: dict[int, int]
-    """Number of the token counted over the whole train split."""
+    position_of: dict[int, int]
+    """Position of the token in the whole train split."""
     sentence_of: dict[int, int]
 
     def open(self) -> ShardSet:
@@ -37,13 +37,13 @@ class Toy:
 
     @property
     def num_tokens(self) -> int:
-        return len(self.place_of)
+        return len(self.position_of)
 
 
 @pytest.fixture(scope="session")
 def write_tokenizer() -> Callable[..., Path]:
-    def write(folder: Path, pieces: list[str], special: tuple[str, ...] = SPECIAL) -> Path:
-        vocabulary = {piece: number for number, piece in enumerate([*SPECIAL, *pieces])}
+    def write(folder: Path, tokens: list[str], special: tuple[str, ...] = SPECIAL) -> Path:
+        vocabulary = {token: number for number, token in enumerate([*SPECIAL, *tokens])}
         tokenizer = Tokenizer(models.WordPiece(vocabulary, unk_token="[UNK]", max_input_chars_per_word=1000))
         tokenizer.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
         names = {f"{name.strip('[]').lower()}_token": name for name in special}
@@ -99,30 +99,30 @@ def recipe_of() -> Callable[..., Recipe]:
 def build_toy(write_tokenizer: Callable[..., Path], write_corpus: Callable[..., None]) -> Callable[..., Toy]:
     def build(work: Path, shape: list[list[int]], shard_tokens: int = 1000, held_out: int = 12) -> Toy:
         """`shape` holds the number of tokens of each sentence of each train document."""
-        pieces: list[str] = []
+        vocabulary: list[str] = []
 
         def sentence(length: int) -> str:
-            # Every word has three pieces but the last one of a sentence, which may have less.
+            # Every word has three tokens, except that the last one of a sentence may have fewer.
             words = []
             for i in range(length):
-                pieces.append(f"w{len(pieces)}" if i % 3 == 0 else f"##c{len(pieces)}")
-                words.append(f" {pieces[-1]}" if i % 3 == 0 else pieces[-1][2:])
+                vocabulary.append(f"w{len(vocabulary)}" if i % 3 == 0 else f"##c{len(vocabulary)}")
+                words.append(f" {vocabulary[-1]}" if i % 3 == 0 else vocabulary[-1][2:])
             return "".join(words).strip()
 
         train = [[sentence(length) for length in document] for document in shape]
         held_out_texts = [[sentence(4), sentence(6), sentence(5)] for _ in range(held_out)]
         write_corpus(work, train, held_out_texts)
-        tokenizer = write_tokenizer(work / "tokenizer", pieces)
+        tokenizer = write_tokenizer(work / "tokenizer", vocabulary)
         outcome = stage.run(toy_recipe(tokenizer, shard_tokens), "toy", work)
 
-        ids = iter(range(len(SPECIAL), len(SPECIAL) + len(pieces)))
+        ids = iter(range(len(SPECIAL), len(SPECIAL) + len(vocabulary)))
         documents = [[[next(ids) for _ in range(length)] for length in document] for document in shape]
-        document_of, place_of, sentence_of = {}, {}, {}
+        document_of, position_of, sentence_of = {}, {}, {}
         sentences = [(d, s) for d, document in enumerate(documents) for s in document]
         for number, (document, tokens) in enumerate(sentences):
             for token in tokens:
-                document_of[token], place_of[token], sentence_of[token] = document, len(place_of), number
-        return Toy(outcome.folder, documents, document_of, place_of, sentence_of)
+                document_of[token], position_of[token], sentence_of[token] = document, len(position_of), number
+        return Toy(outcome.folder, documents, document_of, position_of, sentence_of)
 
     return build
 

@@ -39,8 +39,8 @@ def write_trained(folder: Path, sentences: list[str], lowercase: bool, size: int
 
 
 @pytest.fixture(scope="module", params=[False, True], ids=["cased", "lower case"])
-def own(request, tmp_path_factory) -> Encoder:
-    return encoder(tmp_path_factory.mktemp("own"), request.param)
+def trained(request, tmp_path_factory) -> Encoder:
+    return encoder(tmp_path_factory.mktemp("trained"), request.param)
 
 
 @pytest.fixture(scope="module")
@@ -59,27 +59,27 @@ def ids_by(library: str, used: Encoder, sentences: list[str]) -> tuple[list[int]
 
 @settings(max_examples=300)
 @given(sentence=st.text(max_size=80) | TEXT)
-def test_both_libraries_give_any_text_the_same_ids(own, minilm, sentence):
-    for used in (own, minilm):
+def test_both_libraries_give_any_text_the_same_ids(trained, minilm, sentence):
+    for used in (trained, minilm):
         assert ids_by("nanotoken", used, [sentence]) == ids_by("tokenizers", used, [sentence])
 
 
 @settings(max_examples=200)
 @given(sentence=TEXT)
-def test_composed_and_decomposed_text_have_the_same_ids(own, sentence):
+def test_composed_and_decomposed_text_have_the_same_ids(trained, sentence):
     composed, decomposed = (unicodedata.normalize(form, sentence) for form in ("NFC", "NFD"))
-    assert own.encode([composed])[0].tolist() == own.encode([decomposed])[0].tolist()
+    assert trained.encode([composed])[0].tolist() == trained.encode([decomposed])[0].tolist()
 
 
-def test_special_tokens_in_a_text_are_text(own):
-    assert own.library == "nanotoken"
-    tokens, lengths = own.encode(["[MASK] [SEP]", ""])
-    assert not set(tokens.tolist()) & {own.table.mask, own.table.sep}
+def test_special_tokens_in_a_text_are_text(trained):
+    assert trained.library == "nanotoken"
+    tokens, lengths = trained.encode(["[MASK] [SEP]", ""])
+    assert not set(tokens.tolist()) & {trained.table.mask, trained.table.sep}
     assert lengths.tolist() == [6, 0]
     assert tokens.dtype == np.uint16
 
 
-def test_a_tokenizer_that_nanotoken_cannot_read_is_left_to_tokenizers_with_a_message(tmp_path, caplog):
+def test_a_tokenizer_that_nanotoken_cannot_read_is_used_by_tokenizers_with_a_warning(tmp_path, caplog):
     encoder(tmp_path, False)
     description = (tmp_path / "tokenizer.json").read_text(encoding="utf-8")
     split = '{"type": "Split", "pattern": {"String": "-"}, "behavior": "Isolated", "invert": false}'
@@ -91,7 +91,7 @@ def test_a_tokenizer_that_nanotoken_cannot_read_is_left_to_tokenizers_with_a_mes
     assert len(used.encode(["CT-상"])[0])
 
 
-def test_a_difference_between_the_libraries_is_seen_at_either_end_of_a_sample(write_tokenizer, tmp_path):
+def test_a_difference_between_the_libraries_is_detected_at_either_end_of_a_sample(write_tokenizer, tmp_path):
     used = Encoder(str(write_tokenizer(tmp_path / "right", ["폐", "CT", "MR"])))
     used._fast = Encoder(str(write_tokenizer(tmp_path / "wrong", ["폐", "MR", "CT"])))._fast
     same, other = ["폐"], ["CT"]
@@ -101,11 +101,11 @@ def test_a_difference_between_the_libraries_is_seen_at_either_end_of_a_sample(wr
             used.encode(sentences)
 
 
-def test_shards_of_a_library_that_differs_are_written_again_by_tokenizers(
+def test_shards_are_written_again_with_tokenizers_if_the_libraries_differ(
     write_tokenizer, write_corpus, recipe_of, tmp_path, caplog, monkeypatch
 ):
-    pieces = ["폐", "##렴", "CT"]
-    right, wrong = write_tokenizer(tmp_path / "right", pieces), write_tokenizer(tmp_path / "wrong", pieces[::-1])
+    tokens = ["폐", "##렴", "CT"]
+    right, wrong = write_tokenizer(tmp_path / "right", tokens), write_tokenizer(tmp_path / "wrong", tokens[::-1])
     folders = []
     for work in (tmp_path / "1", tmp_path / "2"):
         write_corpus(work, [["폐렴", "CT 폐렴", "폐"]] * 3, [["CT", "폐", "폐렴"]])

@@ -2,10 +2,10 @@ import numpy as np
 import pytest
 from tokenizers import BertWordPieceTokenizer
 
-from bimed_dist.shards.masking import Masked, MaskRule, mask_tokens
+from bimed_dist.shards.masking import MaskedTokens, MaskRule, mask_tokens
 from bimed_dist.shards.reading import TokenTable
 
-# Ids from 3000 on continue a word.
+# Ids from 3000 on are ## tokens.
 TOKENS = TokenTable(
     vocabulary_size=5000,
     pad=0,
@@ -36,7 +36,7 @@ def packed(num_rows: int, seed: int = 0, shortest: int = 20, longest: int = 120)
     }
 
 
-def mask(batch: dict[str, np.ndarray], seed: int = 1, epoch: int = 0, **rule: object) -> Masked:
+def mask(batch: dict[str, np.ndarray], seed: int = 1, epoch: int = 0, **rule: object) -> MaskedTokens:
     return mask_tokens(**batch, seed=seed, epoch=epoch, rule=MaskRule(**rule), tokens=TOKENS)
 
 
@@ -44,23 +44,23 @@ def test_fifteen_percent_of_ordinary_tokens_are_masked_by_80_10_10():
     batch = packed(4000)
     masked = mask(batch)
     ordinary = int((batch["token_ids"] > 4).sum())
-    put = masked.input_ids[masked.positions]
+    replaced = masked.input_ids[masked.positions]
 
     # About 270,000 ordinary and 40,000 masked tokens: the standard errors are 0.0007 and at most 0.002; 5 of each.
     assert len(masked.positions) / ordinary == pytest.approx(0.15, abs=0.0035)
-    assert (put == 4).mean() == pytest.approx(0.8, abs=0.01)
-    assert (put == masked.labels).mean() == pytest.approx(0.1, abs=0.01)
-    assert ((put != 4) & (put != masked.labels)).mean() == pytest.approx(0.1, abs=0.01)
+    assert (replaced == 4).mean() == pytest.approx(0.8, abs=0.01)
+    assert (replaced == masked.labels).mean() == pytest.approx(0.1, abs=0.01)
+    assert ((replaced != 4) & (replaced != masked.labels)).mean() == pytest.approx(0.1, abs=0.01)
 
 
 def test_random_tokens_are_uniform_over_ordinary_ids():
     masked = mask(packed(3000), rate=0.5, mask_token_share=0.0, random_token_share=1.0)
-    put = masked.input_ids[masked.positions]
+    replaced = masked.input_ids[masked.positions]
 
-    assert put.min() == 5
-    assert put.max() == 4999
+    assert replaced.min() == 5
+    assert replaced.max() == 4999
     # 100,000 draws in 50 equal bins: 5 standard errors of 44.
-    counts = np.histogram(put, bins=50, range=(5, 5000))[0]
+    counts = np.histogram(replaced, bins=50, range=(5, 5000))[0]
     assert abs(counts - counts.mean()).max() < 5 * np.sqrt(counts.mean())
 
 
@@ -71,7 +71,7 @@ def test_the_rate_is_a_setting(rate: float):
     assert chosen == pytest.approx(rate, abs=0.02 if rate == 0.4 else 0)
 
 
-def test_labels_are_what_stood_there_and_all_else_is_unchanged():
+def test_labels_are_the_original_ids_and_other_tokens_are_unchanged():
     batch = packed(200)
     before = batch["token_ids"].copy()
     masked = mask(batch)
@@ -79,12 +79,12 @@ def test_labels_are_what_stood_there_and_all_else_is_unchanged():
     assert (batch["token_ids"] == before).all()
     assert (masked.labels == before[masked.positions]).all()
     assert (np.diff(masked.positions) > 0).all()
-    others = np.setdiff1d(np.arange(len(before)), masked.positions)
-    assert (masked.input_ids[others] == before[others]).all()
+    unmasked = np.setdiff1d(np.arange(len(before)), masked.positions)
+    assert (masked.input_ids[unmasked] == before[unmasked]).all()
 
 
 @pytest.mark.parametrize("unit", ["token", "word"])
-def test_special_tokens_are_never_masked_nor_put_in(unit: str):
+def test_special_tokens_are_never_masked_nor_inserted(unit: str):
     batch = packed(500)
     masked = mask(batch, rate=1.0, unit=unit, mask_token_share=0.5, random_token_share=0.5)
 
@@ -125,7 +125,7 @@ def test_seed_epoch_and_row_change_the_masks():
             assert len(both) / len(first.positions) == pytest.approx(0.15, abs=0.03)
 
 
-def test_words_are_masked_as_a_whole_and_in_the_same_way():
+def test_whole_words_are_masked_in_the_same_way():
     batch = packed(400)
     ids = batch["token_ids"]
     masked = mask(batch, unit="word", mask_token_share=0.5, random_token_share=0.3)
@@ -133,11 +133,11 @@ def test_words_are_masked_as_a_whole_and_in_the_same_way():
     chosen[masked.positions] = True
     continues = (ids >= 3000) & (np.roll(ids, 1) > 4)
 
-    pieces = np.flatnonzero(continues)
-    assert len(pieces) > 5000
-    assert (chosen[pieces] == chosen[pieces - 1]).all()
+    following = np.flatnonzero(continues)
+    assert len(following) > 5000
+    assert (chosen[following] == chosen[following - 1]).all()
     hidden, kept = masked.input_ids == 4, masked.input_ids == ids
-    both = pieces[chosen[pieces]]
+    both = following[chosen[following]]
     assert (hidden[both] == hidden[both - 1]).all()
     assert (kept[both] == kept[both - 1]).all()
     random = both[~hidden[both] & ~kept[both]]
@@ -147,7 +147,7 @@ def test_words_are_masked_as_a_whole_and_in_the_same_way():
 
 
 @pytest.mark.parametrize("unit", ["token", "word"])
-def test_every_row_has_something_to_predict(unit: str):
+def test_every_row_has_a_token_to_predict(unit: str):
     batch = packed(3000, shortest=5, longest=9)
     masked = mask(batch, unit=unit, rate=0.01)
 
@@ -157,12 +157,12 @@ def test_every_row_has_something_to_predict(unit: str):
 
 
 def test_whole_word_masking_takes_an_eojeol_up_to_punctuation_with_its_particles(tmp_path):
-    """The words that are expected come from the pre-tokenizer, those that are masked from the pieces alone."""
+    """The expected words come from the pre-tokenizer, the masked ones from the tokens alone."""
     report = "흉부CT상 우상엽에서 12mm 결절이 관찰되었으나 T1-weighted 영상에서는 조영증강되지 않음(이전과 同一)."
     letters = sorted(set(report) - {" "})
     special = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
-    pieces = special + letters + [f"##{letter}" for letter in letters]
-    (tmp_path / "vocab.txt").write_text("\n".join(pieces) + "\n", encoding="utf-8")
+    vocabulary = special + letters + [f"##{letter}" for letter in letters]
+    (tmp_path / "vocab.txt").write_text("\n".join(vocabulary) + "\n", encoding="utf-8")
     tokenizer = BertWordPieceTokenizer(str(tmp_path / "vocab.txt"), lowercase=False, strip_accents=False)
     encoding = tokenizer.encode(report)
     words = [encoding.word_ids.index(number) for number in dict.fromkeys(encoding.word_ids) if number is not None]
@@ -175,9 +175,9 @@ def test_whole_word_masking_takes_an_eojeol_up_to_punctuation_with_its_particles
     assert texts[-5:-2] == ["이전과", "同", "一"]
 
     ids = np.array(encoding.ids)
-    continuing = tuple(number for number, piece in enumerate(pieces) if piece.startswith("##"))
+    continuing = tuple(number for number, token in enumerate(vocabulary) if token.startswith("##"))
     tokens = TokenTable(
-        vocabulary_size=len(pieces), pad=0, unknown=1, cls=2, sep=3, mask=4, special_ids=(0, 1, 2, 3, 4),
+        vocabulary_size=len(vocabulary), pad=0, unknown=1, cls=2, sep=3, mask=4, special_ids=(0, 1, 2, 3, 4),
         continuing_ids=continuing,
     )  # fmt: skip
     seen = set()
@@ -194,7 +194,7 @@ def test_whole_word_masking_takes_an_eojeol_up_to_punctuation_with_its_particles
     assert seen == set(texts)
 
 
-def test_a_row_of_unknown_tokens_only_is_left_alone():
+def test_a_row_of_unknown_tokens_is_not_masked():
     batch = {
         "token_ids": np.array([2, 1, 3, 1, 3]),
         "position_ids": np.arange(5),

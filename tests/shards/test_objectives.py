@@ -1,4 +1,4 @@
-"""Sentence order and masked words alone: the rows of the toy corpus, every one of them."""
+"""Sentence order prediction and MLM alone: every row of the toy corpus."""
 
 from collections import Counter
 from collections.abc import Callable
@@ -28,19 +28,19 @@ def texts(toy, plan: EpochPlan) -> list[tuple[list[int], list[int]]]:
 
 @pytest.mark.parametrize("pairing", PAIRINGS)
 @pytest.mark.parametrize("epoch", [0, 3])
-def test_every_label_of_the_sentence_order_is_that_of_the_text(toy, pairing: str, epoch: int):
+def test_every_sentence_order_label_matches_the_text(toy, pairing: str, epoch: int):
     plan = make(toy, "sentence_order", pairing, epoch)
     for (a, b), in_order in zip(texts(toy, plan), plan.is_next, strict=True):
         assert toy.document_of[a[0]] == toy.document_of[b[0]]
         first, second = (a, b) if in_order else (b, a)
         # No row is full here, so nothing is truncated and the two halves touch.
-        assert toy.place_of[first[-1]] + 1 == toy.place_of[second[0]]
+        assert toy.position_of[first[-1]] + 1 == toy.position_of[second[0]]
     assert plan.truncated_tokens == 0
     assert abs(int(plan.is_next.sum()) - plan.num_rows / 2) <= 0.5
 
 
 @pytest.mark.parametrize("pairing", PAIRINGS)
-def test_sentence_order_uses_all_that_can_be_paired_and_counts_the_rest(toy, pairing: str):
+def test_sentence_order_uses_all_sentences_that_can_be_paired_and_counts_the_rest(toy, pairing: str):
     plan = make(toy, "sentence_order", pairing)
     used = Counter(toy.sentence_of[token] for a, b in texts(toy, plan) for token in a + b)
     sentences = sum(map(len, toy.documents))
@@ -52,7 +52,7 @@ def test_sentence_order_uses_all_that_can_be_paired_and_counts_the_rest(toy, pai
         assert plan.num_rows == sum(len(document) - 1 for document in toy.documents)
 
 
-def test_epochs_exchange_other_halves_and_have_as_many_rows(toy):
+def test_epochs_swap_other_rows_and_have_equally_many(toy):
     plans = [make(toy, "sentence_order", epoch=epoch) for epoch in range(3)]
     assert len({plan.num_rows for plan in plans}) == 1
     assert len({plan.is_next.tobytes() for plan in plans}) == 3
@@ -63,21 +63,21 @@ def test_without_a_sentence_objective_rows_are_one_segment_and_hold_every_token_
     plan = make(toy, "none", pairing)
     assert (plan.b_length == 0).all()
     seen = Counter(token for a, _ in texts(toy, plan) for token in a)
-    assert seen == Counter(dict.fromkeys(toy.place_of, 1))
+    assert seen == Counter(dict.fromkeys(toy.position_of, 1))
     assert plan.lengths(plan.order).max() <= 64
     if pairing == "sentences":
         assert [a for a, _ in texts(toy, plan)] == [s for document in toy.documents for s in document]
 
 
 def test_rows_of_one_segment_are_laid_out_without_a_second(toy, settings: Callable):
-    stream = PhaseBatches(toy.open(), settings(sentence_objective="none"), seed=1)
-    plan = stream.plan(0)
-    for part in stream.step_batches(0, rank=0, world_size=1):
+    phase = PhaseBatches(toy.open(), settings(sentence_objective="none"), seed=1)
+    plan = phase.plan(0)
+    for part in phase.step_batches(0, rank=0, world_size=1):
         ids = part.input_ids.copy()
         ids[part.masked_positions] = part.mlm_labels
         for i, row in enumerate(part.rows):
             start, end = part.row_starts[i], part.row_starts[i + 1]
-            a = stream.shards.gather(plan.a_start[[row]], plan.a_length[[row]]).tolist()
+            a = phase.shards.gather(plan.a_start[[row]], plan.a_length[[row]]).tolist()
             assert ids[start:end].tolist() == [2, *a, 3]
             assert part.position_ids[start:end].tolist() == list(range(end - start))
         assert not part.token_type_ids.any()

@@ -12,14 +12,14 @@ import pytest
 from scipy.stats import rankdata
 
 from bimed_dist.errors import ConfigError, DataError
-from bimed_dist.shards import chance
+from bimed_dist.shards import counter_rng
 from bimed_dist.shards import plan as plan_module
-from bimed_dist.shards.pairing import chunk_borders, partners, segment_pairs, sentence_pairs
-from bimed_dist.shards.plan import EpochPlan, epoch_plan, load_plan, truncated
+from bimed_dist.shards.pairing import chunk_borders, match_documents, next_segment_rows, next_sentence_rows
+from bimed_dist.shards.plan import EpochPlan, epoch_plan, load_plan, truncate
 from bimed_dist.shards.reading import ShardSet
 
 SIX = [7, 5, 6, 4, 8, 5]
-# Shapes of corpora (tokens of each sentence of each document) in which partners are hard to find.
+# Corpora (number of tokens of each sentence of each document) in which partners are hard to find.
 HARD_SHAPES = {
     "two equal documents": [SIX * 4, SIX * 4],
     "two unequal documents": [SIX * 9, SIX * 2],
@@ -54,7 +54,7 @@ def test_every_next_sentence_label_matches_the_documents(toy, pairing: str, epoc
 
     for (a, b), is_next in zip(texts(toy, plan, shards), plan.is_next, strict=True):
         same_document = toy.document_of[a[0]] == toy.document_of[b[0]]
-        follows = toy.place_of[a[-1]] + 1 == toy.place_of[b[0]]
+        follows = toy.position_of[a[-1]] + 1 == toy.position_of[b[0]]
         assert (same_document and follows) if is_next else not same_document
 
 
@@ -64,7 +64,7 @@ def test_a_and_b_are_whole_sentences_in_the_order_of_the_text(toy, pairing: str)
     plan = make(shards, pairing)
     sentences = [sentence for document in toy.documents for sentence in document]
 
-    # A new B is about as long as the old one, not always as short.
+    # A new B is about as long as the old one, so little is truncated.
     assert plan.truncated_tokens < 0.01 * toy.num_tokens
     cut = 0
     for part in (part for row in texts(toy, plan, shards) for part in row):
@@ -77,7 +77,7 @@ def test_a_and_b_are_whole_sentences_in_the_order_of_the_text(toy, pairing: str)
 
 
 @pytest.mark.parametrize("epoch", [0, 1, 2])
-def test_every_sentence_is_trained_on_once_an_epoch(toy, epoch: int):
+def test_every_sentence_is_in_one_row_of_an_epoch(toy, epoch: int):
     shards = toy.open()
     plan = make(shards, epoch=epoch)
 
@@ -88,7 +88,7 @@ def test_every_sentence_is_trained_on_once_an_epoch(toy, epoch: int):
     assert plan.truncated_tokens <= missing <= plan.truncated_tokens + 24 * plan.unused_sentences
 
 
-def test_every_sentence_with_a_successor_opens_one_row_of_the_sentences_pairing(toy):
+def test_with_the_pairing_sentences_every_sentence_with_a_successor_is_the_a_of_one_row(toy):
     shards = toy.open()
     plan = make(shards, "sentences")
 
@@ -103,7 +103,7 @@ def test_half_of_the_rows_are_next_sentences(toy, pairing: str):
 
 
 @pytest.mark.parametrize("pairing", ["segments", "sentences"])
-def test_epochs_have_equally_many_rows_in_other_orders_with_other_pairs(toy, pairing: str):
+def test_epochs_have_equally_many_rows_in_other_orders_with_other_partners(toy, pairing: str):
     shards = toy.open()
     plans = [make(shards, pairing, epoch) for epoch in range(4)]
 
@@ -138,7 +138,7 @@ def test_segments_fill_rows(toy):
 
 
 def test_truncation_takes_from_the_longer_segment():
-    a, b = truncated(np.array([5, 9, 9, 2, 30]), np.array([5, 2, 8, 40, 30]), 11)
+    a, b = truncate(np.array([5, 9, 9, 2, 30]), np.array([5, 2, 8, 40, 30]), 11)
     assert a.tolist() == [5, 9, 6, 2, 6]
     assert b.tolist() == [5, 2, 5, 9, 5]
 
@@ -152,8 +152,8 @@ def test_chunks_hold_as_many_sentences_as_fit():
 
 
 def short_starts(key: np.uint64, count: int) -> np.ndarray:
-    """Sentences at which a chunk would aim at a shorter length."""
-    return chance.below(chance.draws(key, np.arange(count)), 10) == 0
+    """Sentences at which a chunk would have a shorter target."""
+    return counter_rng.below(counter_rng.draws(key, np.arange(count)), 10) == 0
 
 
 def test_every_tenth_chunk_is_short_and_has_two_sentences_or_more():
@@ -169,7 +169,7 @@ def test_every_tenth_chunk_is_short_and_has_two_sentences_or_more():
     assert len(np.unique(sizes[~at_document_end])) > 15
 
 
-def test_languages_and_sources_are_those_of_segment_a(toy):
+def test_language_and_source_are_those_of_segment_a(toy):
     shards = toy.open()
     plan = make(shards)
 
@@ -180,13 +180,13 @@ def test_languages_and_sources_are_those_of_segment_a(toy):
 
 @pytest.mark.parametrize("name", HARD_SHAPES)
 @pytest.mark.parametrize("epoch", range(5))
-def test_labels_hold_where_partners_are_hard_to_find(name: str, epoch: int):
+def test_labels_are_right_if_partners_are_hard_to_find(name: str, epoch: int):
     shape = HARD_SHAPES[name]
     lengths = np.array([length for document in shape for length in document], dtype=np.int32)
     documents = np.repeat(np.arange(len(shape)), [len(document) for document in shape])
     languages = (documents % 3).astype(np.int8)
-    pairs = segment_pairs(lengths, documents, languages, seed=1, epoch=epoch, budget=30)
-    first_epoch = segment_pairs(lengths, documents, languages, seed=1, epoch=0, budget=30)
+    pairs = next_segment_rows(lengths, documents, languages, seed=1, epoch=epoch, budget=30)
+    first_epoch = next_segment_rows(lengths, documents, languages, seed=1, epoch=0, budget=30)
 
     a, b = documents[pairs.a_first], documents[pairs.b_first]
     follows = pairs.a_end == pairs.b_first
@@ -203,12 +203,12 @@ def test_labels_hold_where_partners_are_hard_to_find(name: str, epoch: int):
 
 
 def test_random_sentences_come_evenly_from_all_other_documents():
-    # Documents of 2, 3 and 4 sentences; looked at are the rows that open with sentence 2 or 3.
+    # Documents of 2, 3 and 4 sentences; counted are the rows whose A is sentence 2 or 3.
     documents = np.array([0, 0, 1, 1, 1, 2, 2, 2, 2])
     lengths = np.full(9, 5, dtype=np.int32)
     partner = Counter()
     for epoch in range(2000):
-        pairs = sentence_pairs(lengths, documents, np.zeros(9, dtype=np.int8), seed=1, epoch=epoch, budget=10)
+        pairs = next_sentence_rows(lengths, documents, np.zeros(9, dtype=np.int8), seed=1, epoch=epoch, budget=10)
         assert (~pairs.is_next).sum() == 3
         middle = ~pairs.is_next & np.isin(pairs.a_first, [2, 3])
         partner.update(pairs.b_first[middle].tolist())
@@ -228,7 +228,7 @@ def two_languages(random: np.random.Generator, documents: int, most: int) -> tup
 
 
 def separation(labels: np.ndarray, values: np.ndarray) -> float:
-    """Distance from 0.5 of the chance that a positive's value is above a negative's: 0 where nothing can be told."""
+    """|AUC - 0.5| of `values` as a predictor of `labels`: 0 if they reveal nothing."""
     ranks = rankdata(values)
     positives = int(labels.sum())
     wins = ranks[labels].sum() - positives * (positives + 1) / 2
@@ -236,18 +236,18 @@ def separation(labels: np.ndarray, values: np.ndarray) -> float:
 
 
 @pytest.mark.parametrize("most", [6, 40])
-@pytest.mark.parametrize("pairing", [segment_pairs, sentence_pairs])
-def test_neither_length_nor_language_tells_whether_a_row_is_next(pairing: Callable, most: int):
+@pytest.mark.parametrize("pairing", [next_segment_rows, next_sentence_rows])
+def test_neither_length_nor_language_reveals_the_label(pairing: Callable, most: int):
     lengths, documents, languages = two_languages(np.random.default_rng(2), 40_000 // most, most)
     pairs = pairing(lengths, documents, languages, seed=1, epoch=0, budget=125)
     total = np.concatenate([[0], np.cumsum(lengths)])
     a, b = total[pairs.a_end] - total[pairs.a_first], total[pairs.b_end] - total[pairs.b_first]
-    a, b = truncated(a, b, 125)
+    a, b = truncate(a, b, 125)
     same = languages[pairs.a_end - 1] == languages[pairs.b_first]
-    # Found: 0.08 at most, where many documents are one sentence, which can't but stand in rows that are not next. With
-    # partners of any language, long A to short B: up to 0.27 by language and 0.48 by length.
-    for told in (a + b, a, b, same, np.abs(a + b - np.median(a + b)), a + b == 125):
-        assert separation(pairs.is_next, told) < 0.1
+    # Measured: at most 0.08, if many documents have one sentence, whose rows are never next. Without matching partners
+    # by language and length: up to 0.27 by language and 0.48 by length.
+    for feature in (a + b, a, b, same, np.abs(a + b - np.median(a + b)), a + b == 125):
+        assert separation(pairs.is_next, feature) < 0.1
 
 
 def test_partners_are_found_whenever_they_exist():
@@ -261,7 +261,7 @@ def test_partners_are_found_whenever_they_exist():
         a, b = entries[:n], entries[n:]
         if np.bincount(entries).max() > n:
             continue
-        p = partners(a, b)
+        p = match_documents(a, b)
         assert sorted(p) == list(range(n))
         assert (b[p] != a).all()
 
@@ -270,7 +270,7 @@ def test_a_document_with_most_of_the_text_is_reported(caplog: pytest.LogCaptureF
     lengths = np.full(200, 5, dtype=np.int32)
     documents = np.array([0] * 180 + [1] * 20)
     with caplog.at_level(logging.WARNING):
-        pairs = segment_pairs(lengths, documents, np.zeros(200, dtype=np.int8), seed=1, epoch=0, budget=10)
+        pairs = next_segment_rows(lengths, documents, np.zeros(200, dtype=np.int8), seed=1, epoch=0, budget=10)
     assert "only 20 of 100 rows" in caplog.text
     assert (~pairs.is_next).sum() == 20
 
@@ -284,17 +284,17 @@ def test_one_document_is_refused(tmp_path: Path, build_toy: Callable):
 
 def test_documents_that_can_not_be_paired_are_refused(tmp_path: Path, build_toy: Callable):
     shards = build_toy(tmp_path, [[4, 5], [4]]).open()
-    with pytest.raises(DataError, match="no two documents whose parts could be paired"):
+    with pytest.raises(DataError, match="no two documents whose segments could be paired"):
         make(shards, max_length=20)
 
 
-def test_documents_without_a_second_sentence_make_no_sentence_pairs(tmp_path: Path, build_toy: Callable):
+def test_documents_without_a_second_sentence_make_no_next_sentence_rows(tmp_path: Path, build_toy: Callable):
     shards = build_toy(tmp_path, [[4], [5], [6]]).open()
     with pytest.raises(DataError, match="no document has two sentences"):
         make(shards, "sentences")
 
 
-def test_a_length_without_room_is_refused(toy):
+def test_a_too_small_max_length_is_refused(toy):
     with pytest.raises(ConfigError, match="max_length=4"):
         make(toy.open(), max_length=4)
 
@@ -308,7 +308,7 @@ def assert_same_plan(first: EpochPlan, second: EpochPlan) -> None:
         assert np.array_equal(a, b)
 
 
-def test_an_exchange_of_sentences_does_not_change_the_language_of_a_row(toy):
+def test_swapping_sentences_does_not_change_the_language_of_a_row(toy):
     mixed = toy.open()
     mixed.sentence_language = (np.arange(mixed.num_sentences) % 2).astype(np.int8)
     arguments = {"seed": 1, "max_length": 64, "pairing": "sentences", "objective": "sentence_order"}
@@ -344,30 +344,30 @@ def _load(folder: Path) -> int:
     return load_plan(ShardSet.open(folder, "train"), seed=1, epoch=0, max_length=32, pairing="segments").num_rows
 
 
-def _load_and_tell(folder: Path, started, made) -> None:
-    def make(*args, **kwargs):
-        made.put(1)
-        time.sleep(0.2)  # so that the others come meanwhile
+def _load_and_report(folder: Path, started, computed) -> None:
+    def compute(*args, **kwargs):
+        computed.put(1)
+        time.sleep(0.2)  # so that the others arrive meanwhile
         return epoch_plan(*args, **kwargs)
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(plan_module, "epoch_plan", make)
+        patch.setattr(plan_module, "epoch_plan", compute)
         started.wait()
         _load(folder)
 
 
-def test_of_several_processes_that_need_a_plan_one_makes_it(tmp_path: Path, build_toy: Callable):
+def test_of_several_processes_that_need_a_plan_one_computes_it(tmp_path: Path, build_toy: Callable):
     toy = build_toy(tmp_path, [SIX] * 200)
     fork = multiprocessing.get_context("fork")
-    started, made = fork.Barrier(4), fork.Queue()
-    processes = [fork.Process(target=_load_and_tell, args=(toy.folder, started, made)) for _ in range(4)]
+    started, computed = fork.Barrier(4), fork.Queue()
+    processes = [fork.Process(target=_load_and_report, args=(toy.folder, started, computed)) for _ in range(4)]
     for process in processes:
         process.start()
     for process in processes:
         process.join()
     assert [process.exitcode for process in processes] == [0] * 4
-    made.get(timeout=5)
-    assert made.empty()
+    computed.get(timeout=5)
+    assert computed.empty()
     assert len(list((toy.folder / "plans").glob("*/"))) == 1
 
 
@@ -380,22 +380,22 @@ def test_a_plan_that_can_not_be_written_is_used_from_memory(
     assert "the plan of epoch 0 stays in memory" in caplog.text
 
 
-def test_a_plan_is_not_made_again_because_it_could_not_be_written(
+def test_a_plan_that_could_not_be_written_is_not_computed_twice(
     tmp_path: Path, build_toy: Callable, monkeypatch: pytest.MonkeyPatch
 ):
-    toy, made = build_toy(tmp_path, [SIX] * 20), []
+    toy, events = build_toy(tmp_path, [SIX] * 20), []
 
     def full(plan: EpochPlan, folder: Path) -> None:
-        made.append(plan)
+        events.append(plan)
         raise OSError(errno.ENOSPC, "No space left on device")
 
     monkeypatch.setattr(plan_module, "_write", full)
-    monkeypatch.setattr(plan_module, "epoch_plan", lambda *a, **k: made.append("made") or epoch_plan(*a, **k))
+    monkeypatch.setattr(plan_module, "epoch_plan", lambda *a, **k: events.append("computed") or epoch_plan(*a, **k))
     assert _load(toy.folder) > 0
-    assert made.count("made") == 1
+    assert events.count("computed") == 1
 
 
-def test_a_damaged_cached_plan_is_named(tmp_path: Path, build_toy: Callable):
+def test_a_damaged_cached_plan_is_reported(tmp_path: Path, build_toy: Callable):
     toy = build_toy(tmp_path, [SIX] * 20)
     _load(toy.folder)
     (path,) = (toy.folder / "plans").glob("*/order.npy")
@@ -406,7 +406,7 @@ def test_a_damaged_cached_plan_is_named(tmp_path: Path, build_toy: Callable):
             _load(toy.folder)
 
 
-def test_what_a_killed_process_left_of_a_plan_is_removed_when_the_next_is_written(tmp_path: Path, build_toy: Callable):
+def test_unfinished_plans_of_killed_processes_are_removed(tmp_path: Path, build_toy: Callable):
     toy = build_toy(tmp_path, [SIX] * 20)
     left = toy.folder / "plans" / "0123.abc.partial"
     left.mkdir(parents=True)

@@ -22,11 +22,11 @@ def test_every_sentence_reads_back_over_all_shards(toy):
     assert (shards.num_sentences, shards.num_tokens) == (len(sentences), toy.num_tokens)
     assert shards.num_documents == len(toy.documents)
     for number, sentence in enumerate(sentences):
-        one = slice(number, number + 1)
-        assert shards.gather(shards.sentence_start[one], shards.sentence_length[one]).tolist() == sentence
+        span = slice(number, number + 1)
+        assert shards.gather(shards.sentence_start[span], shards.sentence_length[span]).tolist() == sentence
 
 
-def test_gathering_many_pieces_equals_gathering_each(toy):
+def test_gathering_many_segments_equals_gathering_each(toy):
     shards = toy.open()
     chosen = np.random.default_rng(0).integers(0, shards.num_sentences, size=200)
     starts, lengths = shards.sentence_start[chosen], shards.sentence_length[chosen]
@@ -37,7 +37,7 @@ def test_gathering_many_pieces_equals_gathering_each(toy):
     assert shards.gather(starts[:0], lengths[:0]).tolist() == []
 
 
-def test_pieces_that_continue_a_word_are_known_without_a_tokenizer(toy):
+def test_tokens_that_continue_a_word_are_known_without_a_tokenizer(toy):
     tokens = toy.open().tokens
 
     assert (tokens.pad, tokens.unknown, tokens.cls, tokens.sep, tokens.mask) == (0, 1, 2, 3, 4)
@@ -45,15 +45,15 @@ def test_pieces_that_continue_a_word_are_known_without_a_tokenizer(toy):
     starts_word = {
         sentence[i] for document in toy.documents for sentence in document for i in range(0, len(sentence), 3)
     }
-    pieces = np.array(sorted(toy.document_of))
-    assert tokens.continues_word[pieces].tolist() == [piece not in starts_word for piece in pieces.tolist()]
+    ids = np.array(sorted(toy.document_of))
+    assert tokens.continues_word[ids].tolist() == [i not in starts_word for i in ids.tolist()]
 
 
-def test_a_flipped_byte_anywhere_is_found_by_the_manifest(copy: Path):
+def test_the_manifest_detects_a_flipped_byte_anywhere(copy: Path):
     path = copy / "train-00001.arrow"
     good = path.read_bytes()
-    for place in range(0, len(good), len(good) // 7):
-        path.write_bytes(good[:place] + bytes([good[place] ^ 1]) + good[place + 1 :])
+    for position in range(0, len(good), len(good) // 7):
+        path.write_bytes(good[:position] + bytes([good[position] ^ 1]) + good[position + 1 :])
         with pytest.raises(DataError, match=r"train-00001\.arrow does not have the SHA-256"):
             manifest.verified(copy)
 
@@ -61,7 +61,7 @@ def test_a_flipped_byte_anywhere_is_found_by_the_manifest(copy: Path):
 def test_a_shard_cut_anywhere_is_an_error_and_not_a_crash(copy: Path):
     path = copy / "train-00001.arrow"
     good = path.read_bytes()
-    # Arrow may do without the last 8 bytes, the mark of the end.
+    # Arrow does not need the last 8 bytes, the end mark.
     for size in range(0, len(good) - 8, 97):
         path.write_bytes(good[:size])
         with pytest.raises(DataError, match=r"train-00001\.arrow"):

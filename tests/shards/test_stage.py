@@ -13,14 +13,14 @@ from bimed_dist.shards import stage
 from bimed_dist.shards.reading import ShardSet
 from bimed_dist.shards.writing import token_dtype
 
-PIECES = ["환자", "##는", "chest", "CT", "##상", "mask", "폐렴", ".", "[", "]", "MASK"]
+TOKENS = ["환자", "##는", "chest", "CT", "##상", "mask", "폐렴", ".", "[", "]", "MASK"]
 
 
 @pytest.fixture
 def small(tmp_path: Path, write_corpus: Callable, write_tokenizer: Callable, recipe_of: Callable) -> Callable:
     def build(train: list[list[str]], held_out: list[list[str]], **options: object) -> manifest.Outcome:
         write_corpus(tmp_path, train, held_out)
-        tokenizer = write_tokenizer(tmp_path / "tokenizer", PIECES)
+        tokenizer = write_tokenizer(tmp_path / "tokenizer", TOKENS)
         return stage.run(recipe_of(tokenizer, **options), "toy", tmp_path)
 
     return build
@@ -36,14 +36,14 @@ def test_sentences_are_encoded_without_special_tokens(small: Callable):
     assert tokens.dtype == "uint16"
 
 
-def test_names_of_special_tokens_in_a_text_stay_text(small: Callable):
+def test_names_of_special_tokens_in_a_text_are_text(small: Callable):
     shards = ShardSet.open(small([["[MASK] chest"], ["CT"]], [["폐렴"]]).folder, "train")
 
     tokens = shards.gather(shards.sentence_start, shards.sentence_length)
     assert tokens.tolist() == [13, 15, 14, 7, 8]
 
 
-def test_counts_tell_what_was_encoded_and_what_was_dropped(small: Callable):
+def test_counts_of_encoded_and_dropped_sentences(small: Callable):
     outcome = small([["환자는 xyz", "\u3000", "chest"], ["CT"], ["\u3000"]], [["폐렴", "폐렴 폐렴"]])
 
     counts = outcome.manifest.counts
@@ -55,7 +55,7 @@ def test_counts_tell_what_was_encoded_and_what_was_dropped(small: Callable):
     assert counts["by_source"] == {"book": {"sentences": 2, "tokens": 4}, "web": {"sentences": 1, "tokens": 1}}
 
 
-def test_a_document_is_never_cut_over_shards(small: Callable):
+def test_a_document_is_never_split_between_shards(small: Callable):
     train = [["chest CT", "폐렴 ."], ["chest"], ["CT CT CT CT CT CT CT", "chest"], ["CT"]]
     folder = small(train, [["폐렴"]], shard_tokens=5).folder
 
@@ -100,7 +100,7 @@ def test_truncation_and_padding_of_a_tokenizer_are_ignored(
 ):
     # sentence-transformers models save theirs with both.
     write_corpus(tmp_path, [["chest " * 9], ["CT"]], [["폐렴"]])
-    path = write_tokenizer(tmp_path / "tokenizer", PIECES) / "tokenizer.json"
+    path = write_tokenizer(tmp_path / "tokenizer", TOKENS) / "tokenizer.json"
     tree = json.loads(path.read_text(encoding="utf-8"))
     tree["truncation"] = {"direction": "Right", "max_length": 4, "strategy": "LongestFirst", "stride": 0}
     tree["padding"] = {
@@ -128,7 +128,7 @@ def test_ids_are_16_bits_wide_while_the_vocabulary_allows():
     [([], [["CT"]], "train"), ([["CT"]], [], "held_out"), ([["\u3000"]], [["CT"]], "train")],
 )
 def test_a_split_without_text_is_refused(small: Callable, tmp_path: Path, train: list, held_out: list, split: str):
-    with pytest.raises(DataError, match=rf"{split}\.jsonl gives no sentence"):
+    with pytest.raises(DataError, match=rf"{split}\.jsonl has no sentence"):
         small(train, held_out)
     assert not (tmp_path / "shards" / "toy").exists()
 
@@ -137,22 +137,22 @@ def test_a_tokenizer_without_bert_tokens_is_refused(
     tmp_path: Path, write_corpus: Callable, write_tokenizer: Callable, recipe_of: Callable
 ):
     write_corpus(tmp_path, [["chest"], ["CT"]], [["폐렴"]])
-    tokenizer = write_tokenizer(tmp_path / "tokenizer", PIECES, special=("[UNK]", "[CLS]", "[PAD]"))
+    tokenizer = write_tokenizer(tmp_path / "tokenizer", TOKENS, special=("[UNK]", "[CLS]", "[PAD]"))
 
     with pytest.raises(ConfigError, match=r"has no \[SEP\], \[MASK\]"):
         stage.run(recipe_of(tokenizer), "toy", tmp_path)
 
 
-def test_a_damaged_line_of_the_corpus_is_named(
+def test_a_damaged_line_of_the_corpus_is_reported(
     tmp_path: Path, write_corpus: Callable, write_tokenizer: Callable, recipe_of: Callable
 ):
     write_corpus(tmp_path, [["chest"], ["CT"]], [["폐렴"]])
     corpus = tmp_path / "corpus" / "toy"
     with (corpus / "train.jsonl").open("a", encoding="utf-8") as file:
         file.write('{"source": "book"}\n')
-    tokenizer = write_tokenizer(tmp_path / "tokenizer", PIECES)
+    tokenizer = write_tokenizer(tmp_path / "tokenizer", TOKENS)
 
     with pytest.raises(DataError, match=r"train\.jsonl has \d+ bytes"):
         stage.run(recipe_of(tokenizer), "toy", tmp_path)
-    with pytest.raises(DataError, match=r"train\.jsonl, line 3: no document"):
+    with pytest.raises(DataError, match=r"train\.jsonl, line 3: not a document"):
         stage.write_shards(corpus, str(tokenizer), tmp_path, shard_tokens=100)

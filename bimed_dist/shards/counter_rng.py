@@ -1,8 +1,7 @@
-"""Chance without state: every draw is a hash of what it is drawn for.
+"""Counter-based random numbers: every draw is a hash of its key and counter, so there is no state to save or seek.
 
-splitmix64 (Steele, Lea, Flood 2014, "Fast splittable pseudorandom number generators") read as a function of a counter.
-For one key it is a bijection of the counter, so that draws of different counters never tie and sorting them gives a
-permutation that is the same on every machine.
+splitmix64 (Steele, Lea, Flood 2014, "Fast splittable pseudorandom number generators") as a function of a counter. For
+one key it is a bijection of the counter: draws never tie, and sorting them gives the same permutation on every machine.
 """
 
 import hashlib
@@ -19,7 +18,7 @@ _S27, _S30, _S31, _S32 = (np.uint64(s) for s in (27, 30, 31, 32))
 
 
 def key(purpose: str, *, seed: int, epoch: int) -> np.uint64:
-    """Key of one use of chance in one epoch; different purposes are independent of each other."""
+    """The key of one purpose in one epoch; draws of different purposes are independent."""
     return np.uint64(int.from_bytes(hashlib.sha256(f"{purpose}/{seed}/{epoch}".encode()).digest()[:8], "little"))
 
 
@@ -37,10 +36,10 @@ def draws(keys: np.uint64 | UInt64Array, counters: NDArray[np.integer]) -> UInt6
 
 
 def below(bits: UInt64Array, bound: int | NDArray[np.integer]) -> NDArray[np.int64]:
-    """Uniform integers in [0, bound) from the upper 32 bits; bound < 2**32."""
+    """Uniform integers in [0, bound), from the upper 32 bits; `bound` is less than 2**32."""
     return (((bits >> _S32) * np.asarray(bound).astype(np.uint64)) >> _S32).astype(np.int64)
 
 
 def permutation(key: np.uint64, count: int) -> NDArray[np.int64]:
-    """The numbers below `count` in random order."""
+    """The integers below `count` in random order."""
     return np.argsort(draws(key, np.arange(count)))
