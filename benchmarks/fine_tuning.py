@@ -81,7 +81,7 @@ def in_workers(pair: ModelOnTask, count: int) -> tuple[float, dict[Trial, float]
 
     def told(job: tuple[int, Trial], record: dict) -> None:
         scores[job[1]] = record["dev"][pair.prepared.task.metric]
-        if len(scores) == len(pair.first_cells()):
+        if len(scores) == len(pair.first_trials()):
             schedule.waiting.clear()  # the loop has no test cells either
 
     workers.fill(schedule, count, told)
@@ -90,7 +90,7 @@ def in_workers(pair: ModelOnTask, count: int) -> tuple[float, dict[Trial, float]
 
 def padded_loop(pair: ModelOnTask) -> tuple[float, dict[Trial, float]]:
     start = time.perf_counter()
-    scores = {cell: padded_cell(pair, cell) for cell in pair.first_cells()}
+    scores = {cell: padded_cell(pair, cell) for cell in pair.first_trials()}
     return time.perf_counter() - start, scores
 
 
@@ -124,7 +124,7 @@ def padded_cell(pair: ModelOnTask, cell: Trial) -> float:
 
 def padded_logits(model: torch.nn.Module, pair: ModelOnTask, rows: list[EncodedRow]) -> torch.Tensor:
     inputs = finetuning.pad_rows(rows, pair.tokenizer.pad_token_id)
-    short = pair.limit - inputs["input_ids"].shape[1]
+    short = pair.max_tokens - inputs["input_ids"].shape[1]
     filled = {"input_ids": pair.tokenizer.pad_token_id, "attention_mask": 0, "token_type_ids": 0}
     inputs = {name: torch.nn.functional.pad(ids, (0, short), value=filled[name]) for name, ids in inputs.items()}
     with finetuning.autocast():
@@ -184,7 +184,7 @@ def main(model: str, rows: int, max_length: int, epochs: int, seeds: int, repeat
                 "pairs": pair.prepared.settings.task,
                 "rows": pair.prepared.rows,
                 "epochs": epochs,
-                "cells": len(pair.first_cells()),
+                "cells": len(pair.first_trials()),
                 "max_length": max_length,
                 "pieces_per_row": round(float(lengths.mean()), 1),
                 "workers": count,

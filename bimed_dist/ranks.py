@@ -146,6 +146,6 @@ def _connected() -> Iterator[None]:
         yield
     except RuntimeError as error:
         raise Stopped(
-            f"another process of this job has ended ({one_line(error)}); finished cells are kept, run the same command "
-            "again to go on"
+            f"another process of this job has ended ({one_line(error)}); finished trials are kept, run the same "
+            "command again to continue"
         ) from error

@@ -48,7 +48,7 @@ PROFILE = "profile"
 
 # evaluation
 RESULTS = "results.json"
-TRIALS = "cells"
+TRIALS = "trials"
 CHOICE = "choice.json"
 FOLDS = "folds.json"
 TRIAL_WEIGHTS = "weights.partial"

@@ -13,10 +13,10 @@ def main(recipe, work, dry_run):
     if is_first_rank():
         run_or_preview("evaluation", recipe, None, work, dry_run)
     elif not dry_run:
-        from bimed_dist.evaluation.grid.launched import follow
+        from bimed_dist.evaluation.grid.launched import follow_rank_0
 
         with reported_once():
-            follow()
+            follow_rank_0()
 
 
 if __name__ == "__main__":

@@ -23,10 +23,9 @@ from bimed_dist.attribution.explanation import (
     summarize,
 )
 from bimed_dist.errors import ConfigError
-from bimed_dist.evaluation import stage as evaluation
-from bimed_dist.evaluation.grid import model_on_task as grid
-from bimed_dist.evaluation.grid import records
-from bimed_dist.evaluation.grid.model_on_task import ModelOnTask, Trial
+from bimed_dist.evaluation.grid.model_on_task import ModelOnTask, Trial, load_model_folder, model_on_task
+from bimed_dist.evaluation.grid.records import unpack
+from bimed_dist.evaluation.grid.running import predict_with_thresholds, trained_model
 from bimed_dist.evaluation.models.encoding import encode
 from bimed_dist.evaluation.models.finetuning import predict
 from bimed_dist.evaluation.preparation.preparing import prepare_tasks
@@ -70,7 +69,7 @@ def _make(recipe: Recipe, settings: AttributionSettings, work: Path, folder: Pat
         raise ConfigError(
             f"attribution: evaluation.tasks.{settings.task} is of kind {kind}; choose a task of kind {', '.join(KINDS)}"
         )
-    examples = limit_rows(kind, pairs[0].opened()["test"], settings.rows)
+    examples = limit_rows(kind, pairs[0].open_test_splits()["test"], settings.rows)
     models, differences = [], {}
     for pair in pairs:
         model, differences[pair.label] = retrain(pair, examples)
@@ -102,13 +101,13 @@ def load_models(recipe: Recipe, settings: AttributionSettings, work: Path) -> li
     encoded: dict[tuple[str, str], Any] = {}
     pairs = []
     for label in settings.models or recipe.evaluation.models:
-        subject = evaluation.load_subject(locate(recipe.evaluation.models[label].folder, recipe, work))
-        if subject.tokenizer is None:
-            raise ConfigError(f"attribution: model {label} can't be explained: {subject.error}")
-        if subject.tokenizer.mask_token_id is None:
+        model = load_model_folder(locate(recipe.evaluation.models[label].folder, recipe, work))
+        if model.tokenizer is None:
+            raise ConfigError(f"attribution: model {label} can't be explained: {model.error}")
+        if model.tokenizer.mask_token_id is None:
             raise ConfigError(f"attribution: the tokenizer of {label} has no mask token to hide words with")
         folder = stage_folder(work, "evaluation")
-        pairs.append(evaluation.make_pair(recipe.evaluation, prepared, label, subject, folder, encoded))
+        pairs.append(model_on_task(recipe.evaluation, prepared, label, model, folder, encoded))
     return pairs
 
 
@@ -118,19 +117,19 @@ def retrain(pair: ModelOnTask, examples: tuple[Example, ...]) -> tuple[Explained
     Also returns the largest difference between its answers and those that the evaluation stored, None if it stored
     none.
     """
-    trial = Trial(pair.chosen(), pair.seeds[0], test=True)
+    trial = Trial(pair.read_choice(), pair.seeds[0], test=True)
     _log.info("%s: training the chosen trial again, then explaining %d rows", pair.label, len(examples))
-    development = pair.record(Trial(trial.candidate, trial.seed)) or {}
+    development = pair.read_record(Trial(trial.candidate, trial.seed)) or {}
     with _threads_of(development):
-        model = grid.trained_model(pair, trial)
+        model = trained_model(pair, trial)
     task, pad_id = pair.prepared.task, pair.tokenizer.pad_token_id
     # The beginning of a long text, whatever the task does with the rest: tokens and words must be those of one row.
-    rows = encode(pair.tokenizer, task.kind, task.unit, pair.prepared.labels, examples, pair.limit).rows
+    rows = encode(pair.tokenizer, task.kind, task.unit, pair.prepared.labels, examples, pair.max_tokens).rows
     explained = ExplainedModel(
         label=pair.label,
         model=model,
         tokenizer=pair.tokenizer,
-        max_length=pair.limit,
+        max_length=pair.max_tokens,
         kind=task.kind,
         rows=rows,
         predicted=predict(model, task.kind, rows, [1] * len(rows), pad_id),
@@ -158,12 +157,12 @@ def _threads_of(record: Mapping[str, Any]) -> Iterator[None]:
 def _difference_from_stored(
     pair: ModelOnTask, trial: Trial, model: nn.Module, examples: tuple[Example, ...]
 ) -> float | None:
-    record = pair.record(trial)
+    record = pair.read_record(trial)
     if record is None:
         return None
-    predictions = dict(zip(pair.opened()["test"], record["splits"]["test"]["predictions"], strict=True))
-    stored = np.stack(records.unpacked([predictions[example] for example in examples], np.float32))
-    answers = np.stack(grid.cell_predictions(pair, trial, model, pair.encode(examples)))
+    predictions = dict(zip(pair.open_test_splits()["test"], record["splits"]["test"]["predictions"], strict=True))
+    stored = np.stack(unpack([predictions[example] for example in examples], np.float32))
+    answers = np.stack(predict_with_thresholds(pair, trial, model, pair.encode(examples)))
     # Columns after the answers hold predictions at thresholds.
     columns = max(1, len(pair.prepared.labels))
     return float(np.abs(answers - stored)[:, :columns].max())

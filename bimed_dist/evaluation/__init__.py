@@ -1,2 +1,3 @@
-"""Evaluation: benchmark files and Hugging Face folders -> validated splits -> grid of fine-tunings scored on
-development -> choice -> test scores -> statistics -> results.json."""
+"""Evaluation: benchmark files and Hugging Face folders -> validated splits -> grid of trials on the development split
+-> choice -> test scores -> statistics -> results.json.
+"""

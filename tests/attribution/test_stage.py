@@ -142,7 +142,7 @@ def test_the_page_gives_the_number_of_labels_and_tuned_thresholds(recipe, tmp_pa
     tuned = Recipe.model_validate(tree)
     evaluation.run(tuned, tmp_path / "work")
     stage.run(tuned, "ct", tmp_path / "work")
-    cells = tmp_path / "work" / "evaluation" / "cells" / "ct" / "base"
+    cells = tmp_path / "work" / "evaluation" / "trials" / "ct" / "base"
     record = json.loads(next(cells.glob("lr=*.json")).read_text(encoding="utf-8"))
     html = (tmp_path / "work" / "attribution" / "ct" / "index.html").read_text(encoding="utf-8")
     thresholds = re.findall(r"<h4>base .*, threshold ([\d.]+)</span>", html)
@@ -176,8 +176,8 @@ def test_a_trial_is_trained_again_with_its_threads_and_changed_answers_are_repor
     assert stage.retrain(pair, examples)[1] == pytest.approx(0, abs=1e-5)
     assert not caplog.records
     for path, old, new in (
-        (pair.path(Trial(pair.chosen(), 1)), ("machine", "threads"), 3),
-        (pair.path(Trial(pair.chosen(), 1, test=True)), ("splits", "test", "predictions"), ["0.9 0.9 0.9"] * 20),
+        (pair.path(Trial(pair.read_choice(), 1)), ("machine", "threads"), 3),
+        (pair.path(Trial(pair.read_choice(), 1, test=True)), ("splits", "test", "predictions"), ["0.9 0.9 0.9"] * 20),
     ):
         record = json.loads(path.read_text(encoding="utf-8"))
         place = record

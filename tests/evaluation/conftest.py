@@ -1,8 +1,13 @@
 """Tiny models with random weights, and benchmark files in their published formats."""
 
+import functools
+import io
 import json
+import logging
 import random
+import shutil
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +17,9 @@ from tokenizers import BertWordPieceTokenizer
 from transformers import BertConfig, BertForPreTraining, BertModel, BertTokenizerFast
 
 from bimed_dist.evaluation import stage
-from bimed_dist.evaluation.grid.model_on_task import ModelOnTask
+from bimed_dist.evaluation.grid.model_on_task import ModelOnTask, load_model_folder, model_on_task
+from bimed_dist.evaluation.grid.running import run_trial
+from bimed_dist.evaluation.grid.schedule import Schedule
 from bimed_dist.evaluation.preparation.preparing import prepare_tasks
 from bimed_dist.manifest import write_manifest
 from bimed_dist.recipe.corpus import CorpusSettings, SyntheticSource
@@ -25,6 +32,7 @@ WORDS = [
     *("폐", "결절", "소견", "없음", "흉수", "관찰됨", "폐렴", "의심", "종괴", "증가"),
     *("the", "lung", "shows", "a", "small", "nodule", "without", "effusion", "or", "mass", "today"),
 ]
+KORSTS = {"sts": TaskSettings(task="korsts", path="korsts")}
 LETTERS = sorted(set("".join(WORDS) + "은는이가을를에서abcdefghijklmnopqrstuvwxyz0123456789.\"'"))
 
 
@@ -33,31 +41,35 @@ def one_thread() -> None:
     torch.set_num_threads(1)
 
 
+def make_model(folder: Path, words: list[str] = WORDS, heads: bool = True, seed: int = 0, letters: bool = True) -> Path:
+    """Write a BERT of 2 layers x 32 with tokens for every letter and for `words`."""
+    folder.mkdir(parents=True)
+    tokens = SPECIAL + (LETTERS + ["##" + letter for letter in LETTERS] if letters else []) + words
+    tokens = list(dict.fromkeys(tokens))
+    (folder / "vocab.txt").write_text("\n".join(tokens) + "\n", encoding="utf-8")
+    slow = BertWordPieceTokenizer(str(folder / "vocab.txt"), lowercase=False, strip_accents=False)
+    BertTokenizerFast(tokenizer_object=slow._tokenizer, model_max_length=64, do_lower_case=False).save_pretrained(
+        folder
+    )
+    torch.manual_seed(seed)
+    config = BertConfig(
+        vocab_size=len(tokens),
+        hidden_size=32,
+        num_hidden_layers=2,
+        num_attention_heads=2,
+        intermediate_size=64,
+        max_position_embeddings=64,
+    )
+    (BertForPreTraining if heads else BertModel)(config).save_pretrained(folder)
+    return folder
+
+
 @pytest.fixture
 def tiny_model(tmp_path: Path) -> Callable[..., Path]:
-    """Makes a BERT folder of 2 layers x 32 with pieces for every letter, or for `words` too."""
+    """Return a function that makes a model folder; see `make_model`."""
 
     def make(name: str, words: list[str] = WORDS, heads: bool = True, seed: int = 0, letters: bool = True) -> Path:
-        folder = tmp_path / "models" / name
-        folder.mkdir(parents=True)
-        pieces = SPECIAL + (LETTERS + ["##" + letter for letter in LETTERS] if letters else []) + words
-        pieces = list(dict.fromkeys(pieces))
-        (folder / "vocab.txt").write_text("\n".join(pieces) + "\n", encoding="utf-8")
-        slow = BertWordPieceTokenizer(str(folder / "vocab.txt"), lowercase=False, strip_accents=False)
-        BertTokenizerFast(tokenizer_object=slow._tokenizer, model_max_length=64, do_lower_case=False).save_pretrained(
-            folder
-        )
-        torch.manual_seed(seed)
-        config = BertConfig(
-            vocab_size=len(pieces),
-            hidden_size=32,
-            num_hidden_layers=2,
-            num_attention_heads=2,
-            intermediate_size=64,
-            max_position_embeddings=64,
-        )
-        (BertForPreTraining if heads else BertModel)(config).save_pretrained(folder)
-        return folder
+        return make_model(tmp_path / "models" / name, words, heads, seed, letters)
 
     return make
 
@@ -66,10 +78,8 @@ def sentence(rng: random.Random, length: int = 5) -> str:
     return " ".join(rng.choices(WORDS, k=length))
 
 
-@pytest.fixture
-def korsts(tmp_path: Path) -> Path:
-    """A folder in KorSTS' format: score = share of common words."""
-    folder = tmp_path / "korsts"
+def write_korsts(folder: Path) -> Path:
+    """Write a folder in KorSTS' format; the score is the number of common words."""
     folder.mkdir()
     rng = random.Random(1)
     for split, rows in (("train", 48), ("dev", 16), ("test", 24)):
@@ -80,6 +90,11 @@ def korsts(tmp_path: Path) -> Path:
             lines.append(f"main\tf\t2012\t{i}\t{min(5, common)}.000\t{first}\t{second}")
         (folder / f"sts-{split}.tsv").write_text("\n".join(lines) + "\n", encoding="utf-8")
     return folder
+
+
+@pytest.fixture
+def korsts(tmp_path: Path) -> Path:
+    return write_korsts(tmp_path / "korsts")
 
 
 @pytest.fixture
@@ -98,29 +113,73 @@ def bc5cdr(tmp_path: Path) -> Path:
     return folder
 
 
+def recipe_of(
+    data: Path, models: dict[str, EvaluatedModel], tasks: dict[str, TaskSettings], **grid: tuple[float, ...] | int
+) -> Recipe:
+    settings = {"learning_rates": (1e-3,), "epochs": (1,), "seeds": (1, 2), "batch_size": 16} | grid
+    return Recipe(
+        name="test",
+        seed=5,
+        data=str(data),
+        corpus={"c": CorpusSettings(sources=(SyntheticSource(kind="synthetic", name="s", documents=1),))},
+        evaluation=EvaluationSettings(models=models, tasks=tasks, **settings),
+    )
+
+
 @pytest.fixture
 def make_recipe(tmp_path: Path) -> Callable[..., Recipe]:
-    def make(
-        models: dict[str, EvaluatedModel], tasks: dict[str, TaskSettings], **grid: tuple[float, ...] | int
-    ) -> Recipe:
-        settings = {"learning_rates": (1e-3,), "epochs": (1,), "seeds": (1, 2), "batch_size": 16} | grid
-        return Recipe(
-            name="test",
-            seed=5,
-            data=str(tmp_path),
-            corpus={"c": CorpusSettings(sources=(SyntheticSource(kind="synthetic", name="s", documents=1),))},
-            evaluation=EvaluationSettings(models=models, tasks=tasks, **settings),
-        )
+    return functools.partial(recipe_of, tmp_path)
 
-    return make
+
+def foundation_and_adapted(folder: Path) -> dict[str, EvaluatedModel]:
+    return {
+        "base": EvaluatedModel(folder=str(make_model(folder / "base", words=[]))),
+        "adapted": EvaluatedModel(folder=str(make_model(folder / "adapted", seed=1)), adapted_from="base"),
+    }
 
 
 @pytest.fixture
-def two_models(tiny_model: Callable[..., Path]) -> dict[str, EvaluatedModel]:
-    return {
-        "base": EvaluatedModel(folder=str(tiny_model("base", words=[]))),
-        "adapted": EvaluatedModel(folder=str(tiny_model("adapted", seed=1)), adapted_from="base"),
-    }
+def two_models(tmp_path: Path) -> dict[str, EvaluatedModel]:
+    return foundation_and_adapted(tmp_path / "models")
+
+
+@pytest.fixture(scope="session")
+def evaluated_once(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, EvaluatedModel], str]:
+    """Return (data and work folder, models, log) of one evaluation of two models on KorSTS."""
+    folder = tmp_path_factory.mktemp("evaluated")
+    models = foundation_and_adapted(folder / "models")
+    write_korsts(folder / "korsts")
+    log = io.StringIO()
+    handler = logging.StreamHandler(log)
+    logger = logging.getLogger("bimed_dist")
+    before = logger.level
+    logger.setLevel(logging.INFO)
+    logger.addHandler(handler)
+    stage.run(recipe_of(folder, models, KORSTS), folder / "work")
+    logger.removeHandler(handler)
+    logger.setLevel(before)
+    return folder, models, log.getvalue()
+
+
+@dataclass
+class Evaluated:
+    """A copy of a finished evaluation that a test may change."""
+
+    recipe: Recipe
+    models: dict[str, EvaluatedModel]
+    data: Path
+    """KorSTS' folder."""
+    work: Path
+    log: str
+    """Log lines of the evaluation."""
+
+
+@pytest.fixture
+def evaluated(evaluated_once: tuple[Path, dict[str, EvaluatedModel], str], tmp_path: Path) -> Evaluated:
+    folder, models, log = evaluated_once
+    for name in ("korsts", "work"):
+        shutil.copytree(folder / name, tmp_path / name)
+    return Evaluated(recipe_of(tmp_path, models, KORSTS), models, tmp_path / "korsts", tmp_path / "work", log)
 
 
 def results_of(work: Path) -> dict[str, Any]:
@@ -141,14 +200,38 @@ def write_corpus(work: Path, documents: Iterable[tuple[str, str, Sequence[str]]]
     return work
 
 
-def pairs_of(recipe: Recipe, work: Path) -> list[ModelOnTask]:
-    """The pairs that the stage makes of a recipe's only task."""
+def trial_times(work: Path) -> dict[Path, int]:
+    """Return the time at which each file of the trials was written."""
+    return {path: path.stat().st_mtime_ns for path in (work / "evaluation" / "trials").rglob("*.json")}
+
+
+def read_trials(work: Path) -> dict[str, dict[str, Any]]:
+    """Return every file of the trials without its duration, by its path in `trials`."""
+    folder = work / "evaluation" / "trials"
+    records = {
+        str(path.relative_to(folder)): json.loads(path.read_text(encoding="utf-8")) for path in folder.rglob("*.json")
+    }
+    for record in records.values():
+        record.pop("seconds", None)
+    return dict(sorted(records.items()))
+
+
+def grid_of(recipe: Recipe, work: Path) -> list[ModelOnTask]:
+    """Return the grid of a recipe with a single task."""
     (prepared,) = prepare_tasks(recipe, work).values()
     encoded = {}
     return [
-        stage.make_pair(
-            recipe.evaluation, prepared, label, stage.load_subject(locate(model.folder, recipe, work)),
-            work / "evaluation", encoded,
+        model_on_task(
+            *(recipe.evaluation, prepared, label),
+            load_model_folder(locate(model.folder, recipe, work)),
+            *(work / "evaluation", encoded),
         )
         for label, model in recipe.evaluation.models.items()
-    ]  # fmt: skip
+    ]
+
+
+def run_all(schedule: Schedule) -> None:
+    """Run all trials in this process."""
+    while schedule.waiting:
+        index, trial = schedule.waiting.popleft()
+        schedule.add_record((index, trial), run_trial(schedule.grid[index], trial))

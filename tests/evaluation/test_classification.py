@@ -141,7 +141,7 @@ def test_screening_runs_from_file_to_results(tiny_model, tmp_path, make_recipe):
     assert {"auroc", "average_precision", "brier_score", "ece", *shares} <= set(scores)
     # Of so few rows some resamples have none of the class that is looked for.
     assert scores["accuracy"]["interval"] is not None and scores["ece"]["interval"] is None
-    folder = tmp_path / "work" / "evaluation" / "cells" / "t" / "m"
+    folder = tmp_path / "work" / "evaluation" / "trials" / "t" / "m"
     dev, test = (
         json.loads((folder / name).read_text(encoding="utf-8"))
         for name in ("lr=0.001,epochs=1,seed=1.json", "test,seed=1.json")

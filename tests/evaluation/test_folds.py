@@ -93,11 +93,11 @@ def test_folds_are_written_down_and_their_predictions_are_scored_together(recipe
     assert (main["split"], main["n"], len(main["values"])) == ("test", results["tasks"]["sts"]["rows"]["test"], 2)
     assert results["tasks"]["sts"]["folds"] == 3
     assert main["interval"][0] < main["mean"] < main["interval"][1]
-    written = json.loads((work / "evaluation" / "cells" / "sts" / "folds.json").read_text(encoding="utf-8"))["folds"]
+    written = json.loads((work / "evaluation" / "trials" / "sts" / "folds.json").read_text(encoding="utf-8"))["folds"]
     assert written["fold=3"]["chosen_on"] == "fold=1"
     (prepared,) = prepare_tasks(recipe, work).values()
     for one in prepared.folds:
-        place = work / "evaluation" / "cells" / "sts" / one.fold / "base"
+        place = work / "evaluation" / "trials" / "sts" / one.fold / "base"
         key = json.loads((place / "choice.json").read_text(encoding="utf-8"))["key"]
         assert key["data_digest"] == one.digest
         tested = one.sealed.open(place / "choice.json", key)["test"]
@@ -163,7 +163,7 @@ def test_folds_pool_groups_tuned_thresholds_and_windows_with_the_rules_on_the_sa
     tested = [example for one in prepared.folds for example in one.sealed._splits["test"]]
     assert prepared.rules["test"].examples == tuple(tested)
     for one in prepared.folds:
-        place = tmp_path / "work" / "evaluation" / "cells" / "ct" / one.fold / "base"
+        place = tmp_path / "work" / "evaluation" / "trials" / "ct" / one.fold / "base"
         record = json.loads((place / "lr=0.001,epochs=1,seed=1.json").read_text(encoding="utf-8"))
         assert len(record["thresholds"]) == 2
 

@@ -1,6 +1,5 @@
-"""One cell by all processes of an `accelerate launch`: the scores of one process, and no process left behind."""
+"""Trials run by all processes of an `accelerate launch`: the scores of one process, and no process left behind."""
 
-import json
 import os
 import random
 import signal
@@ -22,11 +21,11 @@ from bimed_dist.hugging_face import load_tokenizer
 from bimed_dist.recipe.evaluation import EvaluatedModel, TaskSettings
 from bimed_dist.recipe.recipe import Recipe
 
-from .conftest import results_of, write_corpus
+from .conftest import read_trials, results_of, write_corpus
 
-# Sums of up to three passes run in another order in two processes, in fp32, over nine updates. Of predictions in 0 to 5
-# the largest difference found is 1e-7; gradients that are not summed change them by 0.1, other dropout by 0.01.
-SCORES = 1e-5
+# Two processes sum up to three passes per step in another order, in fp32, over nine steps. The largest difference of
+# predictions (0 to 5) was 1e-7; gradients that are not summed change them by 0.1, other dropout masks by 0.01.
+TOLERANCE = 1e-5
 WORDS = ("폐", "결절", "소견", "관찰됨", "mass", "lung", "nodule", "without", "effusion", "today")
 
 
@@ -54,8 +53,8 @@ class Launch:
 
     def run(self, *arguments: str) -> tuple[int, str, str]:
         process = self.start(*arguments)
-        out, told = process.communicate(timeout=500)
-        return process.returncode, out, told
+        out, errors = process.communicate(timeout=500)
+        return process.returncode, out, errors
 
 
 @pytest.fixture
@@ -70,7 +69,7 @@ def launch(root: Path, tmp_path: Path) -> Callable[..., Launch]:
 
 @pytest.fixture
 def pairs(tmp_path: Path) -> str:
-    """Pairs in KorSTS' format, so long that the updates of an epoch are one, two and three passes."""
+    """Sentence pairs in KorSTS' format, so long that the steps of an epoch have one, two and three passes."""
     rng = random.Random(1)
     (tmp_path / "pairs").mkdir()
     for split, rows in (("train", 90), ("dev", 45), ("test", 50)):
@@ -89,30 +88,19 @@ def recipe(pairs, tiny_model, make_recipe) -> Recipe:
     return make_recipe(models, {"sts": TaskSettings(task="korsts", path=pairs, epochs=(1, 3))}, batch_size=40)
 
 
-def records(work: Path) -> dict[str, dict]:
-    """What every cell holds but for how long it took."""
-    cells = work / "evaluation" / "cells"
-    found = {
-        str(p.relative_to(cells)): json.loads(p.read_text(encoding="utf-8")) for p in sorted(cells.rglob("*.json"))
-    }
-    for record in found.values():
-        record.pop("seconds", None)
-    return found
-
-
 def numbers(record: dict) -> dict[str, list[float]]:
     parts = record.get("splits", {"": record})
     found = {split: " ".join(part["predictions"]).split() for split, part in parts.items() if "predictions" in part}
     return {split: [float(value) for value in values] for split, values in found.items()}
 
 
-def passes_of_updates(folder: Path, model: str, batch: int) -> list[int]:
-    """How many passes the updates of an epoch have, in ascending order."""
+def passes_per_step(folder: Path, model: str, batch: int) -> list[int]:
+    """Return the number of passes of each step of an epoch, in ascending order."""
     lines = (folder / "pairs" / "sts-train.tsv").read_text(encoding="utf-8").splitlines()[1:]
     texts = [tuple(line.split("\t")[-2:]) for line in lines]
     lengths = np.array([len(ids) for ids in load_tokenizer(model)(texts, truncation=True, max_length=64)["input_ids"]])
-    updates = finetuning.epoch_batches(lengths, batch, np.random.default_rng(1))
-    return sorted(len(finetuning.micro_batches(lengths[rows], finetuning.CPU_MICRO_BATCH_TOKENS)) for rows in updates)
+    steps = finetuning.epoch_batches(lengths, batch, np.random.default_rng(1))
+    return sorted(len(finetuning.micro_batches(lengths[rows], finetuning.CPU_MICRO_BATCH_TOKENS)) for rows in steps)
 
 
 def make_smaller(recipe: Recipe) -> Recipe:
@@ -131,12 +119,12 @@ def test_two_processes_score_what_one_process_scores(recipe, bc5cdr, make_recipe
         rng = random.Random(3)
         write_corpus(tmp_path / name, [("en", "s", [sentence(rng, 14) + "." for _ in range(3)]) for _ in range(30)])
     stage.run(recipe, tmp_path / "one")
-    assert passes_of_updates(tmp_path, recipe.evaluation.models["base"].folder, batch_size=40) == [1, 2, 3]
-    code, out, told = launch(recipe, tmp_path / "two").run()
-    assert code == 0, told
+    assert passes_per_step(tmp_path, recipe.evaluation.models["base"].folder, batch_size=40) == [1, 2, 3]
+    code, out, errors = launch(recipe, tmp_path / "two").run()
+    assert code == 0, errors
     assert out.count("evaluation: ") == 1
 
-    expected, found = records(tmp_path / "one"), records(tmp_path / "two")
+    expected, found = read_trials(tmp_path / "one"), read_trials(tmp_path / "two")
     assert found.keys() == expected.keys()
     for name, record in expected.items():
         assert found[name]["key"] == record["key"]
@@ -145,15 +133,15 @@ def test_two_processes_score_what_one_process_scores(recipe, bc5cdr, make_recipe
             continue
         assert (record["machine"]["processes"], found[name]["machine"]["processes"]) == (1, 2)
         for split, values in numbers(record).items():
-            np.testing.assert_allclose(numbers(found[name])[split], values, rtol=0, atol=SCORES)
+            np.testing.assert_allclose(numbers(found[name])[split], values, rtol=0, atol=TOLERANCE)
 
 
-def of_rank(launcher: subprocess.Popen[str], rank: int) -> psutil.Process:
-    (found,) = [p for p in psutil.Process(launcher.pid).children() if p.environ().get("RANK") == str(rank)]
-    return found
+def process_of_rank(launcher: subprocess.Popen[str], rank: int) -> psutil.Process:
+    (process,) = [p for p in psutil.Process(launcher.pid).children() if p.environ().get("RANK") == str(rank)]
+    return process
 
 
-def wait_for_a_cell(process: subprocess.Popen[str], work: Path) -> None:
+def wait_for_a_trial(process: subprocess.Popen[str], work: Path) -> None:
     deadline = time.monotonic() + 300
     while not list((work / "evaluation").rglob("lr=*.json")):
         assert process.poll() is None and time.monotonic() < deadline, process.stderr.read()
@@ -163,44 +151,44 @@ def wait_for_a_cell(process: subprocess.Popen[str], work: Path) -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize("rank", [0, 1])
 def test_whichever_process_is_killed_all_end_and_the_grid_continues_to_the_same_results(rank, recipe, launch, tmp_path):
-    # Two passes an update at most: their sum is the same, bit for bit, in any order.
+    # At most two passes per step: their sum is the same, bit for bit, in any order.
     recipe = make_smaller(recipe)
     stage.run(recipe, tmp_path / "one")
     work = tmp_path / "two"
     process = launch(recipe, work).start()
-    wait_for_a_cell(process, work)
+    wait_for_a_trial(process, work)
     family = psutil.Process(process.pid).children(recursive=True)
-    of_rank(process, rank).kill()
-    _, told = process.communicate(timeout=500)
+    process_of_rank(process, rank).kill()
+    _, errors = process.communicate(timeout=500)
     assert process.returncode != 0
     assert psutil.wait_procs(family, timeout=60)[1] == []
-    assert told.count("error: another process of this job has ended") == rank
-    before = records(work)
+    assert errors.count("error: another process of this job has ended") == rank
+    before = read_trials(work)
     assert {record.get("status", "done") for record in before.values()} == {"done"}
     assert not (work / "evaluation" / "results.json").exists()
-    code, _, told = launch(recipe, work).run()
-    assert code == 0, told
-    assert {name: record for name, record in records(work).items() if name in before} == before
+    code, _, errors = launch(recipe, work).run()
+    assert code == 0, errors
+    assert {name: record for name, record in read_trials(work).items() if name in before} == before
     assert results_of(work) == results_of(tmp_path / "one")
 
 
 @pytest.mark.slow
-def test_a_launch_that_is_asked_to_stop_says_so_once_and_leaves_whole_cells(recipe, launch, tmp_path):
+def test_a_launch_that_is_asked_to_stop_reports_it_once_and_leaves_complete_records(recipe, launch, tmp_path):
     process = launch(recipe, tmp_path / "work").start()
-    wait_for_a_cell(process, tmp_path / "work")
+    wait_for_a_trial(process, tmp_path / "work")
     family = psutil.Process(process.pid).children(recursive=True)
     process.send_signal(signal.SIGTERM)
-    _, told = process.communicate(timeout=500)
+    _, errors = process.communicate(timeout=500)
     assert process.returncode != 0
     assert psutil.wait_procs(family, timeout=60)[1] == []
-    assert told.count("error: ") == told.count("error: stopped by SIGTERM; the cells that were finished are in") == 1
-    assert {record.get("status", "done") for record in records(tmp_path / "work").values()} == {"done"}
+    assert errors.count("error: ") == errors.count("error: stopped by SIGTERM; finished trials are in") == 1
+    assert {record.get("status", "done") for record in read_trials(tmp_path / "work").values()} == {"done"}
 
 
 @pytest.mark.slow
 def test_a_killed_launcher_leaves_no_process_behind(recipe, launch, tmp_path):
     process = launch(recipe, tmp_path / "work").start()
-    wait_for_a_cell(process, tmp_path / "work")
+    wait_for_a_trial(process, tmp_path / "work")
     family = psutil.Process(process.pid).children(recursive=True)
     process.kill()
     process.wait(5)
@@ -217,29 +205,29 @@ def test_a_killed_launcher_leaves_no_process_behind(recipe, launch, tmp_path):
         ("evaluation.tasks.sts.path=nowhere", "nowhere does not exist"),
     ],
 )
-def test_a_mistake_in_the_recipe_is_told_once_before_anything_is_computed(override, words, recipe, launch, tmp_path):
-    code, _, told = launch(recipe, tmp_path / "work").run("--set", override)
+def test_a_mistake_in_the_recipe_is_reported_once_before_any_trial_runs(override, words, recipe, launch, tmp_path):
+    code, _, errors = launch(recipe, tmp_path / "work").run("--set", override)
     assert code != 0
-    assert told.count("error: ") == 1 and words in told
-    assert "exitcode  : 2" in told
+    assert errors.count("error: ") == 1 and words in errors
+    assert "exitcode  : 2" in errors
     assert not (tmp_path / "work" / "evaluation").exists()
 
 
 @pytest.mark.slow
 def test_a_launch_with_deepspeed_is_refused_once(recipe, launch, tmp_path):
-    code, _, told = launch(recipe, tmp_path / "work", config="cpu.yaml").run()
+    code, _, errors = launch(recipe, tmp_path / "work", config="cpu.yaml").run()
     assert code != 0
-    assert told.count("error: ") == told.count("error: fine-tuning needs no DeepSpeed") == 1
-    assert "exitcode  : 2" in told
+    assert errors.count("error: ") == errors.count("error: fine-tuning needs no DeepSpeed") == 1
+    assert "exitcode  : 2" in errors
 
 
-# The first cell has updates of one, two and three passes: the first process has four of them, the second two.
+# The steps of the first trial have one, two and three passes: rank 0 has four of them, rank 1 two.
 FAILING = """
 import os, runpy, sys
-from bimed_dist.evaluation import finetuning
+from bimed_dist.evaluation.models import finetuning
 
 calls = 0
-whole = finetuning.summed_loss
+original = finetuning.summed_loss
 
 
 def summed_loss(*arguments):
@@ -247,7 +235,7 @@ def summed_loss(*arguments):
     calls += 1
     if (int(os.environ["RANK"]), calls) == {failing}:
         raise MemoryError("no room here")
-    return whole(*arguments)
+    return original(*arguments)
 
 
 finetuning.summed_loss = summed_loss
@@ -264,14 +252,14 @@ runpy.run_path("launch/evaluation.py", run_name="__main__")
         ((1, 3), "RankError: process 1 failed: MemoryError: no room here"),
     ],
 )
-def test_a_cell_that_fails_in_one_process_is_told_as_failed_and_the_others_are_computed(
+def test_a_trial_that_fails_in_one_process_is_recorded_as_failed_and_the_others_run(
     failing, error, recipe, launch, tmp_path
 ):
     (tmp_path / "failing.py").write_text(FAILING.format(failing=failing), encoding="utf-8")
-    code, _, told = launch(recipe, tmp_path / "work", program=str(tmp_path / "failing.py")).run()
-    assert code == 0, told
+    code, _, errors = launch(recipe, tmp_path / "work", program=str(tmp_path / "failing.py")).run()
+    assert code == 0, errors
     results = results_of(tmp_path / "work")
-    failure = {"task": "sts", "model": "base", "cell": "lr=0.001,epochs=1,seed=2", "error": error}
+    failure = {"task": "sts", "model": "base", "trial": "lr=0.001,epochs=1,seed=2", "error": error, "split": None}
     assert results["failures"] == [failure]
     (score,) = [row for row in results["scores"] if row["main"]]
     assert score["chosen"]["epochs"] == 3 and len(score["values"]) == 2

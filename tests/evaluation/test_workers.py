@@ -1,4 +1,3 @@
-import json
 import os
 import signal
 import subprocess
@@ -14,12 +13,12 @@ from bimed_dist.evaluation import stage
 from bimed_dist.evaluation.grid import workers
 from bimed_dist.recipe.evaluation import EvaluatedModel, TaskSettings
 
-from .conftest import results_of
+from .conftest import read_trials, results_of
 
 
 @pytest.fixture
 def recipe(korsts, tiny_model, make_recipe):
-    """Eight cells on dev and two on test."""
+    """Eight development trials and two test trials."""
     models = {"base": EvaluatedModel(folder=str(tiny_model("base")))}
     tasks = {"sts": TaskSettings(task="korsts", path="korsts", epochs=(1, 2, 3, 4))}
     return make_recipe(models, tasks)
@@ -29,20 +28,10 @@ def with_workers(recipe, count):
     return recipe.model_copy(update={"evaluation": recipe.evaluation.model_copy(update={"workers": count})})
 
 
-def records(work):
-    """What every cell holds but for how long it took."""
-    found = {}
-    for path in sorted((work / "evaluation" / "cells").rglob("*.json")):
-        record = json.loads(path.read_text(encoding="utf-8"))
-        record.pop("seconds", None)
-        found[path.name] = record
-    return found
-
-
-def worker_processes(of_process):
-    """Children of the server that `of_process` forks its workers from."""
+def worker_processes(process):
+    """Return the children of the server that forks the workers of a process."""
     return [
-        worker for server in of_process.children() if "forkserver" in " ".join(server.cmdline())
+        worker for server in process.children() if "forkserver" in " ".join(server.cmdline())
         for worker in server.children()
     ]  # fmt: skip
 
@@ -50,20 +39,20 @@ def worker_processes(of_process):
 def test_two_workers_write_the_same_records_as_one_with_the_same_threads(recipe, tmp_path):
     for count in (1, 2):
         stage.run(with_workers(recipe, count), tmp_path / str(count))
-    assert records(tmp_path / "1") == records(tmp_path / "2")
+    assert read_trials(tmp_path / "1") == read_trials(tmp_path / "2")
     assert results_of(tmp_path / "1") == results_of(tmp_path / "2")
-    assert len(records(tmp_path / "2")) == 8 + 1 + 2
-    # The number of workers is no setting of the results: the folder is finished for any of them.
+    assert len(read_trials(tmp_path / "2")) == 8 + 1 + 2
+    # The number of workers does not decide results: the folder is finished for any number.
     assert stage.run(with_workers(recipe, 3), tmp_path / "1").was_done
 
 
-def test_a_worker_that_is_killed_fails_its_cell_only_and_the_cell_can_be_tried_again(recipe, tmp_path):
-    cells = tmp_path / "work" / "evaluation" / "cells"
+def test_a_worker_that_is_killed_fails_its_trial_only_and_the_trial_can_be_run_again(recipe, tmp_path):
+    trials = tmp_path / "work" / "evaluation" / "trials"
     killed = []
 
     def kill_one():
         while not killed:
-            if list(cells.rglob("lr=*.json")):
+            if list(trials.rglob("lr=*.json")):
                 for worker in worker_processes(psutil.Process()):
                     worker.kill()
                     killed.append(worker.pid)
@@ -86,7 +75,7 @@ def test_a_worker_that_is_killed_fails_its_cell_only_and_the_cell_can_be_tried_a
 @pytest.mark.parametrize(
     "number, code", [pytest.param(signal.SIGTERM, 75, marks=pytest.mark.slow), (signal.SIGKILL, -9)]
 )
-def test_a_stopped_grid_leaves_no_worker_and_no_half_record(number, code, recipe, tmp_path, root):
+def test_a_stopped_grid_leaves_no_worker_and_no_incomplete_record(number, code, recipe, tmp_path, root):
     path, work = tmp_path / "recipe.yaml", tmp_path / "work"
     path.write_text(yaml.safe_dump(recipe.model_dump(mode="json", exclude_none=True)), encoding="utf-8")
     command = [sys.executable, str(root / "launch" / "evaluation.py"), str(path), "--work", str(work)]
@@ -98,16 +87,16 @@ def test_a_stopped_grid_leaves_no_worker_and_no_half_record(number, code, recipe
         time.sleep(0.002)
     family = psutil.Process(process.pid).children(recursive=True)
     process.send_signal(number)
-    _, told = process.communicate(timeout=300)
+    _, errors = process.communicate(timeout=300)
     assert process.returncode == code
     assert psutil.wait_procs(family, timeout=60)[1] == []
-    assert "Traceback" not in told
+    assert "Traceback" not in errors
     if number == signal.SIGTERM:
-        assert "error: stopped by SIGTERM; the cells that were finished are in" in told
-    before = records(work)
+        assert "error: stopped by SIGTERM; finished trials are in" in errors
+    before = read_trials(work)
     assert not (work / "evaluation" / "manifest.json").exists()
     stage.run(recipe, work)
-    assert {name: record for name, record in records(work).items() if name in before} == before
+    assert {name: record for name, record in read_trials(work).items() if name in before} == before
 
 
 def test_workers_are_as_many_as_cores_and_memory_allow_and_one_at_least():

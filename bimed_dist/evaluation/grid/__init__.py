@@ -1,1 +1,1 @@
-"""All runs of all models on all tasks: which is next, where it is computed, and what was stored."""
+"""The grid: trials of every model on every task, their order, the processes that run them, and their results."""

@@ -1,4 +1,4 @@
-"""`choice.json`: which candidate is tested, and which ones were chosen before it."""
+"""`choice.json`: the candidate that is tested, and the choices that were made before it."""
 
 import json
 from collections.abc import Mapping
@@ -12,45 +12,45 @@ from bimed_dist.manifest import write_json
 from bimed_dist.workspace import CHOICE
 
 
-def best(dev_scores: Mapping[Candidate, list[float]]) -> Candidate | None:
-    """Highest mean over seeds; the first of the grid where two are equal."""
+def best_candidate(dev_scores: Mapping[Candidate, list[float]]) -> Candidate | None:
+    """Return the candidate with the highest mean over seeds, the first one of a tie; None if there are no scores."""
     return max(dev_scores, key=lambda candidate: float(np.mean(dev_scores[candidate])), default=None)
 
 
-def write_choice(pair: ModelOnTask, dev_scores: Mapping[Candidate, list[float]], chosen: Candidate) -> None:
-    """`choice.json`, which opens the test splits. Choices of before, among other candidates or seeds, stay in it."""
-    tried = [
+def write_choice(entry: ModelOnTask, dev_scores: Mapping[Candidate, list[float]], chosen: Candidate) -> None:
+    """Write `choice.json`, which opens the test splits; it keeps choices among other candidates or seeds."""
+    candidates = [
         {"learning_rate": c.learning_rate, "epochs": c.epochs, "dev": values, "mean": float(np.mean(values))}
         for c, values in dev_scores.items()
     ]
     write_json(
-        pair.folder / CHOICE,
+        entry.folder / CHOICE,
         {
             "schema": records.SCHEMA,
-            "key": pair.choice_key(),
-            "metric": pair.prepared.task.metric,
-            "candidates": tried,
+            "key": entry.choice_key(),
+            "metric": entry.prepared.task.metric,
+            "candidates": candidates,
             "chosen": {"learning_rate": chosen.learning_rate, "epochs": chosen.epochs},
-            "earlier": _earlier(pair),
+            "earlier": _earlier_choices(entry),
         },
     )
 
 
-def _earlier(pair: ModelOnTask) -> list[dict[str, Any]]:
-    """Other choices that stood in this one's place, the oldest first: for what, which, and whether it was tested."""
+def _earlier_choices(entry: ModelOnTask) -> list[dict[str, Any]]:
+    """Return previous choices for other keys, oldest first: key, chosen candidate, and whether it was tested."""
     try:
-        found = json.loads((pair.folder / CHOICE).read_text(encoding="utf-8"))
-        before = {"key": found["key"], "chosen": found["chosen"], "tested": _was_tested(pair, found["key"])}
-        known = [*found.get("earlier", ()), before]
+        previous = json.loads((entry.folder / CHOICE).read_text(encoding="utf-8"))
+        last = {"key": previous["key"], "chosen": previous["chosen"], "tested": _was_tested(entry, previous["key"])}
+        choices = [*previous["earlier"], last]
     except (OSError, ValueError, LookupError, TypeError):
-        # None, or a damaged one, which opens nothing either.
+        # Missing, or damaged, and then it never opened a test split.
         return []
-    return [choice for choice in known if choice["key"] != pair.choice_key()]
+    return [choice for choice in choices if choice["key"] != entry.choice_key()]
 
 
-def _was_tested(pair: ModelOnTask, key: Mapping[str, Any]) -> bool:
-    """Whether there is a test record of the choice that was made for `key`."""
-    for path in pair.folder.glob("test,seed=*.json"):
+def _was_tested(entry: ModelOnTask, key: Mapping[str, Any]) -> bool:
+    """Return whether there is a test record of the choice that was made for `key`."""
+    for path in entry.folder.glob("test,seed=*.json"):
         try:
             record = json.loads(path.read_text(encoding="utf-8"))
             if record["status"] == "done" and record["key"].items() >= key.items():
@@ -60,11 +60,8 @@ def _was_tested(pair: ModelOnTask, key: Mapping[str, Any]) -> bool:
     return False
 
 
-def was_chosen_after_a_test(pair: ModelOnTask) -> bool:
-    """Whether the same model had test scores on the same data when it was chosen among these candidates and seeds."""
-    found = json.loads((pair.folder / CHOICE).read_text(encoding="utf-8"))
-    same = {name: value for name, value in pair.choice_key().items() if name not in ("grid", "seeds")}
-    return any(
-        choice["tested"] and {name: choice["key"].get(name) for name in same} == same
-        for choice in found.get("earlier", ())
-    )
+def was_chosen_after_a_test(entry: ModelOnTask) -> bool:
+    """Return whether the model had test scores on the same data, for other candidates or seeds, before the choice."""
+    earlier = json.loads((entry.folder / CHOICE).read_text(encoding="utf-8"))["earlier"]
+    same = {name: value for name, value in entry.choice_key().items() if name not in ("grid", "seeds")}
+    return any(choice["tested"] and {name: choice["key"].get(name) for name in same} == same for choice in earlier)

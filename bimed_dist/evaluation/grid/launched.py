@@ -1,61 +1,61 @@
-"""Cells one after another, each computed by all processes of an `accelerate launch`.
+"""Trials one after another, each run by all processes of an `accelerate launch` together.
 
-The first process reads, checks, chooses, writes and tells; the others follow it.
+Rank 0 reads, checks, chooses, writes and reports; the others call `follow_rank_0`.
 """
 
 import signal
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from typing import Any
 
 from bimed_dist import ranks
 from bimed_dist.errors import BimedError, Stopped
-from bimed_dist.evaluation.grid.model_on_task import computed
+from bimed_dist.evaluation.grid.records import TrialRecord
+from bimed_dist.evaluation.grid.running import run_trial_of
 from bimed_dist.evaluation.grid.schedule import Job, Schedule
 
 
 @contextmanager
-def first() -> Iterator[None]:
-    """The first process's whole work, after which the others are let go. Nothing happens without a launcher."""
+def as_rank_0() -> Iterator[None]:
+    """Connect to the other processes of a launch, and release them at the end. Does nothing without a launcher."""
     ranks.connect()
     try:
         yield
-    except Stopped:  # the others were told, or notice that this process ends
+    except Stopped:  # The others have been told, or notice that this process ends.
         raise
     except (BimedError, OSError):
-        _let_go()
+        _release_others()
         raise
-    _let_go()
+    _release_others()
 
 
-def _let_go() -> None:
+def _release_others() -> None:
     if ranks.world_size() > 1:
-        with suppress(Stopped):  # all that this process had to do is done
+        with suppress(Stopped):  # Rank 0 has finished its work, so a lost connection does not matter any more.
             ranks.broadcast(None)
             ranks.disconnect()
 
 
-def fill(schedule: Schedule, told: Callable[[Job, dict[str, Any]], None]) -> None:
-    """Compute every waiting cell; `told` hears of each one after the schedule has."""
-    ranks.broadcast(schedule.pairs)
+def run_trials(schedule: Schedule, report: Callable[[Job, TrialRecord], None]) -> None:
+    """Run every waiting trial on rank 0; `report` is called after the schedule has the record."""
+    ranks.broadcast(schedule.grid)
     while schedule.waiting:
         job = ranks.broadcast(schedule.waiting.popleft())
-        record = computed(schedule.pairs, *job)
-        schedule.take(job, record)
-        told(job, record)
+        record = run_trial_of(schedule.grid, *job)
+        schedule.add_record(job, record)
+        report(job, record)
 
 
-def follow() -> None:
-    """What every other process does: its share of the cells that the first one names, until that lets it go.
+def follow_rank_0() -> None:
+    """Run this process's share of every trial that rank 0 broadcasts, until it releases this process.
 
-    Where the first or another process ends early it ends too, and leaves it to the first to say why.
+    If any process ends early this one ends too; rank 0 reports the reason.
     """
-    # A terminal and a batch system signal the whole group; the first process decides what it means.
+    # A terminal and a batch system signal the whole group; rank 0 decides how to stop.
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.SIG_IGN)
     ranks.connect()
     with suppress(Stopped):
-        pairs = ranks.broadcast(None)
-        while pairs is not None and (job := ranks.broadcast(None)) is not None:
-            computed(pairs, *job)
+        grid = ranks.broadcast(None)
+        while grid is not None and (job := ranks.broadcast(None)) is not None:
+            run_trial_of(grid, *job)
         ranks.disconnect()

@@ -1,84 +1,87 @@
-"""How far a grid is: one bar over all cells, or log lines where there is no terminal to draw it on."""
+"""Progress of the grid: one bar over all trials, or log lines without a terminal."""
 
 import logging
 import time
-from typing import Any
 
 from tqdm import tqdm
 
-from bimed_dist import progress
 from bimed_dist.evaluation.grid.model_on_task import ModelOnTask, Trial
+from bimed_dist.evaluation.grid.records import TrialRecord
 from bimed_dist.evaluation.grid.schedule import Job, Schedule
+from bimed_dist.progress import Progress
 
 logger = logging.getLogger(__name__)
-LOG_SECONDS = 300.0
+SECONDS_PER_LINE = 300.0
 
 
-def cost(pair: ModelOnTask, cell: Trial) -> float:
-    """How long a cell takes, up to a factor: parameters x rows, three times as much for each epoch of training."""
-    rows = pair.prepared.rows
-    if cell.candidate is None:
-        return pair.parameters * rows["test"]
-    scored = sum(number for split, number in rows.items() if (split not in ("train", "dev")) == cell.test)
-    trained = 0 if cell.test else (3 * cell.candidate.epochs - 1) * rows["train"]
-    return pair.parameters * (scored + trained)
+def cost(entry: ModelOnTask, trial: Trial) -> float:
+    """Return the relative duration of a trial: parameters x rows, three times that for each epoch of training."""
+    rows = entry.prepared.rows
+    if trial.candidate is None:
+        return entry.parameters * rows["test"]
+    scored = sum(number for split, number in rows.items() if (split not in ("train", "dev")) == trial.test)
+    trained = 0 if trial.test else (3 * trial.candidate.epochs - 1) * rows["train"]
+    return entry.parameters * (scored + trained)
 
 
-def costs(schedule: Schedule) -> float:
-    """What is still to do, the test cells of choices that are not made yet included."""
-    total = sum(cost(schedule.pairs[number], cell) for number, cell in schedule.waiting)
-    for number, pair in enumerate(schedule.pairs):
-        if pair.candidates and schedule.chosen[number] is None:
-            total += sum(cost(pair, cell) for cell in pair.test_cells(pair.candidates[0]))
+def remaining_cost(schedule: Schedule) -> float:
+    """Return the cost of all trials to run, including test trials whose candidate is not chosen yet."""
+    total = sum(cost(schedule.grid[index], trial) for index, trial in schedule.waiting)
+    for index, entry in enumerate(schedule.grid):
+        if entry.candidates and schedule.chosen[index] is None:
+            total += sum(cost(entry, trial) for trial in entry.test_trials(entry.candidates[0]))
     return total
 
 
-class Progress:
-    """To be made before the first cell is computed; every finished one is told."""
+class GridProgress:
+    """Create it before the first trial runs, and call `report` after each."""
 
     def __init__(self, schedule: Schedule) -> None:
         self.schedule = schedule
-        self.started = time.monotonic()
-        self.left = costs(schedule)
-        self.done = 0.0
-        self.made = [0] * len(schedule.pairs)
-        self.bar = progress.Progress(
-            "evaluation", self._total(), "cells", done=self._finished(), steady=False, seconds_per_line=LOG_SECONDS
+        self._start = time.monotonic()
+        self._cost, self._cost_done = remaining_cost(schedule), 0.0
+        self._run_now = [0] * len(schedule.grid)
+        self.bar = Progress(
+            *("evaluation", self._total(), "trials"),
+            done=self._finished(),
+            steady=False,
+            seconds_per_line=SECONDS_PER_LINE,
         )
-        logger.info("%d of %d cells are to be computed", self._total() - self._finished(), self._total())
+        logger.info("%d of %d trials to run", self._total() - self._finished(), self._total())
 
     def _total(self) -> int:
-        return sum(map(self.schedule.cells_of, range(len(self.schedule.pairs))))
+        return sum(map(self.schedule.trial_count, range(len(self.schedule.grid))))
 
     def _finished(self) -> int:
         return sum(map(len, self.schedule.records))
 
     def time_left(self) -> str:
-        """As much for every cost as the cells of this run took; empty before the first and after the last."""
-        remaining = max(0.0, self.left - self.done)
-        if not self.done or self._finished() == self._total():
+        """Estimate from the cost and time of the trials so far; empty before the first and after the last trial."""
+        remaining = max(0.0, self._cost - self._cost_done)
+        if not self._cost_done or self._finished() == self._total():
             return ""
-        seconds = (time.monotonic() - self.started) / self.done * remaining
-        return f"about {tqdm.format_interval(seconds)} left for {self._total() - self._finished()} cells"
+        seconds = (time.monotonic() - self._start) / self._cost_done * remaining
+        return f"about {tqdm.format_interval(seconds)} left for {self._total() - self._finished()} trials"
 
-    def tell(self, job: Job, record: dict[str, Any]) -> None:
-        number, cell = job
-        pair = self.schedule.pairs[number]
-        self.made[number] += 1
-        self.done += cost(pair, cell)
+    def report(self, job: Job, record: TrialRecord) -> None:
+        """Show a finished trial, whose record the schedule already has; a failure is logged as a warning."""
+        index, trial = job
+        entry = self.schedule.grid[index]
+        self._run_now[index] += 1
+        self._cost_done += cost(entry, trial)
         if record["status"] == "failed":
-            logger.warning("%s, %s failed: %s", pair.title, pair.path(cell).stem, record["error"])
-        note = ", ".join(filter(None, [pair.title, self.time_left()]))
+            logger.warning("%s, %s failed: %s", entry.title, entry.record_path(trial).stem, record["error"])
+        note = ", ".join(filter(None, [entry.title, self.time_left()]))
         self.bar.set(self._finished(), note, total=self._total())
-        if self.schedule.is_whole(number):
-            self.bar.log(self._ends(number))
+        if self.schedule.is_complete(index):
+            self.bar.log(self._summary(index))
 
-    def _ends(self, number: int) -> str:
-        pair, records = self.schedule.pairs[number], self.schedule.records[number].values()
+    def _summary(self, index: int) -> str:
+        records = self.schedule.records[index].values()
         failed = sum(record["status"] == "failed" for record in records)
-        line = f"{pair.title} ends: {len(records) - failed} of {len(records)} cells done, "
-        line += f"{self.made[number]} of them computed now, {failed} failed"
-        if self.schedule.means[number] is not None:
-            line += f"; best dev score {self.schedule.means[number]:.4f}"
+        line = f"{self.schedule.grid[index].title} finished: {len(records) - failed} of {len(records)} trials done, "
+        line += f"{self._run_now[index]} of them now, {failed} failed"
+        if self.schedule.dev_means[index] is not None:
+            line += f"; best dev score {self.schedule.dev_means[index]:.4f}"
         left = self.time_left()
         return f"{line}; {left}" if left else line

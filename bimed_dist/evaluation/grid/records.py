@@ -1,10 +1,10 @@
-"""Records of single results, one JSON file each, that are trusted only for the key they were made for."""
+"""One JSON record per trial, used again only if its key is the same, and the weights that wait for the test trial."""
 
 import json
 import platform
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, TypedDict
 
 import numpy as np
 import torch
@@ -16,39 +16,81 @@ from bimed_dist import ranks
 from bimed_dist.manifest import digest_of, versions, write_json
 from bimed_dist.workspace import PARTIAL
 
-SCHEMA = 1
-"""Of a record. A change that only adds values keeps it; a record with another one is computed again."""
-NOT_APPLICABLE = "not applicable"
-"""Status of a cell that this model can't have, such as masked words without the head."""
+SCHEMA = 2
+"""Schema of a record; a record with another schema is computed again. A field that is added keeps it."""
 Key = Mapping[str, Any]
+Status = Literal["done", "failed", "not_applicable"]
 
 
-def cell_name(learning_rate: float, epochs: int, seed: int) -> str:
+class Machine(TypedDict):
+    """Conditions under which the last digits of a score may differ."""
+
+    processor: str
+    """CPU architecture, or name of the GPU."""
+    threads: int
+    processes: int
+    """Processes that computed the trial together."""
+
+
+class SplitRecord(TypedDict, total=False):
+    scores: dict[str, float]
+    error: str
+    """Why there are no scores."""
+    predictions: list[str]
+    """See `pack`."""
+
+
+class TrialRecord(TypedDict, total=False):
+    schema: int
+    status: Status
+    key: dict[str, Any]
+    """Everything that decides the result; see `ModelOnTask.key`."""
+    seconds: float
+    versions: dict[str, str]
+    machine: Machine
+    error: str
+    """If failed."""
+    not_applicable: str
+    """If not applicable: why the model can't have this score."""
+    dev: dict[str, float]
+    """Development trial: scores."""
+    thresholds: list[float]
+    """Development trial: tuned threshold of each label."""
+    screening: list[float | None]
+    """Development trial: screening thresholds."""
+    splits: dict[str, SplitRecord]
+    """Test trial: test and external splits."""
+    scores: dict[str, float]
+    """Intrinsic trial."""
+    predictions: list[str]
+    """Intrinsic trial."""
+
+
+def development_name(learning_rate: float, epochs: int, seed: int) -> str:
+    """Return the file name, without suffix, of a development trial."""
     return f"lr={learning_rate!r},epochs={epochs},seed={seed}"
 
 
-def read_record(path: Path, key: Key) -> dict[str, Any] | None:
-    """The finished record of exactly this key; none where it is missing, failed, damaged or made for something else."""
+def read_record(path: Path, key: Key) -> TrialRecord | None:
+    """Return the finished record for exactly this key; None if it is missing, failed, damaged or for another key."""
     try:
         record = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return None
-    same = isinstance(record, dict) and record.get("schema") == SCHEMA and record.get("key") == dict(key)
-    return record if same and record.get("status") in ("done", NOT_APPLICABLE) else None
+    if not isinstance(record, dict) or record.get("schema") != SCHEMA or record.get("key") != dict(key):
+        return None
+    return record if record.get("status") in ("done", "not_applicable") else None
 
 
-def write_record(path: Path, key: Key, status: str, **values: Any) -> dict[str, Any]:
-    """Write `done`, `failed` or NOT_APPLICABLE with its values; a reader sees all of it or nothing.
-
-    Of several processes that compute the cell together, the first one writes.
-    """
-    record = {
+def write_record(path: Path, key: Key, status: Status, **values: Any) -> TrialRecord:
+    """Write a record atomically and return it; if several processes computed it together, the first one writes."""
+    record: TrialRecord = {
         "schema": SCHEMA,
         "status": status,
         "key": dict(key),
         **values,
         "versions": versions(),
-        "machine": machine(),
+        "machine": _machine(),
     }
     if ranks.rank() == 0:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -56,24 +98,20 @@ def write_record(path: Path, key: Key, status: str, **values: Any) -> dict[str, 
     return record
 
 
-def machine() -> dict[str, Any]:
-    """Processor or GPU, the threads of torch, and how many processes computed it together.
-
-    With other ones a score may differ in its last digits.
-    """
+def _machine() -> Machine:
     processor = torch.cuda.get_device_name() if torch.cuda.is_available() else platform.machine()
     return {"processor": processor, "threads": torch.get_num_threads(), "processes": ranks.world_size()}
 
 
-def packed(predicted: Sequence[np.ndarray]) -> list[str]:
-    """One line of numbers per item, in the fewest digits that give the same number back."""
+def pack(predicted: Sequence[np.ndarray]) -> list[str]:
+    """Return one line of numbers per item, in the fewest digits that give the same numbers back."""
     return [
         " ".join(np.format_float_positional(v, trim="-") if v.dtype.kind == "f" else str(v) for v in item)
         for item in predicted
     ]
 
 
-def unpacked(lines: Sequence[str], dtype: type) -> list[np.ndarray]:
+def unpack(lines: Sequence[str], dtype: type) -> list[np.ndarray]:
     return [np.array(line.split(), dtype=dtype) for line in lines]
 
 
@@ -82,7 +120,7 @@ def weights_path(folder: Path, key: Key) -> Path:
 
 
 def save_weights(model: nn.Module, path: Path) -> None:
-    """Of several processes with the same weights, the first one writes them."""
+    """Save the weights; if several processes trained them together, the first one writes."""
     if ranks.rank() > 0:
         return
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -92,7 +130,7 @@ def save_weights(model: nn.Module, path: Path) -> None:
 
 
 def load_weights(model: nn.Module, path: Path) -> bool:
-    """Whether the weights were there and whole."""
+    """Load weights into the model; return False if they are missing or damaged."""
     try:
         load_model(model, str(path), device=str(model.device))
     except (OSError, SafetensorError):

@@ -1,205 +1,225 @@
-"""What one model did on one task, from the records of its cells."""
+"""Collect what one model scored on one task from the records of its trials."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import astuple, dataclass, field
-from typing import Any
+from typing import Literal
 
 import numpy as np
 
 from bimed_dist.errors import DataError, one_line
-from bimed_dist.evaluation.grid import records as storage
 from bimed_dist.evaluation.grid.choice import was_chosen_after_a_test
-from bimed_dist.evaluation.grid.model_on_task import CELL_ERRORS, Candidate, ModelOnTask, Trial, intrinsic_gold
+from bimed_dist.evaluation.grid.model_on_task import Candidate, ModelOnTask, Trial
+from bimed_dist.evaluation.grid.records import TrialRecord, unpack
+from bimed_dist.evaluation.grid.running import TRIAL_ERRORS, intrinsic_gold
 from bimed_dist.evaluation.metrics.definitions import MLM_SUMS
 from bimed_dist.evaluation.models import intrinsic
 from bimed_dist.evaluation.models.encoding import Encoded
-from bimed_dist.evaluation.task import SOURCE, Example
+from bimed_dist.evaluation.results_format import Failure
+from bimed_dist.evaluation.task import Example
 
-Records = Mapping[Trial, Mapping[str, Any]]
+Records = Mapping[Trial, TrialRecord]
+Slice = Literal["language", "source"]
 
 
 @dataclass(frozen=True)
-class Fit:
-    """How much of a split's texts a model could read."""
+class Coverage:
+    """How much of the texts of a split a model could read."""
 
     items: int = 0
     cut: int = 0
     windowed: int = 0
-    """Items read in more than one row."""
-    pieces: int = 0
+    """Items that were split into several rows."""
+    tokens: int = 0
     unknown: float = 0.0
-    """Pieces that are [UNK]."""
+    """Tokens that are [UNK]."""
 
-    def __add__(self, other: "Fit") -> "Fit":
-        return Fit(*(one + more for one, more in zip(astuple(self), astuple(other), strict=True)))
+    def __add__(self, other: "Coverage") -> "Coverage":
+        return Coverage(*(a + b for a, b in zip(astuple(self), astuple(other), strict=True)))
 
 
 @dataclass
 class SplitResult:
     gold: dict[int, list[np.ndarray]] = field(default_factory=dict)
+    """Seed -> one array per item; so are predictions."""
     predicted: dict[int, list[np.ndarray]] = field(default_factory=dict)
     scores: dict[int, dict[str, float]] = field(default_factory=dict)
-    """All three by seed."""
+    """Seed -> metric -> score."""
     examples: tuple[Example, ...] = ()
-    """What each item was made of."""
-    fit: Fit = field(default_factory=Fit)
-    """Of trained tasks."""
+    """The example of each item."""
+    coverage: Coverage = field(default_factory=Coverage)
+    """Fine-tuned tasks only."""
+    slice_by: Slice | None = None
+    """Set if the split is one language or one source of the test split."""
 
 
 @dataclass
 class TaskResult:
-    """What one model did on one task."""
+    """What one model scored on one task."""
 
     chosen: Candidate | None = None
     splits: dict[str, SplitResult] = field(default_factory=dict)
-    failures: list[dict[str, str]] = field(default_factory=list)
+    failures: list[Failure] = field(default_factory=list)
+    not_applicable: str | None = None
+    """Why the model can't have a score."""
     notes: list[str] = field(default_factory=list)
 
-    def fail(self, pair: ModelOnTask, cell: str, error: str, **split: str) -> None:
-        """With `split` where the cell failed on that one alone."""
-        cell = f"{pair.prepared.fold}/{cell}" if pair.prepared.fold else cell
-        self.failures.append({"task": pair.prepared.name, "model": pair.label, "cell": cell, "error": error, **split})
+    def add_failure(self, entry: ModelOnTask, trial: str, error: str, split: str | None = None) -> None:
+        """Add a failed trial, or the only split on which it failed."""
+        trial = f"{entry.prepared.fold}/{trial}" if entry.prepared.fold else trial
+        self.failures.append(
+            {"task": entry.prepared.name, "model": entry.label, "trial": trial, "error": error, "split": split}
+        )
 
 
-def collected(pair: ModelOnTask, records: Records, chosen: Candidate | None) -> TaskResult:
-    """Scores, predictions and failures of a pair whose cells are all computed."""
-    measured = TaskResult(chosen=chosen)
-    for cell in pair.first_cells():
-        if records[cell]["status"] == "failed":
-            measured.fail(pair, pair.path(cell).stem, records[cell]["error"])
-    if not pair.candidates:
-        _collect_intrinsic(pair, records, measured)
+def collect_result(entry: ModelOnTask, records: Records, chosen: Candidate | None) -> TaskResult:
+    """Return scores, predictions and failures of an entry whose trials have all been run."""
+    result = TaskResult(chosen=chosen)
+    for trial in entry.first_trials():
+        if records[trial]["status"] == "failed":
+            result.add_failure(entry, entry.record_path(trial).stem, records[trial]["error"])
+    if not entry.candidates:
+        _collect_intrinsic(entry, records, result)
     elif chosen is not None:
-        measured.notes += _choice_notes(pair)
-        _collect_test(pair, records, chosen, measured)
-    return measured
+        result.notes += _choice_notes(entry)
+        _collect_test(entry, records, chosen, result)
+    return result
 
 
-def pooled(parts: Sequence[tuple[ModelOnTask, TaskResult]]) -> TaskResult:
-    """The turns of a cross-validation as one: every row's prediction is that of the model which did not see it.
-
-    A seed that failed in a fold has no score.
-    """
-    whole = TaskResult(failures=[f for _, one in parts for f in one.failures])
-    chosen = [one.chosen for _, one in parts]
-    first, label = parts[0][0], parts[0][0].label
-    if len(set(chosen)) == 1:
-        whole.chosen = chosen[0]
-    else:
-        told = (f"{c.learning_rate:g} x {c.epochs}" if c else "none" for c in chosen)
-        whole.notes.append(f"{label}: learning rate x epochs chosen per fold: {', '.join(told)}")
-    whole.notes += dict.fromkeys(note for pair, one in parts if one.chosen for note in _choice_notes(pair))
-    results = [one.splits.get("test", SplitResult()) for _, one in parts]
-    whole.notes += _row_notes(first, "test", sum((result.fit for result in results), Fit()))
-    pool = SplitResult()
-    for seed in (seed for seed in first.seeds if all(seed in result.scores for result in results)):
-        pool.gold[seed] = [item for result in results for item in result.gold[seed]]
-        pool.predicted[seed] = [item for result in results for item in result.predicted[seed]]
-        pool.scores[seed] = first.scores(pool.gold[seed], pool.predicted[seed])
-    if pool.scores:
-        pool.examples = tuple(example for result in results for example in result.examples)
-        whole.splits = {"test": pool}
-    return whole
+# ----------------------------------------------------------------------------------------------------- fine-tuned tasks
 
 
-def _choice_notes(pair: ModelOnTask) -> list[str]:
-    if not was_chosen_after_a_test(pair):
+def _choice_notes(entry: ModelOnTask) -> list[str]:
+    if not was_chosen_after_a_test(entry):
         return []
-    return [f"{pair.label}: chosen anew, among other candidates or seeds, after a test score had been computed"]
+    return [f"{entry.label}: chosen again, among other candidates or seeds, after a test score had been computed"]
 
 
-def _collect_test(pair: ModelOnTask, records: Records, chosen: Candidate, measured: TaskResult) -> None:
-    opened = pair.opened()
+def _collect_test(entry: ModelOnTask, records: Records, chosen: Candidate, result: TaskResult) -> None:
+    examples = entry.open_test_splits()
     try:
-        encoded = {split: pair.rows(split) for split in opened}
-    except CELL_ERRORS as error:
-        return measured.fail(pair, "test", one_line(error))
+        encoded = {split: entry.rows(split) for split in examples}
+    except TRIAL_ERRORS as error:
+        return result.add_failure(entry, "test", one_line(error))
     for split, rows in encoded.items():
-        measured.splits[split] = SplitResult(examples=opened[split], fit=_fit(rows))
-        measured.notes += _row_notes(pair, split, measured.splits[split].fit)
-    dtype = np.int64 if pair.prepared.task.kind == "ner" else np.float32
-    for cell in pair.test_cells(chosen):
-        record = records[cell]
+        result.splits[split] = SplitResult(examples=examples[split], coverage=_coverage(rows))
+        result.notes += _coverage_notes(entry, split, result.splits[split].coverage)
+    dtype = np.int64 if entry.prepared.task.kind == "ner" else np.float32
+    for trial in entry.test_trials(chosen):
+        record, name = records[trial], entry.record_path(trial).stem
         if record["status"] == "failed":
-            measured.fail(pair, pair.path(cell).stem, record["error"])
+            result.add_failure(entry, name, record["error"])
             continue
-        for split, result in measured.splits.items():
-            of_split = record["splits"][split]
-            if "error" in of_split:
-                measured.fail(pair, f"{pair.path(cell).stem}, {split}", of_split["error"], split=split)
+        for split, split_result in result.splits.items():
+            split_record = record["splits"][split]
+            if "error" in split_record:
+                result.add_failure(entry, f"{name}, {split}", split_record["error"], split)
                 continue
-            result.gold[cell.seed] = encoded[split].gold
-            result.predicted[cell.seed] = storage.unpacked(of_split["predictions"], dtype)
-            result.scores[cell.seed] = of_split["scores"]
+            split_result.gold[trial.seed] = encoded[split].gold
+            split_result.predicted[trial.seed] = unpack(split_record["predictions"], dtype)
+            split_result.scores[trial.seed] = split_record["scores"]
 
 
-def _fit(encoded: Encoded) -> Fit:
-    pieces = sum(len(row.ids) for row in encoded.rows)
+def _coverage(encoded: Encoded) -> Coverage:
+    tokens = sum(len(row.ids) for row in encoded.rows)
     windowed = int((np.bincount(encoded.item_of_row) > 1).sum())
-    return Fit(len(encoded.gold), encoded.truncated, windowed, pieces, encoded.unknown_share * pieces)
+    return Coverage(len(encoded.gold), encoded.truncated, windowed, tokens, encoded.unknown_share * tokens)
 
 
-def _row_notes(pair: ModelOnTask, split: str, fit: Fit) -> list[str]:
+def _coverage_notes(entry: ModelOnTask, split: str, coverage: Coverage) -> list[str]:
     notes = []
-    of_rows = f"{fit.items} {split} rows"
-    if fit.cut:
-        kept = "to head and tail " if pair.prepared.settings.long_texts == "head_tail" else ""
-        notes.append(f"{pair.label}: {fit.cut} of {of_rows} cut {kept}at {pair.limit} pieces")
-    if fit.windowed:
-        notes.append(f"{pair.label}: {fit.windowed} of {of_rows} read in windows of {pair.limit} pieces")
-    if fit.unknown >= 0.001 * fit.pieces > 0:
-        notes.append(f"{pair.label}: {fit.unknown / fit.pieces:.1%} of the pieces of {split} are [UNK]")
+    rows = f"{coverage.items} {split} rows"
+    if coverage.cut:
+        how = "to head and tail, " if entry.prepared.settings.long_texts == "head_tail" else ""
+        notes.append(f"{entry.label}: {coverage.cut} of {rows} cut to {how}{entry.max_tokens} tokens")
+    if coverage.windowed:
+        notes.append(f"{entry.label}: {coverage.windowed} of {rows} read in windows of {entry.max_tokens} tokens")
+    if coverage.unknown >= 0.001 * coverage.tokens > 0:
+        notes.append(f"{entry.label}: {coverage.unknown / coverage.tokens:.1%} of the {split} tokens are [UNK]")
     return notes
 
 
-def _collect_intrinsic(pair: ModelOnTask, records: Records, measured: TaskResult) -> None:
-    if any(record["status"] == storage.NOT_APPLICABLE for record in records.values()):
-        head = pair.prepared.task.kind.upper()
-        measured.notes.append(f"{pair.label}: not applicable, the checkpoint has no {head} head")
-        return
-    result = SplitResult()
-    for cell in pair.first_cells():
-        record = records[cell]
-        if record["status"] == "done":
-            result.gold[cell.seed], result.examples = intrinsic_gold(pair, cell.seed)
-            result.predicted[cell.seed] = storage.unpacked(record["predictions"], np.float64)
-            result.scores[cell.seed] = record["scores"]
-    if result.scores:
-        measured.splits = {"test": result, **slices(pair, result)}
-        measured.notes += _lost_word_notes(pair, result)
+def pool_folds(folds: Sequence[tuple[ModelOnTask, TaskResult]]) -> TaskResult:
+    """Return the folds of a cross-validation as one test split: each row is predicted by the model that did not see it.
 
-
-def slices(pair: ModelOnTask, whole: SplitResult) -> dict[str, SplitResult]:
-    """The same items for each language and each source, where there is more than one.
-
-    Forgetting shows in the foundation's language. A part in which nothing could be asked has no score.
+    A seed that failed in any fold has no score.
     """
-    found: dict[str, SplitResult] = {}
-    languages = sorted({example.language for example in whole.examples})
-    sources = sorted({example.source for example in whole.examples})
-    members = {name: [e.language == name for e in whole.examples] for name in languages if len(languages) > 1}
-    members |= {SOURCE + name: [e.source == name for e in whole.examples] for name in sources if len(sources) > 1}
-    for name, inside in members.items():
-        at = [i for i, is_member in enumerate(inside) if is_member]
-        part = SplitResult(examples=tuple(whole.examples[i] for i in at))
+    first, label = folds[0][0], folds[0][0].label
+    pooled = TaskResult(failures=[failure for _, result in folds for failure in result.failures])
+    chosen = [result.chosen for _, result in folds]
+    if len(set(chosen)) == 1:
+        pooled.chosen = chosen[0]
+    else:
+        by_fold = (f"{c.learning_rate:g} x {c.epochs}" if c else "none" for c in chosen)
+        pooled.notes.append(f"{label}: learning rate x epochs chosen per fold: {', '.join(by_fold)}")
+    pooled.notes += dict.fromkeys(note for entry, result in folds if result.chosen for note in _choice_notes(entry))
+    parts = [result.splits.get("test", SplitResult()) for _, result in folds]
+    pooled.notes += _coverage_notes(first, "test", sum((part.coverage for part in parts), Coverage()))
+    test = SplitResult()
+    for seed in (seed for seed in first.seeds if all(seed in part.scores for part in parts)):
+        test.gold[seed] = [item for part in parts for item in part.gold[seed]]
+        test.predicted[seed] = [item for part in parts for item in part.predicted[seed]]
+        test.scores[seed] = first.scores(test.gold[seed], test.predicted[seed])
+    if test.scores:
+        test.examples = tuple(example for part in parts for example in part.examples)
+        pooled.splits = {"test": test}
+    return pooled
+
+
+# ------------------------------------------------------------------------------------------------------ intrinsic tasks
+
+
+def _collect_intrinsic(entry: ModelOnTask, records: Records, result: TaskResult) -> None:
+    reasons = [record["not_applicable"] for record in records.values() if record["status"] == "not_applicable"]
+    if reasons:
+        result.not_applicable = reasons[0]
+        return
+    test = SplitResult()
+    for trial in entry.first_trials():
+        record = records[trial]
+        if record["status"] == "done":
+            test.gold[trial.seed], test.examples = intrinsic_gold(entry, trial.seed)
+            test.predicted[trial.seed] = unpack(record["predictions"], np.float64)
+            test.scores[trial.seed] = record["scores"]
+    if test.scores:
+        result.splits = {"test": test, **_slices(entry, test)}
+        result.notes += _lost_word_notes(entry, test)
+
+
+def _slices(entry: ModelOnTask, test: SplitResult) -> dict[str, SplitResult]:
+    """Return the test split by language (`ko`) and by source (`source NAME`), if there are several.
+
+    Forgetting shows in the foundation's language. A slice without a defined score is left out.
+    """
+    languages = sorted({example.language for example in test.examples})
+    sources = sorted({example.source for example in test.examples})
+    slices: dict[str, tuple[Slice, list[bool]]] = {}
+    if len(languages) > 1:
+        slices |= {name: ("language", [e.language == name for e in test.examples]) for name in languages}
+    if len(sources) > 1:
+        slices |= {f"source {name}": ("source", [e.source == name for e in test.examples]) for name in sources}
+    results = {}
+    for name, (slice_by, is_member) in slices.items():
+        members = np.flatnonzero(is_member)
+        part = SplitResult(examples=tuple(test.examples[i] for i in members), slice_by=slice_by)
         try:
-            for seed in whole.scores:
-                part.gold[seed] = [whole.gold[seed][i] for i in at]
-                part.predicted[seed] = [whole.predicted[seed][i] for i in at]
-                part.scores[seed] = pair.scores(part.gold[seed], part.predicted[seed])
+            for seed in test.scores:
+                part.gold[seed] = [test.gold[seed][i] for i in members]
+                part.predicted[seed] = [test.predicted[seed][i] for i in members]
+                part.scores[seed] = entry.scores(part.gold[seed], part.predicted[seed])
         except DataError:
             continue
-        found[name] = part
-    return found
+        results[name] = part
+    return results
 
 
-def _lost_word_notes(pair: ModelOnTask, result: SplitResult) -> list[str]:
-    if pair.prepared.task.kind != "mlm":
+def _lost_word_notes(entry: ModelOnTask, test: SplitResult) -> list[str]:
+    if entry.prepared.task.kind != "mlm":
         return []
-    at = MLM_SUMS.index("words")
-    seed, sums = next(iter(result.predicted.items()))
-    answered = int(sum(item[at] for item in sums))
-    asked = sum(int(intrinsic.words_to_mask(example, seed).sum()) for example in pair.prepared.intrinsic)
-    if answered == asked:
+    words = MLM_SUMS.index("words")
+    seed, sums = next(iter(test.predicted.items()))
+    scored = int(sum(item[words] for item in sums))
+    masked = sum(int(intrinsic.words_to_mask(example, seed).sum()) for example in entry.prepared.intrinsic)
+    if scored == masked:
         return []
-    return [f"{pair.label}: {asked - answered} of {asked} masked words could not be asked (beyond {pair.limit} pieces)"]
+    lost = f"{masked - scored} of {masked} masked words were not scored"
+    return [f"{entry.label}: {lost}, because they lie beyond {entry.max_tokens} tokens"]
