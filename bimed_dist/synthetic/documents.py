@@ -15,7 +15,7 @@ _KINDS = {"note": 0.55, "article": 0.24, "report": 0.15, "leaflet": 0.06}
 
 
 def generate_documents(seed: int, count: int, languages: tuple[str, ...], source: str) -> Iterator[RawDocument]:
-    """Yield `count` different documents, alternating between `languages`; none is a text of a task.
+    """Yield `count` different documents, alternating between `languages`; they share no text with the tasks.
 
     Document i does not depend on `count`. Raises ConfigError for a language other than ko, en and mixed.
     """

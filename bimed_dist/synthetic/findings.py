@@ -1,7 +1,7 @@
-"""Structured clinical facts: what every text, label and score of the synthetic data is rendered from.
+"""Structured clinical facts, from which every text, label and score of the synthetic data is made.
 
-Four kinds: imaging findings, complaints, prescriptions, laboratory values. `similarity` grades two lists of facts
-from 0 (unrelated) to 5 (the same), by what differs between the facts and by nothing else.
+There are four kinds: imaging findings, complaints, prescriptions, laboratory values. `similarity` grades two lists of
+facts from 0 (unrelated) to 5 (equal) by the differences between the facts alone.
 """
 
 import random
@@ -19,12 +19,12 @@ class Finding:
     site: str
     side: str = ""
     size_mm: tuple[int, ...] = ()
-    """One or two diameters; empty where none is given."""
+    """One or two diameters; empty if not measured."""
     quality: str = ""
     status: str = "present"
     """present, uncertain or absent."""
     change: str = ""
-    """Against the examination before: new, increased, decreased, stable, or nothing said."""
+    """Since the last examination: new, increased, decreased, stable; empty if not mentioned."""
 
 
 @dataclass(frozen=True)
@@ -32,9 +32,9 @@ class Complaint:
     symptom: str
     status: str = "present"
     onset: tuple[int, str] | None = None
-    """Since when: a number and day, week or month."""
+    """A number and day, week or month; None if not mentioned."""
     course: str = ""
-    """better, worse or nothing said."""
+    """better, worse; empty if not mentioned."""
 
 
 @dataclass(frozen=True)
@@ -57,7 +57,7 @@ Fact = Finding | Complaint | Prescription | LabValue
 
 _CHANGES = ("new", "increased", "decreased", "stable")
 _CHANGES_OF_GROUP = {
-    # Scars stay, emphysema doesn't go back, a fracture doesn't grow.
+    # Emphysema does not improve, a fracture does not grow.
     "fracture": ("new", "stable"),
     "airway": ("increased", "stable"),
     "calcific": ("new", "increased", "stable"),
@@ -75,7 +75,7 @@ def draw_size(rng: random.Random, span: tuple[int, int], two: float = 0.3) -> tu
 
 
 def changes_of(finding: Finding) -> tuple[str, ...]:
-    """The changes that make sense for it."""
+    """The changes that are plausible for a finding."""
     if finding.observation == "fibrotic scar":
         return ("stable",)
     if finding.quality in ("old", "healing"):
@@ -89,18 +89,18 @@ def draw_finding(
     statuses: dict[str, float] | None = None,
     prior: bool = True,
 ) -> Finding:
-    """A finding that anatomy allows; `prior` says whether there is an examination to compare with."""
-    seen = OBSERVATIONS[observation or rng.choice(list(OBSERVATIONS))]
-    site = rng.choice(sites_of(seen.key))
+    """A finding at a possible site; `prior`: whether there is an earlier examination to compare with."""
+    entry = OBSERVATIONS[observation or rng.choice(list(OBSERVATIONS))]
+    site = rng.choice(sites_of(entry.key))
     side = rng.choice(site.sides) if site.sides else ""
     status = weighted_choice(rng, statuses or {"present": 0.7, "uncertain": 0.12, "absent": 0.18})
-    finding = Finding(seen.key, site.key, side, status=status)
+    finding = Finding(entry.key, site.key, side, status=status)
     if status == "absent":
         return finding
-    if seen.qualities and rng.random() < 0.35:
-        finding = replace(finding, quality=rng.choice(seen.qualities))
-    if seen.size_mm and side != "both" and rng.random() < 0.7:
-        finding = replace(finding, size_mm=draw_size(rng, seen.size_mm))
+    if entry.qualities and rng.random() < 0.35:
+        finding = replace(finding, quality=rng.choice(entry.qualities))
+    if entry.size_mm and side != "both" and rng.random() < 0.7:
+        finding = replace(finding, size_mm=draw_size(rng, entry.size_mm))
     if prior and status == "present" and rng.random() < 0.35:
         finding = replace(finding, change=rng.choice(changes_of(finding)))
     return finding
@@ -125,7 +125,7 @@ def draw_prescription(rng: random.Random, drug: str | None = None) -> Prescripti
 
 
 def actions_of(drug: str, dose: str) -> tuple[str, ...]:
-    """What can be done to end at `dose`: nothing is increased to the lowest dose."""
+    """The actions that can lead to `dose`: no increase to the lowest, no decrease to the highest."""
     doses = DRUGS[drug].doses
     up = ("increase",) if dose != doses[0] else ()
     down = ("decrease",) if dose != doses[-1] else ()
@@ -163,7 +163,7 @@ def flag_of(value: LabValue) -> str:
 
 
 def similarity(first: Sequence[Fact], second: Sequence[Fact]) -> float:
-    """0-5 in quarters: the best matching of the facts; a fact without a partner halves what its place could give."""
+    """0 to 5 in quarters: mean grade of the best matching of the facts; an unmatched fact counts 0.4 of that mean."""
     few, many = sorted((list(first), list(second)), key=len)
     best = max(sum(graded(a, b) for a, b in zip(few, order, strict=True)) for order in permutations(many, len(few)))
     mean = best / len(few)
@@ -172,7 +172,7 @@ def similarity(first: Sequence[Fact], second: Sequence[Fact]) -> float:
 
 
 def graded(a: Fact, b: Fact) -> float:
-    """5 for the same fact, less for every part that differs, 0 for unrelated facts."""
+    """5 for equal facts, less for every part that differs, 0 for unrelated facts."""
     if isinstance(a, Finding) and isinstance(b, Finding):
         return _graded_findings(a, b)
     if isinstance(a, Complaint) and isinstance(b, Complaint):

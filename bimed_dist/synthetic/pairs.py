@@ -1,8 +1,7 @@
-"""Pairs of clinical statements, graded 0-5 by how far apart the facts behind them are.
+"""Sentence pairs with similarity scores from 0 to 5, computed from the facts behind them (`findings.similarity`).
 
-A pair starts from one fact or two; the partner is the same facts, the facts with parts changed, or other facts. Both
-are worded independently, so that equal facts share few words and unequal facts may share many. The score is
-`findings.similarity` of the facts.
+A pair starts from one or two facts; its second side has the same facts, changed facts or other facts. Both sides are
+worded independently, so equal facts may share few words and unequal facts many.
 """
 
 import random
@@ -39,7 +38,7 @@ class SentencePair:
 
 @dataclass(frozen=True)
 class GradedFacts:
-    """The facts behind a pair, before they are worded."""
+    """The facts of a pair and their score."""
 
     first: tuple[Fact, ...]
     second: tuple[Fact, ...]
@@ -47,7 +46,7 @@ class GradedFacts:
 
 
 _KINDS = {"finding": 0.55, "complaint": 0.17, "prescription": 0.15, "lab": 0.13}
-# How the partner comes about; changes are how many parts of the fact are altered.
+# How the second fact is made from the first, with probabilities.
 _PARTNERS = {"same": 0.18, "one change": 0.17, "two changes": 0.17, "denied": 0.12, "kindred": 0.14, "other": 0.22}
 _DRAWS: dict[str, Callable[[random.Random], Fact]] = {
     "finding": draw_finding,
@@ -58,14 +57,17 @@ _DRAWS: dict[str, Callable[[random.Random], Fact]] = {
 
 
 def generate_sentence_pairs(seed: int, split: str, count: int, language: str) -> list[SentencePair]:
-    """`count` graded pairs in ko, en or mixed. No statement of one split occurs in another or in the corpus."""
+    """Return `count` graded pairs in ko, en or mixed; splits share no sentence with each other or the corpus.
+
+    Raises ConfigError for another language or an unknown split.
+    """
     require_split(split)
     if language not in ("ko", "en", "mixed"):
         raise ConfigError(f"synthetic sentence pairs have no language {language!r}; use ko, en or mixed")
 
     def draw(rng: random.Random) -> tuple[str, tuple[str, str, float]] | None:
         facts = draw_facts(rng)
-        # In `mixed`, whole Korean or English sentences also occur: the same fact then shares no word at all.
+        # Mixed pairs also have whole Korean or English sentences, so that equal facts may share no word at all.
         weights = {"mixed": 0.6, "ko": 0.2, "en": 0.2} if language == "mixed" else {language: 1.0}
 
         def statement(side: tuple[Fact, ...]) -> str | None:
@@ -97,7 +99,7 @@ def draw_facts(rng: random.Random) -> GradedFacts:
 
 
 def _widened(rng: random.Random, kind: str, first: Fact, second: Fact) -> tuple[tuple[Fact, ...], tuple[Fact, ...]]:
-    """A second fact beside the first: in both statements, or in one."""
+    """The statements with a second fact, in both or in the first only."""
     more = _DRAWS[kind](rng)
     while _subject(more) in (_subject(first), _subject(second)):
         more = _DRAWS[kind](rng)
@@ -113,7 +115,7 @@ def _subject(fact: Fact) -> str:
 
 
 def partner(rng: random.Random, fact: Fact, how: str) -> Fact:
-    """The fact that the second statement says."""
+    """The fact of the second statement."""
     if how == "same":
         return fact
     if how == "other":
@@ -128,7 +130,7 @@ def partner(rng: random.Random, fact: Fact, how: str) -> Fact:
 
 
 def _kindred(rng: random.Random, fact: Fact) -> Fact:
-    """Another fact of the same kind; for findings at the same site or in the same region."""
+    """A different fact of the same kind; a finding at the same site or in the same region."""
     if isinstance(fact, Finding):
         region = SITES[fact.site].region
         names = [o.key for o in OBSERVATIONS.values() if fact.site in {s.key for s in sites_of(o.key)}]
@@ -147,7 +149,7 @@ def _kindred(rng: random.Random, fact: Fact) -> Fact:
 
 
 def _denied(rng: random.Random, fact: Fact) -> Fact:
-    """Present against absent; taken against stopped; abnormal against normal."""
+    """The opposite: absent for present, stopped for taken, a normal value for an abnormal one."""
     if isinstance(fact, Finding):
         if fact.status == "absent":
             return draw_like(rng, fact)
@@ -160,7 +162,7 @@ def _denied(rng: random.Random, fact: Fact) -> Fact:
 
 
 def draw_like(rng: random.Random, fact: Finding) -> Finding:
-    """The same observation at the same place, present."""
+    """The same observation at the same site, present."""
     drawn = draw_finding(rng, fact.observation, {"present": 1.0})
     size = () if fact.side == "both" else drawn.size_mm
     return replace(drawn, site=fact.site, side=fact.side, size_mm=size)
@@ -189,19 +191,19 @@ def altered(rng: random.Random, fact: Fact) -> Fact:
 
 
 def _altered_finding(rng: random.Random, fact: Finding) -> Finding:
-    seen, site = OBSERVATIONS[fact.observation], SITES[fact.site]
-    parts = ["site"] if len(sites_of(seen.key)) > 1 else []
+    entry, site = OBSERVATIONS[fact.observation], SITES[fact.site]
+    parts = ["site"] if len(sites_of(entry.key)) > 1 else []
     parts += ["side", "side"] if len(site.sides) > 1 else []
     if fact.status != "absent":
-        parts += ["status", "quality"] if seen.qualities else ["status"]
-        parts += ["size", "size"] if seen.size_mm and fact.side != "both" else []
+        parts += ["status", "quality"] if entry.qualities else ["status"]
+        parts += ["size", "size"] if entry.size_mm and fact.side != "both" else []
     if fact.status == "present":
         parts.append("change")
     if not parts:
         return draw_like(rng, fact)
     part = rng.choice(parts)
     if part == "site":
-        other = rng.choice([s for s in sites_of(seen.key) if s.key != fact.site])
+        other = rng.choice([s for s in sites_of(entry.key) if s.key != fact.site])
         side = (
             rng.choice(other.sides)
             if other.sides and fact.side not in other.sides
@@ -213,10 +215,10 @@ def _altered_finding(rng: random.Random, fact: Finding) -> Finding:
     if part == "side":
         side = rng.choice([s for s in site.sides if s != fact.side])
         return replace(fact, side=side, size_mm=() if side == "both" else fact.size_mm)
-    if part == "size" and seen.size_mm:
-        return replace(fact, size_mm=draw_size(rng, seen.size_mm))
+    if part == "size" and entry.size_mm:
+        return replace(fact, size_mm=draw_size(rng, entry.size_mm))
     if part == "quality":
-        return replace(fact, quality=rng.choice([q for q in ("", *seen.qualities) if q != fact.quality]), change="")
+        return replace(fact, quality=rng.choice([q for q in ("", *entry.qualities) if q != fact.quality]), change="")
     if part == "change":
         return replace(fact, change=rng.choice([c for c in ("", *changes_of(fact)) if c != fact.change]))
     return replace(fact, status="uncertain" if fact.status == "present" else "present", change="")

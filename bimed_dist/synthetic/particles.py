@@ -1,6 +1,6 @@
-"""Korean particles that agree with how a word ends: Hangul, English words, abbreviations, numbers and units.
+"""Korean particles that agree with the final sound of a word: Hangul, English, abbreviations, numbers and units.
 
-Templates write the choice behind the word: `resolve("nodule[이/가] 보임")` gives `nodule이 보임`, and
+Phrases contain both forms after the word: `resolve("nodule[이/가] 보임")` gives `nodule이 보임`, and
 `resolve("GGO[이/가] 보임")` gives `GGO가 보임`. The first form follows a final consonant, the second a vowel; for
 `[으로/로]` a final ㄹ counts as a vowel.
 """
@@ -12,12 +12,12 @@ _BRACKETED = re.compile(r"\s*\([^()]*\)$")
 _HANGUL_FIRST, _HANGUL_LAST, _FINALS = 0xAC00, 0xD7A3, 28
 
 _VOWEL, _RIEUL, _OTHER = "", "ㄹ", "x"
-"""How a word ends: in a vowel, in ㄹ, or in another consonant."""
+"""Classes of the final sound: a vowel, ㄹ, another consonant."""
 
 _DIGITS = {"0": _OTHER, "1": _RIEUL, "3": _OTHER, "6": _OTHER, "7": _RIEUL, "8": _RIEUL}
 _LETTERS = {"l": _RIEUL, "m": _OTHER, "n": _OTHER, "r": _RIEUL}
 _UNITS = {"mg": _OTHER, "g": _OTHER, "kg": _OTHER, "mcg": _OTHER, "mm": _VOWEL, "cm": _VOWEL, "ml": _VOWEL, "%": _VOWEL}
-_READ_OTHERWISE = {"limb": _OTHER, "type": _OTHER, "note": _VOWEL, "scan": _OTHER, "abscess": _VOWEL, "lab": _OTHER}
+_EXCEPTIONS = {"limb": _OTHER, "type": _OTHER, "note": _VOWEL, "scan": _OTHER, "abscess": _VOWEL, "lab": _OTHER}
 _ENDINGS = (
     # Longest first: the first ending that fits decides.
     (r"(le|l)", _RIEUL),
@@ -45,8 +45,8 @@ def _english_ending(word: str) -> str:
     lower = word.lower()
     if lower.lstrip("0123456789.x") in _UNITS:
         return _UNITS[lower.lstrip("0123456789.x")]
-    if lower in _READ_OTHERWISE:
-        return _READ_OTHERWISE[lower]
+    if lower in _EXCEPTIONS:
+        return _EXCEPTIONS[lower]
     if len(word) == 1 or not word[1:].islower():
         return _LETTERS.get(lower[-1], _VOWEL)
     for pattern, kind in _ENDINGS:
@@ -63,7 +63,7 @@ def choose(word: str, after_consonant: str, after_vowel: str) -> str:
 
 
 def resolve(text: str) -> str:
-    """`text` with every `[이/가]` and the like replaced by the form that fits what stands before it."""
+    """`text` with every choice such as `[이/가]` replaced by the form that fits the word before it."""
     start = 0
     while (match := _CHOICE.search(text, start)) is not None:
         before = text[: match.end(1)]

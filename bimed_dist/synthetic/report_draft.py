@@ -30,7 +30,7 @@ class Report:
     request: str = ""
     """Why the examination was requested."""
     reported: set[str] = field(default_factory=set)
-    """Observations already reported: each at most once, and none is denied after it was seen."""
+    """Observations already reported: each is reported once at most and not denied afterwards."""
     occupied: set[str] = field(default_factory=set)
     """Sites that a finding already has."""
     description: list[str] = field(default_factory=list)

@@ -1,15 +1,15 @@
-"""Chest CT reports of two hospitals, written from structured facts, with three labels.
+"""Chest CT reports of two hospitals with three labels, made from structured facts.
 
-What a label means. The report's facts hold one state for each disease:
+A report has one state for each disease, which decides its label:
 
-* present, probable, active -> label true. `probable` is how a radiologist commits to a diagnosis: consistent with,
-  suggestive of, most likely, 의심됨, 합당한 소견. `active` is known disease under treatment, whatever its course.
-* possible, negated, resolved, unmentioned -> label false. `possible` is a differential that another cause leads:
-  cannot be excluded, less likely, r/o beside a favoured cause, 배제할 수 없음. `resolved` is past disease of which
-  nothing is left (a former pneumonia or embolus, a resected cancer without recurrence).
+* present, probable, active -> true. `probable`: the radiologist commits to the diagnosis (consistent with, suggestive
+  of, most likely, 의심됨, 합당한 소견). `active`: known disease under treatment, whatever its course.
+* possible, negated, resolved, unmentioned -> false. `possible`: another cause is favoured (cannot be excluded, less
+  likely, r/o, 배제할 수 없음). `resolved`: past disease without residue (a former pneumonia or embolus, a resected
+  cancer without recurrence).
 
-Pneumonia means infection: radiation pneumonitis, oedema and interstitial disease are not. Cancer means malignancy in
-the chest: lung cancer or metastasis. A disease named only as clinical question (r/o PTE) doesn't count.
+Pneumonia means infection, not radiation pneumonitis, oedema or interstitial disease. Cancer means malignancy in the
+chest: lung cancer or metastasis. A disease named only in the request (r/o PTE) does not count.
 """
 
 import random
@@ -53,7 +53,10 @@ class CtReport:
 
 
 def generate_ct_reports(seed: int, split: str, count: int) -> list[CtReport]:
-    """`count` reports; `external` is the other hospital. No split shares a text with another or with the corpus."""
+    """Return `count` reports; `external` is another hospital. Splits share no text with each other or the corpus.
+
+    Raises ConfigError for an unknown split.
+    """
     require_split(split)
     hospital = "external" if split == "external" else "internal"
 
@@ -71,7 +74,7 @@ def generate_ct_reports(seed: int, split: str, count: int) -> list[CtReport]:
 def write_report(
     rng: random.Random, hospital: str, language: str | None = None, for_corpus: bool = False
 ) -> tuple[str, dict[str, str]]:
-    """A report and the state of each of its three diseases."""
+    """The text of a report and the state of each disease."""
     states = draw_states(rng, hospital)
     needs_prior = any(state in ("resolved", "active") for state in states.values())
     report = Report(
@@ -159,7 +162,7 @@ def _cancer(report: Report, state: str) -> None:
 
 
 def _tumour(report: Report, state: str) -> Finding:
-    """A mass or nodule at one place, with a size that fits its certainty."""
+    """A mass or nodule at one site, with a size that fits its certainty."""
     rng = report.rng
     observation = "nodule" if state == "possible" else rng.choice(("mass", "mass", "nodule"))
     finding = report.draw_finding(observation, single=True)
@@ -187,7 +190,7 @@ def _metastasis(report: Report) -> None:
 
 
 def _commit(report: Report, label: str, state: str, finding: Finding, slots: dict[str, str]) -> None:
-    """The conclusion that says how sure the radiologist is."""
+    """Add the conclusion with the certainty of `state`."""
     if state == "present":
         report.conclude(CT_REPORTS["present"][label], finding, **slots)
     elif state == "probable":
@@ -231,7 +234,7 @@ def _incidentals(report: Report) -> None:
 
 
 def _normals(report: Report) -> None:
-    """What is said to be normal: never what was reported as seen."""
+    """Add statements that organs are normal, except organs with a reported finding."""
     rng, used = report.rng, report.reported
     possible = ["heart", "airway", "aorta", "pneumothorax"]
     possible += [name for name in ("pleural effusion", "lymph node enlargement") if name not in used]

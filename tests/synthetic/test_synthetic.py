@@ -1,4 +1,4 @@
-"""The synthetic corpus: the same everywhere, labels from facts, no text in two places."""
+"""Synthetic texts: the same on every machine, labels from facts, no text in two splits."""
 
 import itertools
 import os
@@ -109,14 +109,14 @@ def test_another_seed_writes_other_texts() -> None:
     assert not {report.text for report in first} & {report.text for report in second}
 
 
-def test_the_first_hundred_do_not_depend_on_how_many_are_asked_for() -> None:
+def test_the_first_hundred_items_do_not_depend_on_the_number_of_items() -> None:
     assert generate_ct_reports(5, "dev", 150)[:100] == generate_ct_reports(5, "dev", 100)
     assert generate_ner_sentences(5, "test", 150)[:100] == generate_ner_sentences(5, "test", 100)
     assert generate_sentence_pairs(5, "train", 150, "mixed")[:100] == generate_sentence_pairs(5, "train", 100, "mixed")
     assert list(generate_documents(5, 300, LANGUAGES, "s"))[:100] == list(generate_documents(5, 100, LANGUAGES, "s"))
 
 
-def test_all_text_is_composed_unicode_without_stray_blanks_or_open_slots() -> None:
+def test_all_text_is_nfc_without_stray_spaces_or_open_slots() -> None:
     texts = [text for d in generate_documents(2, 300, LANGUAGES, "s") for text in d.paragraphs]
     for split in SPLITS:
         for kind in ("ct", "ner", *LANGUAGES):
@@ -126,7 +126,7 @@ def test_all_text_is_composed_unicode_without_stray_blanks_or_open_slots() -> No
         assert not re.search(r"[{}]|  | \.|^\s|\s$|\[[가-힣]+/|\.\.|None|\(\)", text), text
 
 
-# ------------------------------------------------------------------------------------------------ no text in two places
+# ------------------------------------------------------------------------------------------------ no text in two splits
 
 
 @pytest.mark.parametrize("kind", ["ct", "ner", *LANGUAGES])
@@ -139,14 +139,14 @@ def test_no_text_is_in_two_splits_or_in_the_corpus(kind: str) -> None:
             assert seen.setdefault(text, split) == split
 
 
-def test_corpus_documents_belong_to_the_corpus_and_are_all_different() -> None:
-    found = list(generate_documents(1, 900, LANGUAGES, "synthetic"))
-    texts = ["\n\n".join(document.paragraphs) for document in found]
+def test_documents_belong_to_the_corpus_and_are_all_different() -> None:
+    documents = list(generate_documents(1, 900, LANGUAGES, "synthetic"))
+    texts = ["\n\n".join(document.paragraphs) for document in documents]
     assert len(set(texts)) == len(texts)
     assert {owner_of(text) for text in texts} == {CORPUS}
-    assert found[0].id == "synthetic-ko-000000"
-    assert len({document.id for document in found}) == 900
-    assert Counter(document.id.split("-")[1] for document in found) == {"ko": 300, "en": 300, "mixed": 300}
+    assert documents[0].id == "synthetic-ko-000000"
+    assert len({document.id for document in documents}) == 900
+    assert Counter(document.id.split("-")[1] for document in documents) == {"ko": 300, "en": 300, "mixed": 300}
 
 
 def test_few_sentences_of_the_corpus_occur_twice() -> None:
@@ -193,10 +193,10 @@ def test_labels_have_the_prevalence_of_their_hospital() -> None:
 
 
 @pytest.mark.parametrize("observation", ["pleural effusion", "lymph node enlargement"])
-def test_what_a_report_describes_it_does_not_deny(observation: str) -> None:
+def test_a_report_does_not_deny_a_finding_that_it_describes(observation: str) -> None:
     denials = {form for forms in CT_REPORTS["normals"][observation].values() for form in forms}
-    seen = OBSERVATIONS[observation]
-    names = [name for name in (*seen.en, *seen.ko, *seen.mixed) if name != "effusion"]
+    entry = OBSERVATIONS[observation]
+    names = [name for name in (*entry.en, *entry.ko, *entry.mixed) if name != "effusion"]
     denied = 0
     for index in range(900):
         text, _ = write_report(stream("contradiction", index), ("internal", "external")[index % 2])
@@ -209,7 +209,7 @@ def test_what_a_report_describes_it_does_not_deny(observation: str) -> None:
     assert denied > 100
 
 
-def test_nothing_is_seen_in_a_lobe_that_was_resected() -> None:
+def test_a_resected_lobe_has_no_finding() -> None:
     checked = 0
     for index in range(900):
         text, states = write_report(stream("resected", index), "internal", "mixed")
@@ -221,7 +221,7 @@ def test_nothing_is_seen_in_a_lobe_that_was_resected() -> None:
     assert checked > 30
 
 
-def test_a_keyword_does_not_give_the_label_away() -> None:
+def test_a_keyword_does_not_reveal_the_label() -> None:
     words = {
         "pneumonia": "pneumoni|폐렴|infect|감염",
         "embolism": "PTE|embol|thromb|색전",
@@ -285,7 +285,7 @@ def test_scores_are_quarters_spread_over_the_whole_range(language: str) -> None:
     assert all(pair.first != pair.second for pair in pairs)
 
 
-def test_word_overlap_does_not_give_the_score_away() -> None:
+def test_word_overlap_does_not_reveal_the_score() -> None:
     pairs = generate_sentence_pairs(6, "train", 600, "mixed")
     best = [pair for pair in pairs if pair.score == 5]
     strangers = [p for p in best if len(set(p.first.lower().split()) & set(p.second.lower().split())) <= 1]
