@@ -172,12 +172,16 @@ def test_a_trial_is_trained_again_with_its_threads_and_changed_answers_are_repor
     work = tmp_path / "work"
     evaluation.run(recipe, work)
     pair = stage.load_models(recipe, recipe.attribution["ct"], work)[0]
-    examples = pair.opened()["test"][:3]
+    examples = pair.open_test_splits()["test"][:3]
     assert stage.retrain(pair, examples)[1] == pytest.approx(0, abs=1e-5)
     assert not caplog.records
     for path, old, new in (
-        (pair.path(Trial(pair.read_choice(), 1)), ("machine", "threads"), 3),
-        (pair.path(Trial(pair.read_choice(), 1, test=True)), ("splits", "test", "predictions"), ["0.9 0.9 0.9"] * 20),
+        (pair.record_path(Trial(pair.read_choice(), 1)), ("machine", "threads"), 3),
+        (
+            pair.record_path(Trial(pair.read_choice(), 1, test=True)),
+            ("splits", "test", "predictions"),
+            ["0.9 0.9 0.9"] * 20,
+        ),
     ):
         record = json.loads(path.read_text(encoding="utf-8"))
         place = record
