@@ -16,14 +16,14 @@ from bimed_dist.recipe.evaluation import EvaluatedModel, TableSettings, TaskSett
 MODELS = {"m": EvaluatedModel(folder="x")}
 
 
-def random_answers(classes, rows=80, seed=0):
+def random_predictions(classes, rows=80, seed=0):
     rng = np.random.default_rng(seed)
     predicted = rng.random((rows, classes)) ** 2
     return rng.integers(0, classes, rows), predicted / predicted.sum(axis=1, keepdims=True)
 
 
-def test_screening_scores_are_sklearns():
-    gold, predicted = random_answers(2)
+def test_screening_scores_equal_sklearns():
+    gold, predicted = random_predictions(2)
     found = scores("classification", list(gold[:, None]), list(predicted), ("no", "yes"))
     assert found["macro_f1"] == pytest.approx(f1_score(gold, predicted.argmax(1), average="macro"))
     assert found["accuracy"] == (gold == predicted.argmax(1)).mean()
@@ -33,9 +33,9 @@ def test_screening_scores_are_sklearns():
     assert found["f1:yes"] == pytest.approx(f1_score(gold, predicted.argmax(1)))
 
 
-@pytest.mark.parametrize("decimals", [1, 9])  # With equal probabilities and without.
-def test_the_screening_threshold_finds_the_most_that_the_specificity_allows(decimals):
-    gold, predicted = random_answers(2, rows=200)
+@pytest.mark.parametrize("decimals", [1, 9])  # With and without ties.
+def test_the_screening_threshold_has_the_largest_sensitivity_that_the_specificity_allows(decimals):
+    gold, predicted = random_predictions(2, rows=200)
     yes, is_gold = predicted[:, 1].round(decimals), gold == 1
     thresholds = screening_thresholds(is_gold, yes)
     false_positives, true_positives, _ = roc_curve(gold, yes, drop_intermediate=False)
@@ -46,8 +46,8 @@ def test_the_screening_threshold_finds_the_most_that_the_specificity_allows(deci
     assert screening_thresholds(np.array([True, True]), np.array([0.3, 0.4])) == [None, None]
 
 
-def test_screening_tells_sensitivity_and_specificity_of_test_rows_at_thresholds_from_elsewhere():
-    # The second threshold is none; nothing may be said about it.
+def test_screening_scores_test_rows_at_thresholds_from_the_development_split():
+    # The second threshold does not exist, so it has no scores.
     rows = [with_screening(np.array([1 - p, p]), [0.5, None]) for p in (0.9, 0.4, 0.6, 0.2, 0.5)]
     found = scores("classification", [np.array([c]) for c in (1, 1, 0, 0, 0)], rows, ("no", "yes"))
     assert found["sensitivity_at_dev_specificity_0.9"] == 0.5
@@ -55,8 +55,8 @@ def test_screening_tells_sensitivity_and_specificity_of_test_rows_at_thresholds_
     assert not any("0.95" in name for name in found)
 
 
-def test_scores_of_many_classes_are_means_over_each_against_the_rest():
-    gold, predicted = random_answers(4, seed=1)
+def test_scores_of_many_classes_are_means_over_one_against_rest():
+    gold, predicted = random_predictions(4, seed=1)
     found = scores("classification", list(gold[:, None]), list(predicted), tuple("abcd"))
     assert found["macro_f1"] == pytest.approx(f1_score(gold, predicted.argmax(1), average="macro"))
     assert found["macro_auroc"] == pytest.approx(roc_auc_score(gold, predicted, multi_class="ovr"))
@@ -93,7 +93,7 @@ def write_screening(folder, rows=120):
     )
 
 
-def test_the_class_that_is_looked_for_is_last_and_its_share_is_told(tmp_path, make_recipe):
+def test_the_positive_class_is_last_and_its_share_is_in_the_notes(tmp_path, make_recipe):
     settings = TaskSettings(task="table_classification", path="d", table=write_screening(tmp_path / "d"))
     found = prepare_tasks(make_recipe(MODELS, {"t": settings}), tmp_path)["t"]
     assert found.labels == ("아니오", "예")
@@ -105,7 +105,7 @@ def test_the_class_that_is_looked_for_is_last_and_its_share_is_told(tmp_path, ma
         prepare_tasks(make_recipe(MODELS, {"t": wrong}), tmp_path)
 
 
-def test_classes_that_train_lacks_and_empty_ones_are_told_by_row_and_not_by_name(tmp_path, make_recipe):
+def test_unknown_and_empty_classes_are_reported_by_row_and_not_by_name(tmp_path, make_recipe):
     (tmp_path / "d").mkdir()
     for split, rows in (("train", ["a", "b", "a", "b"]), ("dev", ["a", "b"]), ("test", ["a", "김철수", ""])):
         lines = ["text,class", *(f"{split} {i},{name}" for i, name in enumerate(rows))]
@@ -139,14 +139,14 @@ def test_screening_runs_from_file_to_results(tiny_model, tmp_path, make_recipe):
     assert scores["macro_f1"]["main"]
     shares = {f"{what}_at_dev_specificity_0.95" for what in ("sensitivity", "specificity")}
     assert {"auroc", "average_precision", "brier_score", "ece", *shares} <= set(scores)
-    # Of so few rows some resamples have none of the class that is looked for.
+    # With so few rows some resamples have no row of the positive class.
     assert scores["accuracy"]["interval"] is not None and scores["ece"]["interval"] is None
     folder = tmp_path / "work" / "evaluation" / "trials" / "t" / "m"
     dev, test = (
         json.loads((folder / name).read_text(encoding="utf-8"))
         for name in ("lr=0.001,epochs=1,seed=1.json", "test,seed=1.json")
     )
-    # Learned on dev alone: the test rows are held against dev's threshold.
+    # The threshold is chosen on dev and applied to the test rows.
     assert not any("specificity" in metric for metric in dev["dev"])
     yes, at = np.array([line.split() for line in test["splits"]["test"]["predictions"]], dtype=float)[:, [1, 3]].T
     assert ((yes > np.float32(dev["screening"][1])) == (at == 1)).all()

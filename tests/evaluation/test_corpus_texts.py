@@ -41,7 +41,7 @@ KORSTS = {"task": "korsts", "path": "korsts"}
 STSB = {"task": "stsb_en", "path": "stsb"}
 
 
-def test_every_text_of_every_split_is_given_with_its_place(tmp_path):
+def test_every_text_of_every_split_has_its_place(tmp_path):
     write_sts(tmp_path)
     texts = list(task_texts(recipe(tmp_path, {"ko": KORSTS})).texts)
     assert len(texts) == 3 * 2 * 2
@@ -95,7 +95,7 @@ def test_inputs_change_with_the_files_of_a_task(tmp_path):
     assert task_texts(recipe(tmp_path, {"ko": KORSTS})).inputs != before
 
 
-def test_problems_of_all_tasks_come_together_without_text(tmp_path):
+def test_problems_of_all_tasks_are_reported_together_without_text(tmp_path):
     write_sts(tmp_path)
     for path in ("korsts/sts-dev.tsv", "stsb/sts-test.csv"):
         (tmp_path / path).write_text("비밀 내용\n비밀 내용\n", encoding="utf-8")
@@ -106,7 +106,7 @@ def test_problems_of_all_tasks_come_together_without_text(tmp_path):
     assert "비밀" not in str(error.value)
 
 
-def test_a_table_that_does_not_suit_its_task_is_told_with_the_name_of_the_task(tmp_path):
+def test_a_table_that_does_not_suit_its_task_is_reported_with_the_name_of_the_task(tmp_path):
     write_sts(tmp_path)
     (tmp_path / "korsts" / "sts-dev.tsv").write_text("h\nx\n", encoding="utf-8")
     table = {"files": {"all": "a.csv"}, "text_columns": ["a", "b"], "label_columns": ["class"]}
@@ -116,7 +116,7 @@ def test_a_table_that_does_not_suit_its_task_is_told_with_the_name_of_the_task(t
         list(task_texts(recipe(tmp_path, tasks)).texts)
 
 
-def test_an_unknown_task_is_a_mistake_of_the_recipe(tmp_path):
+def test_an_unknown_task_is_a_config_error(tmp_path):
     with pytest.raises(ConfigError, match=r"evaluation\.tasks\.x: there is no task y"):
         task_texts(recipe(tmp_path, {"x": {"task": "y"}}))
 

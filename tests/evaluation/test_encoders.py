@@ -1,4 +1,4 @@
-"""Encoders that are no BERT: RoBERTa, ModernBERT and ELECTRA of random weights on every kind of task."""
+"""Other encoders than BERT: RoBERTa, ModernBERT and ELECTRA with random weights on every kind of task."""
 
 import json
 from pathlib import Path
@@ -37,7 +37,7 @@ SPECIAL = {
 
 
 def byte_level_folder(folder: Path, kind: str) -> Path:
-    """A RoBERTa or ModernBERT with a byte-level tokenizer as theirs: no blank before the first word."""
+    """Write a RoBERTa or ModernBERT with a byte-level tokenizer that adds no space before the first word."""
     folder.mkdir(parents=True)
     trained = ByteLevelBPETokenizer()
     trained.train_from_iterator(TEXT, vocab_size=400, special_tokens=["<s>", "<pad>", "</s>", "<unk>", "<mask>"])
@@ -70,7 +70,7 @@ def corpus(tmp_path):
     return tmp_path / "work"
 
 
-def test_roberta_modernbert_and_electra_run_on_every_task_that_they_have_a_head_for(
+def test_roberta_modernbert_and_electra_run_on_every_kind_of_task(
     korsts, bc5cdr, corpus, tiny_model, tmp_path, make_recipe
 ):
     # ELECTRA and a RoBERTa with BERT's tokenizer, as Korean RoBERTas have it.
@@ -116,15 +116,15 @@ def test_roberta_modernbert_and_electra_run_on_every_task_that_they_have_a_head_
     }
 
 
-def test_single_words_are_cut_as_in_running_text(tmp_path, tiny_model):
+def test_single_words_are_tokenized_as_in_running_text(tmp_path, tiny_model):
     tokenizer = load_tokenizer(str(byte_level_folder(tmp_path / "r", "roberta")))
     words = ["lung", "nodule", "폐렴"]
     running = tokenizer.tokenize(" lung nodule 폐렴")
     assert running[0].startswith("Ġ")
-    pieces = for_split_words(tokenizer)(words, is_split_into_words=True, add_special_tokens=False)
-    assert tokenizer.convert_ids_to_tokens(pieces["input_ids"]) == running
-    assert [pieces.word_ids()[0], pieces.word_ids()[-1]] == [0, 2]
-    # Left as it is, it sees the insides of words; and texts are cut by the tokenizer as it came.
+    tokens = for_split_words(tokenizer)(words, is_split_into_words=True, add_special_tokens=False)
+    assert tokenizer.convert_ids_to_tokens(tokens["input_ids"]) == running
+    assert [tokens.word_ids()[0], tokens.word_ids()[-1]] == [0, 2]
+    # Unchanged, it tokenizes words as if they were inside of words; texts still use the original tokenizer.
     raw = tokenizer(words, is_split_into_words=True, add_special_tokens=False)["input_ids"]
     assert tokenizer.convert_ids_to_tokens(raw) != running
     bert = load_tokenizer(str(tiny_model("bert")))

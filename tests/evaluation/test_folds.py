@@ -52,7 +52,7 @@ def test_an_entity_type_of_two_documents_is_never_tested_without_training():
     for folds in (4, 5, 10):
         all_splits = [fold_splits(assign_folds("ner", {"all": rows}, folds), i) for i in range(folds)]
         for splits in all_splits:
-            tags = {split: {tag for e in part for tag in e.target} for split, part in splits.items()}
+            tags = {split: {tag for e in rows for tag in e.target} for split, rows in splits.items()}
             assert tags["test"] | tags["dev"] <= tags["train"]
 
 
@@ -68,7 +68,7 @@ def test_an_entity_type_of_a_single_document_is_dropped_with_a_note():
 
 
 @pytest.mark.data
-def test_meddocan_s_rare_types_can_be_dealt_into_five_folds(open_data, make_recipe):
+def test_meddocans_rare_types_fit_into_five_folds(open_data, make_recipe):
     task = TaskSettings(task="meddocan", path=str(open_data / "phi" / "meddocan_es"), folds=5)
     found = prepare_tasks(make_recipe({"m": EvaluatedModel(folder="m")}, {"m": task}), open_data)["m"]
     sizes = [len(one.dev) for one in found.folds]
@@ -84,7 +84,7 @@ def recipe(korsts, tiny_model, make_recipe):
     )
 
 
-def test_folds_are_written_down_and_their_predictions_are_scored_together(recipe, tmp_path):
+def test_folds_are_written_and_their_predictions_scored_together(recipe, tmp_path):
     work = tmp_path / "work"
     stage.run(recipe, work)
     results = json.loads((work / "evaluation" / "results.json").read_text(encoding="utf-8"))
@@ -106,7 +106,7 @@ def test_folds_are_written_down_and_their_predictions_are_scored_together(recipe
     assert sum(len(fold["rows"]) for fold in written.values()) == main["n"]
 
 
-def test_folds_are_refused_where_nothing_is_trained_and_with_limited_rows(tmp_path, make_recipe):
+def test_folds_are_refused_for_tasks_without_training_and_with_max_rows(tmp_path, make_recipe):
     tasks = {
         "mlm": TaskSettings(task="mlm", corpus="c", folds=3),
         "sts": TaskSettings(task="korsts", path="korsts", folds=3, max_rows={"train": 5}),
@@ -115,7 +115,7 @@ def test_folds_are_refused_where_nothing_is_trained_and_with_limited_rows(tmp_pa
         prepare_tasks(make_recipe({"m": EvaluatedModel(folder="m")}, tasks), tmp_path)
 
 
-def test_a_fold_without_a_type_of_entity_in_training_is_refused_by_its_name(bc5cdr, tmp_path, make_recipe):
+def test_a_fold_whose_training_split_lacks_an_entity_type_is_refused_by_name(bc5cdr, tmp_path, make_recipe):
     path = bc5cdr / "train.tsv"
     path.write_text(path.read_text(encoding="utf-8").replace("B-Disease", "B-Rare", 1), encoding="utf-8")
     other = bc5cdr / "test.tsv"
@@ -129,9 +129,7 @@ def test_a_fold_without_a_type_of_entity_in_training_is_refused_by_its_name(bc5c
         prepare_tasks(make_recipe({"m": EvaluatedModel(folder="m")}, tasks), tmp_path)
 
 
-def test_folds_pool_groups_tuned_thresholds_and_windows_with_the_rules_on_the_same_rows(
-    tiny_model, tmp_path, make_recipe
-):
+def test_folds_work_with_groups_dev_thresholds_windows_and_keyword_rules(tiny_model, tmp_path, make_recipe):
     texts = [f"{'폐렴 ' if i % 5 == 0 else ''}{i} {'nodule ' * 20}{'mass' if i % 2 else ''}" for i in range(120)]
     lines = [f"{text},{int(i % 5 == 0)},{i % 2},p{i // 2}" for i, text in enumerate(texts)]
     (tmp_path / "a.csv").write_text("\n".join(["text,pneumonia,mass,patient", *lines]) + "\n", encoding="utf-8")
@@ -159,7 +157,7 @@ def test_folds_pool_groups_tuned_thresholds_and_windows_with_the_rules_on_the_sa
     (prepared,) = prepare_tasks(recipe, tmp_path / "work").values()
     folds = [{e.document for e in (*one.dev,)} for one in prepared.folds]
     assert len(set().union(*folds)) == sum(map(len, folds)) == 60
-    # The bootstrap draws 60 patients for models and rules alike, in the same order.
+    # The bootstrap resamples the same 60 patients for models and rules.
     tested = [example for one in prepared.folds for example in one.sealed._splits["test"]]
     assert prepared.rules["test"].examples == tuple(tested)
     for one in prepared.folds:
@@ -168,7 +166,7 @@ def test_folds_pool_groups_tuned_thresholds_and_windows_with_the_rules_on_the_sa
         assert len(record["thresholds"]) == 2
 
 
-def test_a_task_with_folds_lends_no_test_split_and_borrows_none(tmp_path, make_recipe):
+def test_also_test_on_is_refused_with_folds(tmp_path, make_recipe):
     plain = {"task": "korsts", "path": "korsts"}
     tasks = {
         "a": TaskSettings(**plain, folds=3, also_test_on=("b",)),

@@ -40,7 +40,7 @@ def test_successors_are_neighbours_and_never_cross_documents(tmp_path):
     assert {example.language for example in examples} == {"ko"}
 
 
-def test_masked_words_follow_the_seed_and_are_about_fifteen_percent():
+def test_masked_words_depend_on_the_seed_and_are_about_fifteen_percent():
     examples = [Example(f"{i}", ("word",) * 40, None) for i in range(200)]
     chosen = [intrinsic.words_to_mask(example, 1) for example in examples]
     assert np.mean(np.concatenate(chosen)) == pytest.approx(0.15, abs=0.015)
@@ -49,7 +49,7 @@ def test_masked_words_follow_the_seed_and_are_about_fifteen_percent():
     assert intrinsic.words_to_mask(Example("x", ("a",), None), 3).tolist() == [True]
 
 
-def test_every_vocabulary_is_asked_for_the_same_words_and_characters(tiny_model):
+def test_every_vocabulary_predicts_the_same_words_and_characters(tiny_model):
     examples = [Example(f"{i}", tuple(WORDS[i : i + 6]), None) for i in range(12)]
     sums = []
     for name, words in (("letters", []), ("words", WORDS)):
@@ -62,7 +62,7 @@ def test_every_vocabulary_is_asked_for_the_same_words_and_characters(tiny_model)
     assert sums[0]["tokens"] == sums[0]["characters"]
 
 
-def test_bits_are_the_cross_entropy_of_the_masked_pieces_by_a_plain_forward_pass(tiny_model):
+def test_bits_are_the_cross_entropy_of_masked_tokens_in_a_plain_forward_pass(tiny_model):
     folder = str(tiny_model("m"))
     tokenizer, model = load_tokenizer(folder), load_head_model(folder, "mlm")
     example = Example("1", ("폐", "견은는", "mass"), None)
@@ -78,7 +78,7 @@ def test_bits_are_the_cross_entropy_of_the_masked_pieces_by_a_plain_forward_pass
     assert found["loss"] == pytest.approx(nats / 3, rel=1e-5)
 
 
-def test_an_unknown_word_costs_every_character_and_is_never_right(tiny_model):
+def test_an_unknown_word_costs_bits_per_character_and_is_never_right(tiny_model):
     folder = str(tiny_model("m", words=["폐"], letters=False))
     tokenizer, model = load_tokenizer(folder), load_head_model(folder, "mlm")
     with torch.no_grad():
@@ -88,12 +88,12 @@ def test_an_unknown_word_costs_every_character_and_is_never_right(tiny_model):
     assert found["accuracy"] == found["word_accuracy"] == 0.0
 
 
-def test_words_that_do_not_fit_are_not_asked_for(tiny_model):
+def test_truncated_words_are_not_masked(tiny_model):
     folder = str(tiny_model("m", words=[]))
     example = Example("1", ("mass",) * 10, None)
     found = intrinsic.masked_lm_sums(load_head_model(folder, "mlm"), load_tokenizer(folder), [example] * 3, 1, 13)
     words = MLM_SUMS.index("words")
-    # 11 pieces are two words of four letters and three quarters of a third.
+    # 11 tokens hold two words of four letters and three letters of the third.
     assert found[0][words] == intrinsic.words_to_mask(example, 1)[:2].sum()
 
 
@@ -115,7 +115,7 @@ def test_random_sentences_come_from_another_document_of_the_same_language():
         intrinsic.sentence_pairs(examples[:4], 1)
 
 
-def test_a_language_with_a_single_document_is_left_out_of_the_random_pairs_and_told():
+def test_a_language_with_a_single_document_is_dropped_from_the_pairs_with_a_note():
     examples = [
         Example(f"d{d} sentence {s}", ("a", "b"), None, "en" if d else "ko", f"d{d}") for d in range(3) for s in (1, 3)
     ]
@@ -138,7 +138,7 @@ def test_outputs_that_are_not_finite_are_refused_and_not_scored(tiny_model):
         intrinsic.next_probabilities(pairs, tokenizer, [("폐", "결절")], 64)
 
 
-def test_next_probability_is_the_first_of_the_heads_two_classes(tiny_model):
+def test_next_probability_is_output_0_of_the_head(tiny_model):
     folder = str(tiny_model("m"))
     model = load_head_model(folder, "nsp")
     with torch.no_grad():

@@ -1,4 +1,4 @@
-"""Repetitions, sources, terms and retrieval: what is measured without training."""
+"""Evaluation without training: repetitions, sources, terms and retrieval."""
 
 import json
 import shutil
@@ -23,9 +23,7 @@ from bimed_dist.recipe.evaluation import EvaluatedModel, TaskSettings
 from .conftest import results_of, write_corpus
 
 
-def test_masks_are_drawn_as_often_as_asked_for_and_told_by_source_and_pairs_by_their_probabilities(
-    tiny_model, tmp_path, make_recipe
-):
+def test_repetitions_sources_and_probabilities_of_pairs_are_in_the_results(tiny_model, tmp_path, make_recipe):
     documents = [("en", f"s{i % 2}", [f"lung {i}", f"mass {i}", "small nodule", f"no {i}"]) for i in range(4)]
     work = write_corpus(tmp_path / "work", documents)
     tasks = {
@@ -37,28 +35,28 @@ def test_masks_are_drawn_as_often_as_asked_for_and_told_by_source_and_pairs_by_t
         "n": EvaluatedModel(folder=str(tiny_model("n", seed=1)), adapted_from="m"),
     }
     stage.run(make_recipe(models, tasks, seeds=(7,)), work)
-    found = results_of(work)
-    assert found["failures"] == []
-    rows = {(r["task"], r["split"], r["metric"]): r for r in found["scores"] if r["model"] == "m"}
+    results = results_of(work)
+    assert results["failures"] == []
+    rows = {(r["task"], r["split"], r["metric"]): r for r in results["scores"] if r["model"] == "m"}
     assert {split for task, split, _ in rows if task == "mlm"} == {"test", "source s0", "source s1"}
     masked = rows["mlm", "source s0", "accuracy"]
     assert len(masked["values"]) == 5 and masked["sd"] is not None
     assert len(set(rows["mlm", "test", "bits_per_character"]["values"])) == 5
     assert len(rows["nsp", "test", "mean_next_probability"]["values"]) == 3
-    assert not [row for row in found["comparisons"] if row["split"].startswith("source ")]
-    histogram = found["tasks"]["nsp"]["next_probabilities"]["m"]
+    assert not [row for row in results["comparisons"] if row["split"].startswith("source ")]
+    histogram = results["tasks"]["nsp"]["next_probabilities"]["m"]
     pairs = rows["nsp", "test", "accuracy"]["n"]
     assert {side: sum(counts) for side, counts in histogram.items()} == {"next": 3 * pairs / 2, "random": 3 * pairs / 2}
     assert len(histogram["next"]) == 20
 
 
-def test_repetitions_are_for_tasks_that_draw(korsts, tmp_path, make_recipe):
+def test_repetitions_are_refused_for_tasks_without_random_masks_or_pairs(korsts, tmp_path, make_recipe):
     settings = TaskSettings(task="korsts", path="korsts", repetitions=5)
     with pytest.raises(ConfigError, match="takes no repetitions"):
         prepare_tasks(make_recipe({"m": {"folder": "x"}}, {"s": settings}), tmp_path)
 
 
-def test_words_of_terms_are_masked_also_with_a_particle_or_a_comma_behind_them(tmp_path):
+def test_words_of_terms_are_masked_even_if_a_particle_or_a_comma_follows(tmp_path):
     sentence = "환자는 급성 기관지염이 있고 폐렴은 없음, Acute Bronchitis, 폐렴구균백신 pneumoniae"
     document = {"id": "1", "source": "s", "language": "mixed", "paragraphs": [[sentence], ["다른 말"]]}
     (tmp_path / "held_out.jsonl").write_text(json.dumps(document) + "\n", encoding="utf-8")
@@ -99,16 +97,16 @@ def test_masked_terms_run_from_the_list_to_results(tiny_model, tmp_path, make_re
     settings = TaskSettings(task="mlm_terms", corpus="c", terms=terms)
     recipe = make_recipe({"m": EvaluatedModel(folder=str(tiny_model("m")))}, {"t": settings})
     stage.run(recipe, work)
-    found = results_of(work)
-    (row,) = [row for row in found["scores"] if row["metric"] == "word_accuracy"]
+    results = results_of(work)
+    (row,) = [row for row in results["scores"] if row["metric"] == "word_accuracy"]
     assert len(row["values"]) == 1
-    assert found["tasks"]["t"]["notes"][0] == "6 words of 4 terms, the same for every model"
+    assert results["tasks"]["t"]["notes"][0] == "6 words of 4 terms, the same for every model"
     (tmp_path / "terms.csv").write_text("ko,en\n결절,nodule\n", encoding="utf-8")
     with pytest.raises(ConfigError, match="other inputs"):
         stage.run(recipe, work)
 
 
-def test_ranks_count_sentences_that_are_as_near_as_the_partner(tiny_model):
+def test_ties_count_against_the_translation(tiny_model):
     folder = str(tiny_model("m"))
     tokenizer, model = load_tokenizer(folder), load_head_model(folder, "retrieval")
     texts = ["폐 결절", "small nodule", "the mass today", "흉수 없음"]
@@ -120,14 +118,14 @@ def test_ranks_count_sentences_that_are_as_near_as_the_partner(tiny_model):
     assert all((ranks > 1).all() for ranks in retrieval.translation_ranks(model, tokenizer, turned, 64))
 
 
-def test_embeddings_are_means_over_the_pieces_of_length_one(tiny_model):
+def test_embeddings_are_normalized_means_over_tokens(tiny_model):
     folder = str(tiny_model("m"))
     tokenizer, model = load_tokenizer(folder), load_head_model(folder, "retrieval")
-    found = retrieval.sentence_embeddings(model, tokenizer, ["폐 결절", "the small mass today"], 64)
+    vectors = retrieval.sentence_embeddings(model, tokenizer, ["폐 결절", "the small mass today"], 64)
     with torch.no_grad():
         mean = model(**tokenizer(["폐 결절"], return_tensors="pt")).last_hidden_state[0].mean(dim=0).numpy()
-    assert found[0] == pytest.approx(mean / np.linalg.norm(mean), abs=1e-5)
-    assert np.linalg.norm(found, axis=1) == pytest.approx(1.0)
+    assert vectors[0] == pytest.approx(mean / np.linalg.norm(mean), abs=1e-5)
+    assert np.linalg.norm(vectors, axis=1) == pytest.approx(1.0)
 
 
 def test_retrieval_scores_are_hits_of_both_directions():
@@ -143,18 +141,18 @@ def test_texts_that_are_not_aligned_are_refused(tmp_path, make_recipe):
     (tmp_path / "r" / "covid19_cdc.ko.txt").write_text("하나\n둘\n", encoding="utf-8")
     (tmp_path / "r" / "covid19_cdc.en.txt").write_text("one\n", encoding="utf-8")
     recipe = make_recipe({"m": {"folder": "x"}}, {"r": TaskSettings(task="covid19_retrieval", path="r")})
-    with pytest.raises(DataError, match="2 Korean lines and 1 English ones"):
+    with pytest.raises(DataError, match="2 Korean lines and 1 English lines"):
         prepare_tasks(recipe, tmp_path)
 
 
 @pytest.mark.data
-def test_translations_of_guidelines_are_looked_for_on_the_published_files(open_data, tiny_model, tmp_path, make_recipe):
+def test_retrieval_runs_on_the_published_guidelines(open_data, tiny_model, tmp_path, make_recipe):
     shutil.copytree(open_data / "corpus" / "covid19_cdc", tmp_path / "r")
     settings = TaskSettings(task="covid19_retrieval", path="r")
     recipe = make_recipe({"m": EvaluatedModel(folder=str(tiny_model("m")))}, {"r": settings})
     stage.run(recipe, tmp_path / "work")
-    found = results_of(tmp_path / "work")
-    scores = {row["metric"]: row for row in found["scores"]}
+    results = results_of(tmp_path / "work")
+    scores = {row["metric"]: row for row in results["scores"]}
     assert set(scores) >= {"accuracy", "mean_reciprocal_rank", "korean_to_english_accuracy"}
     assert len(scores["accuracy"]["values"]) == 1 and scores["accuracy"]["n"] > 240
     assert scores["accuracy"]["interval"] is not None

@@ -1,4 +1,4 @@
-"""Every task from its real files, or files in their published layout, to a score: a tiny model, few rows, one cell."""
+"""Every task from its real files, or files in their published format, to a score: a tiny model, few rows, one trial."""
 
 import json
 import math
@@ -18,7 +18,7 @@ STS = {
 }
 CT = {"files": {"train": "train.csv", "test": "val.csv"}, "text_columns": ("report_text",)}
 LEARNED = {"learning_rates": (3e-3,), "epochs": (20,)}
-"""For classes: a model that says the same class of every row has no correlation."""
+"""For classes: a model that predicts the same class for every row has no correlation."""
 HELD_OUT = {"max_rows": {"test": 40}}
 
 REAL = {
@@ -109,11 +109,11 @@ PUBLISHED_LAYOUT = {
     "kmbert_ner": _kmbert_ner,
     "chest_ct_report": _chest_ct_report,
 }
-"""Tasks whose files nobody may hand on, and what writes files of their layout."""
+"""Tasks whose files may not be redistributed, with functions that write files in their format."""
 
 
 def _scored(name: str, settings: dict, tiny_model, make_recipe, data, work) -> dict:
-    """Results of one cell of the task, of which nothing may have failed."""
+    """Return the results of one trial of the task; nothing may have failed."""
     models = {"m": EvaluatedModel(folder=str(tiny_model("m")))}
     rows = {"max_rows": ROWS} if TASKS[name].source == "path" and TASKS[name].kind != "retrieval" else {}
     tasks = {"t": TaskSettings(task=name, max_length=48, **{**rows, **settings})}
@@ -128,7 +128,7 @@ def _scored(name: str, settings: dict, tiny_model, make_recipe, data, work) -> d
 
 
 def _write_held_out(work, open_data) -> None:
-    """A finished corpus of real sentences, twenty to a document."""
+    """Write a finished corpus of real sentences, twenty per document."""
     folder = work / "corpus" / "c"
     folder.mkdir(parents=True)
     documents = []
@@ -145,7 +145,7 @@ def _write_held_out(work, open_data) -> None:
     write_manifest(folder, stage="corpus", name="c", settings={}, inputs={}, counts={}, files=files, seconds=0)
 
 
-def test_every_task_of_the_registry_is_run_on_its_files():
+def test_every_task_is_covered_here():
     generated = {name for name, task in TASKS.items() if task.source == "synthetic"}
     assert set(TASKS) == REAL.keys() | PUBLISHED_LAYOUT.keys() | generated
     assert not REAL.keys() & PUBLISHED_LAYOUT.keys()
@@ -164,7 +164,7 @@ def test_a_task_runs_from_its_real_files_to_a_score(name, open_data, tiny_model,
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", PUBLISHED_LAYOUT)
-def test_a_task_runs_from_files_in_their_published_layout_to_a_score(name, tiny_model, make_recipe, tmp_path):
+def test_a_task_runs_from_files_in_their_published_format_to_a_score(name, tiny_model, make_recipe, tmp_path):
     (tmp_path / "files").mkdir()
     PUBLISHED_LAYOUT[name](tmp_path / "files")
     learned = LEARNED if TASKS[name].kind == "sts_classes" else {}

@@ -42,11 +42,11 @@ def test_keywords_count_outside_of_korean_english_and_mixed_negation(text, label
     assert positive_labels(text) == labels
 
 
-def test_a_label_without_keywords_is_never_found():
+def test_a_label_without_keywords_is_never_positive():
     assert apply_keyword_rules(["mass"], {"mass": ("mass",)}, ("mass", "other")).tolist() == [[1.0, 0.0]]
 
 
-def test_keywords_of_a_recipe_take_the_place_of_the_tasks_own(tmp_path, make_recipe):
+def test_keyword_rules_of_a_recipe_replace_those_of_the_task(tmp_path, make_recipe):
     settings = TaskSettings(task="synthetic_ct", max_rows={"train": 60, "dev": 20, "test": 20, "external": 10})
     own = prepare_tasks(make_recipe({"m": {"folder": "x"}}, {"t": settings}), tmp_path)["t"]
     other = settings.model_copy(update={"keyword_rules": {"cancer": ("no such word",)}})

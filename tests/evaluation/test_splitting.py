@@ -13,7 +13,7 @@ def test_duplicates_and_leaks_are_dropped_and_counted_and_test_keeps_every_disti
         "test": reports("t1", "t2", "t2", "t3"),
     }
     cleaned = drop_leaks("multilabel", splits)
-    texts = {name: [e.texts[0] for e in part] for name, part in cleaned.splits.items()}
+    texts = {name: [e.texts[0] for e in rows] for name, rows in cleaned.splits.items()}
     assert texts == {"train": ["a", "b", "c"], "dev": ["d1", "d2"], "test": ["t1", "t2", "t3"]}
     assert (cleaned.duplicates, cleaned.leaked) == (2, 3)
 
@@ -32,27 +32,27 @@ def test_duplicates_whose_labels_contradict_the_row_that_is_kept_are_counted():
 def test_texts_that_differ_in_normal_form_or_white_space_are_the_same():
     decomposed = "\u1112\u116a\u11ab\u110c\u1161"
     cleaned = drop_leaks("multilabel", {"train": reports("환자", f" {decomposed} "), "test": reports("x  y", "x y")})
-    assert [len(part) for part in cleaned.splits.values()] == [1, 1]
+    assert [len(rows) for rows in cleaned.splits.values()] == [1, 1]
 
 
-def test_a_pair_is_the_same_as_its_reverse():
+def test_a_pair_equals_its_reverse():
     train, test = [Example("1", ("a", "b"), 1.0)], [Example("2", ("b", "a"), 2.0)]
     assert drop_leaks("sts", {"train": train, "test": test}).leaked == 1
     assert drop_leaks("ner", {"train": train, "test": test}).leaked == 0
 
 
-def test_hash_splits_keep_equal_texts_together_and_do_not_move_rows_when_others_come():
+def test_hash_splits_keep_equal_texts_together_and_added_rows_move_no_other_row():
     few = reports(*(f"text {i}" for i in range(300)))
     more = few + reports(*(f"more {i}" for i in range(300)), *(f"text {i}" for i in range(300)))
     first = hash_split("multilabel", few, {"dev": 0.1, "test": 0.2}, rest="train")
     second = hash_split("multilabel", more, {"dev": 0.1, "test": 0.2}, rest="train")
-    sizes = {name: len(part) for name, part in first.items()}
+    sizes = {name: len(rows) for name, rows in first.items()}
     assert sizes["dev"] + sizes["test"] + sizes["train"] == 300
     assert 15 < sizes["dev"] < 45
     assert 40 < sizes["test"] < 80
-    for name, part in first.items():
-        assert {e.texts for e in part} <= {e.texts for e in second[name]}
-    everywhere = [{e.texts for e in part} for part in second.values()]
+    for name, rows in first.items():
+        assert {e.texts for e in rows} <= {e.texts for e in second[name]}
+    everywhere = [{e.texts for e in rows} for rows in second.values()]
     assert not everywhere[0] & everywhere[1] and not everywhere[0] & everywhere[2] and not everywhere[1] & everywhere[2]
 
 

@@ -30,7 +30,7 @@ def write(path, lines, encoding="utf-8"):
     path.write_bytes("".join(line + "\r\n" for line in lines).encode(encoding))
 
 
-def test_medsts_is_read_in_its_original_files_with_the_test_scores_in_a_file_of_their_own(tmp_path, make_recipe):
+def test_medsts_is_read_from_its_original_files_with_test_scores_in_a_separate_file(tmp_path, make_recipe):
     train, test = pairs(60), pairs(20, 100)
     write(tmp_path / "m" / "clinicalSTS.train.txt", ["\t".join(pair) for pair in train])
     write(tmp_path / "m" / "clinicalSTS.test.txt", [f"{first}\t {second}" for first, second, _ in test])
@@ -48,7 +48,7 @@ def test_medsts_is_read_in_its_original_files_with_the_test_scores_in_a_file_of_
         read(tmp_path, make_recipe, t=settings)
 
 
-def test_the_scores_of_other_pairs_than_medsts_test_pairs_are_never_taken(tmp_path, make_recipe):
+def test_scores_of_other_pairs_are_never_used_for_medsts_test_pairs(tmp_path, make_recipe):
     train, test = pairs(60), pairs(20, 100)
     folder = tmp_path / "m"
     write(folder / "clinicalSTS.train.txt", ["\t".join(pair) for pair in train])
@@ -67,7 +67,7 @@ def test_the_scores_of_other_pairs_than_medsts_test_pairs_are_never_taken(tmp_pa
         read(tmp_path, make_recipe, t=settings)
 
 
-def test_blues_tsv_is_read_by_the_names_of_its_columns(tmp_path, make_recipe):
+def test_blues_tsv_is_read_by_column_names(tmp_path, make_recipe):
     header = "index\tgenre\tfilename\tyear\told_index\tsource1\tsource2\tsentence1\tsentence2\tscore"
     for split, start, count in (("train", 0, 40), ("dev", 50, 10), ("test", 70, 12)):
         lines = [f'{i}\tg\tf\t2018\t{i}\ts\ts\t"{a}\t{b}\t{c}' for i, (a, b, c) in enumerate(pairs(count, start))]
@@ -108,7 +108,7 @@ def test_the_six_class_variant_rounds_half_points_up_and_correlates_the_class_wi
     assert found["pearson"] == pytest.approx(np.corrcoef(gold, classes)[0, 1])
 
 
-def test_mean_pooling_leaves_padding_out(tiny_model):
+def test_mean_pooling_ignores_padding(tiny_model):
     encoder = AutoModel.from_pretrained(str(tiny_model("m"))).eval()
     short = {"input_ids": torch.tensor([[2, 7, 3]]), "attention_mask": torch.ones(1, 3, dtype=torch.long)}
     padded = {name: torch.nn.functional.pad(tensor, (0, 4)) for name, tensor in short.items()}
@@ -130,9 +130,7 @@ def write_sts(folder, words, seed):
         (folder / f"sts-{split}.tsv").write_text("\n".join(lines) + "\n", encoding="utf-8")
 
 
-def test_a_model_trained_on_one_task_is_tested_on_another_and_leaks_between_them_are_dropped(
-    tiny_model, tmp_path, make_recipe
-):
+def test_also_test_on_scores_the_models_on_another_task_and_drops_leaks_between_them(tiny_model, tmp_path, make_recipe):
     write_sts(tmp_path / "en", ["lung", "nodule", "mass"], 1)
     write_sts(tmp_path / "ko", ["폐", "결절", "종괴"], 2)
     line = (tmp_path / "ko" / "sts-test.tsv").read_text(encoding="utf-8").split("\n")[1]
@@ -149,7 +147,7 @@ def test_a_model_trained_on_one_task_is_tested_on_another_and_leaks_between_them
     english = found["tasks"]["english"]
     assert english["rows"] == {"train": 40, "dev": 12, "test": 16, "test of korean": 16}
     assert english["dropped"]["leaked"] == 1
-    # Leaked rows are told as dropped, not as a part of the rows that was left out.
+    # Leaked rows count as dropped, not as rows beyond the limit.
     assert english["kept_of"] == {"train": 40, "dev": 12, "test": 16}
     assert english["split_languages"] == {"test of korean": "ko"}
     splits = {row["split"] for row in found["scores"] if row["task"] == "english"}
@@ -160,7 +158,7 @@ def test_a_model_trained_on_one_task_is_tested_on_another_and_leaks_between_them
     )
 
 
-def test_a_split_that_leaks_into_another_tests_leave_empty_is_refused(korsts, tmp_path, make_recipe):
+def test_a_split_that_is_empty_without_its_leaked_rows_is_refused(korsts, tmp_path, make_recipe):
     other = tmp_path / "other"
     other.mkdir()
     for split, of_other in (("train", "train"), ("dev", "test"), ("test", "dev")):
@@ -169,8 +167,8 @@ def test_a_split_that_leaks_into_another_tests_leave_empty_is_refused(korsts, tm
         "own": TaskSettings(task="korsts", path="korsts", also_test_on=("other",)),
         "other": TaskSettings(task="korsts", path="other"),
     }
-    told = "own: also_test_on: without the rows that other test splits hold too, split dev is empty"
-    with pytest.raises(DataError, match=told):
+    problem = "own: also_test_on: without the rows that other test splits hold too, split dev is empty"
+    with pytest.raises(DataError, match=problem):
         read(tmp_path, make_recipe, **tasks)
 
 
@@ -180,7 +178,7 @@ def recipe_without(recipe, name):
     return recipe.model_copy(update={"evaluation": evaluation})
 
 
-def test_another_task_must_exist_and_be_of_the_same_kind(korsts, bc5cdr, tmp_path, make_recipe):
+def test_also_test_on_needs_an_existing_task_of_the_same_kind(korsts, bc5cdr, tmp_path, make_recipe):
     ner = TaskSettings(task="bc5cdr", path="bc5cdr")
     unknown = TaskSettings(task="korsts", path="korsts", also_test_on=("nothing", "s"))
     with pytest.raises(ConfigError, match="also_test_on: nothing is not another task"):
@@ -198,6 +196,6 @@ def test_the_six_class_variant_runs_from_file_to_results(korsts, tiny_model, tmp
     recipe = make_recipe({"m": EvaluatedModel(folder=str(tiny_model("m")))}, tasks, seeds=(1,), epochs=(4,))
     stage.run(recipe, tmp_path / "work")
     found = json.loads((tmp_path / "work" / "evaluation" / "results.json").read_text(encoding="utf-8"))
-    # After so few updates every pair may get the same class, and then there is no correlation to tell.
+    # After so few steps every pair may get the same class, and the correlation is undefined.
     assert found["tasks"]["six"]["kind"] == "sts_classes"
     assert found["scores"] or all("all equal" in failure["error"] for failure in found["failures"])

@@ -34,7 +34,7 @@ def write_ctclip(folder, train, val):
         (folder / f"{name}.csv").write_text("\n".join(lines) + "\n", encoding="utf-8")
 
 
-def test_every_task_is_found_and_declares_where_it_comes_from():
+def test_every_task_is_discovered_and_declares_its_origin():
     assert len(TASKS) == 31
     for name, task in TASKS.items():
         assert name == task.name
@@ -62,7 +62,7 @@ def test_a_new_file_adds_its_tasks_and_a_name_that_is_taken_is_refused(tmp_path,
         collect_tasks([stsb, *modules])
 
 
-def test_workers_and_languages_of_models_are_no_part_of_what_decides_scores():
+def test_workers_and_model_languages_do_not_count_in_the_identity_of_the_evaluation():
     def identity(workers, language, seeds):
         models = {"m": EvaluatedModel(folder="x", language=language)}
         tasks = {"s": TaskSettings(task="table_sts")}
@@ -142,9 +142,7 @@ def write_klue(path, sentences, start=0):
     path.write_text("## head\n" + "\n".join(blocks) + "\n", encoding="utf-8")
 
 
-def test_klues_training_file_is_read_where_there_is_one_and_its_development_file_is_the_test_split(
-    tmp_path, make_recipe
-):
+def test_klues_development_file_is_the_test_split_if_the_training_file_exists(tmp_path, make_recipe):
     write_klue(tmp_path / "klue" / "klue-ner-v1.1_dev.tsv", 30)
     write_klue(tmp_path / "klue" / "klue-ner-v1.1_train.tsv", 90, start=100)
     settings = TaskSettings(task="klue_ner", path="klue")
@@ -153,7 +151,7 @@ def test_klues_training_file_is_read_where_there_is_one_and_its_development_file
     assert any("development file is the test split" in note for note in prepared.notes)
 
 
-def test_columns_by_character_become_eojeols_as_klue_has_them(tmp_path, make_recipe):
+def test_columns_by_character_become_eojeols_as_in_klue(tmp_path, make_recipe):
     write_klue(tmp_path / "n" / "a.tsv", 60)
     tags = ["B-DS", "I-DS", "O", "O", "B-PS", "O", "O", "O"]
     lines = [json.dumps({"tokens": list(f"폐렴이 김씨{i:02}"), "ner_tags": tags}) for i in range(60)]
@@ -175,7 +173,7 @@ def test_columns_by_character_become_eojeols_as_klue_has_them(tmp_path, make_rec
 
 
 @pytest.mark.data
-def test_klues_own_file_is_read_alike_by_its_task_and_by_the_one_for_any_file(open_data, make_recipe):
+def test_klues_file_gives_the_same_rows_through_its_task_and_through_files_ner_characters(open_data, make_recipe):
     entities = EntitySettings(files={"all": "klue-ner-v1.1_dev.tsv"})
     path = str(open_data / "ner" / "klue_ner_ko")
     tasks = {
@@ -230,7 +228,7 @@ def test_the_cells_of_a_shifted_column_are_never_printed(cell, korsts, bc5cdr, t
     assert "김철수" not in message and "1234" not in message
 
 
-def test_splits_without_any_entity_or_label_and_types_that_train_lacks_are_refused(bc5cdr, tmp_path, make_recipe):
+def test_splits_without_entities_or_labels_and_types_that_train_lacks_are_refused(bc5cdr, tmp_path, make_recipe):
     recipe = make_recipe(MODELS, {"n": TaskSettings(task="bc5cdr", path="bc5cdr")})
     path = bc5cdr / "devel.tsv"
     tagged = path.read_text(encoding="utf-8")
@@ -251,7 +249,7 @@ def test_a_label_that_a_split_lacks_is_reported(tmp_path, make_recipe):
     assert prepared.notes[-1].endswith(", Emphysema, which macro F1 leaves out")
 
 
-def test_labels_that_are_missing_wrong_or_absent_in_training_are_refused(tmp_path, make_recipe):
+def test_missing_and_malformed_labels_and_labels_absent_in_train_are_refused(tmp_path, make_recipe):
     on, off = (1,) * 18, (0,) * 18
     recipe = make_recipe(MODELS, {"c": TaskSettings(task="ctclip", path="ct")})
     rows = [(f"text {i}", on if i % 2 else off) for i in range(40)]
@@ -310,7 +308,7 @@ def test_text_that_is_not_utf8_is_refused_with_its_line(korsts, tmp_path, make_r
         prepare_tasks(make_recipe(MODELS, {"s": TaskSettings(task="korsts", path="korsts")}), tmp_path)
 
 
-def test_settings_that_a_task_can_not_use_are_refused_together(tmp_path, make_recipe):
+def test_settings_that_a_task_does_not_take_are_refused_together(tmp_path, make_recipe):
     tasks = {
         "a": TaskSettings(task="nothing"),
         "b": TaskSettings(task="korsts"),
@@ -333,7 +331,7 @@ def test_settings_that_a_task_can_not_use_are_refused_together(tmp_path, make_re
 
 
 @pytest.mark.parametrize("name", [name for name, task in TASKS.items() if task.source == "synthetic"])
-def test_synthetic_tasks_are_whole_and_the_same_every_time(name, tmp_path, make_recipe):
+def test_synthetic_tasks_are_complete_and_reproducible(name, tmp_path, make_recipe):
     settings = TaskSettings(task=name, max_rows={"train": 120, "dev": 30, "test": 30})
     first, second = (prepare_tasks(make_recipe(MODELS, {"t": settings}), tmp_path)["t"] for _ in range(2))
     assert first.digest == second.digest
