@@ -14,7 +14,7 @@ from _measuring import record
 from transformers import BertConfig, BertForPreTraining
 
 from bimed_dist.pretraining import checkpoints
-from bimed_dist.pretraining.snapshot import WEIGHT, Piece, Snapshot
+from bimed_dist.pretraining.snapshot import WEIGHT, ParameterSlice, Snapshot
 
 
 class OneRank:
@@ -27,7 +27,7 @@ class OneRank:
 def pieces(model, optimizer):
     for name, parameter in model.named_parameters():
         for key, value in {WEIGHT: parameter, **optimizer.state[parameter]}.items():
-            yield Piece(name, key, 0, value.detach().reshape(-1) if value.dim() else value.detach())
+            yield ParameterSlice(name, key, 0, value.detach().reshape(-1) if value.dim() else value.detach())
 
 
 def main() -> None:

@@ -188,7 +188,7 @@ class Engine:
         """Copy this rank's share of weights and optimizer state to host memory; training may continue afterwards."""
         optimizer = self._torch_optimizer()
         self._snapshot.take(
-            partitions.pieces_to_save(self._partitions(), optimizer, rank=self.rank, world_size=self.world_size)
+            partitions.slices_to_save(self._partitions(), optimizer, rank=self.rank, world_size=self.world_size)
         )
 
     def write_snapshot(self, folder: Path) -> Files:

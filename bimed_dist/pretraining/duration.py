@@ -80,7 +80,7 @@ class Clock:
 
 class LengthChange(NamedTuple):
     record: CheckpointRecord | None
-    """Of the newest checkpoint; None if there is none yet."""
+    """Record of the newest checkpoint; None if there is none yet."""
     old: PretrainingSettings
     new: PretrainingSettings
 

@@ -46,7 +46,7 @@ def characters_per_token(model_folder: Path) -> NDArray[np.int64]:
 
 
 def prepare_module(model: BertForPreTraining, settings: PretrainingSettings) -> PackedPretraining:
-    """Wrap a model for training: set dropout, pad its vocabulary in place, set what it recomputes and compiles."""
+    """Wrap a model for training: set dropout, pad its vocabulary in place, turn on recomputation and compilation."""
     if settings.dropout is not None:
         for part in model.modules():
             if isinstance(part, torch.nn.Dropout):

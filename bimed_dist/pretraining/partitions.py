@@ -1,4 +1,4 @@
-"""Which part of every parameter and its optimizer state a rank holds, as pieces to save and to load into.
+"""Which part of every parameter and its optimizer state a rank holds, as slices to save and to load into.
 
 Any engine on any number of ranks writes its parts without communicating and reads the ranges it needs. The addresses
 inside ZeRO's buffers are those of DeepSpeed 0.19.
@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from bimed_dist.errors import CheckpointError
-from bimed_dist.pretraining.snapshot import WEIGHT, Piece, SavedState
+from bimed_dist.pretraining.snapshot import WEIGHT, ParameterSlice, SavedState
 
 
 @dataclass(frozen=True)
@@ -62,10 +62,10 @@ def _whole(name: str, parameter: nn.Parameter) -> Partition:
     return Partition(name, parameter, 0, 0, parameter.numel(), is_replicated=True)
 
 
-def pieces_to_save(
+def slices_to_save(
     partitions: Iterator[Partition], optimizer: torch.optim.Optimizer, *, rank: int, world_size: int
-) -> Iterator[Piece]:
-    """Yield the pieces of weights and optimizer state that this rank saves; of replicated parameters an equal share."""
+) -> Iterator[ParameterSlice]:
+    """Yield the slices of weights and optimizer state that this rank saves; of replicated parameters an equal share."""
     for held in partitions:
         start, stop = held.start, held.start + held.count
         if held.is_replicated:
@@ -76,9 +76,9 @@ def pieces_to_save(
                 if start < stop:
                     part = value.detach().view(-1)[first : first + stop - start]
                     assert part.numel() == stop - start, f"{held.parameter} is not where it was expected"
-                    yield Piece(held.parameter, key, start, part)
+                    yield ParameterSlice(held.parameter, key, start, part)
             elif start == 0 and (stop > 0 or held.count == 0):
-                yield Piece(held.parameter, key, 0, torch.as_tensor(value).detach())
+                yield ParameterSlice(held.parameter, key, 0, torch.as_tensor(value).detach())
 
 
 def load_optimizer_state(state: SavedState, partitions: Iterator[Partition], optimizer: torch.optim.Optimizer) -> None:

@@ -1,6 +1,6 @@
 """Weights and optimizer state as ranges of parameters: copied to host memory, written as safetensors, read anywhere.
 
-A piece is a range of one flattened tensor. However ZeRO partitions parameters, a rank writes the pieces it holds
+A slice is a range of one flattened tensor. However ZeRO partitions parameters, a rank writes the slices it holds
 without communicating, and any number of ranks under any stage reads the ranges it needs: no conversion, no pickle.
 """
 
@@ -25,7 +25,7 @@ _BLOCK = 1 << 24
 
 
 @dataclass(frozen=True)
-class Piece:
+class ParameterSlice:
     parameter: str
     key: str
     """`weight`, or the optimizer's name: `exp_avg`, `exp_avg_sq`, `step`."""
@@ -40,25 +40,25 @@ class Piece:
 
 
 class Snapshot:
-    """One rank's pieces in host memory, in the layout of the file; every save reuses the memory."""
+    """One rank's slices in host memory, in the layout of the file; every save reuses the memory."""
 
     def __init__(self) -> None:
         self._memory = torch.empty(0, dtype=torch.uint8)
         self._header = b""
 
-    def take(self, pieces: Iterable[Piece]) -> None:
-        """Copy pieces; training may continue when this returns."""
-        pieces = sorted(pieces, key=lambda piece: -piece.values.element_size())  # so that every piece is aligned
-        sizes = [piece.values.numel() * piece.values.element_size() for piece in pieces]
-        on_gpu = any(piece.values.is_cuda for piece in pieces)
+    def take(self, slices: Iterable[ParameterSlice]) -> None:
+        """Copy slices; training may continue when this returns."""
+        slices = sorted(slices, key=lambda part: -part.values.element_size())  # so that every slice is aligned
+        sizes = [part.values.numel() * part.values.element_size() for part in slices]
+        on_gpu = any(part.values.is_cuda for part in slices)
         if self._memory.numel() < sum(sizes):
             self._memory = torch.empty(sum(sizes), dtype=torch.uint8, pin_memory=on_gpu)
         header, end = {}, 0
-        for piece, size in zip(pieces, sizes, strict=True):
+        for part, size in zip(slices, sizes, strict=True):
             start, end = end, end + size
-            self._memory[start:end].view(piece.values.dtype).copy_(piece.values.reshape(-1), non_blocking=True)
-            shape, dtype = list(piece.values.shape), _DTYPES[piece.values.dtype]
-            header[piece.name] = {"dtype": dtype, "shape": shape, "data_offsets": [start, end]}
+            self._memory[start:end].view(part.values.dtype).copy_(part.values.reshape(-1), non_blocking=True)
+            shape, dtype = list(part.values.shape), _DTYPES[part.values.dtype]
+            header[part.name] = {"dtype": dtype, "shape": shape, "data_offsets": [start, end]}
         if on_gpu:
             torch.cuda.current_stream().synchronize()
         text = json.dumps(header).encode()
@@ -88,10 +88,10 @@ def _write_all(file: Any, block: memoryview) -> None:
 
 
 class SavedState:
-    """The pieces of all ranks of a checkpoint; files are memory-mapped, so only the requested ranges are read."""
+    """The slices of all ranks of a checkpoint; files are memory-mapped, so only the requested ranges are read."""
 
     def __init__(self, files: Iterable[Path]) -> None:
-        self._pieces: dict[tuple[str, str], list[tuple[int, int, Any, str]]] = {}
+        self._slices: dict[tuple[str, str], list[tuple[int, int, Any, str]]] = {}
         self._keys: dict[str, set[str]] = {}
         for path in files:
             try:
@@ -102,26 +102,26 @@ class SavedState:
                 key, start, parameter = name.split(":", 2)
                 shape = file.get_slice(name).get_shape()
                 length = shape[0] if shape else -1
-                self._pieces.setdefault((parameter, key), []).append((int(start), length, file, name))
+                self._slices.setdefault((parameter, key), []).append((int(start), length, file, name))
                 self._keys.setdefault(parameter, set()).add(key)
-        for pieces in self._pieces.values():
-            pieces.sort(key=lambda piece: piece[0])
+        for slices in self._slices.values():
+            slices.sort(key=lambda part: part[0])
 
     def keys(self, parameter: str) -> set[str]:
         """Return the keys that were saved for a parameter."""
         return self._keys.get(parameter, set())
 
     def is_number(self, parameter: str, key: str) -> bool:
-        return self._pieces[parameter, key][0][1] < 0
+        return self._slices[parameter, key][0][1] < 0
 
     def number(self, parameter: str, key: str) -> Tensor:
-        _, _, file, name = self._pieces[parameter, key][0]
+        _, _, file, name = self._slices[parameter, key][0]
         return file.get_tensor(name)
 
     def read(self, parameter: str, key: str, start: int, stop: int) -> Tensor:
         """Return elements start to stop of a flattened tensor, saved by whichever ranks."""
         parts, reached = [], start
-        for begin, length, file, name in self._pieces.get((parameter, key), []):
+        for begin, length, file, name in self._slices.get((parameter, key), []):
             if begin <= reached < min(begin + length, stop):
                 end = min(begin + length, stop)
                 parts.append(file.get_slice(name)[reached - begin : end - begin])
@@ -140,7 +140,7 @@ class SavedState:
             )
         with torch.no_grad():
             for name, parameter in parameters.items():
-                last = max(begin + length for begin, length, _, _ in self._pieces[name, WEIGHT])
+                last = max(begin + length for begin, length, _, _ in self._slices[name, WEIGHT])
                 if last != parameter.numel():
                     raise CheckpointError(f"{name} has {parameter.numel()} elements, but {last} in the checkpoint")
                 parameter.copy_(self.read(name, WEIGHT, 0, last).view_as(parameter))

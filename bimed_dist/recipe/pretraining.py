@@ -78,8 +78,7 @@ class PretrainingSettings(Settings):
             *("keep_checkpoints", "max_skipped_steps", "log_every", "validate_every", "trackers", "profile_steps"),
         }
     )
-    """These may change when a run is continued: they decide where it runs, when a launch ends, and what is kept and
-    logged, not what it computes."""
+    """These may change when a run is continued, since they don't affect its result."""
     LENGTH: ClassVar[frozenset[str]] = frozenset({"steps", "training_hours"})
     """These may change too: a run can be made longer (pretraining/duration.py)."""
 

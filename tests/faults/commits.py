@@ -42,7 +42,7 @@ def crash_points(campaign: Campaign, patch: str = "") -> Iterator[Result]:
                 where = f"rank {traced}, call {number} ({calls[number - 1][:60]}), {fault}: {codes}"
                 valid = _valid(target)
                 result.check(valid in (5, 10), f"{where}: no valid checkpoint is left")
-                result.check(valid == 10 or codes != [0, 0], f"{where}: said to be committed, but is not")
+                result.check(valid == 10 or codes != [0, 0], f"{where}: reported as committed, but is not")
                 codes, _ = _commit(target, 15, base, "", patch)
                 result.check(codes == [0, 0] and _valid(target) == 15, f"{where}: the next commit failed, {codes}")
                 result.trials += 1
@@ -60,7 +60,7 @@ def _commit(
 
 
 def _order_of(calls: list[str]) -> tuple[bool, str]:
-    """Whether files and folder are synced before the rename, and the parent after it: a kill can't tell."""
+    """Return whether files and folder are synced before the rename, and the parent after it, which kills don't show."""
     names = [re.match(r"(\w+)\(", call).group(1) + " " + call for call in calls if re.match(r"\w+\(", call)]
     renames = [i for i, name in enumerate(names) if name.startswith("rename") and '.partial", "' in name]
     syncs = [i for i, name in enumerate(names) if name.startswith("fsync")]
@@ -85,7 +85,7 @@ def _valid(parent: Path) -> int:
 
 
 def damaged_checkpoints(campaign: Campaign, patch: str = "") -> Iterator[Result]:
-    """F9: bits flipped, bytes cut, files gone: never believed, the one before is found, and the log says so."""
+    """F9: bits flipped, bytes cut, files gone: never loaded; the one before is loaded, with a warning."""
     result = Result("F9 damaged checkpoints")
     work = campaign.fresh("f9")
     job = work.start({"steps": 8, "checkpoint_every": 4, "validate_every": 10**6}, 2, "zero2")
@@ -107,7 +107,7 @@ def damaged_checkpoints(campaign: Campaign, patch: str = "") -> Iterator[Result]
         found, _ = checkpoints.newest(parent)
         same = path.name == checkpoints.CHECKPOINT_RECORD and path.is_file() and _same_json(path, before)
         path.write_bytes(before)
-        if same:  # a blank that became another blank says the same
+        if same:  # a changed space may leave the same JSON
             continue
         right = found.name == "step-00000004" and "falling back" in "".join(messages)
         result.check(right, f"trial {trial}: {what} of {path.name} gave {found.name}, {messages}")

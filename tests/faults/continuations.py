@@ -9,9 +9,9 @@ from safetensors.torch import load_file
 from trials import TIMEOUT, Campaign, Result, Work, processes_of
 
 WEIGHTS = 1e-5
-"""Largest difference of any weight after 20 updates at a rate of 1e-3: sums in another order, in float32."""
+"""Largest difference of any weight after 20 steps at a learning rate of 1e-3: float32 sums in another order."""
 NORMS = 1e-5
-"""Relative, of the gradient of each update."""
+"""Relative difference of gradient norms."""
 TWENTY = {"steps": 20, "global_batch": 12, "micro_batch": 3, "checkpoint_every": 2, "validate_every": 10**6}
 WITHOUT_DROPOUT = {**TWENTY, "dropout": 0.0}  # which is drawn by micro-batch, and they are cut by process
 
@@ -99,7 +99,7 @@ def _difference(work: Work, other: Work) -> float:
 
 
 def engines(campaign: Campaign) -> Iterator[Result]:
-    """F15: DDP and ZeRO-1, 2, 3 on two processes train what one process trains, for three seeds."""
+    """F15: DDP and ZeRO-1, 2, 3 on two processes train the same as one process, for three seeds."""
     result = Result("F15 engines", notes={"largest_difference": 0.0, "largest_difference_of_norms": 0.0})
     for seed in (1, 2, 3):
         alone = campaign.fresh("f15-alone")

@@ -1,4 +1,4 @@
-"""F6, F7, F8: a file system that fills up, one that can't be written to, and damaged shards."""
+"""F6, F7, F8: a file system that fills up, a read-only one, and damaged shards."""
 
 import contextlib
 import shutil
@@ -15,7 +15,7 @@ from bimed_dist.errors import BimedError
 
 
 def full_disks(campaign: Campaign) -> Iterator[Result]:
-    """F6: a file system that fills up at a random moment; an error on all ranks, and a resume after room was made."""
+    """F6: a file system that fills up at a random moment; an error on all ranks, and a resume after space is freed."""
     result = Result("F6 full disk", notes={"most_seconds": 0.0})
     options = {"steps": 10**5, "checkpoint_every": 10, "validate_every": 10**6}
     for trial in range(campaign.times(30)):
@@ -48,7 +48,7 @@ def full_disks(campaign: Campaign) -> Iterator[Result]:
 
 
 def read_only(campaign: Campaign) -> Iterator[Result]:
-    """F7: a work folder that can't be written to: told by all ranks before the first step."""
+    """F7: a work folder that can't be written to: an error on all ranks before the first step."""
     result = Result("F7 read-only folder")
     options = {"steps": 10**5, "validate_every": 10**6}
     for trial in range(campaign.times(20)):

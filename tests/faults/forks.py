@@ -1,4 +1,4 @@
-"""Real training processes in a second instead of half a minute: one process has imported everything and forks them.
+"""Real training processes that start in a second: a process that has imported all libraries forks them.
 
     with Forks(log_folder) as forks:
         job = forks.start(["recipe.yaml", "--work", "work"], processes=2, engine="zero2")
@@ -152,7 +152,7 @@ def _free_port() -> int:
 def serve() -> None:
     sys.path.insert(0, str(ROOT / "launch"))
     replies = os.fdopen(os.dup(1), "w", buffering=1)
-    os.dup2(2, 1)  # whatever a library prints is no reply
+    os.dup2(2, 1)  # output of libraries must not look like a reply
     _import_everything()
     wake, woken = os.pipe()
     os.set_blocking(woken, False)
@@ -188,7 +188,7 @@ def _report_ended(replies) -> None:
 
 
 def _import_everything() -> None:
-    """Also what is imported, and compiled, when the first engine starts."""
+    """Import everything, also what the first engine imports and compiles."""
     import deepspeed.runtime.zero.muon.muon_optimizer  # noqa: F401
     import setuptools  # noqa: F401
     import torch.utils.tensorboard  # noqa: F401

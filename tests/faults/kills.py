@@ -1,4 +1,4 @@
-"""F2, F5, F11: processes that are killed, by SIGKILL, with their launcher, or by the kernel for want of memory."""
+"""F2, F5, F11: processes that are killed, by SIGKILL, with their launcher, or by the kernel for lack of memory."""
 
 import contextlib
 import os
@@ -97,7 +97,7 @@ def killed_launchers(campaign: Campaign) -> Iterator[Result]:
 
 def out_of_memory(campaign: Campaign) -> Iterator[Result]:
     """F11: the kernel kills a rank whose control group has no memory left; the run ends as if never killed."""
-    result = Result("F11 killed for want of memory")
+    result = Result("F11 killed for lack of memory")
     expected = {}
     for trial in range(campaign.times(30)):
         engine, processes = campaign.engine("single", "ddp", "zero2", "zero3")

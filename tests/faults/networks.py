@@ -7,15 +7,20 @@ from collections.abc import Iterator
 import two_machines as machines
 from trials import TIMEOUT, Campaign, Result, Work, until
 
-LOST_AFTER = 15
+HEARTBEAT_TIMEOUT = 15
 LAUNCHERS = {"multi_node.yaml": "ddp", "multi_node_zero2.yaml": "zero2"}
 """File of ds_configs/accelerate -> engine."""
-OPTIONS = {"steps": 400, "checkpoint_every": 20, "validate_every": 10**6, "heartbeat_timeout_seconds": LOST_AFTER}
+OPTIONS = {
+    "steps": 400,
+    "checkpoint_every": 20,
+    "validate_every": 10**6,
+    "heartbeat_timeout_seconds": HEARTBEAT_TIMEOUT,
+}
 
 
 def cut_links(campaign: Campaign) -> Iterator[Result]:
     """Both sides end within the timeout plus 10 s, and the next launch ends with the weights of a run never cut."""
-    result = Result("F12 cut link", notes={"timeout": LOST_AFTER, "most_seconds": 0.0})
+    result = Result("F12 cut link", notes={"timeout": HEARTBEAT_TIMEOUT, "most_seconds": 0.0})
     expected = {}
     for launcher, engine in LAUNCHERS.items():
         whole = campaign.fresh("f12-whole")
@@ -31,9 +36,9 @@ def cut_links(campaign: Campaign) -> Iterator[Result]:
             start = time.monotonic()
             codes = [process.wait(TIMEOUT) for process in started]
             seconds = time.monotonic() - start
-            right = all(codes) and seconds < LOST_AFTER + 10
+            right = all(codes) and seconds < HEARTBEAT_TIMEOUT + 10
             result.check(right, f"trial {trial}: {codes} in {seconds:.1f} s\n{machines.logs(work.folder)[-1500:]}")
-            machines.mend()
+            machines.restore()
             codes = [process.wait(TIMEOUT) for process in _launch(work, launcher)]
         result.check(not any(codes), f"trial {trial}: the next launch ended with {codes}")
         if not any(codes):

@@ -1,4 +1,4 @@
-"""F10: a loss or gradient that is not a number, on one rank: no update on any; the run stops or leaves the step out."""
+"""F10: a loss or gradient that is not finite on one rank: no rank changes weights; the run stops or skips the step."""
 
 import json
 from collections.abc import Iterator

@@ -9,7 +9,7 @@ def step(self, number, *rest, before=loop.Trainer.step):
     return before(self, number, *rest)
 loop.Trainer.step = step
 """
-"""The process is gone before update `step`, counted from 0."""
+"""The process is killed before step `step`, counted from 0."""
 
 NO_MEMORY_AT = """
 import os
@@ -22,7 +22,7 @@ def step(self, number, *rest, before=loop.Trainer.step):
     return before(self, number, *rest)
 loop.Trainer.step = step
 """
-"""Before update `step` this rank joins a control group and takes more memory than that may have."""
+"""Before step `step` this rank joins a control group and takes more memory than that may have."""
 
 NOT_A_NUMBER_AT = """
 import math
@@ -41,7 +41,7 @@ def forward(self, batch, before=distributed.Engine.forward):
     return mlm, *others
 loop.Trainer.step, distributed.Engine.forward = step, forward
 """
-"""In update `step` the loss, or only the gradient, of this rank's first micro-batch is `value`."""
+"""In step `step` the loss, or only the gradient, of this rank's first micro-batch is `value`."""
 
 LEDGER = """
 import json
@@ -59,4 +59,4 @@ def step(self, number, *rest, before=loop.Trainer.step):
     return result
 loop.to_tensors, loop.Trainer.step = micro_batch, step
 """
-"""Every rank appends the rows that went through the model in each update that it has made to PATH.RANK."""
+"""Every rank appends the rows that went through the model in each completed step to PATH.RANK."""

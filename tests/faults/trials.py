@@ -46,7 +46,7 @@ class Result:
 
 
 class FoundError(Exception):
-    """A mutant is found; the rest need not run."""
+    """A mutant is detected; the rest need not run."""
 
 
 class Campaign:
@@ -60,7 +60,7 @@ class Campaign:
         self._forks: Forks | None = None
 
     def engine(self, *engines: str) -> tuple[str, int]:
-        """One of them at random, and the number of its processes."""
+        """Return a random engine and its number of processes."""
         chosen = self.random.choice(engines)
         return chosen, processes_of(chosen)
 
@@ -75,7 +75,7 @@ class Campaign:
         return self._forks
 
     def prepared(self) -> tuple[Path, Path]:
-        """The recipe and a work folder with everything before pre-training."""
+        """Return the recipe and a work folder with all stages before pre-training."""
         base = self.folder / "prepared"
         path, work = base / "recipe.yaml", base / "work"
         if not path.is_file():
@@ -122,18 +122,18 @@ class Work:
         return self.campaign.forks.start(arguments, processes, engine, text + patch)
 
     def arguments(self, options: dict[str, object]) -> list[str]:
-        """Of the training program."""
+        """Return the arguments of the training program."""
         return self._job().arguments(*_words(options))
 
     def launch(self, options: dict[str, object], launcher: str) -> tuple[subprocess.Popen, Path]:
-        """By `accelerate launch` with a file of ds_configs/accelerate; the launcher and its log."""
+        """Start `accelerate launch` with a file of ds_configs/accelerate; return the launcher and its log."""
         command, log = self._job().command(*_words(options), launcher=launcher), self.folder / "launch.log"
         environment = {**self.campaign.conftest.environment(), "PYTHONPATH": str(ROOT)}
         with log.open("w") as file:
             return subprocess.Popen(command, cwd=ROOT, env=environment, stdout=file, stderr=file), log
 
     def _job(self) -> Any:
-        """As the tests of pre-training know it."""
+        """Return the job as tests of pre-training use it."""
         return self.campaign.conftest.Job(ROOT, self.recipe, self.folder / "work")
 
     def digest(self) -> str:
@@ -157,7 +157,7 @@ class Work:
         return lines
 
     def ledger(self, result: Result, options: dict[str, object]) -> None:
-        """Every row of every step exactly once: the union over ranks of what was trained is what the plan says."""
+        """Check that the rows trained by all ranks together are those of the plan, each exactly once."""
         recipe = load_recipe(self.recipe, [f"pretraining.run.{k}={v}" for k, v in options.items()])
         settings = recipe.pretraining["run"]
         stream = PhaseBatches(

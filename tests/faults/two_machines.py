@@ -33,7 +33,7 @@ def cut() -> None:
     _ip("-n", NAMES[0], "link", "set", "wire", "down")
 
 
-def mend() -> None:
+def restore() -> None:
     _ip("-n", NAMES[0], "link", "set", "wire", "up")
 
 

@@ -1,4 +1,4 @@
-"""A small finished work folder (corpus to model) from real text files, and real launches of the training program."""
+"""A small finished work folder (corpus to model), and real launches of the training program."""
 
 import contextlib
 import json
@@ -69,12 +69,12 @@ RECIPE = {
     },
 }
 TIMEOUT = 240
-"""Seconds for what takes ten on a quiet machine."""
+"""Seconds allowed for jobs that take ten on a quiet machine."""
 ENDLESS = (
     "--set", "pretraining.run.steps=5000", "--set", "pretraining.run.checkpoint_every=20",
     "--set", "pretraining.run.validate_every=5000",
 )  # fmt: skip
-"""Arguments of a run that tests stop or kill."""
+"""Options of a run that tests stop or kill."""
 STAGES = {"corpus": corpus, "vocabulary": vocabulary, "shards": shards, "model": model}
 
 
@@ -103,7 +103,7 @@ class Job:
         )
 
     def arguments(self, *more: str) -> list[str]:
-        """Of the training program."""
+        """Return the arguments of the training program."""
         return [str(self.recipe), "--work", str(self.work), *more]
 
     def copy(self, work: Path) -> "Job":
@@ -111,12 +111,12 @@ class Job:
         return replace(self, work=work)
 
     def run_here(self, *changes: str, resume: str = "never") -> dict[str, Any]:
-        """Train in this process, for what needs no process of its own; the counts of the manifest."""
+        """Train in this process; return the counts of the manifest."""
         overrides = [f"pretraining.run.{change}" for change in changes]
         return pretraining.run(load_recipe(self.recipe, overrides), "run", self.work, resume).manifest.counts
 
     def metrics(self, kind: str | None = None) -> list[dict[str, Any]]:
-        """Lines of a kind, or of all but checkpoints, which hold times and come when disks say."""
+        """Return the lines of a kind, or all but checkpoints, whose times and order depend on the disk."""
         lines = map(json.loads, (self.folder() / "metrics.jsonl").read_text(encoding="utf-8").splitlines())
         return [line for line in lines if (line["kind"] == kind if kind else line["kind"] != "checkpoint")]
 
@@ -139,7 +139,7 @@ class Program:
     started: ClassVar[list["Program"]] = []
 
     def __init__(self, command: Sequence[str], log: Path, cwd: Path, **more: str) -> None:
-        """more: of the environment."""
+        """`more`: environment variables."""
         self.log = log
         self.started.append(self)
         with log.open("a") as file:
@@ -159,7 +159,7 @@ class Program:
 
 @pytest.fixture(autouse=True)
 def no_program_is_left() -> Iterator[None]:
-    """What a test that fails has started would go on beside the next ones."""
+    """Kill what a failed test has started, which would run on during later tests."""
     yield
     while Program.started:
         program = Program.started.pop()
@@ -172,7 +172,7 @@ def no_program_is_left() -> Iterator[None]:
 
 
 def wait_for(condition: Callable[[], Any], running: Any, seconds: float = TIMEOUT) -> None:
-    """running: a Program, or ranks that were forked; they may not end before."""
+    """Wait; fail if `running`, a Program or a forked job, ends before."""
     deadline = time.monotonic() + seconds
     while not condition():
         assert running.running(), running.output()
@@ -181,7 +181,7 @@ def wait_for(condition: Callable[[], Any], running: Any, seconds: float = TIMEOU
 
 
 def ended(processes: Sequence[psutil.Process], seconds: float) -> bool:
-    """Whether all have within so many seconds; those that have not are killed."""
+    """Return whether all have ended within so many seconds; kill those that have not."""
     _, alive = psutil.wait_procs(processes, timeout=seconds)
     for process in alive:
         process.kill()
@@ -193,7 +193,7 @@ def saved(job: Job) -> list[Path]:
 
 
 def newest_step(job: Job) -> int:
-    """0 where there is no checkpoint."""
+    """Return the step of the newest checkpoint, 0 without one."""
     found = checkpoints.newest(job.folder() / "checkpoints")
     return found[1]["step"] if found else 0
 
@@ -208,7 +208,7 @@ def forks(tmp_path_factory) -> Iterator[Forks]:
 @pytest.fixture(scope="session")
 def prepare(root) -> Callable[..., Job]:
     def prepare(base: Path, **sections: Any) -> Job:
-        """Everything before pre-training, finished, of the recipe with these sections instead of its own."""
+        """Finish all stages before pre-training, of the recipe with these sections replaced."""
         path = base / "recipe.yaml"
         path.write_text(yaml.safe_dump({**RECIPE, **sections}), encoding="utf-8")
         recipe = load_recipe(path)

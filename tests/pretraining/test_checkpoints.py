@@ -1,4 +1,4 @@
-"""The commit protocol and the loader's distrust."""
+"""The commit protocol, and the verification of what is loaded."""
 
 import hashlib
 import json
@@ -20,7 +20,7 @@ class OneRank:
 
 
 class FailedPeer(OneRank):
-    """The first of two ranks; the other one could not write."""
+    """The first of two ranks, of which the other could not write."""
 
     world_size = 2
 
@@ -53,7 +53,7 @@ def test_the_newest_checkpoints_are_kept_and_the_newest_is_found(tmp_path):
 
 
 @pytest.mark.parametrize("damage", ["flip", "cut", "remove", "manifest", "number", "no manifest"])
-def test_a_damaged_checkpoint_is_named_and_passed_over(tmp_path, caplog, damage):
+def test_a_damaged_checkpoint_is_reported_and_skipped(tmp_path, caplog, damage):
     for step in (5, 10):
         commit(tmp_path, step)
     target = tmp_path / "step-00000010" / "b.bin"
@@ -97,7 +97,7 @@ def test_a_rank_that_cannot_write_stops_all_and_older_checkpoints_stay(tmp_path)
     assert checkpoints.newest(tmp_path)[1]["step"] == 5
 
 
-def test_metrics_that_cannot_be_synced_are_an_error_of_all_ranks(tmp_path):
+def test_metrics_that_cannot_be_synced_are_an_error_on_all_ranks(tmp_path):
     def fail() -> None:
         raise OSError("[Errno 5] Input/output error")
 
@@ -118,7 +118,7 @@ def test_metrics_that_cannot_be_synced_are_an_error_of_all_ranks(tmp_path):
 
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
 @pytest.mark.parametrize("error", [OSError("no room"), MemoryError(), RuntimeError("a mistake")])
-def test_a_thread_that_fails_in_whatever_way_commits_nothing(tmp_path, error):
+def test_a_writing_thread_that_fails_in_any_way_commits_nothing(tmp_path, error):
     def failing(folder: Path) -> checkpoints.Files:
         raise error
 
@@ -130,7 +130,7 @@ def test_a_thread_that_fails_in_whatever_way_commits_nothing(tmp_path, error):
     assert [path.name for path in tmp_path.iterdir()] == ["step-00000005"]
 
 
-def test_training_goes_on_while_a_thread_writes_and_nothing_is_committed_before_it_is_asked_for(tmp_path):
+def test_training_continues_while_a_thread_writes_and_only_finish_commits(tmp_path):
     go_on = threading.Event()
 
     def slowly(folder: Path) -> checkpoints.Files:
@@ -147,18 +147,18 @@ def test_training_goes_on_while_a_thread_writes_and_nothing_is_committed_before_
     assert saver.finish() is None and checkpoints.newest(tmp_path)[1]["step"] == 5
 
 
-def test_the_checkpoint_with_the_lowest_held_out_loss_is_kept_beside_the_newest(tmp_path):
+def test_the_checkpoint_with_the_lowest_held_out_loss_is_kept_next_to_the_newest(tmp_path):
     for step, loss in ((5, 3.0), (10, 1.0), (15, 2.0), (20, None), (25, 1.5)):
         commit(tmp_path, step, **({} if loss is None else {"held_out_loss": loss}))
     assert sorted(p.name for p in tmp_path.iterdir()) == ["step-00000010", "step-00000020", "step-00000025"]
     commit(tmp_path, 30, held_out_loss=0.5)
     assert sorted(p.name for p in tmp_path.iterdir()) == ["step-00000025", "step-00000030"]
-    for step in (35, 40, 45):  # a loss that is not a number is no better than any
+    for step in (35, 40, 45):  # a loss that is not finite is never the best
         commit(tmp_path, step, held_out_loss=math.nan)
     assert sorted(p.name for p in tmp_path.iterdir()) == ["step-00000030", "step-00000040", "step-00000045"]
 
 
-def test_a_checkpoint_of_another_program_is_refused_with_the_reason(tmp_path, caplog):
+def test_a_record_of_another_program_is_refused_with_the_reason(tmp_path, caplog):
     folder = commit(tmp_path, 5)
     (folder / checkpoints.CHECKPOINT_RECORD).write_text(json.dumps({"step": 5, "files": {}}))
     with pytest.raises(CheckpointError, match="none of the 1"):
@@ -166,7 +166,7 @@ def test_a_checkpoint_of_another_program_is_refused_with_the_reason(tmp_path, ca
     assert "or was not written by this program" in caplog.text
 
 
-def test_checkpoints_after_the_one_continued_from_go_and_the_new_one_stays(tmp_path):
+def test_checkpoints_after_the_one_that_was_resumed_are_removed_and_the_new_one_is_kept(tmp_path):
     for step in (5, 10, 15):
         commit(tmp_path, step, keep=3)
     for step in (10, 15):
@@ -176,7 +176,7 @@ def test_checkpoints_after_the_one_continued_from_go_and_the_new_one_stays(tmp_p
     assert sorted(p.name for p in tmp_path.iterdir()) == ["step-00000005", "step-00000008"]
 
 
-def test_removing_a_later_checkpoint_leaves_what_another_rank_writes_of_that_step_already(tmp_path):
+def test_removing_a_later_checkpoint_leaves_the_files_that_another_rank_is_writing_for_that_step(tmp_path):
     commit(tmp_path, 5)
     commit(tmp_path, 15)
     (tmp_path / "step-00000015" / "b.bin").unlink()
@@ -186,7 +186,7 @@ def test_removing_a_later_checkpoint_leaves_what_another_rank_writes_of_that_ste
         world_size = 2
 
         def gather(self, value):
-            begun.parent.mkdir(exist_ok=True)  # the other rank is on its way to step 15
+            begun.parent.mkdir(exist_ok=True)  # the other rank is already at step 15
             begun.touch()
             return [value]
 
@@ -195,18 +195,18 @@ def test_removing_a_later_checkpoint_leaves_what_another_rank_writes_of_that_ste
     assert sorted(p.name for p in tmp_path.iterdir() if p != begun.parent) == ["step-00000005", "step-00000010"]
 
 
-def test_a_run_whose_checkpoints_are_all_damaged_is_not_started_anew(tmp_path):
+def test_a_run_whose_checkpoints_are_all_damaged_is_not_started_over(tmp_path):
     commit(tmp_path, 5)
     (tmp_path / "step-00000005" / "b.bin").unlink()
     with pytest.raises(CheckpointError, match="none of the 1"):
         checkpoints.newest(tmp_path)
 
 
-def test_a_checkpoint_renamed_to_another_step_is_not_believed(tmp_path):
+def test_a_checkpoint_renamed_to_another_step_is_not_loaded(tmp_path):
     commit(tmp_path, 5)
     commit(tmp_path, 7).rename(tmp_path / "step-00000009")
     assert checkpoints.newest(tmp_path)[0].name == "step-00000005"
 
 
-def test_without_checkpoints_nothing_is_found(tmp_path):
+def test_without_checkpoints_there_is_no_newest(tmp_path):
     assert checkpoints.newest(tmp_path / "absent") is None

@@ -1,4 +1,4 @@
-"""Runs that end by the clock, and runs that go on for longer than they were begun for."""
+"""Runs that end by the clock, and runs that are made longer."""
 
 import json
 import logging
@@ -23,7 +23,7 @@ def settings(**changes: object) -> PretrainingSettings:
 
 
 class Time:
-    """A clock that the test moves."""
+    """A clock that tests set."""
 
     def __init__(self) -> None:
         self.now = 1000.0
@@ -40,7 +40,7 @@ def time(monkeypatch: pytest.MonkeyPatch) -> Time:
 
 
 def run(clock: Clock, time: Time, first_step: int, seconds_a_step: float, last: int = 10_000) -> int:
-    """Steps to the end or to `last`, each so many seconds; returns the step it ends before."""
+    """Run to the end or to `last`, each step taking so many seconds; return the step that was not run."""
     step = first_step
     while step < min(clock.end, last):
         if clock.is_time_to_decay(step):
@@ -50,14 +50,14 @@ def run(clock: Clock, time: Time, first_step: int, seconds_a_step: float, last: 
     return step
 
 
-def test_the_decay_begins_so_that_the_run_ends_with_its_hours(time: Time):
+def test_the_decay_begins_so_that_the_run_ends_with_its_training_hours(time: Time):
     clock = Clock(settings(training_hours=100 * SECOND))
     assert run(clock, time, 0, seconds_a_step=1) == 100
     rates = [learning_rate(step, settings(), clock.end) for step in (79, 80, 90, 99)]
     assert rates == pytest.approx([1e-4, 1e-4, 0.5e-4, 0.05e-4])
 
 
-def test_hours_count_over_all_launches_and_the_speed_of_the_present_one(time: Time):
+def test_hours_count_over_all_launches_with_the_speed_of_the_present_one(time: Time):
     first = Clock(settings(training_hours=1000 * SECOND))
     assert run(first, time, 0, seconds_a_step=1, last=500) == 500
     record = {**first.state(), "step": 500}
@@ -77,7 +77,7 @@ def test_the_slow_start_of_a_launch_does_not_bring_the_decay_forward(time: Time,
     fresh = Clock(settings(training_hours=1000 * SECOND, warmup_steps=0))
     time.now += 30
     assert not fresh.is_time_to_decay(0)
-    time.now += 30  # the first update
+    time.now += 30  # the first step
     assert not any(fresh.is_time_to_decay(step) for step in (1, 2))
     resumed = Clock(
         settings(training_hours=1000 * SECOND, steps=2000),
@@ -90,7 +90,7 @@ def test_the_slow_start_of_a_launch_does_not_bring_the_decay_forward(time: Time,
     assert run(resumed, time, 501, seconds_a_step) == 501 + 380 / seconds_a_step
 
 
-def test_a_run_with_time_enough_ends_at_its_last_step(time: Time):
+def test_a_run_with_enough_time_ends_at_its_last_step(time: Time):
     clock = Clock(settings(training_hours=5000 * SECOND))
     assert run(clock, time, 0, seconds_a_step=1) == 1000
 
@@ -118,7 +118,7 @@ def test_two_processes_end_at_the_same_step_when_the_hours_are_over(job, forks):
 
 
 @pytest.mark.parametrize("changes", [("schedule=constant",), WSD], ids=["constant", "wsd"])
-def test_a_run_made_longer_before_its_decay_ends_with_the_bytes_of_one_that_was_as_long_from_the_start(
+def test_a_run_made_longer_before_its_decay_ends_with_the_bytes_of_one_of_that_length_from_the_start(
     job, tmp_path, caplog, changes
 ):
     whole = job.copy(tmp_path / "whole")
@@ -135,7 +135,7 @@ def test_a_run_made_longer_before_its_decay_ends_with_the_bytes_of_one_that_was_
     assert (job.folder() / name).read_bytes() == (whole.folder() / name).read_bytes()
 
 
-def test_a_decaying_run_made_longer_goes_on_with_the_rates_of_the_new_length_and_says_so(job, caplog):
+def test_a_decaying_run_made_longer_continues_with_the_rates_of_the_new_length_and_logs_it(job, caplog):
     job.run_here("steps=6")
     with caplog.at_level(logging.INFO):
         counts = job.run_here("steps=10", resume="auto")
@@ -147,14 +147,14 @@ def test_a_decaying_run_made_longer_goes_on_with_the_rates_of_the_new_length_and
     assert "0.00025 at step 6, continues as that of the new length, 0.0005; from step 4 on" in caplog.text
 
 
-def test_more_hours_after_a_decay_are_told_to_make_the_rate_jump():
+def test_the_log_describes_the_jump_of_the_rate_if_hours_are_added_after_a_decay():
     old, new = settings(training_hours=1.0), settings(training_hours=2.0)
     change = duration.describe_change({"step": 300, "end_step": 300}, old, new)
     assert "5e-06 at step 300, continues as that of the new length, 0.0001; from step 282 on" in change
     assert "every learning rate so far" in duration.describe_change({"step": 280, "end_step": 1000}, old, new)
 
 
-def test_a_run_can_not_be_made_shorter_than_what_is_done_nor_longer_in_its_long_phase(job):
+def test_a_run_can_not_be_made_shorter_than_its_progress_nor_longer_in_its_long_phase(job):
     phase = f"long_phase={json.dumps({'steps': 2, 'max_length': 64, 'global_batch': 4, 'micro_batch': 4})}"
     job.run_here("steps=4", phase)
     before = sorted(path.name for path in job.folder().rglob("*"))

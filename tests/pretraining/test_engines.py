@@ -12,13 +12,13 @@ from safetensors.torch import load_file
 
 from .conftest import TIMEOUT, as_options
 
-# Sums over ranks and micro-batches run in another order, in float32, over twelve updates. The largest difference is
+# Sums over ranks and micro-batches run in another order, in float32, over twelve steps. The largest difference is
 # 1.2e-7, in weights of 0.02 to 1; a lost gradient changes weights by the learning rate, 1e-3.
 WEIGHTS = {"rtol": 0.0, "atol": 5e-6}
 LOSSES = 1e-4
 NORMS = 1e-5
-"""Of the whole gradient, before clipping; the largest relative difference found is 9e-7."""
-# Dropout is drawn by micro-batch, and other numbers of processes cut other micro-batches.
+"""Tolerance of gradient norms before clipping; the largest relative difference found is 9e-7."""
+# Dropout is drawn by micro-batch, and other numbers of processes have other micro-batches.
 WITHOUT_DROPOUT = ("--set", "pretraining.run.dropout=0.0")
 LAUNCHERS = {"ddp": "cpu_ddp.yaml", "zero1": "cpu_zero1.yaml", "zero2": "cpu.yaml", "zero3": "cpu_zero3.yaml"}
 
@@ -36,7 +36,7 @@ def single(prepared, tmp_path_factory):
 
 
 def assert_weights(job, expected: dict[str, torch.Tensor]) -> None:
-    """The exported weights are these but for the order of sums."""
+    """The exported weights are equal up to the order of sums."""
     weights = exported(job)
     assert weights.keys() == expected.keys()
     for name in expected:
@@ -50,6 +50,7 @@ def test_the_launcher_files_start_the_engines_that_tests_fork(name, engine, root
     arguments = ["--config_file", f"ds_configs/accelerate/{name}", "launch/pretrain.py"]
     args, _, _ = _validate_launch_command(launch_command_parser().parse_args(arguments))
     assert args.num_processes == 2
+    args.deepspeed_fields_from_accelerate_config = ""  # set by accelerate's main function
     _, environment = prepare_deepspeed_cmd_env(args) if args.use_deepspeed else ([], {})
     expected = forked.environment(2, engine, rank=0, port=0)
     for variable in ("ACCELERATE_USE_DEEPSPEED", "ACCELERATE_DEEPSPEED_ZERO3_INIT"):

@@ -1,4 +1,4 @@
-"""What a run leaves behind: a Hugging Face folder that gives what the trained model gave."""
+"""The exported Hugging Face folder computes the same as the trained model."""
 
 import json
 import shutil
@@ -9,7 +9,10 @@ from transformers import AutoModel, AutoModelForMaskedLM, AutoTokenizer, BertFor
 
 from bimed_dist.model.export import pad_vocabulary
 from bimed_dist.model.packed import PackedPretraining
+from bimed_dist.pretraining.checkpoints import CheckpointRecord
 from bimed_dist.pretraining.snapshot import SavedState
+from bimed_dist.recipe.pretraining import PretrainingSettings
+from bimed_dist.workspace import CHECKPOINT_RECORD
 
 from .conftest import TIMEOUT
 
@@ -28,11 +31,11 @@ def test_the_quick_start_runs_on_an_exported_model(trained):
     tokenizer, model = AutoTokenizer.from_pretrained(folder), AutoModel.from_pretrained(folder)
     inputs = tokenizer(SENTENCE, return_tensors="pt", truncation=True)
     assert model(**inputs).last_hidden_state.shape == (1, inputs["input_ids"].shape[1], 32)
-    assert "".join(piece.removeprefix("##") for piece in tokenizer.tokenize(SENTENCE)) == SENTENCE.replace(" ", "")
+    assert "".join(token.removeprefix("##") for token in tokenizer.tokenize(SENTENCE)) == SENTENCE.replace(" ", "")
     assert model.config.vocab_size == len(tokenizer)
 
 
-def test_an_exported_model_gives_the_hidden_states_of_the_checkpoint_it_came_from(trained):
+def test_an_exported_model_computes_the_hidden_states_of_its_checkpoint(trained):
     folder = trained.folder()
     tokenizer = AutoTokenizer.from_pretrained(folder / "export")
     newest = sorted((folder / "checkpoints").iterdir())[-1]
@@ -40,18 +43,18 @@ def test_an_exported_model_gives_the_hidden_states_of_the_checkpoint_it_came_fro
     original = BertForPreTraining(exported.config)
     pad_vocabulary(original)
     size = original.config.vocab_size
-    own = original.config._attn_implementation
+    implementation = original.config._attn_implementation
     packed = PackedPretraining(original)
     SavedState(newest.glob("*.safetensors")).load_weights(packed)
-    original.set_attn_implementation(own)
+    original.set_attn_implementation(implementation)
     inputs = tokenizer(SENTENCE, return_tensors="pt")
     with torch.no_grad():
-        found, expected = (m.eval()(**inputs, output_hidden_states=True) for m in (exported, original))
+        outputs, expected = (m.eval()(**inputs, output_hidden_states=True) for m in (exported, original))
     assert size % 64 == 0 and size > len(tokenizer)
-    for a, b in zip(found.hidden_states, expected.hidden_states, strict=True):
+    for a, b in zip(outputs.hidden_states, expected.hidden_states, strict=True):
         assert torch.equal(a, b)
     kept = expected.prediction_logits[..., : len(tokenizer)]
-    torch.testing.assert_close(found.prediction_logits, kept, rtol=1e-5, atol=1e-6)  # another matrix shape, other sums
+    torch.testing.assert_close(outputs.prediction_logits, kept, rtol=1e-5, atol=1e-6)  # another shape
 
 
 def test_an_exported_model_is_safetensors_with_all_heads_and_a_card_without_gaps(trained):
@@ -67,6 +70,13 @@ def test_an_exported_model_is_safetensors_with_all_heads_and_a_card_without_gaps
     (model,) = (trained.work / "model").glob("*/manifest.json")
     rows = json.loads(model.read_text(encoding="utf-8"))["counts"]["rows"]
     assert f"| vocabulary | {rows:,} tokens |\n| token embeddings before training | {rows:,} random |" in card
+
+
+def test_a_checkpoint_has_the_declared_keys(trained):
+    newest = sorted((trained.folder() / "checkpoints").iterdir())[-1]
+    record = json.loads((newest / CHECKPOINT_RECORD).read_text(encoding="utf-8"))
+    assert record.keys() == {*CheckpointRecord.__annotations__, "digest"}
+    assert record["length"].keys() == PretrainingSettings.LENGTH
 
 
 def test_a_run_killed_after_its_last_checkpoint_is_finished_with_the_same_bytes(trained):

@@ -1,4 +1,4 @@
-"""What happens to ranks from outside: signals, lost processes, full disks. Real processes, real files."""
+"""Signals, lost processes and full disks, with real processes and real files."""
 
 import contextlib
 import json
@@ -52,7 +52,7 @@ loop.Trainer.step = step
     wait_for(lambda: saved(job), running)
     running.kill(signal.SIGTERM)
     time.sleep(1)
-    running.kill(signal.SIGTERM)  # as when the launcher passes the scheduler's signal on
+    running.kill(signal.SIGTERM)  # as if the launcher forwards the scheduler's signal
     time.sleep(3)
     assert running.running()
     running.kill(signal.SIGTERM)
@@ -60,7 +60,7 @@ loop.Trainer.step = step
 
 
 def test_a_second_signal_ends_a_process_whose_main_thread_waits_for_another(job, forks):
-    """As in a collective that a lost rank never comes to: Python's handlers would never run."""
+    """As in a collective operation with a lost rank, where Python's handlers never run."""
     waiting = """
 import ctypes
 from bimed_dist.pretraining import loop
@@ -68,7 +68,7 @@ def step(self, number, stop, before=loop.Trainer.step):
     if number == 2:
         print("waits", flush=True)
         mutex = ctypes.create_string_buffer(64)
-        for _ in range(2):  # the second time for ever, and no signal interrupts it
+        for _ in range(2):  # the second time forever, and no signal interrupts it
             ctypes.CDLL(None).pthread_mutex_lock(mutex)
     return before(self, number, stop)
 """
@@ -81,7 +81,7 @@ def step(self, number, stop, before=loop.Trainer.step):
     assert running.wait(5) == [-signal.SIGTERM]
 
 
-def test_a_used_up_time_budget_ends_like_a_signal_and_the_next_launch_goes_on(job, forks):
+def test_a_used_up_time_budget_ends_like_a_signal_and_the_next_launch_continues(job, forks):
     closing = """
 from bimed_dist.pretraining import distributed
 def close(self, before=distributed.Engine.close):
@@ -91,7 +91,7 @@ distributed.Engine.close = close
 """
     running = forks.start(job.arguments(*ENDLESS, *BRIEF), 2, "ddp", closing)
     assert running.wait(TIMEOUT) == [75, 75], running.output()
-    assert running.output().count("engine closed") == 2  # torch's own end may hang where DDP is still there
+    assert running.output().count("engine closed") == 2  # otherwise torch may hang at exit
     step = newest_step(job)
     assert f"stopped at the end of time_budget_hours after step {step}" in running.output()
     more = forks.start(job.arguments(*ENDLESS, "--resume", "auto"))
@@ -118,7 +118,7 @@ def test_a_stopped_rank_is_named_and_ends_the_job_within_the_timeout_and_ten_sec
 
 
 @pytest.mark.slow
-def test_a_hung_rank_is_named_and_says_where_and_one_that_is_long_at_other_work_is_left_alone(job, forks):
+def test_a_hung_rank_is_named_with_its_stack_and_a_rank_busy_outside_of_steps_is_left_alone(job, forks):
     patch = """
 import os, time
 from bimed_dist.pretraining import heartbeat, loop
@@ -141,7 +141,7 @@ loop.Trainer.step = step
     running = forks.start(job.arguments(*options), 2, "ddp", patch)
     assert running.wait(TIMEOUT) == [4, -signal.SIGKILL], running.output()
     assert f"rank 1 (process {running.pids[1]} on {os.uname().nodename}) hangs: 4 s behind" in running.output()
-    assert 'File "<patch>", line 15 in step' in running.output()  # of faulthandler
+    assert 'File "<patch>", line 15 in step' in running.output()  # from faulthandler
 
 
 @pytest.mark.parametrize("engine", ["ddp", pytest.param("zero3", marks=pytest.mark.slow)])
@@ -158,19 +158,21 @@ def test_a_killed_rank_is_named_by_the_others(job, forks, engine):
 # ------------------------------------------------------------------------------------------------------------- the disk
 
 
-def test_nobody_is_named_while_it_is_the_jobs_store_that_is_silent(monkeypatch):
-    """As on a machine that was cut off: it has heard nothing of the others, and it is not they who are gone."""
+def test_no_rank_is_named_while_the_jobs_store_does_not_answer(monkeypatch):
+    """On a machine that was cut off, the missing heartbeats of other ranks mean nothing."""
     store = dist.TCPStore("127.0.0.1", 0, is_master=True, wait_for_workers=False)
     monkeypatch.setenv("MASTER_ADDR", "127.0.0.1")
     monkeypatch.setenv("MASTER_PORT", str(store.port))
-    watched = Heartbeat(0, 2, 10**6, lambda own: [own, ("there", 1, 1)])  # so many seconds that it ends nothing itself
+    heartbeat = Heartbeat(
+        0, 2, 10**6, lambda process: [process, ("other", 1, 1)]
+    )  # so many seconds that it ends nothing itself
     try:
-        watched._seen = {1: (b"0 0", time.monotonic() - 16)}
-        assert watched._silent(15) == [1]
-        watched._answered = time.monotonic() - 4
-        assert watched._silent(15) == []
+        heartbeat._seen = {1: (b"0 0", time.monotonic() - 16)}
+        assert heartbeat._silent(15) == [1]
+        heartbeat._answered = time.monotonic() - 4
+        assert heartbeat._silent(15) == []
     finally:
-        watched.stop()
+        heartbeat.stop()
 
 
 @contextlib.contextmanager
@@ -195,7 +197,7 @@ def test_a_disk_without_room_for_the_checkpoints_is_refused_before_the_first_ste
 
 
 @needs_root
-def test_a_disk_that_fills_up_is_told_by_all_ranks_and_the_run_goes_on_after_room_was_made(job, tmp_path, forks):
+def test_a_disk_that_fills_up_is_an_error_on_all_ranks_and_the_run_continues_after_space_is_freed(job, tmp_path, forks):
     with small_disk(job, tmp_path, "40m") as (small, mount):
         running = forks.start(small.arguments(*ENDLESS), 2, "zero2")
         wait_for(lambda: saved(small), running)
@@ -215,7 +217,7 @@ def test_a_disk_that_fills_up_is_told_by_all_ranks_and_the_run_goes_on_after_roo
 
 
 @needs_root
-def test_a_read_only_work_folder_is_told_before_the_first_step(job, tmp_path, forks):
+def test_a_read_only_work_folder_is_an_error_before_the_first_step(job, tmp_path, forks):
     with small_disk(job, tmp_path, "40m") as (small, mount):
         subprocess.run(["mount", "-o", "remount,ro", mount], check=True)
         running = forks.start(small.arguments(*ENDLESS), 2, "ddp")

@@ -1,11 +1,11 @@
-"""The language that a source names for its Latin script goes through every stage under that name."""
+"""The language that a source declares for Latin script is kept through every stage."""
 
 from bimed_dist.shards.reading import ShardSet
 from bimed_dist.synthetic.documents import generate_documents
 
 
-def test_validation_and_model_card_know_the_language_that_a_source_names(prepare, tmp_path):
-    # What the text says does not matter: letters alone don't tell Dutch from English.
+def test_validation_and_model_card_use_the_language_that_a_source_declares(prepare, tmp_path):
+    # The text may be English: the letters don't distinguish it from Dutch.
     for language in ("ko", "en"):
         documents = generate_documents(3, 80, (language,), "s")
         text = "\n\n".join(" ".join(document.paragraphs).replace("\n", " ") for document in documents)

@@ -1,4 +1,4 @@
-"""What launchers and the pipeline do with a job: pass stops on, start it again, leave nothing behind."""
+"""Launchers and the pipeline forward stops, restart jobs, and leave no process behind."""
 
 import importlib
 import json
@@ -28,7 +28,7 @@ def launched(job, log_folder, launcher: str, **more: str) -> Program:
 
 
 @pytest.mark.slow
-def test_the_launcher_passes_a_stop_on_and_leaves_a_file_for_scripts_and_no_secret_anywhere(job, tmp_path):
+def test_the_launcher_forwards_a_stop_and_leaves_a_file_for_scripts_and_no_secret_anywhere(job, tmp_path):
     token = "canary-3f1c9d2e7b"
     running = launched(job, tmp_path, "cpu.yaml", WANDB_API_KEY=token, HF_TOKEN=token)
     try:
@@ -47,7 +47,7 @@ def test_the_launcher_passes_a_stop_on_and_leaves_a_file_for_scripts_and_no_secr
 
 
 def test_a_process_whose_launcher_is_killed_while_it_imports_torch_ends_too(job, tmp_path):
-    """A shell in place of the launcher: what starts is the program with a rank's environment."""
+    """A shell in place of the launcher starts the program with a rank's environment."""
     command = ["sh", "-c", f"{shlex.join(job.command())} & wait"]
     shell = Program(command, tmp_path / "log", job.root, RANK="0", PYTHONVERBOSE="1")
     wait_for(lambda: "import 'torch._C'" in shell.output(), shell)
@@ -57,13 +57,13 @@ def test_a_process_whose_launcher_is_killed_while_it_imports_torch_ends_too(job,
     assert ended([program], 5)
 
 
-@pytest.mark.skipif(b"python" in Path("/proc/1/cmdline").read_bytes(), reason="who adopts orphans here is Python")
-def test_a_process_whose_launcher_was_gone_before_it_could_notice_ends_at_once(job):
-    """A launcher that ends while the process it has started still waits to become the program."""
+@pytest.mark.skipif(b"python" in Path("/proc/1/cmdline").read_bytes(), reason="Python adopts orphans here")
+def test_a_process_whose_launcher_ended_before_it_could_notice_ends_at_once(job):
+    """The launcher ends before the process it has started runs the program."""
     rank = {**environment(), "RANK": "0", "TORCHELASTIC_RUN_ID": "none"}
     late = f"sleep 2; exec {shlex.join(job.command())}"
     launcher = f"import subprocess; subprocess.Popen(['sh', '-c', {late!r}], start_new_session=True)"
-    # What it prints to ends with the last process that holds it.
+    # run() returns when the last process with its output has ended.
     orphan = subprocess.run(
         [sys.executable, "-c", launcher], cwd=job.root, env=rank, capture_output=True, text=True, timeout=30
     )
@@ -169,7 +169,7 @@ def test_launcher_files_that_the_pipeline_can_not_start_are_refused(
 # ------------------------------------------------------------------------------------------------------------ restarts
 
 
-def test_a_restart_goes_on_where_only_an_earlier_launch_was_stopped_on_request(job, forks):
+def test_a_restart_continues_if_only_an_earlier_launch_was_stopped_on_request(job, forks):
     # Refused before any engine is made, since other machines' launchers may have ended.
     restarted = (
         "import os; os.environ['TORCHELASTIC_RESTART_COUNT'] = '1'\n"
@@ -204,7 +204,7 @@ def test_the_launchers_restarts_continue_from_the_last_checkpoint(job, tmp_path,
 
 
 def test_a_process_that_was_restarted_less_often_than_others_ends_to_be_restarted(job, forks):
-    """As where two machines' launchers count: rank 1 was restarted, and rank 0 would wait for it in vain."""
+    """Each machine's launcher counts restarts: rank 1 was restarted, and rank 0 would wait for it in vain."""
     store = dist.TCPStore("127.0.0.1", 0, is_master=True, wait_for_workers=False)
     launched = {"MASTER_PORT": str(store.port), "TORCHELASTIC_MAX_RESTARTS": "2"}
     launched["TORCHELASTIC_USE_AGENT_STORE"] = "True"

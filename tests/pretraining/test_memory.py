@@ -1,4 +1,4 @@
-"""Memory that runs out names what to halve."""
+"""If memory runs out, the message names the setting to halve."""
 
 import pytest
 import torch
@@ -21,7 +21,7 @@ def settings(**changes: object) -> PretrainingSettings:
         ({"micro_batch": 1}, "halve max_length to 64, or set"),
     ],
 )
-def test_memory_that_runs_out_names_the_setting_to_halve(changes, advice):
+def test_the_message_names_the_setting_to_halve(changes, advice):
     with (
         pytest.raises(ConfigError, match=f"out of memory with micro_batch=.*{advice}"),
         out_of_memory_advice(settings(**changes)),
@@ -29,6 +29,6 @@ def test_memory_that_runs_out_names_the_setting_to_halve(changes, advice):
         torch.empty(2**50, dtype=torch.uint8)
 
 
-def test_another_error_stays_what_it_is():
+def test_another_error_is_not_changed():
     with pytest.raises(RuntimeError, match="shape"), out_of_memory_advice(settings()):
         torch.zeros(2, 3) @ torch.zeros(2, 3)

@@ -1,4 +1,4 @@
-"""A loss that is not a number: no update on any rank, its rows named, the run stopped or the step skipped."""
+"""A loss that is not finite: weights unchanged on all ranks, its rows reported, the run stopped or the step skipped."""
 
 import json
 import math
@@ -27,7 +27,7 @@ KEEP_ALL = ("--set", "pretraining.run.keep_checkpoints=99")
 class Broken:
     job: object
     steps: list[int]
-    """Steps, from 0, whose loss is not a number."""
+    """Steps, from 0, whose loss is not finite."""
     rows: dict[int, list[int]]
     """The rows of these steps that cause it."""
 
@@ -74,15 +74,15 @@ def state(job, step: int) -> dict[str, torch.Tensor]:
 
 @pytest.fixture(scope="module")
 def skipping(prepared_broken, tmp_path_factory, forks):
-    """One process that leaves out every bad step, and what it said."""
+    """One process that skips every bad step: its job and its output."""
     job = prepared_broken.job.copy(tmp_path_factory.mktemp("skipping") / "work")
     running = forks.start(job.arguments(*OPTIONS, *KEEP_ALL, *allowed(len(prepared_broken.steps))))
     assert running.wait(TIMEOUT) == [0], running.output()
     return job, running.output()
 
 
-def test_a_step_left_out_changes_neither_weights_nor_optimizer_and_is_logged_with_its_rows(skipping, prepared_broken):
-    job, told = skipping
+def test_a_skipped_step_changes_neither_weights_nor_optimizer_and_is_logged_with_its_rows(skipping, prepared_broken):
+    job, output = skipping
     for step in prepared_broken.steps[1:]:
         before, after = (state(job, n) for n in (step, step + 1))
         assert before.keys() == after.keys()
@@ -92,14 +92,14 @@ def test_a_step_left_out_changes_neither_weights_nor_optimizer_and_is_logged_wit
     for line in skipped:
         assert set(prepared_broken.rows[line["step"] - 1]) <= set(line["rows"])
         assert len(line["rows"]) <= 4
-        assert f"step {line['step']}: the loss is not finite" in told
+        assert f"step {line['step']}: the loss is not finite" in output
     counts = json.loads((job.folder() / "manifest.json").read_text(encoding="utf-8"))["counts"]
     assert counts["skipped_steps"] == len(prepared_broken.steps)
     assert not {line["step"] - 1 for line in job.metrics("train")} & set(prepared_broken.steps)
 
 
 @pytest.mark.parametrize("engine", ["zero2", pytest.param("zero3", marks=pytest.mark.slow)])
-def test_every_engine_leaves_out_the_same_steps(broken, skipping, forks, engine):
+def test_every_engine_skips_the_same_steps(broken, skipping, forks, engine):
     running = forks.start(broken.job.arguments(*OPTIONS, *allowed(len(broken.steps))), 2, engine)
     assert running.wait(TIMEOUT) == [0, 0], running.output()
     assert [line["step"] - 1 for line in broken.job.metrics("skipped")] == broken.steps
@@ -109,7 +109,7 @@ def test_every_engine_leaves_out_the_same_steps(broken, skipping, forks, engine)
 
 
 @pytest.mark.parametrize(("engine", "processes"), [("single", 1), pytest.param("zero2", 2, marks=pytest.mark.slow)])
-def test_one_step_too_many_stops_every_rank_and_the_checkpoint_before_it_stays(broken, forks, engine, processes):
+def test_one_skipped_step_too_many_stops_every_rank_and_keeps_the_last_checkpoint(broken, forks, engine, processes):
     running = forks.start(broken.job.arguments(*OPTIONS, *allowed(1)), processes, engine)
     step = broken.steps[1]
     assert running.wait(TIMEOUT) == [3] * processes
@@ -120,7 +120,7 @@ def test_one_step_too_many_stops_every_rank_and_the_checkpoint_before_it_stays(b
     assert not (broken.job.folder() / "manifest.json").exists()
 
 
-def test_steps_left_out_before_a_resume_count_after_it_and_more_may_be_allowed_then(broken, forks):
+def test_steps_skipped_before_a_resume_count_after_it_and_more_may_be_allowed_then(broken, forks):
     for resume in ("never", "auto"):
         running = forks.start(broken.job.arguments(*OPTIONS, *allowed(1), "--resume", resume))
         assert running.wait(TIMEOUT) == [3]

@@ -1,4 +1,4 @@
-"""Runs without next sentences: what is trained, logged, exported and said of them."""
+"""Sentence objectives, validation averages and dropout of a run."""
 
 import math
 
@@ -38,13 +38,13 @@ def test_without_a_sentence_objective_only_mlm_is_trained_whatever_the_engine(jo
         assert {key for key in line if key.endswith(("_loss", "_accuracy"))} == {"mlm_loss", "mlm_accuracy"}
 
 
-def test_a_model_of_sentence_order_has_no_head_for_next_sentences_and_can_be_trained_further(job):
+def test_a_model_trained_on_sentence_order_has_no_nsp_head_and_can_be_trained_further(job):
     job.run_here("sentence_objective=sentence_order", "steps=4", "warmup_steps=0")
     last = job.metrics("validation")[-1]
     assert {"mlm_loss", "mlm_accuracy", "sop_loss", "sop_accuracy"} <= last.keys()
     assert not any(key.startswith("nsp") for key in last)
     export = job.folder() / "export"
-    # The intrinsic evaluation shows a model without this head as n/a.
+    # The evaluation shows n/a for a model without this head.
     assert load_head_model(str(export), "nsp") is None
     assert load_head_model(str(export), "mlm") is not None
     assert load_foundation(str(export), 1).new_heads == ("nsp_head",)
@@ -63,7 +63,7 @@ def test_validation_is_averaged_by_language_and_by_source(job):
             assert min(values) <= line[key] <= max(values)
 
 
-def test_bits_per_character_are_the_losses_over_the_characters_that_were_masked(job):
+def test_bits_per_character_are_the_losses_over_the_masked_characters(job):
     job.run_here("steps=4", "warmup_steps=0")
     settings = load_recipe(job.recipe).pretraining["run"]
     shards = ShardSet.open(job.work / "shards" / "tokens", "held_out")
@@ -72,8 +72,8 @@ def test_bits_per_character_are_the_losses_over_the_characters_that_were_masked(
         for batch in validation_batches(shards, settings, seed=11, rank=0, world_size=1)
         for label in batch.mlm_labels.tolist()
     ]
-    pieces = load_tokenizer(str(job.work / "model" / "tiny")).convert_ids_to_tokens(labels)
-    characters = sum(len(piece.removeprefix("##")) for piece in pieces)
+    tokens = load_tokenizer(str(job.work / "model" / "tiny")).convert_ids_to_tokens(labels)
+    characters = sum(len(token.removeprefix("##")) for token in tokens)
     for line in job.metrics("validation"):
         bits = line["mlm_loss"] * len(labels) / math.log(2) / characters
         assert line["mlm_bits_per_character"] == pytest.approx(bits, rel=1e-12)
@@ -89,8 +89,8 @@ def test_attention_dropout_can_be_set_apart_from_the_rest(job):
     assert bert.embeddings.dropout.p == 0.2
 
 
-def test_every_micro_batch_of_every_update_draws_dropout_of_its_own(job, monkeypatch):
+def test_every_micro_batch_of_every_step_draws_its_own_dropout(job, monkeypatch):
     drawn, before = [], loop.seed_dropout
     monkeypatch.setattr(loop, "seed_dropout", lambda *numbers: (drawn.append(numbers), before(*numbers)))
-    job.run_here("steps=3", "warmup_steps=0")  # 8 rows an update, in micro-batches of 2
+    job.run_here("steps=3", "warmup_steps=0")  # 8 rows per step, in micro-batches of 2
     assert [(step, micro) for _, step, micro in drawn] == [(step, micro) for step in range(3) for micro in range(4)]

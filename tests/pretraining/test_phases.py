@@ -25,7 +25,7 @@ def settings(**changes: object) -> PretrainingSettings:
     return PretrainingSettings(**{**values, "long_phase": LongPhase(**LONG), **changes})
 
 
-def test_the_border_between_phases_and_the_rows_before_it():
+def test_the_boundary_between_phases_and_the_rows_before_it():
     first, long = settings().phases
     assert (first.first_step, first.end, long.first_step, long.end) == (0, 8, 8, 12)
     assert [settings().phase_at(step).max_length for step in (0, 7, 8, 11)] == [48, 48, 64, 64]
@@ -43,7 +43,7 @@ def test_each_phase_reads_its_own_rows_from_the_beginning_of_an_epoch(job):
     assert sum(len(part.rows) for part in rows.step_batches(7, rank=0, world_size=1)) == 8
 
 
-def test_the_engine_is_told_the_most_micro_batches_of_any_phase():
+def test_deepspeed_is_configured_with_the_most_micro_batches_of_any_phase():
     resolved = deepspeed_config.resolve({"zero_optimization": {"stage": 2}}, settings(), 2)
     batch, micro, steps = (
         resolved[key] for key in ("train_batch_size", "train_micro_batch_size_per_gpu", "gradient_accumulation_steps")
@@ -57,7 +57,7 @@ def test_the_engine_is_told_the_most_micro_batches_of_any_phase():
         deepspeed_config.resolve({"zero_optimization": {"stage": 2}}, odd, 2)
 
 
-def test_two_phases_stopped_on_both_sides_of_the_border_end_with_the_bytes_of_a_run_never_stopped(job, tmp_path):
+def test_two_phases_stopped_on_both_sides_of_the_boundary_end_with_the_bytes_of_a_run_never_stopped(job, tmp_path):
     whole = job.copy(tmp_path / "whole")
     counts = whole.run_here(*CHANGES)
     assert counts["rows"] == 8 * 8 + 4 * 4
@@ -65,7 +65,7 @@ def test_two_phases_stopped_on_both_sides_of_the_border_end_with_the_bytes_of_a_
     assert [line["rows_seen"] for line in whole.metrics("train")][6:10] == [56, 64, 68, 72]
 
     card = (whole.folder() / "export" / "README.md").read_text(encoding="utf-8")
-    assert "8 steps of 8 rows, length 48, then 4 steps of 4 rows, length 64" in card
+    assert "8 steps of 8 rows of at most 48 tokens, then 4 steps of 4 rows of at most 64 tokens" in card
 
     job.run_here(*CHANGES, "keep_checkpoints=9")
     for last in (9, 6):  # as if killed after this step: later checkpoints were never made

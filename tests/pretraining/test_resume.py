@@ -1,4 +1,4 @@
-"""A run that was killed and continued ends with the bytes of a run that was not."""
+"""A run that is killed and resumed ends with the bytes of a run never stopped."""
 
 import json
 import os
@@ -88,7 +88,7 @@ REPRODUCIBLE = ("--set", "pretraining.run.reproducible=across_world_sizes", "--s
 def test_in_reproducible_mode_one_two_and_four_processes_and_a_run_that_moves_between_them_end_with_the_same_bytes(
     job, tmp_path, forks
 ):
-    """Dropout on; twelve micro-batches an update, so that three are summed in a row below the tree."""
+    """Dropout on; twelve micro-batches per step, so that three are summed sequentially below the tree."""
     options, found = (*SHORT, *REPRODUCIBLE), {}
     for processes in (1, 2, 4):
         whole = job.copy(tmp_path / f"on-{processes}")
@@ -105,7 +105,7 @@ def test_in_reproducible_mode_one_two_and_four_processes_and_a_run_that_moves_be
     expected_weights, expected_metrics = found.pop(1)
     for weights, metrics in found.values():
         assert weights == expected_weights
-        # Held-out rows are dealt to the processes as always, so that their last bits may differ.
+        # Held-out rows are distributed over processes as in other modes, so that their last bits may differ.
         train, expected = ([line for line in lines if line["kind"] == "train"] for lines in (metrics, expected_metrics))
         assert train == expected
 
@@ -120,7 +120,7 @@ def test_in_reproducible_mode_eight_processes_end_with_the_bytes_of_one(job, tmp
     assert outcome(job)[0] == outcome(alone)[0]
 
 
-def test_reproducible_mode_refuses_processes_that_its_tree_has_no_branches_for_and_other_threads(job, forks):
+def test_reproducible_mode_refuses_numbers_of_processes_without_a_branch_each_and_other_threads(job, forks):
     options = (*SHORT, *REPRODUCIBLE)
     running = forks.start(job.arguments(*options), 3, "ddp")
     assert running.wait(TIMEOUT) == [2] * 3
@@ -140,7 +140,7 @@ def ledger(path) -> str:
 
 
 def rows_of_each_step(folder, name: str) -> dict[int, list[int]]:
-    """Step -> rows of all ranks, sorted, of the last run that made this step."""
+    """Return step -> sorted rows of all ranks."""
     shares = {}
     for path in folder.glob(f"{name}.*"):
         for line in map(json.loads, path.read_text(encoding="utf-8").splitlines()):
@@ -179,7 +179,7 @@ def test_a_killed_launcher_leaves_no_process_and_its_run_resumes_to_the_bytes_of
     assert weights == expected_weights
 
 
-def test_a_second_launch_into_a_folder_that_is_being_trained_is_refused_and_the_first_goes_on(job, forks):
+def test_a_second_launch_into_the_same_folder_is_refused_and_the_first_continues(job, forks):
     first = forks.start(job.arguments(*ENDLESS))
     wait_for(lambda: (job.folder() / "metrics.jsonl").is_file(), first)
     second = forks.start(job.arguments(*ENDLESS, "--resume", "auto"))

@@ -1,4 +1,4 @@
-"""Two machines made of network namespaces on one: a launch by hand, a link cut in the middle, the launch after it."""
+"""Two machines made of network namespaces: a launch by hand, a cut link, and the launch after it."""
 
 import os
 import shutil
@@ -12,7 +12,7 @@ from two_machines import logs
 from .conftest import newest_step, wait_for
 
 TIMEOUT = 300
-LOST_AFTER = 15
+HEARTBEAT_TIMEOUT = 15
 pytestmark = [
     pytest.mark.slow,
     pytest.mark.skipif(os.geteuid() != 0 or not shutil.which("ip"), reason="makes network namespaces"),
@@ -47,7 +47,7 @@ class Launchers:
 def test_a_cut_link_ends_the_job_on_both_machines_and_the_next_launch_continues(job, tmp_path, network):
     options = [
         "--set", "pretraining.run.steps=100000", "--set", "pretraining.run.checkpoint_every=20",
-        "--set", f"pretraining.run.heartbeat_timeout_seconds={LOST_AFTER}",
+        "--set", f"pretraining.run.heartbeat_timeout_seconds={HEARTBEAT_TIMEOUT}",
     ]  # fmt: skip
     launched = Launchers(job, options, tmp_path)
     try:
@@ -57,11 +57,11 @@ def test_a_cut_link_ends_the_job_on_both_machines_and_the_next_launch_continues(
         codes = [process.wait(TIMEOUT) for process in launched.processes]
         seconds = time.monotonic() - start
         print(f"ended {seconds:.1f} s after the cut")
-        assert all(codes) and seconds < LOST_AFTER + 10, launched.output()
+        assert all(codes) and seconds < HEARTBEAT_TIMEOUT + 10, launched.output()
         assert "rank 1 (process" in launched.output() and "the job's store at 10.99.7.1" in launched.output()
         before = newest_step(job)
 
-        two_machines.mend()
+        two_machines.restore()
         launched = Launchers(job, options, tmp_path)
         wait_for(lambda: newest_step(job) > before, launched, TIMEOUT)
         for process in launched.processes:
@@ -86,26 +86,24 @@ def test_a_killed_process_makes_the_launchers_of_both_machines_start_again_and_t
         launched.kill()
 
 
-OWN_COPY = """
+COPY_ON_SECOND_MACHINE = """
 import ctypes, os, platform, subprocess
 if os.environ["RANK"] == "1":
     platform.node = lambda: "second-machine"
-    assert ctypes.CDLL(None).unshare(0x00020000) == 0  # CLONE_NEWNS: mounts of its own
+    assert ctypes.CDLL(None).unshare(0x00020000) == 0  # CLONE_NEWNS: private mounts
     subprocess.run(["mount", "--make-rprivate", "/"], check=True)
     subprocess.run(["mount", "--bind", "{copy}", "{shards}"], check=True)
 """
 
 
-def test_a_machine_with_a_copy_of_its_own_of_the_shards_verifies_it_and_all_end_where_it_is_damaged(
-    job, tmp_path, forks
-):
+def test_a_machine_with_its_own_copy_of_the_shards_verifies_it_and_all_end_if_it_is_damaged(job, tmp_path, forks):
     shards, copy = job.work / "shards" / "tokens", tmp_path / "copy"
     shutil.copytree(shards, copy)
-    patch = OWN_COPY.format(copy=copy, shards=shards)
+    patch = COPY_ON_SECOND_MACHINE.format(copy=copy, shards=shards)
     whole = job.copy(tmp_path / "whole")
     assert forks.start(whole.arguments(), 2, "ddp").wait(TIMEOUT) == [0, 0]
     with_copy = job.copy(tmp_path / "with-copy")
-    patch_there = OWN_COPY.format(copy=copy, shards=with_copy.work / "shards" / "tokens")
+    patch_there = COPY_ON_SECOND_MACHINE.format(copy=copy, shards=with_copy.work / "shards" / "tokens")
     running = forks.start(with_copy.arguments(), 2, "ddp", patch_there)
     assert running.wait(TIMEOUT) == [0, 0], running.output()
     files = [j.folder() / "export" / "model.safetensors" for j in (with_copy, whole)]

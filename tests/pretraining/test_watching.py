@@ -1,4 +1,4 @@
-"""Trackers, the profiler, and the check that a model learns at all."""
+"""Trackers, the profiler, and the sanity check."""
 
 import importlib.util
 import json
@@ -16,7 +16,7 @@ from .conftest import TIMEOUT, as_options
 SHORT = ("steps=6", "warmup_steps=0", "validate_every=3")
 
 
-def test_tensorboard_and_the_profiler_see_a_run_and_another_observer_may_continue_it(job):
+def test_tensorboard_and_the_profiler_record_a_run_and_trackers_may_change_in_a_resume(job):
     job.run_here(*SHORT, "profile_steps=2")
     board = EventAccumulator(str(job.folder() / "tensorboard")).Reload()
     for kind, name in (("train", "mlm_loss"), ("train", "learning_rate"), ("validation", "nsp_accuracy")):
@@ -52,13 +52,13 @@ def test_trackio_gets_the_numbers_of_metrics_jsonl_in_the_folder_of_the_run(job,
     assert len(job.metrics("train")) == 6
 
 
-def test_overfitting_passes_where_the_model_learns_and_fails_where_it_does_not(job):
+def test_the_sanity_check_passes_if_the_model_learns_and_fails_otherwise(job):
     recipe = load_recipe(job.recipe, ["pretraining.run.learning_rate=3e-3", "pretraining.run.micro_batch=4"])
-    found = overfit(recipe, "run", job.work)
-    assert (found.rows, found.last < 0.7 * found.first) == (4, True)
-    lame = load_recipe(job.recipe, ["pretraining.run.learning_rate=1e-9"])
+    losses = overfit(recipe, "run", job.work)
+    assert (losses.rows, losses.last < 0.7 * losses.first) == (4, True)
+    too_slow = load_recipe(job.recipe, ["pretraining.run.learning_rate=1e-9"])
     with pytest.raises(BimedError, match=r"100 steps on the same 2 rows .* check learning_rate=1e-09"):
-        overfit(lame, "run", job.work)
+        overfit(too_slow, "run", job.work)
     diverging = load_recipe(job.recipe, ["pretraining.run.learning_rate=1e30"])
     with pytest.raises(NonFiniteError, match=r"step \d+ on the same 2 rows: .* lower learning_rate=1e\+30"):
         overfit(diverging, "run", job.work)
