@@ -64,7 +64,7 @@ def build_results(
             "learning_rates": list(settings.learning_rates),
             "epochs": list(settings.epochs),
             "seeds": list(settings.seeds),
-            "batch": settings.batch_size,
+            "batch_size": settings.batch_size,
         },
         "statistics": {
             "resamples": resampling.RESAMPLES,

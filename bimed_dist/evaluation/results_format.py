@@ -144,7 +144,7 @@ class GridEntry(TypedDict):
     learning_rates: list[float]
     epochs: list[int]
     seeds: list[int]
-    batch: int
+    batch_size: int
 
 
 class StatisticsEntry(TypedDict):

@@ -115,7 +115,7 @@ def results() -> Results:
             for label, model in MODELS.items()
         },
         "tasks": {task: _task(task) for task in TASKS},
-        "grid": {"learning_rates": [2e-5, 5e-5], "epochs": [2, 4], "seeds": SEEDS, "batch": 32},
+        "grid": {"learning_rates": [2e-5, 5e-5], "epochs": [2, 4], "seeds": SEEDS, "batch_size": 32},
         "statistics": {"resamples": 10_000, "ranked_resamples": 1_000, "confidence": 0.95},
         "scores": scores,
         "baselines": [],

@@ -20,7 +20,7 @@ def as_rank_0() -> Iterator[None]:
     ranks.connect()
     try:
         yield
-    except Stopped:  # The others have been told, or notice that this process ends.
+    except Stopped:  # The other processes stop too, or notice that this one ends.
         raise
     except (BimedError, OSError):
         _release_others()

@@ -1,4 +1,4 @@
-"""Collect what one model scored on one task from the records of its trials."""
+"""The result of one model on one task, collected from the records of its trials."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import astuple, dataclass, field
@@ -54,7 +54,7 @@ class SplitResult:
 
 @dataclass
 class TaskResult:
-    """What one model scored on one task."""
+    """The scores, failures and notes of one model on one task."""
 
     chosen: Candidate | None = None
     splits: dict[str, SplitResult] = field(default_factory=dict)

@@ -91,7 +91,7 @@ def _classification_sums(gold: Arrays, predicted: Arrays, labels: Sequence[str])
 def _classification(sums: np.ndarray, labels: Sequence[str]) -> Samples:
     """Scores of the most probable class; macro F1 is over the classes that some row of the sample has.
 
-    Of two classes the last is the positive one. Sensitivity and specificity are measured on the sample's rows, at
+    The last of two classes is the positive one. Sensitivity and specificity are measured on the sample's rows, at
     thresholds from the development split. Brier score: mean squared distance to the one-hot truth, halved for two
     classes.
     """

@@ -32,7 +32,7 @@ def tasks_section(results: Results, overlaps: Mapping[str, Sequence[tuple[str, s
     grid = results["grid"]
     paragraph = (
         "A row is one example: a text, a sentence pair or a sentence with entities. "
-        f"Seeds {', '.join(map(str, grid['seeds']))}; batch size {grid['batch']}. If several hyperparameters are "
+        f"Seeds {', '.join(map(str, grid['seeds']))}; batch size {grid['batch_size']}. If several hyperparameters are "
         "tried, learning rate and epochs are chosen on the development split before the test split is read. If "
         "hyperparameters or seeds were added later, a note says that the choice was repeated after a test score was "
         "known. Effect sizes: Cohen's q compares two correlations, Cohen's h two accuracies, Hedges' g the mean scores "
