@@ -97,7 +97,7 @@ def _make(recipe: Recipe, settings: AttributionSettings, work: Path, folder: Pat
 def load_models(recipe: Recipe, settings: AttributionSettings, work: Path) -> list[ModelOnTask]:
     """Return the evaluated models on the task; of a cross-validation, on its first fold."""
     assert recipe.evaluation is not None  # the recipe refuses an attribution without evaluation
-    prepared = prepare_tasks(recipe, work)[settings.task].turns[0]
+    prepared = prepare_tasks(recipe, work)[settings.task].trained_tasks[0]
     encoded: dict[tuple[str, str], Any] = {}
     pairs = []
     for label in settings.models or recipe.evaluation.models:

@@ -142,7 +142,7 @@ def _build_grid(
 ) -> list[ModelOnTask]:
     """Return an entry for every usable model on every task, or on every fold of a task."""
     grid: list[ModelOnTask] = []
-    for prepared in (turn for task in tasks.values() for turn in task.turns):
+    for prepared in (fold for task in tasks.values() for fold in task.trained_tasks):
         encoded: dict[tuple[str, str], Any] = {}
         grid += [
             model_on_task(settings, prepared, label, model, folder, encoded)

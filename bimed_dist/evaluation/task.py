@@ -95,7 +95,7 @@ class Task:
     source: Literal["path", "corpus", "synthetic"]
     load: Callable[[TaskInputs], TaskData]
     unit: Literal["word", "character"] = "word"
-    """ner: what has one tag; entity spans are compared in these units."""
+    """ner: unit that has one tag; entity spans are compared in these units."""
     keywords: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     """multilabel: label -> keywords of the rule baseline."""
     needs: Literal["table", "entities", "terms"] | None = None

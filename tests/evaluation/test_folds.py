@@ -153,7 +153,7 @@ def test_folds_work_with_groups_dev_thresholds_windows_and_keyword_rules(tiny_mo
     (model,), (rules,) = ([row for row in results[kind] if row["main"]] for kind in ("scores", "baselines"))
     assert (model["split"], model["n"]) == (rules["split"], rules["n"]) == ("test", 120)
     notes = results["tasks"]["ct"]["notes"]
-    assert notes[0].startswith("3-fold") and "base: 120 of 120 test rows read in windows of 16 pieces" in notes
+    assert notes[0].startswith("3-fold") and "base: 120 of 120 test rows read in windows of 16 tokens" in notes
     (prepared,) = prepare_tasks(recipe, tmp_path / "work").values()
     folds = [{e.document for e in (*one.dev,)} for one in prepared.folds]
     assert len(set().union(*folds)) == sum(map(len, folds)) == 60

@@ -1,1 +1,1 @@
-"""Encoders and what is done with them: encoding of examples, fine-tuning, masked-LM and next-sentence evaluation."""
+"""Encoders: encoding of examples, fine-tuning, masked-LM and next-sentence evaluation, retrieval, keyword rules."""

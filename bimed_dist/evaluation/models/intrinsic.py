@@ -143,7 +143,7 @@ def _window_sums(window: _MaskedWindow, nats: np.ndarray, correct: np.ndarray, u
 
 def sentence_pairs(examples: Sequence[Example], seed: int) -> tuple[list[tuple[str, str]], np.ndarray]:
     """Return ((first, second) pairs, is_next): each example itself, then its first text with a second text of another
-    document in the same language, because a model could tell random pairs by their languages otherwise.
+    document in the same language, because two languages would give a random pair away.
 
     Raises DataError if a language has only one document.
     """

@@ -64,7 +64,7 @@ def _is_negated(before: Sequence[str], rest: str) -> bool:
             return True
         if _NEW_CLAUSE.fullmatch(word):
             break
-    # The first element is what is attached to the keyword: a particle, "(-)" or the verb itself.
+    # The first element is attached to the keyword: a particle, "(-)" or the verb itself.
     for word in re.sub(r"\(\s*-\s*\)", " (-) ", rest).split()[: MAX_DISTANCE + 1]:
         if _NEGATION_AFTER.fullmatch(word):
             return True

@@ -1,1 +1,1 @@
-"""Splits that training and scoring may use: leaks and duplicates removed, rows limited, checked, test rows sealed."""
+"""Preparation of tasks: leaks and duplicates dropped, rows limited and checked, test splits sealed."""

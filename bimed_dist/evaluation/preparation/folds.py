@@ -99,7 +99,7 @@ def _stratified(kind: Kind, groups: Mapping[str, Sequence[Example]], folds: int)
 
 
 def _labels(kind: Kind, example: Example) -> set[str]:
-    """Return what is stratified; rows without any label form a class of their own."""
+    """Return the labels to stratify by; rows without any label form a class of their own."""
     if kind == "classification":
         return {str(example.target)}
     if kind == "multilabel":

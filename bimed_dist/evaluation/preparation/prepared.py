@@ -92,8 +92,8 @@ class PreparedTask:
     """The folds of a cross-validation; this task itself has no rows to train on then."""
 
     @property
-    def turns(self) -> tuple["PreparedTask", ...]:
-        """What is trained and tested: the folds, or the task itself."""
+    def trained_tasks(self) -> tuple["PreparedTask", ...]:
+        """The folds, or the task itself if it has none."""
         return self.folds or (self,)
 
     def variant(self) -> dict[str, str]:

@@ -1,7 +1,7 @@
 """Checks of a whole task before anything is trained.
 
-Problems name the row, counts and what is needed. They quote no cell, not even tags and scores: if a column is shifted,
-any cell may hold a patient's words or number.
+Problems name row and counts and state the requirement. They quote no cell, not even tags and scores: if a column is
+shifted, any cell may hold a patient's words or number.
 """
 
 import math
