@@ -1,4 +1,4 @@
-"""What the benchmarks share: where a figure comes from, where it is written, and text to measure on."""
+"""Shared by the benchmarks: machine and versions of a measurement, the results file, and data to measure on."""
 
 import contextlib
 import datetime
@@ -25,28 +25,31 @@ ROOT = Path(__file__).resolve().parent.parent
 RESULTS = ROOT / "benchmarks" / "results"
 
 
-def circumstances() -> dict[str, Any]:
-    """Machine, versions and commit of a measurement."""
+def environment() -> dict[str, Any]:
+    """Return machine, versions, commit and date of a measurement."""
     return {"machine": _machine(), "versions": versions(), "commit": _commit(), "measured": _today()}
 
 
 def record(name: str, result: dict[str, Any]) -> None:
-    """Print the result with its circumstances and write it to benchmarks/results/NAME.json."""
-    whole = {"benchmark": name, **result, **circumstances()}
+    """Print the result with its environment and write it to benchmarks/results/NAME.json."""
+    document = {"benchmark": name, **result, **environment()}
     RESULTS.mkdir(exist_ok=True)
-    write_json(RESULTS / f"{name}.json", whole)
-    click.echo(json.dumps(whole, ensure_ascii=False, indent=1))
+    write_json(RESULTS / f"{name}.json", document)
+    click.echo(json.dumps(document, ensure_ascii=False, indent=1))
 
 
 class Run(NamedTuple):
     seconds: float
     memory_mb: float
-    """Peak of resident memory, workers included."""
+    """Peak resident memory, including workers."""
     result: Any
 
 
-def in_a_process(function: Callable[..., Any], *arguments: Any) -> Run:
-    """Memory is looked at from outside: a process's own peak counts what its parent had when it was started."""
+def run_in_process(function: Callable[..., Any], *arguments: Any) -> Run:
+    """Run a function in a new process.
+
+    Memory is measured from outside, because a process's own peak includes the memory of its parent at its start.
+    """
     peak = 0
     with ProcessPoolExecutor(1, get_context("spawn")) as pool:
         running = pool.submit(_timed, function, *arguments)
@@ -72,7 +75,7 @@ def _memory_of_children() -> int:
 
 
 def synthetic_recipe() -> Recipe:
-    """A corpus of synthetic documents in Korean, English and both, a vocabulary of 8,000 pieces, shards."""
+    """Return a recipe of synthetic Korean, English and mixed documents, a vocabulary of 8,000 tokens, and shards."""
     tree = {
         "name": "benchmark",
         "seed": 1,
@@ -84,17 +87,17 @@ def synthetic_recipe() -> Recipe:
 
 
 def corpus_of(folder: Path | None, work: Path) -> Path:
-    """`folder`, or the synthetic corpus, built below `work`."""
+    """Return `folder`, or build the synthetic corpus in `work`."""
     from bimed_dist.corpus import stage as corpus_stage
 
     return folder or corpus_stage.run(synthetic_recipe(), "synthetic", work).folder
 
 
 def shards_of(folder: Path | None, work: Path) -> Path:
-    """`folder`, or the shards of the synthetic corpus, built below `work`."""
+    """Return `folder`, or build the shards of the synthetic corpus in `work`."""
     if folder is not None:
         return folder
-    # Here, since a machine that only trains need not have what these stages use.
+    # Imported here, since a machine that only trains need not have the libraries of these stages.
     from bimed_dist.corpus import stage as corpus_stage
     from bimed_dist.shards import stage as shards_stage
     from bimed_dist.vocabulary import stage as vocabulary_stage
@@ -105,9 +108,9 @@ def shards_of(folder: Path | None, work: Path) -> Path:
 
 
 def name_of(folder: Path) -> str:
-    """Name and digest of a built folder; where it lies is nobody's business."""
-    found = read_manifest(folder)
-    return f"{found.name} {found.digest[:12]}"
+    """Return name and digest of a built folder; its path is private."""
+    manifest = read_manifest(folder)
+    return f"{manifest.name} {manifest.digest[:12]}"
 
 
 def _machine() -> dict[str, Any]:
@@ -119,7 +122,7 @@ def _machine() -> dict[str, Any]:
         ]
         cpu = names[0] if names else cpu
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
-    torch = sys.modules.get("torch")  # not loaded for what does without: it would count as that program's memory
+    torch = sys.modules.get("torch")  # Not imported for benchmarks without torch: it would count as their memory.
     gpus = [torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())] if torch else []
     return {"cpu": cpu, "gpus": gpus, "cores": len(os.sched_getaffinity(0)), "memory_gib": round(memory, 1)}
 
@@ -129,7 +132,7 @@ def _commit() -> str:
         done = subprocess.run(["git", *arguments], cwd=ROOT, capture_output=True, text=True, check=False)
         return done.stdout.strip()
 
-    # But for what another benchmark has just written.
+    # Results that another benchmark has just written do not count as changes.
     changed = git("status", "--porcelain", "--untracked-files=no", "--", ".", ":(exclude)benchmarks/results")
     return (git("rev-parse", "--short", "HEAD") or "unknown") + ("-changed" if changed else "")
 

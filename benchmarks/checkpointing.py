@@ -1,4 +1,4 @@
-"""How long a save keeps training waiting, against writing before going on: BERT-base with AdamW, one process.
+"""How long training waits for a checkpoint, with and without a writer thread: BERT-base with AdamW, one process.
 
 python benchmarks/checkpointing.py [--layers 12] [--saves 5]
 """
@@ -24,7 +24,7 @@ class OneRank:
         return [value]
 
 
-def pieces(model, optimizer):
+def parameter_slices(model, optimizer):
     for name, parameter in model.named_parameters():
         for key, value in {WEIGHT: parameter, **optimizer.state[parameter]}.items():
             yield ParameterSlice(name, key, 0, value.detach().reshape(-1) if value.dim() else value.detach())
@@ -34,7 +34,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--layers", type=int, default=12)
     parser.add_argument("--saves", type=int, default=5)
-    parser.add_argument("--folder", type=Path, help="On the disk to be measured; a temporary folder otherwise.")
+    parser.add_argument("--folder", type=Path, help="Folder on the disk to measure. [a temporary folder]")
     chosen = parser.parse_args()
     device = "cuda" if torch.cuda.is_available() else "cpu"
     model = BertForPreTraining(BertConfig(vocab_size=45056, num_hidden_layers=chosen.layers)).to(device)
@@ -48,7 +48,7 @@ def main() -> None:
     try:
         for number in range(chosen.saves):
             start = time.perf_counter()
-            snapshot.take(pieces(model, optimizer))
+            snapshot.take(parameter_slices(model, optimizer))
             taken = time.perf_counter()
             saver.start(number + 1, lambda target: {"rank": snapshot.write(target / "rank")}, {})
             saver._thread.join()

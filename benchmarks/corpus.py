@@ -1,8 +1,9 @@
-"""The corpus stage on much text: MB/s of one core for every step, and the whole stage with its peak memory.
+"""The corpus stage on a large text: MB/s per core of every step, and time and peak memory of the whole stage.
 
-Text of `--text` (a folder of .txt, .jsonl and .gz of them; the synthetic generator without it) is repeated and
-perturbed, word by word and number by number, until there are `--megabytes` of it in JSON lines, so that it has the
-words and signs of the original and few duplicates. Some of the original's sentences play the evaluation tasks.
+The text in `--text` (a folder of .txt, .jsonl and .jsonl.gz files; without it, the synthetic generator's) is repeated
+in JSON lines until there are `--megabytes` of it. Words and numbers of each copy are replaced at random, so that the
+text keeps the words and characters of the original and has few duplicates. Sentences of the original stand for the rows
+of evaluation tasks.
 
     python benchmarks/corpus.py --text /path/to/open_data/corpus --megabytes 1000
 """
@@ -18,7 +19,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import click
-from _measuring import in_a_process, record
+from _measuring import record, run_in_process
 
 from bimed_dist.corpus import planning, stage
 from bimed_dist.corpus.contamination import TaskText, TaskTexts, build_index
@@ -37,7 +38,7 @@ from bimed_dist.synthetic.documents import generate_documents
 
 NUMBER = re.compile(r"\d+")
 CHANGED_SHARE = 0.3
-"""Share of the words that are put in another word's place."""
+"""Share of the words that are replaced by others."""
 ORIGINALS = 10_000
 STEP_BYTES = 4_000_000
 TASK_TEXTS = 20_000
@@ -56,46 +57,44 @@ def texts(folder: Path | None) -> list[str]:
         elif path.name.endswith((".jsonl", ".jsonl.gz")):
             with opened(path, "rt", encoding="utf-8") as file:
                 found += ["\n\n".join(v for v in json.loads(line).values() if isinstance(v, str)) for line in file]
-    # A book chapter is many documents, as long as a note each.
+    # A book chapter becomes many documents of the length of a clinical note.
     return [text[start : start + 3000] for text in found for start in range(0, len(text), 3000)]
 
 
 class Original(NamedTuple):
-    pieces: list[str]
-    """Words and the blanks between them."""
+    parts: list[str]
+    """Words and the whitespace between them."""
     words: list[int]
-    """Places of words of letters alone."""
+    """Indices of words of letters only."""
     numbers: list[int]
+    """Indices of words with digits."""
 
 
 def original(text: str) -> Original:
-    pieces = re.split(r"(\s+)", text)
-    places = range(len(pieces))
-    return Original(
-        pieces,
-        [i for i in places if pieces[i].isalpha()],
-        [i for i in places if not pieces[i].isalpha() and NUMBER.search(pieces[i])],
-    )
+    parts = re.split(r"(\s+)", text)
+    words = [i for i, part in enumerate(parts) if part.isalpha()]
+    numbers = [i for i, part in enumerate(parts) if not part.isalpha() and NUMBER.search(part)]
+    return Original(parts, words, numbers)
 
 
 def perturbed(text: Original, words: list[str], rng: random.Random) -> str:
-    pieces = text.pieces.copy()
+    parts = text.parts.copy()
     changed = rng.sample(text.words, round(CHANGED_SHARE * len(text.words)))
-    for place, word in zip(changed, rng.choices(words, k=len(changed)), strict=True):
-        pieces[place] = word
-    for place in text.numbers:
-        pieces[place] = NUMBER.sub(lambda found: str(rng.randrange(10 ** min(len(found[0]), 6))), pieces[place])
-    return "".join(pieces)
+    for index, word in zip(changed, rng.choices(words, k=len(changed)), strict=True):
+        parts[index] = word
+    for index in text.numbers:
+        parts[index] = NUMBER.sub(lambda number: str(rng.randrange(10 ** min(len(number[0]), 6))), parts[index])
+    return "".join(parts)
 
 
 def write_corpus(path: Path, originals: list[str], size: int) -> None:
     rng = random.Random(1)
-    cut = [original(text) for text in originals]
-    words = sorted({text.pieces[place] for text in cut for place in text.words})
+    split = [original(text) for text in originals]
+    words = sorted({text.parts[index] for text in split for index in text.words})
     written = 0
     with path.open("w", encoding="utf-8") as file:
         while written < size:
-            text = perturbed(rng.choice(cut), words, rng)
+            text = perturbed(rng.choice(split), words, rng)
             line = json.dumps({"text": text, "patient": rng.randrange(10**6)}, ensure_ascii=False) + "\n"
             written += len(line.encode())
             file.write(line)
@@ -118,7 +117,7 @@ def recipe_for(path: Path, num_processes: int | None) -> Recipe:
 
 
 def steps(recipe: Recipe, path: Path, tasks: TaskTexts) -> dict[str, float]:
-    """MB/s of one core for each step, one after the other on the same documents."""
+    """Return MB/s per core of each step, one after another on the same documents."""
     settings = recipe.corpus["c"]
     source, contamination = settings.sources[0], settings.contamination
     work = Extractor(source, settings, build_index(tasks.texts, contamination.splits))
@@ -164,15 +163,15 @@ def write_part(folder: Path, records: list[dict[str, Any]], rows: list[dict[str,
 
 
 def write_sample(path: Path, whole: Path) -> None:
-    """The first lines of a file."""
+    """Write the first lines of a file."""
     with whole.open("rb") as file:
         path.write_bytes(b"".join(file.readlines(STEP_BYTES)))
 
 
 @click.command(help=__doc__)
-@click.option("--text", "folder", type=click.Path(path_type=Path, exists=True), help="Folder of real text.")
+@click.option("--text", "folder", type=click.Path(path_type=Path, exists=True), help="Folder of text. [synthetic text]")
 @click.option("--megabytes", default=20, show_default=True)
-@click.option("--processes", "num_processes", type=int, help="Without it one per core.")
+@click.option("--processes", "num_processes", type=int, help="[one per core]")
 def main(folder: Path | None, megabytes: int, num_processes: int | None) -> None:
     with tempfile.TemporaryDirectory() as place:
         path, sample = Path(place) / "much.jsonl", Path(place) / "sample.jsonl"
@@ -184,7 +183,7 @@ def main(folder: Path | None, megabytes: int, num_processes: int | None) -> None
         write_sample(sample, path)
         rates = steps(recipe, sample, tasks)
         size = path.stat().st_size / 1e6
-        run = in_a_process(stage.run, recipe, "c", Path(place) / "work", tasks)
+        run = run_in_process(stage.run, recipe, "c", Path(place) / "work", tasks)
         counts = run.result.manifest.counts
         cores = processes(recipe.corpus["c"].execution, path.stat().st_size)
         figures = {

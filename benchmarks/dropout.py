@@ -1,7 +1,7 @@
-"""What our dropout on CPUs is worth: tokens per second of a step with it, against the same step with torch's.
+"""Tokens per second of a step with our dropout on CPUs, against the same step with torch's dropout.
 
-The same packed rows, weights and optimizer; both sides alternate. With torch's, attention goes through
-scaled_dot_product_attention, whose dropout on a CPU is torch's too.
+Both sides use the same packed rows, weights and optimizer, and alternate. With torch's dropout, attention uses
+scaled_dot_product_attention, which applies torch's dropout on CPUs.
 
     python benchmarks/dropout.py
 """

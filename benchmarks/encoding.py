@@ -1,8 +1,8 @@
-"""Encoding a corpus: MB/s of the shards' encoder against batch encoding with `tokenizers`, ids compared one by one.
+"""Encoding a corpus: MB/s of the shards' encoder against batch encoding with `tokenizers`, with all ids compared.
 
-Both sides see the same sentences in the same batches, use all cores and alternate. Ours is the whole encoder, with its
-comparison of a sample and its arrays, and starts with empty caches each time, as a build does; of `tokenizers` only the
-call of `encode_batch_fast` is timed.
+Both sides encode the same sentences in the same batches, use all cores and alternate. Our encoder is timed as a whole,
+including its comparison of a sample and its arrays, with empty caches as in a build; of `tokenizers` only the call of
+`encode_batch_fast` is timed.
 
     python benchmarks/encoding.py --corpus work/demo/corpus/bilingual --tokenizer work/demo/vocabulary/bilingual
 """
@@ -30,7 +30,7 @@ BATCH = 8192
 
 
 def tokenizer_of(folder: Path | None, corpus: Path, work: Path) -> Path:
-    """`folder`, or a vocabulary of 8,000 pieces trained on the corpus."""
+    """Return `folder`, or train a vocabulary of 8,000 tokens on the corpus."""
     if folder is not None:
         return folder
     words = count_words(corpus / TRAIN, text_normalizer(False), BertPreTokenizer(), processes=available_cores())
@@ -44,7 +44,7 @@ def batches(texts: list[str]) -> Iterator[list[str]]:
 
 
 def with_tokenizers(tokenizer: Path, texts: list[str]) -> tuple[float, np.ndarray]:
-    """Seconds, and all ids."""
+    """Return seconds and all token ids."""
     backend = AutoTokenizer.from_pretrained(tokenizer).backend_tokenizer
     backend.no_truncation()
     backend.no_padding()
@@ -92,7 +92,7 @@ def measure(tokenizer: Path, texts: list[str], repeats: int) -> dict[str, Any]:
 @click.option(
     "--corpus", type=click.Path(path_type=Path, exists=True), help="Folder of a built corpus. [synthetic text]"
 )
-@click.option("--tokenizer", type=click.Path(path_type=Path, exists=True), help="[8,000 pieces from the corpus]")
+@click.option("--tokenizer", type=click.Path(path_type=Path, exists=True), help="[8,000 tokens trained on the corpus]")
 @click.option("--repeats", default=5, show_default=True)
 def main(corpus: Path | None, tokenizer: Path | None, repeats: int) -> None:
     with tempfile.TemporaryDirectory() as work:

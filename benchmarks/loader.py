@@ -1,10 +1,10 @@
-"""Loading alone: real tokens per second on one core, rows read, laid out and masked, and the first batch after a seek.
+"""Data loading: real tokens per second on one core, with masking, and the time to the first batch after a seek.
 
-Ours (`PhaseBatches`, masked and packed, as tensors) against what Hugging Face's examples do: a memory-mapped `datasets`
-folder of the same rows, `DataLoader` and `DataCollatorForLanguageModeling`, which pads; and against litdata's streaming
-format with the same collator where litdata is installed. All deliver the same rows in batches of the same size,
-alternate, and use one process. The seek asks a newly opened stream for its first batch at step 0 and
-at step 100,000, plans cached on disk, as a resumed run finds them.
+`PhaseBatches` (masked and packed, as tensors) is compared with Hugging Face's examples (a memory-mapped `datasets`
+folder of the same rows, `DataLoader` and `DataCollatorForLanguageModeling`, which pads) and, if litdata is installed,
+with its streaming format and the same collator. All deliver the same rows in batches of the same size, alternate, and
+use one process. The seek is the first batch of a newly opened stream at step 0 and at step 100,000, with the plans
+cached on disk, as after a resume.
 
     python benchmarks/loader.py --shards work/my/shards/bilingual
 """
@@ -44,7 +44,7 @@ def settings_of(max_length: int, batch: int) -> PretrainingSettings:
 
 
 def rows_dataset(stream: PhaseBatches, folder: Path) -> Path:
-    """The stream's rows of epoch 0, unmasked, as a `datasets` folder."""
+    """Write the unmasked rows of epoch 0 as a `datasets` folder."""
     shards, plan = stream.shards, stream.plan(0)
     cls, sep = shards.tokens.cls, shards.tokens.sep
 
@@ -63,7 +63,7 @@ def rows_dataset(stream: PhaseBatches, folder: Path) -> Path:
 
 
 def rows_litdata(rows: Path, folder: Path) -> Path:
-    """The same rows in litdata's chunks."""
+    """Write the same rows as litdata's chunks."""
     from litdata import optimize
 
     optimize(load_from_disk(rows).__getitem__, list(range(len(load_from_disk(rows)))), str(folder), chunk_bytes="64MB",
@@ -79,7 +79,7 @@ def with_litdata(folder: Path, collate: Callable[..., Any], batch: int, batches:
 
 
 def ours(stream: PhaseBatches, batches: int) -> float:
-    """Tokens per second over `batches` steps from the middle of an epoch."""
+    """Return tokens per second over `batches` steps from the middle of an epoch."""
     first = stream.steps_per_epoch // 2
     start = time.perf_counter()
     tokens = sum(

@@ -1,9 +1,9 @@
-"""Which windows of text tell a changed copy from another text: recall and precision of near-duplicate detection.
+"""Recall and precision of near-duplicate detection for several windows of text.
 
-Documents are copied with known changes, and each copy is compared with its original; documents of which a part was put
-in place of another document's, and each document's nearest other document, are texts that should be kept. Similarity is
-exact (sets of windows), so that the windows are judged and not the signatures; the last row is the module as it ships,
-signatures and index included.
+Documents are copied with known changes, and each copy is compared with its original. Texts that should be kept are
+documents with half of their sentences from another one, and each document's nearest other document. Similarity is exact
+(sets of windows), so that the windows are compared and not the signatures; the last row is the module with its
+signatures and index.
 
     python benchmarks/near_duplicates.py --data /path/to/open_data
 """
@@ -29,13 +29,13 @@ THRESHOLDS = (0.7, 0.8, 0.9)
 
 
 def spacing(text: str, rng: random.Random) -> str:
-    """A tenth of the blanks are lost, and as many come in."""
+    """Remove a tenth of the spaces and insert about as many."""
     letters = [c for c in text if c != " " or rng.random() > 0.1]
     return "".join(c + " " if c.isalpha() and rng.random() < 0.02 else c for c in letters)
 
 
 def particles(text: str, rng: random.Random) -> str:
-    """One in twenty words ends in another particle, or in s where it is English."""
+    """Change the particle of one in twenty words; English words get an s."""
     words = text.split(" ")
     for i, word in enumerate(words):
         if word and rng.random() < 0.05:
@@ -44,26 +44,26 @@ def particles(text: str, rng: random.Random) -> str:
 
 
 def typing(text: str, rng: random.Random) -> str:
-    """One in a hundred letters is another."""
+    """Replace one in a hundred letters."""
     return "".join(rng.choice(text) if c.isalnum() and rng.random() < 0.01 else c for c in text)
 
 
 def sentence_lost(text: str, rng: random.Random) -> str:
-    """One sentence in ten is missing, one at least."""
+    """Remove one sentence in ten, at least one."""
     sentences = SENTENCE.split(text)
     lost = set(rng.sample(range(len(sentences)), max(1, len(sentences) // 10))) if len(sentences) > 4 else set()
     return " ".join(s for i, s in enumerate(sentences) if i not in lost)
 
 
 def shuffled(text: str, rng: random.Random) -> str:
-    """The sentences stand in another order."""
+    """Shuffle the sentences."""
     sentences = SENTENCE.split(text)
     rng.shuffle(sentences)
     return " ".join(sentences)
 
 
 def framed(text: str, rng: random.Random) -> str:
-    """A line of a form before and behind it."""
+    """Add a line of a form before and after the text."""
     return f"출력일시 2020-01-0{rng.randint(1, 9)} 출력자 담당부서\n{text}\n- {rng.randint(1, 9)} / 9 페이지 -"
 
 
@@ -90,14 +90,14 @@ WINDOWS: dict[str, Callable[[str], set[Hashable]]] = {
 
 
 def documents(data: Path | None, most: int) -> dict[str, list[str]]:
-    """Texts of 400 to 4,000 characters by language."""
+    """Return texts of 400 to 4,000 characters by language."""
     found = {
         f"synthetic {language}": [" ".join(d.paragraphs) for d in generate_documents(3, 6 * most, (language,), "s")]
         for language in ("ko", "mixed")
     }
     if data is not None:
         found["ko"] = [*_json_texts(data / "corpus/general_help/help_ko.jsonl.gz", "text")]
-        found["ko"] += _pieces(sorted((data / "corpus/ohdsi_book_ko").glob("*.txt")))
+        found["ko"] += _sections(sorted((data / "corpus/ohdsi_book_ko").glob("*.txt")))
         found["en"] = [*_json_texts(data / "corpus/medquad_en/medquad_answered.jsonl.gz", "answer")]
     rng = random.Random(1)
     fitting = {name: [text for text in texts if 400 <= len(text) <= 4000] for name, texts in found.items()}
@@ -110,7 +110,7 @@ def _json_texts(path: Path, field: str) -> Iterator[str]:
             yield json.loads(line)[field] or ""
 
 
-def _pieces(paths: list[Path]) -> list[str]:
+def _sections(paths: list[Path]) -> list[str]:
     texts = [path.read_text(encoding="utf-8") for path in paths]
     return [text[start : start + 1500] for text in texts for start in range(0, len(text), 1500)]
 
@@ -120,13 +120,13 @@ def jaccard(first: set[Hashable], second: set[Hashable]) -> float:
 
 
 def half_exchanged(text: str, other: str) -> str:
-    """Every second sentence is the other document's."""
+    """Replace every second sentence by the other document's."""
     pairs = zip(SENTENCE.split(text), SENTENCE.split(other), strict=False)
     return " ".join(a if i % 2 else b for i, (a, b) in enumerate(pairs))
 
 
 def copied(texts: list[str], name: str) -> Iterator[str]:
-    """Each text after the change of that name; the same in every run."""
+    """Yield each text after the change of that name, the same in every run."""
     return (COPIES[name](text, random.Random(f"{name} {i}")) for i, text in enumerate(texts))
 
 
@@ -134,8 +134,8 @@ def share_above(values: list[float], threshold: float) -> float:
     return round(sum(value >= threshold for value in values) / len(values), 3)
 
 
-def judged(texts: list[str], windows: Callable[[str], set[Hashable]]) -> dict[str, list[float]]:
-    """Similarity of each copy with its original, and of texts that are none."""
+def similarities(texts: list[str], windows: Callable[[str], set[Hashable]]) -> dict[str, list[float]]:
+    """Return the similarity of each copy with its original, and of each text that should be kept."""
     sets = [windows(text) for text in texts]
     others = {name: copied(texts, name) for name in COPIES}
     others["half exchanged"] = (half_exchanged(text, texts[i - 1]) for i, text in enumerate(texts))
@@ -150,7 +150,7 @@ def judged(texts: list[str], windows: Callable[[str], set[Hashable]]) -> dict[st
 
 
 def as_shipped(texts: list[str], threshold: float) -> dict[str, float]:
-    """Share of the copies that the index drops for their original after it has seen all originals."""
+    """Return the share of copies that the index drops as duplicates of their original."""
     index = NearDuplicates(threshold)
     kept = [i for i, text in enumerate(texts) if index.find_or_add(signature([text]), i) is None]
     shares = {}
@@ -161,14 +161,16 @@ def as_shipped(texts: list[str], threshold: float) -> dict[str, float]:
 
 
 @click.command(help=__doc__)
-@click.option("--data", type=click.Path(path_type=Path), help="Folder of open data; synthetic text only without it.")
+@click.option(
+    "--data", type=click.Path(path_type=Path), help="Folder of open data; without it only synthetic text is used."
+)
 @click.option("--documents", "most", default=150, show_default=True, help="Documents per language.")
 def main(data, most):
     texts_by_language = documents(data, most)
     shares: dict[str, dict[str, Any]] = {}
     for language, texts in texts_by_language.items():
         for name, windows in WINDOWS.items():
-            values = judged(texts, windows)
+            values = similarities(texts, windows)
             shares.setdefault(language, {})[name] = {
                 str(threshold): {kind: share_above(found, threshold) for kind, found in values.items()}
                 for threshold in THRESHOLDS

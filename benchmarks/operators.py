@@ -1,8 +1,8 @@
-"""Where the time of one update goes: seconds by kind of operator, by torch's profiler, for BERT-base on a CPU.
+"""Seconds of one step by kind of operator, from torch's profiler, for BERT-base on a CPU.
 
-Forward and backward of one micro-batch of packed rows, then clipping and AdamW, each profiled by itself, since an
-update has several micro-batches and one of the others. Time is that of the thread that calls an operator, which waits
-for the others.
+Forward and backward of one micro-batch of packed rows, clipping and AdamW are profiled separately, since a step has
+several micro-batches but one clipping and one optimizer step. Time is that of the thread that calls an operator and
+waits for the other threads.
 
     python benchmarks/operators.py
 """
@@ -40,7 +40,7 @@ KINDS = {
         "copy_", "fill_",
     ),
 }  # fmt: skip
-"""Of forward and backward; `sum` is the gradient of biases. What dropout does with its numbers is in the last two."""
+"""Operators of forward and backward; `sum` is the gradient of biases. Applying dropout masks is in the last two."""
 KIND_OF = {f"aten::{name}": kind for kind, names in KINDS.items() for name in names}
 REST = "everything else"
 
@@ -64,25 +64,27 @@ def measure(threads: int, fill: float, dropout: float, repeats: int) -> dict[str
         "clipping": lambda: torch.nn.utils.clip_grad_norm_(module.parameters(), settings.clip_norm),
         "AdamW": lambda: (optimizer.step(), optimizer.zero_grad()),
     }
-    rng, rows, updates = np.random.default_rng(0), size.tokens // 128, []
-    for update in range(-1, repeats):
+    rng, rows, steps = np.random.default_rng(0), size.tokens // 128, []
+    for repeat in range(-1, repeats):
         batch = random_batch(rng, rows, 128, fill, VOCABULARY)
         found = seconds_by_kind(lambda batch=batch: packed_step(module, batch).backward())
         found.update({part: seconds_by_kind(run).total() for part, run in parts.items()})
-        if update >= 0:  # the first is warm-up
+        if repeat >= 0:  # the first is warm-up
             products = found["products of layers and heads"] + found["products and softmax of attention"]
-            updates.append((found, step_flops(size, batch) / products / limit, len(batch.input_ids)))
-    seconds = {kind: statistics.median(found[kind] for found, _, _ in updates) for kind in (*KINDS, REST, *parts)}
-    of_pass = sum(seconds[kind] for kind in (*KINDS, REST))
+            steps.append((found, step_flops(size, batch) / products / limit, len(batch.input_ids)))
+    seconds = {kind: statistics.median(found[kind] for found, _, _ in steps) for kind in (*KINDS, REST, *parts)}
+    forward_and_backward = sum(seconds[kind] for kind in (*KINDS, REST))
     return {
         "threads": threads,
         "fill": fill,
         "dropout": dropout,
-        "tokens": round(statistics.median(tokens for _, _, tokens in updates)),
+        "tokens": round(statistics.median(tokens for _, _, tokens in steps)),
         "seconds": {kind: round(value, 4) for kind, value in seconds.items()},
-        "share_of_forward_and_backward": {kind: round(seconds[kind] / of_pass, 4) for kind in (*KINDS, REST)},
+        "share_of_forward_and_backward": {
+            kind: round(seconds[kind] / forward_and_backward, 4) for kind in (*KINDS, REST)
+        },
         "matrix_product_gflops": round(limit / 1e9),
-        "rate_within_products": round(statistics.median(rate for _, rate, _ in updates), 3),
+        "rate_within_products": round(statistics.median(rate for _, rate, _ in steps), 3),
     }
 
 

@@ -1,8 +1,8 @@
-"""Clinical text with invented identities planted in it, whose places are known.
+"""Clinical text with invented identities planted at known offsets.
 
-Every form says how an identity is written (cue and spelling) without regard to what the privacy scan can find: some
-forms have no cue at all and are there to be missed. Names, numbers and addresses are drawn at random; the resident
-numbers are given random last digits, and e-mail domains are reserved ones.
+Every form is a way to write an identity (cue and spelling), chosen independently of the privacy scan: some forms have
+no cue and are expected to be missed. Names, numbers and addresses are drawn at random; resident numbers have random
+last digits, and e-mail domains are reserved ones.
 """
 
 import random
@@ -49,9 +49,9 @@ class Form(NamedTuple):
     type: str
     name: str
     language: str
-    """`ko` or `en`: what the sentence around it is written in."""
+    """`ko` or `en`: language of the sentence around the identity."""
     sentence: str
-    """`{}` is where the identity goes."""
+    """The sentence, with `{}` for the identity."""
     draw: Callable[[random.Random], str]
 
 
@@ -84,7 +84,7 @@ def _wide(draw: Callable[[random.Random], str]) -> Callable[[random.Random], str
 
 
 def _number(pattern: str) -> Callable[[random.Random], str]:
-    """Each `#` is a digit, each `*` one from 2 to 9."""
+    """Replace each `#` by a digit and each `*` by a digit from 2 to 9."""
     return lambda rng: "".join({"#": _digits(rng, 1), "*": rng.choice("23456789")}.get(c, c) for c in pattern)
 
 
@@ -222,7 +222,7 @@ FORMS: tuple[Form, ...] = (
 
 
 def planted_paragraphs(seed: int, per_form: int) -> Iterator[Paragraph]:
-    """`per_form` paragraphs of synthetic clinical text for each form, with one identity in each, in a fixed order."""
+    """Yield `per_form` paragraphs of synthetic clinical text per form, each with one identity, in a fixed order."""
     for language in ("ko", "en"):
         forms = [form for form in FORMS if form.language == language]
         documents = generate_documents(seed, per_form * len(forms), (language,), "planted")
@@ -232,7 +232,7 @@ def planted_paragraphs(seed: int, per_form: int) -> Iterator[Paragraph]:
 
 
 def plant(rng: random.Random, form: Form, paragraph: str) -> Paragraph:
-    """The form's sentence at the start, at the end or on a line of its own."""
+    """Insert the form's sentence at the start, at the end or on its own line."""
     identity = form.draw(rng)
     before, after = form.sentence.split("{}")
     place = rng.choice(("start", "end", "line"))
@@ -245,6 +245,6 @@ def plant(rng: random.Random, form: Form, paragraph: str) -> Paragraph:
 
 
 def clean_paragraphs(seed: int, documents: int) -> Iterator[str]:
-    """Synthetic clinical text without any identity: whatever is found in it is false."""
+    """Yield synthetic clinical text without identities: every match in it is false."""
     for document in generate_documents(seed, documents, ("ko", "en", "mixed"), "clean"):
         yield from document.paragraphs

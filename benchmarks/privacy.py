@@ -1,8 +1,8 @@
-"""Recall of the privacy scan on planted and on published identities, and what it finds in clean text.
+"""Recall of the privacy scan on planted and on published identities, and its false matches in clean text.
 
 Planted: invented identities in synthetic clinical text (`planting`), by type and form. Published: MEDDOCAN's Spanish
-clinical cases with synthetic patients, for the types that the scan knows. False: matches per million characters in
-synthetic text without identities, where all are false, and in open text, where some are real people and addresses.
+clinical cases with synthetic patients, for the types that the scan covers. False matches: per million characters of
+synthetic text without identities, and of open text, which contains some real people and addresses.
 
     python benchmarks/privacy.py --data /path/to/open_data
 """
@@ -93,7 +93,7 @@ def matches_per_million(scan: Scan, texts: Iterable[str]) -> dict[str, Any]:
 
 
 def open_texts(data: Path) -> dict[str, Iterator[str]]:
-    """Open text by source, paragraph by paragraph."""
+    """Return the paragraphs of open text by source."""
     corpus = data / "corpus"
     folders = ("ohdsi_book_ko", "ohdsi_book_en", "covid19_cdc", "openehr_koen", "general_koen")
     with (data / "chest_ct/ctclip/train.csv").open(encoding="utf-8", newline="") as file:
@@ -123,7 +123,7 @@ def _json_texts(path: Path, field: str) -> Iterator[str]:
 
 
 def _tagged(folder: Path, between: str) -> Iterator[str]:
-    """Sentences of files with a word or a character and its tag on each line."""
+    """Yield the sentences of files with a word or a character and its tag on each line."""
     for text in _files(folder):
         for sentence in text.split("\n\n"):
             lines = (line for line in sentence.splitlines() if not line.startswith("##"))
@@ -132,11 +132,13 @@ def _tagged(folder: Path, between: str) -> Iterator[str]:
 
 @click.command(help=__doc__)
 @click.option(
-    "--data", type=click.Path(path_type=Path), help="Folder of open data; planted identities only without it."
+    "--data",
+    type=click.Path(path_type=Path),
+    help="Folder of open data; without it only planted identities are measured.",
 )
 @click.option("--per-form", default=100, show_default=True, help="Planted identities of each form.")
 @click.option("--documents", default=3000, show_default=True, help="Synthetic documents without identities.")
-@click.option("--presidio", help="Name of an installed spaCy model: Presidio takes part.")
+@click.option("--presidio", help="Installed spaCy model; with it Presidio is used too.")
 def main(data, per_form, documents, presidio):
     scan = scanner(PrivacySettings(presidio=presidio))
     result: dict[str, Any] = {"presidio": presidio, "planted": planted(scan, seed=11, per_form=per_form)}

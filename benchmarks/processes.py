@@ -1,14 +1,14 @@
 """Tokens per second of two processes against one, through the launcher, for DDP, ZeRO-2 and the reproducible mode.
 
-Every side trains the same model on as many rows an update with all cores: one process with a thread for each of them,
-or two with half of the threads each. The sides alternate, in rounds; a round is a launch of each, and the ratio of a
-round is that of the medians of its updates. Two gloo processes exchange gradients through memory, so this is what the
-exchange and the engines cost, and no network.
+Every side trains the same model with the same number of rows per step on all cores: one process with a thread per core,
+or two processes with half of the threads each. The sides alternate in rounds; a round launches each side once, and its
+ratio is that of the medians over steps. Two gloo processes exchange gradients through memory, so the ratio shows the
+cost of the exchange and the engines, without a network.
 
-Two trainings apart, side by side, each of half as many rows, show what two processes reach that exchange nothing. What
-the others reach of that is the efficiency that docs/scaling.md has a formula for; the formula is given the speed of the
-two apart and the bandwidth of an all-reduce, measured here before and after. (ZeRO-2 also halves the optimizer's work,
-which each of the two apart does whole.)
+Two independent trainings in parallel, each with half of the rows, show the speed of two processes that exchange
+nothing. The share of it that the other sides reach is the efficiency for which docs/scaling.md has a formula; the
+formula uses the speed of the independent trainings and the bandwidth of an all-reduce, measured here before and after.
+(ZeRO-2 also halves the optimizer's work, which each independent training does in full.)
 
     python benchmarks/processes.py
 """
@@ -40,9 +40,9 @@ from bimed_dist.vocabulary import stage as vocabulary_stage
 from bimed_dist.workspace import METRICS, stage_folder
 
 WARM_UP = 2
-"""Updates of each launch that don't count."""
+"""Steps of each launch that don't count."""
 ROWS = 64
-"""Of an update, on all processes."""
+"""Rows per step, over all processes."""
 REPRODUCIBLE = ("--set", "pretraining.run.reproducible=across_world_sizes")
 
 
@@ -51,7 +51,7 @@ class Side(NamedTuple):
     """File of ds_configs/accelerate."""
     more: tuple[str, ...] = ()
     runs: tuple[str, ...] = ("run",)
-    """Trainings side by side."""
+    """Names of trainings that run in parallel."""
 
 
 SIDES = {
@@ -85,7 +85,7 @@ def recipe_of(layers: int, width: int, steps: int) -> dict[str, Any]:
 
 
 def tokens_per_second(side: str, recipe: Path, work: Path, cores: int) -> float:
-    """Of all processes, the median over the updates of one launch."""
+    """Return tokens per second over all processes, the median over the steps of one launch."""
     launcher, more, runs = SIDES[side]
     program = [sys.executable]
     if launcher:
@@ -113,10 +113,10 @@ def _median_of(run: Path) -> float:
     return statistics.median([line["tokens_per_second"] for line in lines if line["kind"] == "train"][WARM_UP:])
 
 
-def tokens_of_an_update(settings: PretrainingSettings, work: Path) -> float:
+def tokens_per_step(settings: PretrainingSettings, work: Path) -> float:
     rows = PhaseBatches(ShardSet.open(stage_folder(work, "shards", settings.shards), "train"), settings, seed=1)
-    updates = [rows.step_batches(step, rank=0, world_size=1) for step in range(5)]
-    return statistics.median(sum(len(batch.input_ids) for batch in update) for update in updates)
+    steps = [rows.step_batches(step, rank=0, world_size=1) for step in range(5)]
+    return statistics.median(sum(len(batch.input_ids) for batch in batches) for batches in steps)
 
 
 def parameters_of(model: Path) -> int:
@@ -130,7 +130,7 @@ def megabytes_per_second() -> float:
 @click.command(help=__doc__)
 @click.option("--layers", default=6, show_default=True)
 @click.option("--width", default=384, show_default=True)
-@click.option("--steps", default=8, show_default=True, help="Updates of each launch that count.")
+@click.option("--steps", default=8, show_default=True, help="Steps of each launch that count.")
 @click.option("--rounds", default=5, show_default=True)
 def main(layers: int, width: int, steps: int, rounds: int) -> None:
     cores = len(os.sched_getaffinity(0))
@@ -145,7 +145,7 @@ def main(layers: int, width: int, steps: int, rounds: int) -> None:
         model_stage.run(parsed, "benchmark", work)
         settings = parsed.pretraining["run"]
         tokens, parameters = (
-            tokens_of_an_update(settings, work),
+            tokens_per_step(settings, work),
             parameters_of(stage_folder(work, "model", "benchmark")),
         )
         bandwidths = [megabytes_per_second()]
@@ -156,8 +156,8 @@ def main(layers: int, width: int, steps: int, rounds: int) -> None:
 
         bandwidths.append(megabytes_per_second())
 
-    def ratio(side: str, beside: str) -> float:
-        return round(statistics.median(a / b for a, b in zip(rates[side], rates[beside], strict=True)), 3)
+    def ratio(side: str, baseline: str) -> float:
+        return round(statistics.median(a / b for a, b in zip(rates[side], rates[baseline], strict=True)), 3)
 
     def formula(side: str) -> float:
         micro_batches = ROWS // 2 // settings.micro_batch

@@ -1,10 +1,10 @@
-"""Cost of communication: bytes per update for ZeRO 0 to 3, counted on two processes, and the efficiency they allow.
+"""Cost of communication: bytes per step for ZeRO 0 to 3, counted on two processes, and the efficiency they allow.
 
-1. Counts what two processes really exchange in one update, for every stage and two numbers of micro-batches, and
-   compares it with the formulas of docs/scaling.md. Counts don't depend on how busy the machine is.
+1. Counts the bytes that two processes exchange in one step, for every stage and two numbers of micro-batches, and
+   compares them with the formulas of docs/scaling.md. Counts don't depend on how busy the machine is.
 2. Measures the bandwidth of an all-reduce over gloo between two processes of this machine.
-3. Prints expected efficiencies for BERT-base by number of GPUs and link. No overlap of communication and arithmetic, no
-   latency: what is reached is better by the one and worse by the other.
+3. Prints expected efficiencies for BERT-base by number of GPUs and link. It assumes no overlap of communication
+   and arithmetic, which is pessimistic, and no latency, which is optimistic.
 
     python benchmarks/scaling.py
 """
@@ -26,19 +26,19 @@ import yaml
 from _measuring import ROOT, record
 
 PARAMETERS = 121_300_000
-"""BERT-base with 45,056 pieces."""
+"""BERT-base with 45,056 tokens."""
 TOKENS_PER_SECOND = 640_000
-"""Per GPU: the project's goal for one H200, an assumption here."""
+"""Assumed tokens per second and GPU: the project's goal for one H200."""
 GLOBAL_BATCHES = (4096, 65_536)
 """Rows of 128 tokens; 65,536 is the largest that You et al. 2020 (LAMB) trained BERT with."""
 ENGINES = {"zero0": None, "zero1": "zero1.json", "zero2": "zero2.json", "zero3": "zero3.json"}
 
 
 def bytes_sent(stage: int, parameters: float, ranks: int, micro_batches: int, gradient: int, weight: int) -> float:
-    """Bytes that each rank sends in one update over rings; `gradient` and `weight` are bytes per number.
+    """Return the bytes that each rank sends per step over rings; `gradient` and `weight` are bytes per number.
 
     A ring all-reduce of M bytes sends 2 (N-1)/N M, a reduce-scatter or an all-gather half of that (Patarasuk and Yuan
-    2009). As DeepSpeed 0.19 does it by default, which is not quite what the ZeRO paper counts: see docs/scaling.md.
+    2009). This is the default of DeepSpeed 0.19, which differs slightly from the ZeRO paper: see docs/scaling.md.
     """
     share = (ranks - 1) / ranks * parameters
     if stage == 0:
@@ -51,18 +51,18 @@ def bytes_sent(stage: int, parameters: float, ranks: int, micro_batches: int, gr
 
 
 def efficiency(sent: float, bits_per_second: float, tokens: float, tokens_per_second: float) -> float:
-    """Share of the time that is arithmetic, where a rank works on `tokens` an update and nothing overlaps."""
+    """Return the share of time spent on arithmetic if a rank computes `tokens` per step and nothing overlaps."""
     compute, communicate = tokens / tokens_per_second, 8 * sent / bits_per_second
     return compute / (compute + communicate)
 
 
-def tokens_needed(sent: float, bits_per_second: float, wanted: float, tokens_per_second: float) -> float:
-    """Tokens per GPU and update for an efficiency of `wanted`."""
-    return wanted / (1 - wanted) * 8 * sent / bits_per_second * tokens_per_second
+def tokens_needed(sent: float, bits_per_second: float, target: float, tokens_per_second: float) -> float:
+    """Return the tokens per GPU and step for an efficiency of `target`."""
+    return target / (1 - target) * 8 * sent / bits_per_second * tokens_per_second
 
 
 def expectations() -> list[dict[str, Any]]:
-    """Per stage, number of GPUs and link: one micro-batch, everything in float32."""
+    """Return expected efficiencies by stage, GPUs and link, for one micro-batch and float32."""
     rows = []
     for stage, ranks, gigabits in itertools.product(range(4), (8, 64, 512), (1, 10, 100)):
         sent, rate = bytes_sent(stage, PARAMETERS, ranks, 1, 4, 4), gigabits * 1e9
@@ -79,8 +79,8 @@ def expectations() -> list[dict[str, Any]]:
 # --------------------------------------------------------------------------------------------- in each of two processes
 
 
-def counting() -> Counter[str]:
-    """By collective, the bytes that this rank sends from now on, as rings would send them."""
+def start_counting() -> Counter[str]:
+    """Count the bytes that this rank sends from now on, by collective, as if sent over rings."""
     import torch
     import torch.distributed as dist
 
@@ -91,7 +91,7 @@ def counting() -> Counter[str]:
         original = getattr(dist, name)
 
         def call(*arguments: Any, **options: Any) -> Any:
-            # The larger side: what is reduced, or what has been gathered. The norm of the gradient is one number.
+            # The larger tensor is reduced or gathered. The norm of the gradient, one number, is not counted.
             tensors = [value for value in (*arguments, *options.values()) if isinstance(value, torch.Tensor)]
             tensor = max(tensors, key=torch.Tensor.numel)
             if tensor.is_floating_point() and tensor.numel() > 1:
@@ -106,9 +106,9 @@ def counting() -> Counter[str]:
 
 
 def count_exchanged(micro_batches: int) -> dict[str, Any]:
-    """Bytes that this rank sends in one update."""
-    sent = counting()
-    # After that, since DeepSpeed looks these functions up when it is loaded.
+    """Return the bytes that this rank sends in one step."""
+    sent = start_counting()
+    # Imported afterwards, since DeepSpeed takes these functions when it is imported.
     import numpy as np
     import torch
     from torch.distributed.algorithms.ddp_comm_hooks.default_hooks import allreduce_hook
@@ -130,15 +130,15 @@ def count_exchanged(micro_batches: int) -> dict[str, Any]:
         vocab_size=1024, hidden_size=384, num_hidden_layers=2, num_attention_heads=6, intermediate_size=1536
     )
     module = PackedPretraining(BertForPreTraining(config)).train()
-    parameters = module.model.num_parameters()  # of which ZeRO-3 leaves each rank a part
+    parameters = module.model.num_parameters()  # before ZeRO-3 partitions them
     engine.prepare(module, make_optimizer(module, settings))
     if engine.kind == "ddp":
         # DDP's own reducer calls nothing that can be counted; this hook does the same through torch.distributed.
         engine._model.register_comm_hook(None, allreduce_hook)
 
-    for update in range(3):  # the first ones set things up
+    for step in range(3):  # the first steps set things up
         sent.clear()
-        rng = np.random.default_rng(update)
+        rng = np.random.default_rng(step)
         batches = [random_batch(rng, 4, 64, 0.6, 1024) for _ in range(micro_batches)]
 
         def loss(batch: Any) -> Any:
@@ -153,7 +153,7 @@ def count_exchanged(micro_batches: int) -> dict[str, Any]:
 
 
 def bandwidth() -> dict[str, Any]:
-    """Bytes per second that an all-reduce of 64 MB sends per rank; the median of nine."""
+    """Return the bandwidth per rank of an all-reduce of 64 MB, the median of nine."""
     import torch
     import torch.distributed as dist
 
@@ -177,7 +177,7 @@ def bandwidth() -> dict[str, Any]:
 
 
 def two_processes(zero_file: str | None, *arguments: str) -> dict[str, Any]:
-    """Run this program as two workers; what the first one found."""
+    """Run this program as two workers and return the result of the first."""
     name = "cpu_ddp.yaml" if zero_file is None else "cpu.yaml"
     config = yaml.safe_load((ROOT / "ds_configs" / "accelerate" / name).read_text(encoding="utf-8"))
     if zero_file is not None:

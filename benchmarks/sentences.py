@@ -1,8 +1,8 @@
-"""Recall and precision of sentence splitting, and its speed, against the two libraries as they are.
+"""Recall, precision and speed of sentence splitting, against kiwipiepy and sentencex without our corrections.
 
-On the hand-checked sentences of tests/corpus/data, and with `--data` on text of other people: lines that end in a mark,
-five put together (some hold more than one sentence, so no splitter reaches 1). A sentence counts where both its ends
-are right. The baseline gives every text with Hangul to kiwipiepy and all else to sentencex for English.
+Measured on the hand-checked sentences of tests/corpus/data and, with `--data`, on open text: lines that end in a
+punctuation mark, joined by fives (some lines hold several sentences, so no splitter reaches 1). A sentence is correct
+if both its ends are. The baseline uses kiwipiepy for every text with Hangul and sentencex (English) for all others.
 
     python benchmarks/sentences.py --data /path/to/open_data
 """
@@ -29,14 +29,14 @@ OPEN_TEXT = {
     "general_koen (eval), Korean": "corpus/general_koen/jhe-koen-eval.ko.txt",
 }
 LINES = 250
-TOGETHER = 5
+JOINED_LINES = 5
 SPEED_LINES = 2000
 LATIN = ("nl", "ro", "es")
 
 KIWI = Kiwi(num_workers=1)
 
 Split = Callable[[Sequence[str], str], list[list[str]]]
-"""Texts and the language of their Latin script to the sentences of each."""
+"""(texts, language of their Latin script) -> the sentences of each text."""
 
 
 def with_sentencex(texts: Sequence[str], language: str) -> list[list[str]]:
@@ -55,12 +55,12 @@ SIDES: dict[str, Split] = {"bimed_dist": split_paragraphs, "baseline": baseline}
 
 
 def hand_checked() -> dict[str, list[list[str]]]:
-    """Paragraphs as lists of their sentences, by language."""
-    found: dict[str, list[list[str]]] = {}
+    """Return paragraphs as lists of their sentences, by language."""
+    paragraphs: dict[str, list[list[str]]] = {}
     for line in HAND_CHECKED.read_text(encoding="utf-8").splitlines():
         row = json.loads(line)
-        found.setdefault(row["language"], []).append(row["sentences"])
-    return found
+        paragraphs.setdefault(row["language"], []).append(row["sentences"])
+    return paragraphs
 
 
 def marked_lines(path: Path) -> Iterator[str]:
@@ -69,29 +69,29 @@ def marked_lines(path: Path) -> Iterator[str]:
             yield " ".join(line.split())
 
 
-def put_together(lines: list[str]) -> list[list[str]]:
-    return [lines[start : start + TOGETHER] for start in range(0, len(lines), TOGETHER)]
+def join_lines(lines: list[str]) -> list[list[str]]:
+    return [lines[start : start + JOINED_LINES] for start in range(0, len(lines), JOINED_LINES)]
 
 
-def counted(split: Split, paragraphs: list[list[str]], language: str) -> Counter[str]:
-    """Sentences that there are, that were found, and that are right."""
+def count_sentences(split: Split, paragraphs: list[list[str]], language: str) -> Counter[str]:
+    """Count the expected, the found and the correct sentences."""
     found = split([" ".join(sentences) for sentences in paragraphs], language if language in LATIN else "en")
-    right = sum((Counter(got) & Counter(wanted)).total() for got, wanted in zip(found, paragraphs, strict=True))
-    return Counter(there=sum(map(len, paragraphs)), found=sum(map(len, found)), right=right)
+    correct = sum((Counter(a) & Counter(b)).total() for a, b in zip(found, paragraphs, strict=True))
+    return Counter(expected=sum(map(len, paragraphs)), found=sum(map(len, found)), correct=correct)
 
 
 def shares(counts: Counter[str]) -> dict[str, Any]:
-    right = counts["right"]
+    correct = counts["correct"]
     return {
-        "sentences": counts["there"],
-        "recall": round(right / counts["there"], 3),
-        "precision": round(right / counts["found"], 3),
+        "sentences": counts["expected"],
+        "recall": round(correct / counts["expected"], 3),
+        "precision": round(correct / counts["found"], 3),
     }
 
 
 def table(texts: dict[str, list[list[str]]]) -> dict[str, dict[str, Any]]:
     counts = {
-        name: {side: counted(split, paragraphs, name) for side, split in SIDES.items()}
+        name: {side: count_sentences(split, paragraphs, name) for side, split in SIDES.items()}
         for name, paragraphs in texts.items()
     }
     counts["all"] = {side: sum((of[side] for of in counts.values()), Counter()) for side in SIDES}
@@ -99,7 +99,7 @@ def table(texts: dict[str, list[list[str]]]) -> dict[str, dict[str, Any]]:
 
 
 def speeds(texts: list[str]) -> dict[str, float]:
-    """MB/s of one core; each splitter has seen some text before, so that loading is not counted."""
+    """Return MB/s of one core; each splitter is loaded before."""
     megabytes = sum(len(text.encode()) for text in texts) / 1e6
     found = {}
     for name, split in {"bimed_dist": split_paragraphs, "sentencex": with_sentencex, "kiwipiepy": with_kiwi}.items():
@@ -118,7 +118,7 @@ def main(data: Path | None) -> None:
     texts = [" ".join(sentences) for language in ("ko", "mixed") for sentences in checked[language]] * 20
     if data is not None:
         lines = {name: list(marked_lines(data / path)) for name, path in OPEN_TEXT.items()}
-        result["open_text"] = table({name: put_together(found[:LINES]) for name, found in lines.items()})
+        result["open_text"] = table({name: join_lines(found[:LINES]) for name, found in lines.items()})
         texts = list(marked_lines(data / OPEN_TEXT["general_koen (eval), Korean"]))[:SPEED_LINES]
     result["korean_megabytes_per_second_and_core"] = speeds(texts)
     record("sentences", result)

@@ -1,15 +1,15 @@
 """Real tokens per second of one training step: packed rows and a masked-only MLM head against the padded model.
 
-Both sides see the same rows, weights, precision and optimizer (fused AdamW), alternate, and are reported as medians and
-their ratio. The padded side is Hugging Face's BertForPreTraining as the library runs it (sdpa) on what the library's
-DataCollatorForLanguageModeling makes of the rows: all padded to the maximum length, 15 % masked, MLM logits at every
-position. Making batches is not timed, since both sides do it beside the step; how long the collator takes is told as a
-share of the padded step (benchmarks/loader.py measures both sides' loading alone). Utilisation is the arithmetic that
-real tokens need, with logits at masked positions only, over the rate of a large matrix product measured in the same
-run. On a GPU precision is bfloat16 (autocast) and attention dropout 0; what a step waits for its rows is measured too.
+Both sides use the same rows, weights, precision and optimizer (fused AdamW) and alternate; results are medians and
+their ratio. The padded side is Hugging Face's BertForPreTraining with sdpa, on batches of its
+DataCollatorForLanguageModeling: all rows padded to the maximum length, 15 % masked, MLM logits at every position.
+Making batches is not timed, since both sides can do it in parallel with the step; the collator's time is reported as a
+share of the padded step (benchmarks/loader.py measures loading). Utilisation is the arithmetic that real tokens need,
+with logits at masked positions only, divided by the rate of a large matrix product in the same run. On a GPU, precision
+is bfloat16 (autocast), attention dropout is 0, and the time to copy rows to the device is measured too.
 
     python benchmarks/training_step.py --size small --fill 0.6
-    python benchmarks/training_step.py --size base --max-length 128 --max-length 512      # one GPU, where there is one
+    python benchmarks/training_step.py --size base --max-length 128 --max-length 512      # on one GPU, if there is one
     python benchmarks/training_step.py --size base --max-length 128 --max-length 512 --compile
 """
 
@@ -43,7 +43,7 @@ DTYPE = torch.bfloat16 if DEVICE.type == "cuda" else torch.float32
 
 
 def random_batch(rng: np.random.Generator, rows: int, max_length: int, fill: float, vocabulary: int) -> PackedBatch:
-    """`rows` rows whose lengths spread around fill * max_length; 15 % of the tokens are masked."""
+    """Return rows with lengths around fill * max_length, of which 15 % of the tokens are masked."""
     spread = min(fill, 1 - fill) / 2
     lengths = np.rint(max_length * rng.uniform(fill - spread, fill + spread, rows)).astype(np.int64)
     starts = np.concatenate([[0], np.cumsum(lengths)])
@@ -64,15 +64,15 @@ def random_batch(rng: np.random.Generator, rows: int, max_length: int, fill: flo
 
 def collator(max_length: int) -> DataCollatorForLanguageModeling:
     names = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
-    pieces = {name: number for number, name in enumerate([*names, *(f"p{i}" for i in range(5, VOCABULARY))])}
-    words = Tokenizer(WordPiece(pieces, unk_token="[UNK]"))
+    vocabulary = {name: number for number, name in enumerate([*names, *(f"p{i}" for i in range(5, VOCABULARY))])}
+    words = Tokenizer(WordPiece(vocabulary, unk_token="[UNK]"))
     special = zip(("pad_token", "unk_token", "cls_token", "sep_token", "mask_token"), names, strict=True)
     tokenizer = PreTrainedTokenizerFast(tokenizer_object=words, **dict(special))
     return DataCollatorForLanguageModeling(tokenizer, mlm_probability=0.15, pad_to_multiple_of=max_length)
 
 
 def rows_of(batch: PackedBatch) -> list[dict[str, Any]]:
-    """As a data set of the library gives them."""
+    """Return rows in the form of a `datasets` data set."""
     ends = batch.row_starts[1:-1]
     ids, types = (np.split(values, ends) for values in (batch.input_ids, batch.token_type_ids))
     return [
@@ -109,7 +109,7 @@ def train(step: Callable[[Any], torch.Tensor], model: torch.nn.Module, batch: An
 
 
 def product_flops(repeats: int = 5) -> float:
-    """FLOP/s of one large matrix product: the limit that utilisation is a share of."""
+    """Return the FLOP/s of a large matrix product, the denominator of utilisation."""
     size = 8192 if DEVICE.type == "cuda" else 2048
     a, b = (torch.randn(size, size, device=DEVICE, dtype=DTYPE) for _ in range(2))
     a @ b
@@ -122,7 +122,7 @@ class Size:
     layers: int
     width: int
     tokens: int
-    """Of a micro-batch if its rows were full: on a CPU a step takes seconds and not minutes."""
+    """Tokens of a micro-batch if its rows were full, few enough that a step on a CPU takes seconds, not minutes."""
     gpu_tokens: int
 
 
@@ -134,7 +134,7 @@ VOCABULARY = 45_056
 
 
 def model_of(size: Size, dropout: float, attention_dropout: float | None = None) -> BertForPreTraining:
-    """With the same weights each time; attention's dropout is that of the rest unless it is given."""
+    """Return a model with the same weights each time; `attention_dropout` defaults to `dropout`."""
     torch.manual_seed(0)
     config = BertConfig(
         vocab_size=VOCABULARY, hidden_size=size.width, num_hidden_layers=size.layers,
@@ -145,7 +145,7 @@ def model_of(size: Size, dropout: float, attention_dropout: float | None = None)
 
 
 def step_flops(size: Size, batch: PackedBatch) -> float:
-    """Forward and backward of real tokens: 6 per weight and token, attention within rows, logits where masked."""
+    """Return the FLOPs of a step: 6 per weight and real token, attention within rows, logits at masks only."""
     lengths = np.diff(batch.row_starts).astype(float)
     layer = 12 * size.width**2 * lengths.sum() + 2 * size.width * (lengths**2).sum()
     head = (size.width**2 + size.width * VOCABULARY) * len(batch.mlm_labels)
@@ -181,7 +181,7 @@ def measure(
         collated = time.perf_counter() - start
         for side, (model, step) in sides.items():
             taken = seconds(lambda model=model, step=step, side=side, given=given: train(step, model, given[side]))
-            if repeat >= 0:  # before is warm-up
+            if repeat >= 0:  # earlier repeats are warm-up
                 speeds[side].append(len(batch.input_ids) / taken)
                 if side == "padded":
                     collating.append(collated / taken)

@@ -1,8 +1,8 @@
 """Training a vocabulary: time, peak memory and coverage of held-out text, against `tokenizers.WordPieceTrainer`.
 
-Both sides read the same corpus file, normalise and cut words alike, and want the same number of pieces; each run is a
-process of its own, and they alternate. `--copies` writes the training text several times over, which shows how time and
-memory follow the size of a corpus.
+Both sides read the same corpus file, normalise and split words in the same way, and train the same number of tokens.
+They alternate, each run in its own process. `--copies` repeats the training text, which shows how time and memory grow
+with the size of a corpus.
 
     python benchmarks/vocabulary.py --corpus work/open_data/corpus/bilingual --size 16000
 """
@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import click
-from _measuring import Run, corpus_of, in_a_process, name_of, record
+from _measuring import Run, corpus_of, name_of, record, run_in_process
 from tokenizers import Tokenizer, models, trainers
 from tokenizers.pre_tokenizers import BertPreTokenizer
 
@@ -28,12 +28,12 @@ from bimed_dist.workspace import HELD_OUT, TRAIN
 MIN_FREQUENCY = 2
 
 
-def ours(corpus: Path, size: int) -> tuple[str, ...]:
+def with_bimed_dist(corpus: Path, size: int) -> tuple[str, ...]:
     words = count_words(corpus, text_normalizer(False), BertPreTokenizer(), processes=available_cores())
     return train_vocabulary(words, size, MIN_FREQUENCY).tokens
 
 
-def theirs(corpus: Path, size: int) -> tuple[str, ...]:
+def with_word_piece_trainer(corpus: Path, size: int) -> tuple[str, ...]:
     tokenizer = Tokenizer(models.WordPiece(unk_token=SPECIAL_TOKENS[1]))
     tokenizer.normalizer = text_normalizer(False)
     tokenizer.pre_tokenizer = BertPreTokenizer()
@@ -49,7 +49,7 @@ def theirs(corpus: Path, size: int) -> tuple[str, ...]:
     return tuple(sorted(vocabulary, key=vocabulary.__getitem__))
 
 
-SIDES = {"bimed_dist": ours, "WordPieceTrainer": theirs}
+SIDES = {"bimed_dist": with_bimed_dist, "WordPieceTrainer": with_word_piece_trainer}
 
 
 def summary(runs: list[Run], megabytes: float) -> dict[str, Any]:
@@ -64,9 +64,9 @@ def summary(runs: list[Run], megabytes: float) -> dict[str, Any]:
     }
 
 
-def coverage(pieces: dict[str, tuple[str, ...]], held_out: Path) -> dict[str, Any]:
-    """How the vocabulary of each side's last run cuts held-out text."""
-    tokenizers = {side: build_tokenizer(found, False) for side, found in pieces.items()}
+def coverage(tokens: dict[str, tuple[str, ...]], held_out: Path) -> dict[str, Any]:
+    """Return how each side's last vocabulary tokenizes held-out text."""
+    tokenizers = {side: build_tokenizer(vocabulary, False) for side, vocabulary in tokens.items()}
     measured = fertility(tokenizers, count_texts(sentences(held_out)), {}, [])["tokenizers"]
     kept = ("tokens_per_word", "whole_share", "unknown_share", "bytes_per_token")
     return {
@@ -95,10 +95,10 @@ def main(corpus: Path | None, size: int, copies: int, repeats: int) -> None:
         megabytes = sum(len(sentence.encode()) for _, _, sentence in sentences(text)) / 1e6
         runs: dict[str, list[Run]] = {side: [] for side in SIDES}
         for _ in range(repeats):
-            for side, found in runs.items():
-                found.append(in_a_process(SIDES[side], text, size))
+            for side, side_runs in runs.items():
+                side_runs.append(run_in_process(SIDES[side], text, size))
         name = name_of(folder)
-        covered = coverage({side: found[-1].result for side, found in runs.items()}, folder / HELD_OUT)
+        covered = coverage({side: side_runs[-1].result for side, side_runs in runs.items()}, folder / HELD_OUT)
     ratios = [a.seconds / b.seconds for a, b in zip(runs["WordPieceTrainer"], runs["bimed_dist"], strict=True)]
     setting = {
         "corpus": name,
@@ -111,7 +111,7 @@ def main(corpus: Path | None, size: int, copies: int, repeats: int) -> None:
         "vocabulary",
         {
             "setting": setting,
-            "results": {side: summary(found, megabytes) for side, found in runs.items()},
+            "results": {side: summary(side_runs, megabytes) for side, side_runs in runs.items()},
             "times_as_fast": round(statistics.median(ratios), 2),
             "ratios": [round(ratio, 2) for ratio in ratios],
             "held_out": covered,
