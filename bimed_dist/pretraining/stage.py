@@ -112,7 +112,7 @@ def _refuse_restart_after_stop(folder: Path) -> None:
     """
     path = folder / STOPPED
     # The file may also be of an earlier launch, if the first attempt of this one ended before removing it.
-    if path.is_file() and launch_identity() in json.loads(path.read_text(encoding="utf-8")).get("launches", ()):
+    if path.is_file() and launch_identity() in json.loads(path.read_text(encoding="utf-8"))["launches"]:
         raise Stopped("stopped on request before; not restarted")
 
 

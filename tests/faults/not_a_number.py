@@ -43,7 +43,7 @@ def _skipped(work: Work) -> list[int]:
 
 
 def _same(work: Work, step: int) -> bool:
-    """Whether all ranks hold after update `step`, counted from 0, what they held before it."""
+    """Return whether step `step`, counted from 0, left weights and optimizer state of all ranks unchanged."""
     before, after = (work.run / "checkpoints" / f"step-{number:08d}" for number in (step, step + 1))
     names = sorted(path.name for path in before.glob("rank-*"))
     for name in names:

@@ -1,4 +1,4 @@
-"""The commit protocol, and the verification of what is loaded."""
+"""The commit protocol, and the verification of checkpoints before they are loaded."""
 
 import hashlib
 import json
