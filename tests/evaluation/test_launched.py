@@ -94,12 +94,12 @@ def numbers(record: dict) -> dict[str, list[float]]:
     return {split: [float(value) for value in values] for split, values in found.items()}
 
 
-def passes_per_step(folder: Path, model: str, batch: int) -> list[int]:
+def passes_per_step(folder: Path, model: str, batch_size: int) -> list[int]:
     """Return the number of passes of each step of an epoch, in ascending order."""
     lines = (folder / "pairs" / "sts-train.tsv").read_text(encoding="utf-8").splitlines()[1:]
     texts = [tuple(line.split("\t")[-2:]) for line in lines]
     lengths = np.array([len(ids) for ids in load_tokenizer(model)(texts, truncation=True, max_length=64)["input_ids"]])
-    steps = finetuning.epoch_batches(lengths, batch, np.random.default_rng(1))
+    steps = finetuning.epoch_batches(lengths, batch_size, np.random.default_rng(1))
     return sorted(len(finetuning.micro_batches(lengths[rows], finetuning.CPU_MICRO_BATCH_TOKENS)) for rows in steps)
 
 
