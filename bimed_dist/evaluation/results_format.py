@@ -2,9 +2,10 @@
 
 from typing import Literal, TypedDict
 
+from bimed_dist.recipe.evaluation import LabelsBy
+
 SCHEMA = 2
 """Raised when a field is added, removed or changes its meaning; other schemas are refused."""
-LabelsBy = Literal["people", "rules", "generator"]
 
 
 class ModelEntry(TypedDict):

@@ -1,7 +1,9 @@
 """Resampled units, p values, effect sizes and notes of results.json."""
 
+import itertools
 from dataclasses import replace
 from types import SimpleNamespace
+from typing import get_args, get_origin, get_type_hints, is_typeddict
 
 import numpy as np
 import pytest
@@ -11,13 +13,44 @@ from bimed_dist.evaluation import comparisons, results
 from bimed_dist.evaluation.grid.task_result import SplitResult, TaskResult
 from bimed_dist.evaluation.metrics.resampling import prediction_sums
 from bimed_dist.evaluation.preparation.preparing import prepare_tasks
+from bimed_dist.evaluation.results_format import (
+    Chosen,
+    ComparisonRow,
+    ModelEntry,
+    Results,
+    ScoreRow,
+    TaskEntry,
+    TaskGrid,
+    WilliamsTest,
+)
 from bimed_dist.evaluation.task import Example
 from bimed_dist.evaluation.tasks import TASKS
 from bimed_dist.recipe.evaluation import EvaluatedModel, TaskSettings
 
-from .conftest import write_corpus
+from .conftest import results_of, write_corpus
 
 WORDS = [("ko", "결절"), ("en", "lung"), ("ko", "소견"), ("en", "small nodule")]
+
+
+def entries(value, kind):
+    """Yield every object of results.json with the TypedDict that describes it."""
+    if is_typeddict(kind):
+        yield value, kind
+        for name, hint in get_type_hints(kind).items():
+            yield from entries(value.get(name), hint)
+    elif value is not None:
+        items = {dict: lambda: value.values(), list: lambda: value}.get(get_origin(kind), lambda: [value])()
+        for item, hint in itertools.product(items, get_args(kind)):
+            if hint is not type(None):
+                yield from entries(item, hint)
+
+
+def test_every_object_of_results_has_exactly_the_fields_of_its_description(evaluated):
+    found = list(entries(results_of(evaluated.work), Results))
+    described = {Results, ModelEntry, TaskEntry, TaskGrid, ScoreRow, Chosen, ComparisonRow, WilliamsTest}
+    assert {kind for _, kind in found} >= described
+    for value, kind in found:
+        assert value.keys() == kind.__annotations__.keys(), kind
 
 
 def test_windows_and_sentence_pairs_of_one_document_are_resampled_together(two_models, tmp_path, make_recipe):
