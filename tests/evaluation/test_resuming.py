@@ -39,7 +39,7 @@ KILLED = {
     "folds": {"task": "korsts", "path": "korsts", "folds": 3},
     "thresholds": {
         "task": "synthetic_ct",
-        "rows": {"train": 48, "dev": 24, "test": 24, "external": 24},
+        "max_rows": {"train": 48, "dev": 24, "test": 24, "external": 24},
         "threshold": "dev",
         "max_length": 32,
     },
