@@ -82,6 +82,17 @@ def test_every_path_and_link_exists(document: str):
     assert {path for path in missing if not path.startswith(OUTPUT_FOLDERS)} == set()
 
 
+def test_every_link_to_a_heading_leads_to_one(generator: ModuleType):
+    headings = {
+        name: {generator.anchor(heading) for heading in re.findall(r"^#+ (.+)$", text, flags=re.MULTILINE)}
+        for name, text in DOCUMENTS.items()
+    }
+    for document, text in DOCUMENTS.items():
+        for target, heading in re.findall(r"\]\(([\w./]*\.md)#([^)]+)\)", text):
+            path = (ROOT / document).parent.joinpath(target).resolve().relative_to(ROOT).as_posix()
+            assert heading in headings[path], f"{document}: {target}#{heading}"
+
+
 def test_every_recipe_that_is_mentioned_is_valid():
     for path in set(re.findall(r"\blaunch/recipes/\w+\.yaml", "\n".join(DOCUMENTS.values()))):
         load_recipe(ROOT / path)

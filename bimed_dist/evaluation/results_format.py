@@ -2,6 +2,7 @@
 
 from typing import Literal, TypedDict
 
+from bimed_dist.evaluation.task import Kind
 from bimed_dist.recipe.evaluation import LabelsBy
 
 SCHEMA = 2
@@ -37,7 +38,7 @@ class ProbabilityCounts(TypedDict):
 class TaskEntry(TypedDict):
     task: str
     """Name of the task definition, such as `korsts`."""
-    kind: str
+    kind: Kind
     title: str
     language: str
     metric: str

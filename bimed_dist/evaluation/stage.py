@@ -156,13 +156,13 @@ def write_folds(prepared: PreparedTask, folder: Path) -> None:
     """With folds, write `trials/TASK/folds.json`: rows of each fold (file and line), and which fold chooses."""
     if not prepared.folds:
         return
-    # A fold is the development split of the turn before it.
+    # Each fold is the development split of the previous one (see preparation/folds.py).
     folds = {
-        turn.fold: {
+        fold.fold: {
             "rows": [example.id for example in prepared.folds[i - 1].dev],
             "chosen_on": prepared.folds[(i + 1) % len(prepared.folds)].fold,
         }
-        for i, turn in enumerate(prepared.folds)
+        for i, fold in enumerate(prepared.folds)
     }
     write_json(folder / TRIALS / prepared.name / FOLDS, {"schema": 1, "digest": prepared.digest, "folds": folds})
 

@@ -16,8 +16,6 @@ Kind = Literal["sts", "sts_classes", "multilabel", "classification", "ner", "mlm
 FINE_TUNED_KINDS: tuple[Kind, ...] = ("sts", "sts_classes", "multilabel", "classification", "ner")
 SIMILARITY_KINDS: tuple[Kind, ...] = ("sts", "sts_classes")
 """Two sentences and a score from 0 to 5, learned as a number or as one of six classes (Kim et al. 2022, KM-BERT)."""
-SOURCE = "source "
-"""How the name of a split begins that is one source of a held-out corpus."""
 MAIN_METRIC: dict[Kind, str] = {
     "sts": "pearson",
     "sts_classes": "pearson",
@@ -55,7 +53,9 @@ class TaskData:
     splits: Mapping[str, tuple[Example, ...]]
     """Fine-tuned kinds: train, dev, test and perhaps external; others: test."""
     labels: tuple[str, ...] = ()
-    """multilabel: label names; classification: classes, of two the positive class last; ner: entity types."""
+    """multilabel: label names; classification: classes, of two the positive class last; ner: entity types;
+    retrieval: the two languages.
+    """
     notes: tuple[str, ...] = ()
 
 

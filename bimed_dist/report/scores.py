@@ -55,8 +55,6 @@ class MainRow:
     """The keyword rules, which are no model."""
     labels_from: str = ""
     """Origin of the task's labels, for people."""
-    zero_shot: bool = False
-    """The task trains nothing: its values vary with random masks or sentence pairs, not with training."""
 
     @property
     def lower_is_better(self) -> bool:
@@ -117,6 +115,7 @@ def baselines(results: Results, task: str) -> list[str]:
 
 
 def is_zero_shot(results: Results, task: str) -> bool:
+    """Whether a task trains nothing: its values vary with random masks or sentence pairs, not with training."""
     return results["tasks"][task]["kind"] not in FINE_TUNED_KINDS
 
 
@@ -184,7 +183,6 @@ def _main_row(results: Results, task: str, split: str, metric: str, label: str, 
         best=_best(metric, scores),
         is_baseline=is_baseline,
         labels_from=entry["labels_from"],
-        zero_shot=is_zero_shot(results, task),
     )
 
 

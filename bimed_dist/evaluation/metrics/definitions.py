@@ -3,6 +3,7 @@
 Scores are written in the order of METRICS.
 """
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -20,7 +21,7 @@ class Metric:
 
 
 _SHARES = [
-    Metric(f"{share}_at_dev_specificity_{value}", f"{share.capitalize()} at dev specificity {value}")
+    Metric(f"{share}_at_dev_specificity_{value}", f"{share.capitalize()} (threshold: {value:.0%} specificity on dev)")
     for value in SPECIFICITIES
     for share in ("sensitivity", "specificity")
 ]
@@ -34,16 +35,16 @@ METRICS = {
         Metric("f1", "F1"),
         Metric("precision", "Precision"),
         Metric("recall", "Recall"),
-        Metric("class_f1", "Class F1"),
+        Metric("class_f1", "Class F1 per word or character"),
         # Masked-LM evaluation, next sentences and retrieval.
         Metric("bits_per_character", "Bits per character", lower_is_better=True),
         Metric("loss", "Loss", lower_is_better=True),
         Metric("accuracy", "Accuracy"),
         Metric("word_accuracy", "Word accuracy"),
-        Metric("is_next_accuracy", "Is next accuracy"),
-        Metric("not_next_accuracy", "Not next accuracy"),
-        Metric("mean_next_probability", "Mean next probability"),
-        Metric("mean_random_probability", "Mean random probability", lower_is_better=True),
+        Metric("is_next_accuracy", "Accuracy on IsNext pairs"),
+        Metric("not_next_accuracy", "Accuracy on NotNext pairs"),
+        Metric("mean_next_probability", "Mean P(IsNext) of IsNext pairs"),
+        Metric("mean_random_probability", "Mean P(IsNext) of NotNext pairs", lower_is_better=True),
         Metric("mean_reciprocal_rank", "Mean reciprocal rank"),
         # Classification, single-label and multi-label.
         Metric("macro_f1", "Macro F1"),
@@ -56,9 +57,10 @@ METRICS = {
         Metric("hamming_loss", "Hamming loss", lower_is_better=True),
         Metric("subset_accuracy", "Subset accuracy"),
         Metric("brier_score", "Brier score", lower_is_better=True),
-        Metric("ece", "ECE", lower_is_better=True),
+        Metric("ece", "Calibration error (ECE)", lower_is_better=True),
     )
 }
+_DIRECTION = re.compile("(.+)_to_(.+)_accuracy")
 
 
 def find_metric(name: str) -> Metric:
@@ -68,8 +70,8 @@ def find_metric(name: str) -> Metric:
     Raises KeyError for an unknown name.
     """
     base = name.partition(":")[0]
-    if base not in METRICS and base.endswith("_accuracy") and "_to_" in base:
-        return Metric(base, base.replace("_", " ").capitalize())
+    if direction := _DIRECTION.fullmatch(base):
+        return Metric(base, f"Accuracy, {direction[1].capitalize()} to {direction[2].capitalize()}")
     return METRICS[base]
 
 

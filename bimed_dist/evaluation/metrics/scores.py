@@ -28,8 +28,8 @@ from bimed_dist.evaluation.task import MAIN_METRIC, SIMILARITY_KINDS, Kind
 
 CALIBRATION_BINS = 10
 _UNDEFINED = {
-    "pearson": "scores or predictions are all equal: a correlation does not exist",
-    "macro_f1": "no row has any label: macro F1 does not exist",
+    "pearson": "scores or predictions are all equal, so the correlation is undefined",
+    "macro_f1": "no row has any label, so macro F1 is undefined",
     "bits_per_character": "no word could be masked: the held-out documents are too few or too short",
 }
 _ORDER = list(METRICS)
@@ -51,7 +51,7 @@ def scores(kind: Kind, gold: Arrays, predicted: Arrays, labels: Sequence[str] = 
     values = {name: float(sample[0]) for name, sample in samples.items() if np.isfinite(sample[0])}
     main = MAIN_METRIC[kind]
     if main not in values:
-        raise DataError(_UNDEFINED.get(main, f"{main} does not exist for these rows"))
+        raise DataError(_UNDEFINED.get(main, f"{main} is undefined for these rows"))
     if kind == "classification":
         probabilities = np.stack(predicted)[:, : len(labels)].astype(float)
         correct = probabilities.argmax(axis=1) == np.concatenate(gold)

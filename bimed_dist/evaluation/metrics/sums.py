@@ -138,15 +138,20 @@ def _entity_sums(gold: Arrays, predicted: Arrays, types: Sequence[str]) -> np.nd
 
 def _sums_of_tags(gold: np.ndarray, predicted: np.ndarray, types: int) -> list[int]:
     """Entities: correct, expected, predicted; then units of each type: correct, predicted, expected."""
-    expected, found = entities(gold), entities(predicted)
-    expected_type, found_type = ((np.asarray(tags).astype(int) + 1) // 2 for tags in (gold, predicted))
-    correct_type = expected_type[expected_type == found_type]
-    units = [np.bincount(of, minlength=types + 1)[1:].tolist() for of in (correct_type, found_type, expected_type)]
-    return [len(expected & found), len(expected), len(found), *(n for counts in units for n in counts)]
+    expected_entities, predicted_entities = entities(gold), entities(predicted)
+    expected_type, predicted_type = ((np.asarray(tags).astype(int) + 1) // 2 for tags in (gold, predicted))
+    correct_type = expected_type[expected_type == predicted_type]
+    unit_types = (correct_type, predicted_type, expected_type)
+    return [
+        len(expected_entities & predicted_entities),
+        len(expected_entities),
+        len(predicted_entities),
+        *(n for units in unit_types for n in np.bincount(units, minlength=types + 1)[1:].tolist()),
+    ]
 
 
 def entities(tags: np.ndarray) -> set[tuple[int, int, int]]:
-    """Return (start, end, type) of each entity in tag numbers; an I- that continues no entity of its type is none."""
+    """Return (start, end, type) of each entity in tag numbers. An I- that continues no entity of its type is ignored."""
     spans = set()
     start = kind = -1
     for position, tag in enumerate([*np.asarray(tags).astype(int).tolist(), 0]):
@@ -165,10 +170,10 @@ def _entities(sums: np.ndarray, types: Sequence[str]) -> Samples:
     class_f1: macro F1 of single units (words or characters) over the types, without borders; of words it is the F1 that
     KM-BERT reports (Kim et al. 2022). It is higher and says less.
     """
-    correct, expected, found = sums.T[:3]
+    correct, expected, predicted = sums.T[:3]
     return {
-        "f1": _f1(correct, expected + found),
-        "precision": np.where(found > 0, correct / found, 0.0),
+        "f1": _f1(correct, expected + predicted),
+        "precision": np.where(predicted > 0, correct / predicted, 0.0),
         "recall": np.where(expected > 0, correct / expected, 0.0),
         **({"class_f1": _macro_f1(*np.split(sums[:, 3:], 3, axis=1))} if types else {}),
     }

@@ -5,6 +5,7 @@ from dataclasses import replace
 from typing import Any
 
 from bimed_dist.evaluation.results_format import Results, TaskEntry, WilliamsTest
+from bimed_dist.evaluation.task import Kind
 from bimed_dist.report.figures import next_panels
 from bimed_dist.report.page import Section
 from bimed_dist.report.score_cells import p_cell, score_cell, split_name
@@ -12,7 +13,7 @@ from bimed_dist.report.scores import baselines, find_score, is_zero_shot, main_m
 from bimed_dist.report.tables import Cell, Table, empty_cell, make_table, text_cell
 from bimed_dist.report.text import decimal, language_name, metric_title, p_value, signed
 
-_KINDS = {
+_KINDS: dict[Kind, str] = {
     "sts": "sentence similarity",
     "sts_classes": "sentence similarity, trained as six classes",
     "classification": "single-label classification",
