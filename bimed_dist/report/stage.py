@@ -16,15 +16,13 @@ from bimed_dist.report.page import Section
 from bimed_dist.report.records import Records, read_records, stage_folders, verified_manifests
 from bimed_dist.report.scores import MainRow, main_rows, result_rows
 from bimed_dist.report.sections.attribution import attribution_section
-from bimed_dist.report.sections.contamination import corpus_overlaps
 from bimed_dist.report.sections.corpus import corpus_section
 from bimed_dist.report.sections.embeddings import embeddings_section
 from bimed_dist.report.sections.forgetting import forgetting_section, foundation_languages, replays
-from bimed_dist.report.sections.headline import headline
 from bimed_dist.report.sections.limits import limits_section
-from bimed_dist.report.sections.main import main_csv, main_section
+from bimed_dist.report.sections.main import headline, main_csv, main_section
 from bimed_dist.report.sections.provenance import provenance_section
-from bimed_dist.report.sections.tasks import tasks_section
+from bimed_dist.report.sections.tasks import corpus_overlaps, tasks_section
 from bimed_dist.report.sections.training import training_section
 from bimed_dist.report.sections.vocabulary import vocabulary_section
 from bimed_dist.report.tables import Table, table_csv

@@ -10,8 +10,7 @@ import torch
 from bimed_dist.errors import ConfigError, DataError
 from bimed_dist.evaluation import stage
 from bimed_dist.evaluation.metrics.scores import scores
-from bimed_dist.evaluation.models import retrieval
-from bimed_dist.evaluation.models.intrinsic import words_to_mask
+from bimed_dist.evaluation.models.intrinsic import sentence_embeddings, translation_ranks, words_to_mask
 from bimed_dist.evaluation.models.loading import load_head_model
 from bimed_dist.evaluation.preparation.preparing import prepare_tasks
 from bimed_dist.evaluation.readers.held_out import read_term_windows
@@ -111,17 +110,17 @@ def test_ties_count_against_the_translation(tiny_model):
     tokenizer, model = load_tokenizer(folder), load_head_model(folder, "retrieval")
     texts = ["폐 결절", "small nodule", "the mass today", "흉수 없음"]
     same = [Example(str(i), (text, text), None) for i, text in enumerate(texts)]
-    assert [ranks.tolist() for ranks in retrieval.translation_ranks(model, tokenizer, same, 64)] == [[1.0, 1.0]] * 4
+    assert [ranks.tolist() for ranks in translation_ranks(model, tokenizer, same, 64)] == [[1.0, 1.0]] * 4
     equal = [Example(str(i), ("mass", "mass"), None) for i in range(3)]
-    assert [ranks.tolist() for ranks in retrieval.translation_ranks(model, tokenizer, equal, 64)] == [[3.0, 3.0]] * 3
+    assert [ranks.tolist() for ranks in translation_ranks(model, tokenizer, equal, 64)] == [[3.0, 3.0]] * 3
     turned = [Example(str(i), (texts[i], texts[i - 1]), None) for i in range(4)]
-    assert all((ranks > 1).all() for ranks in retrieval.translation_ranks(model, tokenizer, turned, 64))
+    assert all((ranks > 1).all() for ranks in translation_ranks(model, tokenizer, turned, 64))
 
 
 def test_embeddings_are_normalized_means_over_tokens(tiny_model):
     folder = str(tiny_model("m"))
     tokenizer, model = load_tokenizer(folder), load_head_model(folder, "retrieval")
-    vectors = retrieval.sentence_embeddings(model, tokenizer, ["폐 결절", "the small mass today"], 64)
+    vectors = sentence_embeddings(model, tokenizer, ["폐 결절", "the small mass today"], 64)
     with torch.no_grad():
         mean = model(**tokenizer(["폐 결절"], return_tensors="pt")).last_hidden_state[0].mean(dim=0).numpy()
     assert vectors[0] == pytest.approx(mean / np.linalg.norm(mean), abs=1e-5)

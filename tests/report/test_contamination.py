@@ -9,7 +9,7 @@ from bimed_dist.evaluation.preparation.corpus_texts import task_texts
 from bimed_dist.recipe.loading import parse_recipe
 from bimed_dist.report import stage
 from bimed_dist.report.records import read_overlaps
-from bimed_dist.report.sections.contamination import starts_elsewhere
+from bimed_dist.report.sections.tasks import starts_elsewhere
 
 PLANTED = "어떤 남자가 부엌에서 아주 큰 갓 구운 빵을 자르고 있다."
 UNKNOWN = "; the foundation's training text is not known"

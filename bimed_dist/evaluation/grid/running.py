@@ -18,7 +18,7 @@ from bimed_dist.errors import BimedError, DataError, Stopped, one_line
 from bimed_dist.evaluation.grid.model_on_task import ModelOnTask, Trial
 from bimed_dist.evaluation.grid.records import SplitRecord, TrialRecord, load_weights, pack, save_weights
 from bimed_dist.evaluation.metrics import thresholds
-from bimed_dist.evaluation.models import finetuning, intrinsic, retrieval
+from bimed_dist.evaluation.models import finetuning, intrinsic
 from bimed_dist.evaluation.models.encoding import Encoded, merge_windows
 from bimed_dist.evaluation.models.loading import load_classifier, load_head_model
 from bimed_dist.evaluation.task import Example, Kind
@@ -196,6 +196,6 @@ def _predict_intrinsic(entry: ModelOnTask, model: PreTrainedModel, seed: int) ->
     if entry.prepared.task.kind == "mlm":
         return intrinsic.masked_lm_sums(model, entry.tokenizer, examples, seed, entry.max_tokens)
     if entry.prepared.task.kind == "retrieval":
-        return retrieval.translation_ranks(model, entry.tokenizer, examples, entry.max_tokens)
+        return intrinsic.translation_ranks(model, entry.tokenizer, examples, entry.max_tokens)
     sentence_pairs, _ = intrinsic.sentence_pairs(examples, seed)
     return list(intrinsic.next_probabilities(model, entry.tokenizer, sentence_pairs, entry.max_tokens)[:, None])

@@ -151,7 +151,7 @@ def _sums_of_tags(gold: np.ndarray, predicted: np.ndarray, types: int) -> list[i
 
 
 def entities(tags: np.ndarray) -> set[tuple[int, int, int]]:
-    """Return (start, end, type) of each entity in tag numbers. An I- that continues no entity of its type is ignored."""
+    """Return (start, end, type) of each entity in tag numbers; an I- that continues no entity is ignored."""
     spans = set()
     start = kind = -1
     for position, tag in enumerate([*np.asarray(tags).astype(int).tolist(), 0]):

@@ -1,4 +1,4 @@
-"""Masked-LM and next-sentence evaluation with a checkpoint's own heads; nothing is trained.
+"""Evaluation without training: masked-LM and next-sentence with a checkpoint's own heads, and sentence retrieval.
 
 MLM: 15 % of the words of each window (at least one) are masked, chosen by (seed, window, word) alone, so that every
 model predicts the same words. All tokens of a chosen word become [MASK]. Bits per character = bits of the masked words'
@@ -6,6 +6,10 @@ tokens / characters of these words; of all scores only this one compares across 
 number of [MASK] reveals how many tokens a word has, and a vocabulary that folds case or accents has less to predict.
 [UNK] is cheap to predict and says nothing about the word, so it is never right and costs UNKNOWN_BITS per character on
 top.
+
+Retrieval: each sentence is a query for its translation among all sentences of the other language, by the cosine
+similarity of the mean of the last layer. The ranks show whether the two languages share one embedding space before any
+task has aligned them.
 """
 
 import hashlib
@@ -26,6 +30,7 @@ from bimed_dist.evaluation.models.finetuning import (
     pad_rows,
     require_finite,
 )
+from bimed_dist.evaluation.models.loading import mean_pooled
 from bimed_dist.evaluation.task import Example
 
 MASK_RATE = 0.15
@@ -183,3 +188,39 @@ def next_probabilities(
         return require_finite(logits.float().cpu()).softmax(-1)[:, 0].numpy()
 
     return np.array(map_micro_batches(rows, micro_batch_tokens(), compute), dtype=np.float64)
+
+
+# ------------------------------------------------------------------------------------------------------------ retrieval
+
+
+def translation_ranks(
+    model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, pairs: Sequence[Example], limit: int
+) -> list[np.ndarray]:
+    """Return (2,) for every pair: rank of the second text among the results for the first, and vice versa; 1 is best.
+
+    Ties count against the translation, so that equal vectors for all sentences are no hits.
+    """
+    first, second = (
+        sentence_embeddings(model, tokenizer, [pair.texts[side] for pair in pairs], limit) for side in (0, 1)
+    )
+    similarity = first @ second.T
+    correct = np.diag(similarity)
+    forward = (similarity >= correct[:, None]).sum(axis=1)
+    backward = (similarity >= correct[None, :]).sum(axis=0)
+    return list(np.stack([forward, backward], axis=1).astype(np.float64))
+
+
+@torch.inference_mode()
+def sentence_embeddings(
+    model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, texts: Sequence[str], limit: int
+) -> np.ndarray:
+    """Return (texts, width) unit vectors. Raises NonFiniteError if an output is not finite."""
+    rows = encode_texts(tokenizer, list(texts), limit)
+
+    def compute(numbers: np.ndarray) -> np.ndarray:
+        with autocast():
+            means = mean_pooled(model, pad_rows([rows[i] for i in numbers], tokenizer.pad_token_id))
+        return require_finite(means.float().cpu()).numpy()
+
+    vectors = np.array(map_micro_batches(rows, micro_batch_tokens(), compute), dtype=np.float64)
+    return vectors / np.linalg.norm(vectors, axis=1, keepdims=True)

@@ -1,6 +1,6 @@
 """Prepare the tasks of a recipe: read -> drop duplicates and leaks -> limit -> check -> seal the test splits."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
@@ -11,7 +11,6 @@ from bimed_dist.errors import ConfigError, DataError
 from bimed_dist.evaluation.models.rules import apply_keyword_rules
 from bimed_dist.evaluation.preparation.folds import assign_folds, drop_unsplittable_types, fold_splits, pooled_rows
 from bimed_dist.evaluation.preparation.inputs import check_settings, published_notes, task_folder, task_inputs
-from bimed_dist.evaluation.preparation.notes import row_notes
 from bimed_dist.evaluation.preparation.prepared import PreparedTask, RuleResult, SealedSplits
 from bimed_dist.evaluation.preparation.splitting import content_key, drop_leaks, limit_rows
 from bimed_dist.evaluation.preparation.validation import raise_problems, row_problems, split_problems
@@ -110,7 +109,7 @@ def _clean(name: str, task: Task, settings: TaskSettings, data: TaskData) -> tup
     if task.kind == "nsp":
         splits["test"], pair_notes = drop_unpaired(splits["test"])
         notes += pair_notes
-    notes += row_notes(
+    notes += _row_notes(
         task, splits if settings.folds is None else {"all folds": tuple(pooled_rows(splits))}, data.labels
     )
     is_trained = task.kind in FINE_TUNED_KINDS
@@ -230,3 +229,45 @@ def _rule_results(task: Task, settings: TaskSettings, labels: tuple[str, ...], s
         for split, rows in splits.items()
         if rows
     }
+
+
+# ------------------------------------------------------------------------------------------------- notes for the report
+
+
+def _row_notes(task: Task, splits: Splits, labels: tuple[str, ...]) -> tuple[str, ...]:
+    """Return what a reader must know about dependent rows, the positive class and labels that a split lacks."""
+    if task.kind == "retrieval":
+        return ()
+    if task.kind not in FINE_TUNED_KINDS:
+        documents = len({example.document for example in splits["test"]})
+        return (f"intervals and p are computed by resampling {documents} whole documents",)
+    if task.kind == "ner" and task.source == "path":
+        return (_document_note(splits),)
+    if task.kind == "classification" and len(labels) == 2:
+        counts = {split: sum(example.target == labels[1] for example in rows) for split, rows in splits.items()}
+        shares = ", ".join(f"{count} of {len(splits[split])} in {split}" for split, count in counts.items())
+        return (f"the positive class is {labels[1]}: {shares}",)
+    if task.kind == "multilabel":
+        return tuple(_missing_labels(splits, labels))
+    return ()
+
+
+def _missing_labels(splits: Splits, labels: tuple[str, ...]) -> Iterator[str]:
+    for split, rows in splits.items():
+        missing = [label for i, label in enumerate(labels) if not any(example.target[i] for example in rows)]
+        if missing:
+            yield f"{split}: no row has {', '.join(missing)}, which macro F1 leaves out"
+
+
+def _document_note(splits: Splits) -> str:
+    """Sentences of one document are dependent; the documents of tested splits are resampled if they are known."""
+    rows = [example for split, of_split in splits.items() if split not in ("train", "dev") for example in of_split]
+    documents = {example.document for example in rows} - {""}
+    if not documents:
+        return (
+            "the files do not say which sentences belong to one document: single sentences are resampled, so that "
+            "intervals are too narrow and p too small if sentences of a document are alike"
+        )
+    single = sum(not example.document for example in rows)
+    without = f", and {single:,} sentences without a document" if single else ""
+    return f"intervals and p are computed by resampling {len(documents):,} whole documents{without}"

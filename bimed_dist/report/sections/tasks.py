@@ -6,12 +6,14 @@ from typing import Any
 
 from bimed_dist.evaluation.results_format import Results, TaskEntry, WilliamsTest
 from bimed_dist.evaluation.task import Kind
+from bimed_dist.recipe.recipe import Recipe
 from bimed_dist.report.figures import next_panels
 from bimed_dist.report.page import Section
+from bimed_dist.report.records import Records
 from bimed_dist.report.score_cells import p_cell, score_cell, split_name
 from bimed_dist.report.scores import baselines, find_score, is_zero_shot, main_measures
 from bimed_dist.report.tables import Cell, Table, empty_cell, make_table, text_cell
-from bimed_dist.report.text import decimal, language_name, metric_title, p_value, signed
+from bimed_dist.report.text import decimal, language_name, listed, metric_title, p_value, signed
 
 _KINDS: dict[Kind, str] = {
     "sts": "sentence similarity",
@@ -200,3 +202,41 @@ def _williams_cell(test: WilliamsTest | None) -> Cell:
 
 def _effect_cell(value: float | None) -> Cell:
     return empty_cell() if value is None else Cell(signed(value), value, "number")
+
+
+# ------------------------------------------------------------------------------------------------ rows found in corpora
+
+
+def corpus_overlaps(records: Records, recipe: Recipe, task: str) -> list[tuple[str, str]]:
+    """For each corpus that was searched for the task's rows, return how many it held and if they were removed.
+
+    Test splits are always reported, other splits if a row was found.
+    """
+    facts = []
+    for name, manifest in records.of_stage("corpus").items():
+        if f"task/{task}" not in manifest.inputs:
+            continue
+        settings = manifest.settings.get("contamination", {})
+        counts = {split: records.overlaps[name][task, split] for split in settings.get("splits", ())}
+        rows_read = {split: n for split, n in records.results["tasks"][task]["read"].items() if split in counts}
+        shown = [
+            f"{counts[split]:,} of {n:,} {split} rows"
+            for split, n in rows_read.items()
+            if counts[split] or split in ("test", "external")
+        ]
+        fact = listed(shown) or "its test rows were not searched for"
+        if any(counts.values()):
+            fact += "; removed from the corpus" if settings["action"] == "remove" else "; left in the corpus"
+        if any(starts_elsewhere(recipe, model["folder"]) for model in records.results["models"].values()):
+            fact += "; the foundation's training text is not known"
+        facts.append((f"Found in corpus {name}", fact))
+    return facts
+
+
+def starts_elsewhere(recipe: Recipe, folder: str) -> bool:
+    """Whether a model starts from weights that were not trained in this recipe."""
+    run = recipe.pretraining_run(folder)
+    if run is None:
+        return True
+    foundation = recipe.model[recipe.pretraining[run].model].foundation
+    return foundation is not None and starts_elsewhere(recipe, foundation)
