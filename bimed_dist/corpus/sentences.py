@@ -43,7 +43,6 @@ _LATIN_WORD = re.compile("[A-Za-z]{2,}")
 _WHOLE_WORD = re.compile(r"[a-z]{4,}[.!?]|(?:[cm]m|[km]g|[dm]L|mmHg)\.")
 _SHORT_WORD = re.compile(r"[A-Z][a-z]{1,4}\.")
 _DATE = re.compile(r"(?:^|.*\D)(?:19|20)\d\d\.(?: ?\d{1,2}\.){0,2}")
-_MARKED_END = re.compile(r"[.!?…。]['\")\]”’]*\Z")
 _FORGOTTEN_SPACE = re.compile(r"(?:.*[\s(])?[a-z]+[.!?]\n[A-Z][a-z]*\s.*|.*[가-힣][.!?]\(?\n.*")
 """End of a sentence, a line break, start of the next: `of the lung.The rest` but not `FORECAST.ETS` or `svc.Get()`."""
 

@@ -93,7 +93,7 @@ def _old_tokens(token: str, old: PreTrainedTokenizerBase, old_ids: dict[str, int
 
 
 def _split_continuation(text: str, old_ids: dict[str, int]) -> list[str]:
-    """Longest match first, as WordPiece does inside a word; empty if a part is unknown."""
+    """Return the longest matches, as WordPiece takes them inside a word; empty if a part is unknown."""
     tokens, start = [], 0
     while start < len(text):
         for end in range(min(len(text), start + _LONGEST_TOKEN), start, -1):

@@ -81,7 +81,7 @@ def check(recipe: Recipe, name: str, work: Path, resume: str, processes: int) ->
 
 
 def run(recipe: Recipe, name: str, work: Path, resume: str = "never") -> Outcome:
-    """Train `pretraining.NAME`, or continue it; every process of the job calls job."""
+    """Train `pretraining.NAME`, or continue it; every process of the job calls this."""
     job = Job(recipe, name, work, time.monotonic())
     restarted = int(os.environ.get("TORCHELASTIC_RESTART_COUNT", "0")) > 0  # by the launcher, with the same arguments
     if restarted:

@@ -27,19 +27,19 @@ from bimed_dist.shards.reading import ShardSet
 
 
 def steps_per_epoch(num_rows: int, global_batch: int) -> int:
-    """Whole global batches in an epoch. Raises ConfigError if there is none."""
+    """Return the number of whole global batches in an epoch. Raises ConfigError if there is none."""
     if num_rows < global_batch:
         raise ConfigError(f"global_batch={global_batch} is more than the {num_rows} rows of an epoch; make it smaller")
     return num_rows // global_batch
 
 
 def locate_step(step: int, num_rows: int, global_batch: int) -> tuple[int, int]:
-    """(epoch, step in that epoch) of a step counted from 0 over all epochs."""
+    """Return (epoch, step in that epoch) of a step counted from 0 over all epochs."""
     return divmod(step, steps_per_epoch(num_rows, global_batch))
 
 
 def step_rows(order: NDArray[np.int64], step_in_epoch: int, global_batch: int) -> NDArray[np.int64]:
-    """(global_batch,) row numbers of one step."""
+    """Return the (global_batch,) row numbers of one step."""
     return np.asarray(order[step_in_epoch * global_batch : (step_in_epoch + 1) * global_batch])
 
 
@@ -62,7 +62,7 @@ def partition_by_length(rows: NDArray[np.int64], lengths: NDArray[np.integer], p
 def rank_rows(
     rows: NDArray[np.int64], lengths: NDArray[np.integer], *, rank: int, world_size: int
 ) -> NDArray[np.int64]:
-    """One rank's rows of a global batch: the same number on every rank, nearly equal tokens."""
+    """Return one rank's rows of a global batch: the same number on every rank, nearly equal tokens."""
     if len(rows) % world_size:
         raise ConfigError(
             f"global_batch={len(rows)} is not a multiple of the {world_size} processes; change global_batch or the "
@@ -72,7 +72,7 @@ def rank_rows(
 
 
 def micro_batches(rows: NDArray[np.int64], lengths: NDArray[np.integer], micro_batch: int) -> list[NDArray[np.int64]]:
-    """Micro-batches of at most `micro_batch` rows and nearly equal tokens; their number depends on len(rows) alone."""
+    """Split rows into the fewest micro-batches of at most `micro_batch` rows, with nearly equal tokens."""
     return partition_by_length(rows, lengths, ceil(len(rows) / micro_batch))
 
 
@@ -104,7 +104,7 @@ class PhaseBatches:
         """Rows of every epoch that do not fill a last global batch; different ones in each epoch."""
 
     def plan(self, epoch: int) -> EpochPlan:
-        """The plan of one epoch; the last one is kept open."""
+        """Return the plan of one epoch; the last one is kept open."""
         if self._plan.epoch != epoch:
             is_prefetched = self._prefetched is not None and self._prefetched[0] == epoch
             self._plan = self._prefetched[1].result() if is_prefetched else self._load(epoch)
@@ -118,7 +118,7 @@ class PhaseBatches:
             self._prefetched = epoch, run_in_thread(partial(self._load, epoch))
 
     def step_batches(self, step: int, *, rank: int, world_size: int) -> list[PackedBatch]:
-        """One rank's micro-batches of the phase's `step` (from 0); all ranks have equally many batches and rows."""
+        """Return one rank's micro-batches of the phase's `step` (from 0): as many batches and rows as every rank."""
         batch = self.phase.global_batch
         epoch, step_in_epoch = locate_step(step, self.num_rows, batch)
         plan = self.plan(epoch)
@@ -169,7 +169,7 @@ class TrainingBatches:
         batches.prefetch_plan(step - batches.phase.first_step)
 
     def epoch_at(self, step: int) -> int:
-        """The epoch of `step`, counted in its phase."""
+        """Return the epoch of `step`, counted in its phase."""
         batches = self.phase_at(step)
         return (step - batches.phase.first_step) // batches.steps_per_epoch
 
@@ -177,7 +177,7 @@ class TrainingBatches:
 def validation_batches(
     shards: ShardSet, settings: PretrainingSettings, *, seed: int, rank: int, world_size: int
 ) -> list[PackedBatch]:
-    """One rank's share of the first `settings.validation_rows` rows of the held-out plan; no row is repeated.
+    """Return one rank's share of the first `settings.validation_rows` held-out rows; no row is repeated.
 
     Rows and masks are the same at every validation, in every phase and for every world size; mixture and replay do not
     apply. Every rank has equally many micro-batches, because ZeRO-3 gathers weights in every forward pass. Raises

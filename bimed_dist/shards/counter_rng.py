@@ -18,12 +18,12 @@ _S27, _S30, _S31, _S32 = (np.uint64(s) for s in (27, 30, 31, 32))
 
 
 def key(purpose: str, *, seed: int, epoch: int) -> np.uint64:
-    """The key of one purpose in one epoch; draws of different purposes are independent."""
+    """Return the key of one purpose in one epoch; draws of different purposes are independent."""
     return np.uint64(int.from_bytes(hashlib.sha256(f"{purpose}/{seed}/{epoch}".encode()).digest()[:8], "little"))
 
 
 def draws(keys: np.uint64 | UInt64Array, counters: NDArray[np.integer]) -> UInt64Array:
-    """64 random bits for each counter; `keys` is one key or one per counter."""
+    """Return 64 random bits for each counter; `keys` is one key or one per counter."""
     z = counters.astype(np.uint64)
     z *= _GOLDEN
     z += keys
@@ -36,10 +36,10 @@ def draws(keys: np.uint64 | UInt64Array, counters: NDArray[np.integer]) -> UInt6
 
 
 def below(bits: UInt64Array, bound: int | NDArray[np.integer]) -> NDArray[np.int64]:
-    """Uniform integers in [0, bound), from the upper 32 bits; `bound` is less than 2**32."""
+    """Return uniform integers in [0, bound), from the upper 32 bits; `bound` is less than 2**32."""
     return (((bits >> _S32) * np.asarray(bound).astype(np.uint64)) >> _S32).astype(np.int64)
 
 
 def permutation(key: np.uint64, count: int) -> NDArray[np.int64]:
-    """The integers below `count` in random order."""
+    """Return the integers below `count` in random order."""
     return np.argsort(draws(key, np.arange(count)))

@@ -96,7 +96,7 @@ class Encoder:
 
 
 def nanotoken_encoder(tokenizer: Tokenizer) -> WordPieceTokenizer | None:
-    """The tokenizer in nanotoken, with special tokens in a text treated as text; None if nanotoken can't read it."""
+    """Return the tokenizer in nanotoken, which treats special tokens in a text as text; None if it can't be read."""
     description = json.loads(tokenizer.to_str())
     description["added_tokens"] = [token for token in description["added_tokens"] if not token["special"]]
     try:

@@ -80,7 +80,7 @@ def _threshold(share: float) -> np.uint64:
 def _share_within_words(
     bits: NDArray[np.uint64], token_ids: NDArray[np.int64], tokens: TokenTable
 ) -> NDArray[np.uint64]:
-    """(T,) the bits of the first token of each word; special tokens are words, so no word crosses them."""
+    """Give all tokens of a word the bits of its first one, (T,); special tokens are words, so no word crosses them."""
     begins = ~tokens.continues_word.take(token_ids)
     return bits[begins].take(np.cumsum(begins) - 1)
 

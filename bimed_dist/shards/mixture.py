@@ -32,7 +32,7 @@ def load_training_plan(
     replay: Replay | None = None,
     general: ShardSet | None = None,
 ) -> EpochPlan:
-    """The plan of an epoch with its mixture, from the cache if it is there.
+    """Return the plan of an epoch with its mixture, from the cache if it is there.
 
     `general` are the shards of `replay`; their tokens follow those of `shards`, as in `shards.concatenated(general)`.
     The number of rows is the same in every epoch.
@@ -83,7 +83,7 @@ def mixed_rows(plan: EpochPlan, shards: ShardSet, mixture: Mixture, *, seed: int
 
 
 def shares(available: Mapping[str, int], mixture: Mixture, shards: ShardSet) -> dict[str, float]:
-    """The share of each language or source in an epoch; `available` counts the plan's rows of each."""
+    """Return the share of each language or source in an epoch; `available` counts the plan's rows of each."""
     if mixture.quotas is None:
         weights = {name: count ** (1 / mixture.temperature) if count else 0.0 for name, count in available.items()}
         return {name: weight / sum(weights.values()) for name, weight in weights.items()}
@@ -99,7 +99,7 @@ def shares(available: Mapping[str, int], mixture: Mixture, shards: ShardSet) -> 
 
 
 def round_shares(shares: Mapping[str, float], total: int) -> dict[str, int]:
-    """Integers in these shares that add up to `total`, by the largest remainder method."""
+    """Return integers in these shares that add up to `total`, by the largest remainder method."""
     exact = {name: share * total for name, share in shares.items()}
     counts = {name: int(value) for name, value in exact.items()}
     by_remainder = sorted(exact, key=lambda name: (counts[name] - exact[name], name))
@@ -109,7 +109,7 @@ def round_shares(shares: Mapping[str, float], total: int) -> dict[str, int]:
 
 
 def cycle_rows(rows: NDArray[np.int64], count: int, key: np.uint64, epoch: int) -> NDArray[np.int64]:
-    """The next `count` of `rows`, in cycles over one random order that all epochs share.
+    """Return the next `count` of `rows`, in cycles over one random order that all epochs share.
 
     No row is repeated before all others were used, within an epoch and across epochs, as long as `rows` are the same
     in every epoch (chunks of one sentence are not: they get another partner each time).

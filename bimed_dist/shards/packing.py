@@ -78,7 +78,7 @@ def pack_rows(shards: ShardSet, plan: EpochPlan, rows: NDArray[np.int64], *, see
 
 
 def mask_rule(shards: ShardSet, settings: PretrainingSettings) -> MaskRule:
-    """The masking settings. Raises ConfigError for whole-word masking without a WordPiece vocabulary."""
+    """Return the masking settings. Raises ConfigError for whole-word masking without a WordPiece vocabulary."""
     if settings.mask_unit == "word" and not shards.tokens.continuing_ids:
         raise ConfigError("mask_unit=word needs a vocabulary with tokens that start with ##; use mask_unit=token")
     return MaskRule(

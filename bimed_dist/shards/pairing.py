@@ -39,7 +39,7 @@ def row_ranges(
     epoch: int,
     budget: int,
 ) -> RowRanges:
-    """The rows of one epoch, from the (S,) length, document and language of every sentence."""
+    """Return the rows of one epoch, from the (S,) length, document and language of every sentence."""
     if objective == "next_sentence":
         pair = next_segment_rows if pairing == "segments" else next_sentence_rows
         return pair(lengths, documents, languages, seed=seed, epoch=epoch, budget=budget)
@@ -85,7 +85,7 @@ def next_sentence_rows(
     epoch: int,
     budget: int,
 ) -> RowRanges:
-    """Every sentence with its successor, or in half of the rows with a random sentence of another document.
+    """Pair every sentence with its successor, or in half of the rows with a random sentence of another document.
 
     The random sentence is in the successor's language if another document has one: otherwise a change of language would
     reveal the label.
@@ -106,7 +106,7 @@ def next_sentence_rows(
 def _from_other_documents(
     candidates: Int64Array, documents: Int64Array, sentences: Int64Array, bits: counter_rng.UInt64Array
 ) -> Int64Array:
-    """For each of `sentences`, one of the ascending `candidates` in another document; -1 if there is none."""
+    """Return for each sentence one of the ascending `candidates` in another document, -1 if there is none."""
     document = documents[candidates]
     first = np.searchsorted(document, documents[sentences], side="left")
     same = np.searchsorted(document, documents[sentences], side="right") - first
@@ -126,7 +126,7 @@ def next_segment_rows(
     epoch: int,
     budget: int,
 ) -> RowRanges:
-    """Chunks of sentences split into A and B; half of the rows exchange their B with rows of other documents.
+    """Split chunks of sentences into A and B; half of the rows exchange their B with rows of other documents.
 
     Chunks of one sentence can't be split: half of them become A, half B, in rows that are not next.
     """
@@ -156,30 +156,30 @@ def next_segment_rows(
 
 
 def _chunks(lengths: NDArray[np.int32], documents: Int64Array, budget: int, seed: int) -> tuple[Int64Array, Int64Array]:
-    """First and end of each chunk; the same in every epoch, so that the number of rows is, too."""
+    """Return first and end of each chunk, the same in every epoch, so that the number of rows is the same too."""
     borders = chunk_borders(lengths, documents, budget, counter_rng.key("short", seed=seed, epoch=0))
     return borders[:-1], borders[1:]
 
 
 def _split_points(first: Int64Array, end: Int64Array, key: np.uint64) -> Int64Array:
-    """A random sentence border inside each range of at least two sentences."""
+    """Return a random sentence border inside each range of at least two sentences."""
     return first + 1 + counter_rng.below(counter_rng.draws(key, first), end - first - 1)
 
 
 def _random_half(count: int, key: np.uint64) -> NDArray[np.bool_]:
-    """(count,) True for a random half of the rows, rounded down."""
+    """Return (count,) True for a random half of the rows, rounded down."""
     chosen = np.zeros(count, dtype=bool)
     chosen[counter_rng.permutation(key, count)[: count // 2]] = True
     return chosen
 
 
 def document_starts(documents: Int64Array) -> Int64Array:
-    """The number of each document's first sentence."""
+    """Return the number of each document's first sentence."""
     return np.flatnonzero(np.diff(documents, prepend=documents[0] - 1))
 
 
 def chunk_borders(lengths: NDArray[np.int32], documents: Int64Array, budget: int, key: np.uint64) -> Int64Array:
-    """(C + 1,) the first sentence of each chunk, and the end. A chunk is consecutive sentences of a document.
+    """Return (C + 1,) the first sentence of each chunk, and the end; a chunk is consecutive sentences of a document.
 
     It takes as many as fit into `budget` tokens; a longer sentence is a chunk of its own. Every tenth chunk has a
     random shorter target, but at least two sentences (short_seq_prob of Devlin et al. 2019): otherwise only left-over
@@ -205,7 +205,7 @@ def chunk_borders(lengths: NDArray[np.int32], documents: Int64Array, budget: int
 
 
 def _usable_singles(singles: Int64Array, documents: Int64Array, chunks: Int64Array, key: np.uint64) -> Int64Array:
-    """The one-sentence chunks that can be paired, an even number, in random order.
+    """Return the one-sentence chunks that can be paired, an even number, in random order.
 
     Every exchanged row brings two segments. If a document has more single sentences than all others have segments, the
     excess is left out. Its size depends on the corpus alone, its sentences on the epoch.
@@ -267,7 +267,7 @@ def _exchange(
     languages: NDArray[np.int8],
     key: Callable[[str], np.uint64],
 ) -> Int64Array:
-    """(R,) a permutation: the row that each row gets its B from: itself if next, otherwise one of another document.
+    """Return a permutation (R,): the row that each row takes its B from, itself if next, else one of another document.
 
     The new B is in the language of the old one and about as long, so neither a change of language nor the length of the
     row reveals the label, and hardly more is truncated. The first `chunks` rows are chunks. The others have a single
@@ -293,14 +293,15 @@ def _exchange(
 
 
 def _by_language_and_length(languages: NDArray[np.int8], tokens: Int64Array, key: np.uint64) -> Int64Array:
-    """Ascending order by language, then length; ties in random order."""
+    """Return the ascending order by language, then length; ties are in random order."""
     return np.lexsort((counter_rng.draws(key, np.arange(len(tokens))), tokens, languages))
 
 
 def match_documents(a: Int64Array, b: Int64Array) -> Int64Array:
-    """(n,) a permutation p, close to the identity, with b[p[i]] != a[i] for all i; `a` and `b` are document numbers.
+    """Return a permutation p (n,), close to the identity, with b[p[i]] != a[i] for all i.
 
-    The caller ensures that it exists: no document has more than n entries in both together.
+    `a` and `b` are document numbers. The caller ensures that p exists: no document has more than n entries in both
+    together.
     """
     p = np.arange(len(a))
     b = b.copy()

@@ -67,7 +67,7 @@ class EpochPlan:
         return len(self.order)
 
     def lengths(self, rows: NDArray[np.int64]) -> NDArray[np.int64]:
-        """Tokens of `rows`, special tokens included: [CLS] A [SEP] B [SEP], or [CLS] A [SEP] without B."""
+        """Return the tokens of `rows` with the special ones: [CLS] A [SEP] B [SEP], or [CLS] A [SEP] without B."""
         b_length = self.b_length[rows].astype(np.int64)
         return self.a_length[rows] + b_length + 2 + (b_length > 0)
 
@@ -128,7 +128,7 @@ def _log_plan(plan: EpochPlan, split: str, objective: SentenceObjective) -> None
 
 
 def _plan(shards: ShardSet, ranges: RowRanges, *, swapped: bool, seed: int, epoch: int, budget: int) -> EpochPlan:
-    """`swapped`: whether rows that are not next have their segments in reverse order."""
+    """Make the plan of row ranges; with `swapped`, rows that are not next have their segments in reverse order."""
     bounds = np.append(shards.sentence_start, shards.num_tokens)
     a_start, b_start = bounds[ranges.a_first], bounds[ranges.b_first]
     a_all, b_all = bounds[ranges.a_end] - a_start, bounds[ranges.b_end] - b_start
@@ -150,7 +150,7 @@ def _plan(shards: ShardSet, ranges: RowRanges, *, swapped: bool, seed: int, epoc
 
 
 def truncate(a: NDArray[np.int64], b: NDArray[np.int64], budget: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Lengths after removing tokens from the end of the longer segment until both fit into `budget`."""
+    """Return both lengths after tokens are cut from the end of the longer segment until they fit into `budget`."""
     b_kept = np.minimum(b, np.maximum(budget // 2, budget - a))
     return np.minimum(a, budget - b_kept), b_kept
 
@@ -164,7 +164,7 @@ def load_plan(
     pairing: Pairing,
     objective: SentenceObjective = "next_sentence",
 ) -> EpochPlan:
-    """The plan of `epoch_plan`, memory-mapped from `plans/DIGEST` in the shards folder, where it is written if missing.
+    """Return the plan of `epoch_plan`, memory-mapped from `plans/DIGEST` in the shards folder; write it if missing.
 
     If several processes need it at once, one computes it and the others wait.
     """
@@ -173,7 +173,7 @@ def load_plan(
 
 
 def cached_plan(shards: ShardSet, arguments: Mapping[str, Any], compute: Callable[[], EpochPlan]) -> EpochPlan:
-    """The plan of these arguments from the cache; computed and written there if it is missing."""
+    """Return the plan of these arguments from the cache; compute and write it there if it is missing."""
     identity = {"version": _VERSION, "shards": shards.digest, "split": shards.split, **arguments}
     folder, epoch = shards.folder / PLANS / digest_of(identity)[:16], arguments["epoch"]
     if folder.is_dir():
@@ -195,7 +195,7 @@ def cached_plan(shards: ShardSet, arguments: Mapping[str, Any], compute: Callabl
 
 
 def select_rows(plan: EpochPlan, rows: NDArray[np.int64], *, seed: int) -> EpochPlan:
-    """A plan of these rows of `plan`; a repeated row becomes several rows."""
+    """Return a plan of these rows of `plan`; a repeated row becomes several rows."""
     columns = {name: getattr(plan, name)[rows] for name in _COLUMNS if name != "order"}
     return replace(plan, **columns, order=_order(len(rows), seed=seed, epoch=plan.epoch))
 
@@ -203,11 +203,11 @@ def select_rows(plan: EpochPlan, rows: NDArray[np.int64], *, seed: int) -> Epoch
 def concatenate_plans(
     first: EpochPlan, second: EpochPlan, shards: ShardSet, general: ShardSet, *, seed: int
 ) -> EpochPlan:
-    """A plan of `shards` and one of `general` as one plan of `shards.concatenated(general)`, in one random order."""
+    """Join a plan of `shards` and one of `general` to a plan of `shards.concatenated(general)` in one random order."""
     both = shards.concatenated(general)
 
     def codes(name: str, names: str) -> NDArray[np.integer]:
-        """A column of language or source codes, converted to the codes of `both`."""
+        """Return a column of language or source codes, converted to the codes of `both`."""
         parts = []
         for plan, shard_set in ((first, shards), (second, general)):
             new = np.array([getattr(both, names).index(value) for value in getattr(shard_set, names)])
@@ -264,5 +264,5 @@ def _read(folder: Path, epoch: int) -> EpochPlan:
 
 
 def _checksums(plan: EpochPlan) -> dict[str, int]:
-    """CRC-32 of every column: a flipped bit would repeat a row and lose another, on this machine only."""
+    """Return the CRC-32 of every column: a flipped bit would repeat a row and lose another, on this machine only."""
     return {name: zlib.crc32(np.ascontiguousarray(getattr(plan, name))) for name in _COLUMNS}

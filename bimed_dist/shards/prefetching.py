@@ -29,7 +29,7 @@ class Prefetcher:
         self._next: tuple[int, Future[list[PackedBatch]]] | None = None
 
     def batches(self, step: int) -> list[PackedBatch]:
-        """The micro-batches of `step`; steps may come in any order. An error of the thread is raised at its step."""
+        """Return the micro-batches of `step`, in any order of steps. An error of the thread is raised at its step."""
         if self._next is None or self._next[0] != step:
             self._next = step, run_in_thread(partial(self._prepare, step))
         ready = self._next[1].result()
@@ -40,7 +40,7 @@ class Prefetcher:
 
 
 def run_in_thread(function: Callable[[], Result]) -> Future[Result]:
-    """The result or error of `function`, computed by a daemon thread.
+    """Return the future result or error of `function`, computed by a daemon thread.
 
     An executor's thread would delay the end of the process: by minutes, if it is computing a plan.
     """

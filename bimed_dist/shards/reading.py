@@ -118,7 +118,7 @@ class ShardSet:
         return cls(folder, split, manifest.digest, tokens, shards)
 
     def concatenated(self, other: "ShardSet") -> "ShardSet":
-        """The tokens of both sets: positions in `other` begin at this set's num_tokens.
+        """Return the tokens of both sets: positions in `other` begin at this set's num_tokens.
 
         For reading rows only; documents of both are numbered from 0, so plans are computed for each set.
         """
@@ -171,7 +171,7 @@ class ShardSet:
         return self._codes("source", self.sources, np.int16)
 
     def gather(self, starts: NDArray[np.integer], lengths: NDArray[np.integer]) -> NDArray[np.unsignedinteger]:
-        """(lengths.sum(),) The tokens of all segments, concatenated, in the type in which they are stored.
+        """Return the tokens of all segments, concatenated, (lengths.sum(),), in the type in which they are stored.
 
         A segment must not cross a document's border, so it is in one shard.
         """
@@ -197,7 +197,7 @@ class ShardSet:
 
 
 def ranges(starts: NDArray[np.integer], lengths: NDArray[np.integer]) -> NDArray[np.int64]:
-    """start, start + 1, ..., start + length - 1 of every segment, concatenated."""
+    """Return start, start + 1, ..., start + length - 1 of every segment, concatenated."""
     ends = np.cumsum(lengths)
     shift = starts - ends
     shift += lengths

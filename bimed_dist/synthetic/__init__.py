@@ -2,5 +2,5 @@
 
 Lexicon -> facts (`findings`, `cases`) -> sentences (`wording`, `imaging`, `particles`) -> corpus `documents` (`notes`,
 `articles`, `reports`) and task sets with exact labels (`reports`, `pairs`, `entities`). Item i depends only on the seed
-and its index (`chance`), not on how many items are requested.
+and its index (`sampling`), not on how many items are requested.
 """

@@ -27,7 +27,7 @@ _PARTS = ("definition", "frequency", "causes", "symptoms", "diagnosis", "treatme
 
 
 def article(rng: random.Random, language: str) -> tuple[str, ...]:
-    """Paragraphs about a disease, as in a textbook or a popular article."""
+    """Write paragraphs about a disease, as in a textbook or a popular article."""
     disease = DISEASES[rng.choice(list(DISEASES))]
     style = "popular" if rng.random() < 0.5 else "textbook"
     parts = [part for part in _PARTS if part == "definition" or rng.random() < 0.75]
@@ -42,7 +42,7 @@ def article(rng: random.Random, language: str) -> tuple[str, ...]:
 
 
 def leaflet(rng: random.Random, language: str) -> tuple[str, ...]:
-    """Paragraphs that instruct the patient about a drug."""
+    """Write paragraphs that instruct the patient about a drug."""
     disease = DISEASES[rng.choice(list(DISEASES))]
     drug = DRUGS[rng.choice(disease.drugs)]
     frequency = FREQUENCIES[rng.choice(drug.frequencies)]
@@ -67,7 +67,7 @@ def leaflet(rng: random.Random, language: str) -> tuple[str, ...]:
 
 
 def _paragraphs(rng: random.Random, sentences: list[str]) -> tuple[str, ...]:
-    """The sentences in paragraphs of two, of three, or in one."""
+    """Group the sentences into paragraphs of two, of three, or into one."""
     size = rng.choice((2, 3, len(sentences)))
     return tuple(" ".join(sentences[start : start + size]) for start in range(0, len(sentences), size))
 

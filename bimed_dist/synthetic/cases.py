@@ -81,7 +81,7 @@ def _abnormal(rng: random.Random, name: str) -> LabValue:
 
 
 def _prescribed(rng: random.Random, disease: Disease) -> tuple[Prescription, ...]:
-    """One to three drugs, never two of a class, and one anticoagulant at most."""
+    """Draw one to three drugs, never two of a class, and one anticoagulant at most."""
     classes: set[str] = set()
     chosen = []
     for key in sample_between(rng, disease.drugs, 1, 3):

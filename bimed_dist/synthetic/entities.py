@@ -61,7 +61,7 @@ def generate_ner_sentences(seed: int, split: str, count: int) -> list[NerSentenc
 
 
 def tagged_words(template: str, slots: Mapping[str, str]) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """The words of the filled template and a BIO tag for each."""
+    """Return the words of the filled template and a BIO tag for each."""
     text = ""
     tags_of_characters: list[str] = []
     for i, part in enumerate(_SLOT.split(template)):
@@ -89,7 +89,7 @@ def _draw_disease(rng: random.Random, template: str) -> Disease:
 
 
 def _slots(rng: random.Random, template: str) -> Slots:
-    """Words for every slot, of one patient: symptoms, tests and drugs are those of the disease."""
+    """Return the words for every slot, of one patient: symptoms, tests and drugs are those of the disease."""
     language = "mixed" if " in {bd}" in template or " with " in template else rng.choice(("ko", "mixed", "mixed"))
     disease = _draw_disease(rng, template)
     other = DISEASES[rng.choice([key for key in groups().comorbidities if key != disease.key])]
@@ -135,6 +135,6 @@ def _name(rng: random.Random, disease: Disease, language: str) -> str:
 
 
 def _draw_image(rng: random.Random, disease: Disease, is_sign: bool) -> Finding:
-    """What imaging shows: a sign that is a disease itself, or a finding of `disease`."""
+    """Draw what imaging shows: a sign that is a disease itself, or a finding of `disease`."""
     names = groups().disease_signs if is_sign else disease.observations or ("nodule",)
     return draw_finding(rng, rng.choice(names), {"present": 1.0}, prior=False)

@@ -75,7 +75,7 @@ def draw_size(rng: random.Random, span: tuple[int, int], two: float = 0.3) -> tu
 
 
 def changes_of(finding: Finding) -> tuple[str, ...]:
-    """The changes that are plausible for a finding."""
+    """Return the changes that are plausible for a finding."""
     if finding.observation == "fibrotic scar":
         return ("stable",)
     if finding.quality in ("old", "healing"):
@@ -89,7 +89,7 @@ def draw_finding(
     statuses: dict[str, float] | None = None,
     prior: bool = True,
 ) -> Finding:
-    """A finding at a possible site; `prior`: whether there is an earlier examination to compare with."""
+    """Draw a finding at a possible site; `prior`: there is an earlier examination to compare with."""
     entry = OBSERVATIONS[observation or rng.choice(list(OBSERVATIONS))]
     site = rng.choice(sites_of(entry.key))
     side = rng.choice(site.sides) if site.sides else ""
@@ -125,7 +125,7 @@ def draw_prescription(rng: random.Random, drug: str | None = None) -> Prescripti
 
 
 def actions_of(drug: str, dose: str) -> tuple[str, ...]:
-    """The actions that can lead to `dose`: no increase to the lowest, no decrease to the highest."""
+    """Return the actions that can lead to `dose`: no increase to the lowest, no decrease to the highest."""
     doses = DRUGS[drug].doses
     up = ("increase",) if dose != doses[0] else ()
     down = ("decrease",) if dose != doses[-1] else ()
@@ -163,7 +163,7 @@ def flag_of(value: LabValue) -> str:
 
 
 def similarity(first: Sequence[Fact], second: Sequence[Fact]) -> float:
-    """0 to 5 in quarters: mean grade of the best matching of the facts; an unmatched fact counts 0.4 of that mean."""
+    """Return the mean grade of the best matching, 0 to 5 in quarters; an unmatched fact counts 0.4 of that mean."""
     few, many = sorted((list(first), list(second)), key=len)
     best = max(sum(graded(a, b) for a, b in zip(few, order, strict=True)) for order in permutations(many, len(few)))
     mean = best / len(few)
@@ -172,7 +172,7 @@ def similarity(first: Sequence[Fact], second: Sequence[Fact]) -> float:
 
 
 def graded(a: Fact, b: Fact) -> float:
-    """5 for equal facts, less for every part that differs, 0 for unrelated facts."""
+    """Return 5 for equal facts, less for every part that differs, 0 for unrelated facts."""
     if isinstance(a, Finding) and isinstance(b, Finding):
         return _graded_findings(a, b)
     if isinstance(a, Complaint) and isinstance(b, Complaint):

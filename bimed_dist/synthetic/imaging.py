@@ -11,7 +11,7 @@ _LOBES = ("upper lobe", "middle lobe", "lower lobe")
 
 
 def with_article(noun: str) -> str:
-    """`noun` after a or an, by the pronunciation of its first word or number."""
+    """Return `noun` after a or an, by the pronunciation of its first word or number."""
     first = noun.split()[0].lower()
     number = first.split(".")[0].rstrip("cm")
     spelled = first.isupper() or noun.split()[0] in ("LN",)
@@ -55,7 +55,7 @@ def site_text(finding: Finding, language: str, rng: random.Random) -> str:
 
 
 def noun_text(finding: Finding, language: str, rng: random.Random) -> str:
-    """The observation with its quality; a plural if it is on both sides."""
+    """Return the observation with its quality; a plural if it is on both sides."""
     entry = OBSERVATIONS[finding.observation]
     is_plural = entry.countable and finding.side == "both" and finding.status != "absent"
     name = rng.choice(getattr(entry, language))
@@ -70,7 +70,7 @@ def noun_text(finding: Finding, language: str, rng: random.Random) -> str:
 
 
 def size_text(size_mm: tuple[int, ...], language: str, rng: random.Random) -> str:
-    """`1.2 x 0.8 cm` or `12mm`; empty if there is no size."""
+    """Return a size such as `1.2 x 0.8 cm` or `12mm`; empty if there is none."""
     if not size_mm:
         return ""
     space = " " if language == "en" or rng.random() < 0.5 else ""

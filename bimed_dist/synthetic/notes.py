@@ -20,7 +20,7 @@ _SEXES = {"en": ("man", "woman"), "ko": ("남자", "여자"), "mixed": ("남환"
 
 
 def note(rng: random.Random, language: str) -> tuple[str, ...]:
-    """The paragraphs of a note."""
+    """Write a note, as paragraphs."""
     case = draw_case(rng)
     kind = rng.choice(list(_KINDS))
     has_headings = rng.random() < 0.5
@@ -56,7 +56,7 @@ def _sentences(section: str, case: Case, language: str, rng: random.Random) -> l
 
 
 def draw_slots(case: Case, language: str, rng: random.Random) -> Slots:
-    """Words of the case for every slot of notes.yaml."""
+    """Return the words of the case for every slot of notes.yaml."""
     symptoms = [word(SYMPTOMS[c.symptom], language, rng) for c in case.complaints]
     first = case.complaints[0]
     names = {"en": rng.choice(case.disease.en), "ko": rng.choice(case.disease.ko), "mixed": case.disease.short}

@@ -84,7 +84,7 @@ def generate_sentence_pairs(seed: int, split: str, count: int, language: str) ->
 
 
 def worded(facts: tuple[Fact, ...], language: str, rng: random.Random) -> str:
-    """The facts in random order, one sentence each."""
+    """Word the facts in random order, one sentence each."""
     return " ".join(sentence(fact, language, rng) for fact in rng.sample(facts, len(facts)))
 
 
@@ -99,7 +99,7 @@ def draw_facts(rng: random.Random) -> GradedFacts:
 
 
 def _widened(rng: random.Random, kind: str, first: Fact, second: Fact) -> tuple[tuple[Fact, ...], tuple[Fact, ...]]:
-    """The statements with a second fact, in both or in the first only."""
+    """Return both sides with a second fact, in both or in the first only."""
     more = _DRAWS[kind](rng)
     while _subject(more) in (_subject(first), _subject(second)):
         more = _DRAWS[kind](rng)
@@ -115,7 +115,7 @@ def _subject(fact: Fact) -> str:
 
 
 def partner(rng: random.Random, fact: Fact, how: str) -> Fact:
-    """The fact of the second statement."""
+    """Return the fact of the second side, made from that of the first."""
     if how == "same":
         return fact
     if how == "other":
@@ -130,7 +130,7 @@ def partner(rng: random.Random, fact: Fact, how: str) -> Fact:
 
 
 def _kindred(rng: random.Random, fact: Fact) -> Fact:
-    """A different fact of the same kind; a finding at the same site or in the same region."""
+    """Draw a different fact of the same kind; a finding at the same site or in the same region."""
     if isinstance(fact, Finding):
         region = SITES[fact.site].region
         names = [o.key for o in OBSERVATIONS.values() if fact.site in {s.key for s in sites_of(o.key)}]
@@ -149,7 +149,7 @@ def _kindred(rng: random.Random, fact: Fact) -> Fact:
 
 
 def _denied(rng: random.Random, fact: Fact) -> Fact:
-    """The opposite: absent for present, stopped for taken, a normal value for an abnormal one."""
+    """Return the opposite: absent for present, stopped for taken, a normal value for an abnormal one."""
     if isinstance(fact, Finding):
         if fact.status == "absent":
             return draw_like(rng, fact)
@@ -162,14 +162,14 @@ def _denied(rng: random.Random, fact: Fact) -> Fact:
 
 
 def draw_like(rng: random.Random, fact: Finding) -> Finding:
-    """The same observation at the same site, present."""
+    """Draw the same observation at the same site, present."""
     drawn = draw_finding(rng, fact.observation, {"present": 1.0})
     size = () if fact.side == "both" else drawn.size_mm
     return replace(drawn, site=fact.site, side=fact.side, size_mm=size)
 
 
 def altered(rng: random.Random, fact: Fact) -> Fact:
-    """The fact with one part changed."""
+    """Return the fact with one part changed."""
     if isinstance(fact, Finding):
         return _altered_finding(rng, fact)
     if isinstance(fact, Complaint):

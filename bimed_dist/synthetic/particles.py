@@ -27,7 +27,7 @@ _ENDINGS = (
 
 
 def ending(word: str) -> str:
-    """The class of the final sound of the last word in `word`: "" for a vowel, "ㄹ", or "x" for another consonant."""
+    """Return the class of the final sound of the last word: "" for a vowel, "ㄹ", or "x" for another consonant."""
     bare = _BRACKETED.sub("", word) or word
     bare = bare.rstrip(" .,:;)]}'\"")
     if not bare:
@@ -63,7 +63,7 @@ def choose(word: str, after_consonant: str, after_vowel: str) -> str:
 
 
 def resolve(text: str) -> str:
-    """`text` with every choice such as `[이/가]` replaced by the form that fits the word before it."""
+    """Replace every choice such as `[이/가]` by the form that fits the word before it."""
     start = 0
     while (match := _CHOICE.search(text, start)) is not None:
         before = text[: match.end(1)]

@@ -37,7 +37,7 @@ class Report:
     conclusions: list[str] = field(default_factory=list)
 
     def draw_language(self) -> str:
-        """The language of the next sentence: a mixed report has some whole English ones."""
+        """Draw the language of the next sentence: a mixed report has some whole English ones."""
         return "en" if self.language == "mixed" and self.rng.random() < 0.15 else self.language
 
     def say(self, finding: Finding, language: str) -> str:
@@ -61,7 +61,7 @@ class Report:
         return self.rng.choice(CT_REPORTS["names"][self.hospital][label][self.language])
 
     def draw_finding(self, observation: str, status: str = "present", single: bool = False) -> Finding:
-        """A finding at a site that was not resected and has no finding yet; `single`: at one place only."""
+        """Draw a finding at a site that was not resected and has none yet; `single`: at one place only."""
         while True:
             finding = draw_finding(self.rng, observation, {status: 1.0}, prior=self.prior)
             if self._is_resected(finding) or finding.site in self.occupied or (single and finding.side == "both"):

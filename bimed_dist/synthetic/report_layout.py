@@ -13,7 +13,7 @@ def _date(rng: random.Random, hospital: str) -> str:
 
 
 def lay_out(report: Report) -> str:
-    """The text of the report: header lines, then description and conclusion in the hospital's order."""
+    """Return the text of the report: header lines, then description and conclusion in the hospital's order."""
     rng, internal = report.rng, report.hospital == "internal"
     top = _header(report)
     findings, conclusions = rng.choice(CT_REPORTS["headings"][report.hospital])

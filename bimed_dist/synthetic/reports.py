@@ -74,7 +74,7 @@ def generate_ct_reports(seed: int, split: str, count: int) -> list[CtReport]:
 def write_report(
     rng: random.Random, hospital: str, language: str | None = None, for_corpus: bool = False
 ) -> tuple[str, dict[str, str]]:
-    """The text of a report and the state of each disease."""
+    """Return the text of a report and the state of each disease."""
     states = draw_states(rng, hospital)
     needs_prior = any(state in ("resolved", "active") for state in states.values())
     report = Report(
@@ -162,7 +162,7 @@ def _cancer(report: Report, state: str) -> None:
 
 
 def _tumour(report: Report, state: str) -> Finding:
-    """A mass or nodule at one site, with a size that fits its certainty."""
+    """Draw a mass or nodule at one site, with a size that fits its certainty."""
     rng = report.rng
     observation = "nodule" if state == "possible" else rng.choice(("mass", "mass", "nodule"))
     finding = report.draw_finding(observation, single=True)
@@ -250,7 +250,7 @@ def _normals(report: Report) -> None:
 
 
 def draw_request(report: Report) -> str:
-    """Why the examination was requested; independent of the labels, except that a known tumour is mentioned."""
+    """Return why the examination was requested: unrelated to the labels, except that a known tumour is mentioned."""
     rng, language = report.rng, report.language
     if report.states["cancer"] in ("active", "resolved") and rng.random() < 0.7:
         return CT_REPORTS["known"][language].format(d=report.disease_name("cancer"))

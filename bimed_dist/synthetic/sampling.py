@@ -22,18 +22,18 @@ _MAX_DRAWS = 5000
 
 
 def stream(*place: object) -> random.Random:
-    """A generator seeded by the text form of `place`."""
+    """Return a generator seeded by the text form of `place`."""
     digest = hashlib.sha256("\x1f".join(map(str, place)).encode()).digest()
     return random.Random(int.from_bytes(digest[:16], "big"))
 
 
 def fingerprint(text: str) -> bytes:
-    """A digest that ignores Unicode composition and white space."""
+    """Return a digest that ignores Unicode composition and white space."""
     return hashlib.sha256(" ".join(unicodedata.normalize("NFC", text).split()).encode()).digest()
 
 
 def owner_of(text: str) -> str:
-    """The part that may use `text`: `corpus` (half of all texts) or a task split (an eighth each)."""
+    """Return the part that may use `text`: `corpus` (half of all texts) or a task split (an eighth each)."""
     return _OWNERS[fingerprint(text)[0] % len(_OWNERS)]
 
 
@@ -43,7 +43,7 @@ def require_split(split: str) -> None:
 
 
 def draw_owned(rng: random.Random, owner: str, draw: Callable[[random.Random], str], tries: int = 60) -> str | None:
-    """A text that belongs to `owner`, or None if none of `tries` draws does."""
+    """Draw until a text belongs to `owner`; return None if none of `tries` draws does."""
     for _ in range(tries):
         text = draw(rng)
         if owner_of(text) == owner:
@@ -54,7 +54,7 @@ def draw_owned(rng: random.Random, owner: str, draw: Callable[[random.Random], s
 def draw_distinct(
     place: Sequence[object], count: int, draw: Callable[[random.Random], tuple[str, T] | None]
 ) -> Iterator[T]:
-    """`count` items with different texts; item i does not depend on `count`.
+    """Yield `count` items with different texts; item i does not depend on `count`.
 
     `draw` returns (text, item), or None to reject the draw. Raises DataError if no new text is found.
     """
@@ -78,5 +78,5 @@ def weighted_choice(rng: random.Random, weights: Mapping[T, float]) -> T:
 
 
 def sample_between(rng: random.Random, items: Sequence[T], least: int, most: int) -> list[T]:
-    """Between `least` and `most` different items in random order (all, if there are fewer)."""
+    """Draw between `least` and `most` different items in random order (all, if there are fewer)."""
     return rng.sample(list(items), min(rng.randint(least, most), len(items)))

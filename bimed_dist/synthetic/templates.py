@@ -7,17 +7,17 @@ from bimed_dist.synthetic.particles import resolve
 
 
 def capitalize(text: str) -> str:
-    """`text` with a capital first letter and all others as they are."""
+    """Return the text with a capital first letter and all others as they are."""
     return text[:1].upper() + text[1:]
 
 
 def list_english(words: Sequence[str]) -> str:
-    """`a, b and c`."""
+    """Return `a, b and c`."""
     return words[0] if len(words) == 1 else f"{', '.join(words[:-1])} and {words[-1]}"
 
 
 def list_korean(words: Sequence[str], rng: random.Random) -> str:
-    """`가, 나, 다` or `가, 나 및 다`."""
+    """Return `가, 나, 다` or `가, 나 및 다`."""
     if len(words) == 1:
         return words[0]
     last = rng.choice((f" 및 {words[-1]}", f", {words[-1]}", f"[과/와] {words[-1]}"))
@@ -41,11 +41,11 @@ class Slots(dict[str, str]):
 
 
 def choose(rng: random.Random, phrases: Sequence[str], **slots: str) -> str:
-    """One of the phrases with its slots filled."""
+    """Return one of the phrases with its slots filled."""
     return rng.choice(phrases).format_map(slots)
 
 
 def sentence_from(rng: random.Random, phrases: Sequence[str], slots: Mapping[str, str]) -> str:
-    """One of the phrases as a sentence: slots filled, particles resolved, first letter capital."""
+    """Return one of the phrases as a sentence: slots filled, particles resolved, first letter capital."""
     # An abbreviation such as `op.` may end the sentence.
     return capitalize(resolve(rng.choice(phrases).format_map(slots))).replace("..", ".")

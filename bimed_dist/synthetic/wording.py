@@ -1,4 +1,4 @@
-"""Facts to sentences in Korean, English or mixed. Chance picks the wording, never the content."""
+"""Facts to sentences in Korean, English or mixed. The wording is random, the content never is."""
 
 import random
 
@@ -14,17 +14,17 @@ _DAYS_KO = {1: "하루", 2: "이틀", 3: "사흘"}
 
 
 def word(term: Term, language: str, rng: random.Random) -> str:
-    """One of the term's wordings in `language`."""
+    """Return one of the term's wordings in `language`."""
     return rng.choice(getattr(term, language))
 
 
 def corpus_sentence(fact: Fact, language: str, rng: random.Random) -> str:
-    """A sentence for the corpus, worded so that it belongs to no task split if possible."""
+    """Return a sentence for the corpus, worded so that it belongs to no task split if possible."""
     return draw_owned(rng, CORPUS, lambda r: sentence(fact, language, r)) or sentence(fact, language, rng)
 
 
 def sentence(fact: Fact, language: str, rng: random.Random) -> str:
-    """One sentence, with its full stop, that states `fact` and nothing else."""
+    """Return one sentence, with its full stop, that states `fact` and nothing else."""
     if isinstance(fact, Finding):
         text = clause(fact, language, rng)
     elif isinstance(fact, Complaint):
@@ -38,7 +38,7 @@ def sentence(fact: Fact, language: str, rng: random.Random) -> str:
 
 
 def onset_text(onset: tuple[int, str], language: str, rng: random.Random) -> str:
-    """`for 3 days` or `3일 전부터`."""
+    """Return a text such as `for 3 days` or `3일 전부터`."""
     number, unit = onset
     if language == "en":
         return f"for {number} {unit}{'s' if number > 1 else ''}"
@@ -93,7 +93,7 @@ def _prescription(fact: Prescription, language: str, rng: random.Random) -> str:
 
 
 def amount(lab: str, value: float) -> str:
-    """The value with its unit."""
+    """Return the value with its unit."""
     entry = LABS[lab]
     number = f"{value:,.{max(entry.decimals, 0)}f}"
     return f"{number}{entry.unit}" if entry.unit[0] in "/%" else f"{number} {entry.unit}"

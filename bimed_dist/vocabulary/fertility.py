@@ -42,7 +42,7 @@ class Counts(NamedTuple):
 
 
 def measures(totals: NDArray[np.int64]) -> dict[str, Any]:
-    """Counts and measures; `totals` holds the fields of `Counts`."""
+    """Return counts and measures; `totals` holds the fields of `Counts`."""
     counts = Counts(*totals.tolist())
     return {
         **counts._asdict(),
@@ -54,7 +54,7 @@ def measures(totals: NDArray[np.int64]) -> dict[str, Any]:
 
 
 def count_texts(sentences: Iterable[tuple[str, str, str]]) -> dict[tuple[str, str], Counter[str]]:
-    """Occurrences of each text between whitespace in (source, language, sentence) triples."""
+    """Count each text between whitespace in (source, language, sentence) triples."""
     counts: dict[tuple[str, str], Counter[str]] = {}
     for source, language, sentence in sentences:
         counts.setdefault((source, language), Counter()).update(sentence.split())
@@ -67,7 +67,7 @@ def fertility(
     training_words: Mapping[str, int],
     example_terms: Sequence[str],
 ) -> dict[str, Any]:
-    """fertility.json: measures of all tokenizers on `held_out`, examples, and words that the first tokenizer splits."""
+    """Return the content of fertility.json: measures of all tokenizers on `held_out`, examples, and split words."""
     encoders = {label: _encoder(tokenizer) for label, tokenizer in tokenizers.items()}
     first = next(iter(encoders.values()))
     return {
@@ -84,7 +84,7 @@ def fertility(
 
 
 def _encoder(tokenizer: Tokenizer) -> Encode:
-    """A copy of the tokenizer that treats special tokens in a text as text."""
+    """Return a copy of the tokenizer that treats special tokens in a text as text."""
     copy = Tokenizer.from_str(tokenizer.to_str())
     copy.no_truncation()
     copy.no_padding()
@@ -122,7 +122,7 @@ def _zeros() -> NDArray[np.int64]:
 
 
 def _count_tokens(texts: Sequence[str], encode: Encode, unknown: str | None) -> NDArray[np.int64]:
-    """(texts, 6) the `Counts` of every text."""
+    """Return the `Counts` of every text, (texts, 6)."""
     table = np.zeros((len(texts), len(Counts._fields)), np.int64)
     for start in range(0, len(texts), _BATCH):
         batch = texts[start : start + _BATCH]
@@ -141,7 +141,7 @@ def _count_tokens(texts: Sequence[str], encode: Encode, unknown: str | None) -> 
 
 
 def _split_words(encode: Encode, training_words: Mapping[str, int], language: str) -> list[dict[str, Any]]:
-    """The most frequent words of a language that are more than one token."""
+    """Return the most frequent words of a language that are more than one token."""
     split: list[dict[str, Any]] = []
     ordered = sorted(training_words, key=lambda word: (-training_words[word], word))
     for start in range(0, len(ordered), _BATCH):

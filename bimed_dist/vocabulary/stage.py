@@ -106,7 +106,10 @@ def _train(folder: Path, settings: TrainedVocabulary, corpus: Path) -> _Built:
 
 
 def normalize_protected(words: Sequence[str], lowercase: bool) -> list[str]:
-    """Protected words as the tokenizer normalizes them. Raises ConfigError with all that can't be a single token."""
+    """Return protected words as the tokenizer normalizes them.
+
+    Raises ConfigError with all that can't be a single token.
+    """
     normalizer, pre_tokenizer = text_normalizer(lowercase), pre_tokenizers.BertPreTokenizer()
     places: dict[str, int] = {}
     problems = []

@@ -47,7 +47,7 @@ def select_words(
     min_frequency: int,
     max_words: int,
 ) -> list[Candidate]:
-    """Every word of every term with its outcome.
+    """Return every word of every term with its outcome.
 
     `split` returns the words of a term as the tokenizer splits it. As published, words of the base `vocabulary` count
     towards `max_words` and are left out afterwards. All words of `forced` terms are added.
@@ -69,7 +69,7 @@ def select_words(
 
 
 def added_words(candidates: Iterable[Candidate]) -> list[str]:
-    """Words with the outcome `ADDED`, most frequent first."""
+    """Return the words with the outcome `ADDED`, most frequent first."""
     added = [candidate for candidate in candidates if candidate.outcome == ADDED]
     return [candidate.word for candidate in sorted(added, key=_by_count)]
 
@@ -87,7 +87,7 @@ def prefix_counter(word_counts: Mapping[str, int]) -> Callable[[str], int]:
 
 
 def describe_useless_rows(candidates: Sequence[Candidate]) -> list[str]:
-    """One line per list and useless outcome, with the numbers of the first rows, for the log."""
+    """Return one line per list and useless outcome, with the numbers of the first rows, for the log."""
     rows: dict[tuple[str, str], dict[int, None]] = {}
     for candidate in candidates:
         if candidate.outcome in USELESS:

@@ -33,7 +33,7 @@ def text_normalizer(lowercase: bool) -> normalizers.Normalizer:
 
 
 def build_tokenizer(tokens: Sequence[str], lowercase: bool) -> Tokenizer:
-    """A tokenizer of `tokens` in the order of their ids, special tokens first."""
+    """Return a tokenizer of `tokens` in the order of their ids, special tokens first."""
     vocabulary = {token: i for i, token in enumerate(tokens)}
     tokenizer = Tokenizer(
         models.WordPiece(
@@ -53,7 +53,7 @@ def build_tokenizer(tokens: Sequence[str], lowercase: bool) -> Tokenizer:
 
 
 def config_of_new(lowercase: bool) -> dict[str, Any]:
-    """tokenizer_config.json of a tokenizer made by `build_tokenizer`."""
+    """Return the tokenizer_config.json of a tokenizer made by `build_tokenizer`."""
     return {
         "tokenizer_class": _TOKENIZER_CLASS,
         "model_max_length": MODEL_MAX_LENGTH,
@@ -67,7 +67,7 @@ def config_of_new(lowercase: bool) -> dict[str, Any]:
 
 
 def extend_tokenizer(base: Tokenizer, new: Sequence[str]) -> Tokenizer:
-    """`base` with the new tokens behind its last id; everything else is unchanged."""
+    """Return `base` with the new tokens behind its last id; everything else is unchanged."""
     description = json.loads(base.to_str())
     vocabulary = description["model"]["vocab"]
     first = max(base.get_vocab().values()) + 1
@@ -76,13 +76,13 @@ def extend_tokenizer(base: Tokenizer, new: Sequence[str]) -> Tokenizer:
 
 
 def require_wordpiece(tokenizer: Tokenizer) -> None:
-    """Raises ConfigError if the tokenizer to extend is not WordPiece over words."""
+    """Raise ConfigError if the tokenizer to extend is not WordPiece over words."""
     if not isinstance(tokenizer.model, models.WordPiece) or tokenizer.pre_tokenizer is None:
         raise ConfigError("base: its tokenizer is not WordPiece over words; extend the vocabulary of a BERT")
 
 
 def config_of_extended(base: Any) -> dict[str, Any]:
-    """tokenizer_config.json of an extended tokenizer: the text settings, length and special tokens of `base`.
+    """Return tokenizer_config.json of an extended tokenizer: text settings, length and special tokens of `base`.
 
     `base` is the Hugging Face tokenizer.
     """

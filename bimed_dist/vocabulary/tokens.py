@@ -25,12 +25,12 @@ _QUOTAS = {"Korean subwords": "ko", "English subwords": "en"}
 
 
 def unused_tokens(number: int) -> list[str]:
-    """`[unused0]`, `[unused1]`, ...: embedding rows that users of the model can give a meaning."""
+    """Return `[unused0]`, `[unused1]`, ...: embedding rows that users of the model can give a meaning."""
     return [f"[unused{i}]" for i in range(number)]
 
 
 def script_of(token: str) -> str:
-    """The row of the composition table that a token belongs to; `[unusedN]` are special tokens."""
+    """Return the row of the composition table that a token belongs to; `[unusedN]` are special tokens."""
     if token in SPECIAL_TOKENS or (token.startswith("[unused") and token.endswith("]")):
         return "special tokens"
     text = token.removeprefix(PREFIX) or token
@@ -45,12 +45,12 @@ def script_of(token: str) -> str:
 
 
 def quota_of(token: str) -> str:
-    """The quota that a token counts towards: `ko`, `en` or `other`."""
+    """Return the quota that a token counts towards: `ko`, `en` or `other`."""
     return _QUOTAS.get(script_of(token), "other")
 
 
 def composition(tokens: Sequence[str]) -> dict[str, Any]:
-    """composition.json: {"size", "rows": [{"script", "tokens", "share"}, ...]}; every token is in one row."""
+    """Return the content of composition.json: the size, and a row per script; every token is in one row."""
     counts = Counter(map(script_of, tokens))
     rows = [
         {"script": script, "tokens": counts[script], "share": round(counts[script] / len(tokens), 4)}
@@ -60,7 +60,7 @@ def composition(tokens: Sequence[str]) -> dict[str, Any]:
 
 
 def format_composition(table: dict[str, Any]) -> str:
-    """The composition as aligned text for the log."""
+    """Return the composition as aligned text for the log."""
     lines = [f"{'Vocabulary size':<26}{table['size']:>8,}"]
     lines += [f"{row['script']:<26}{row['tokens']:>8,}{row['share']:>10.2%}" for row in table["rows"]]
     return "\n".join(lines)

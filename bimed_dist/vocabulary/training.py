@@ -66,7 +66,7 @@ def train_vocabulary(
 
 
 def find_alphabet(word_counts: Mapping[str, int], min_frequency: int, limit: int | None = None) -> list[str]:
-    """Tokens of one character, sorted by text; only of the `limit` most frequent characters if it is given."""
+    """Return tokens of one character, sorted by text; of the `limit` most frequent characters if it is given."""
     characters: Counter[str] = Counter()
     seen: set[str] = set()
     for word, count in word_counts.items():
@@ -94,7 +94,7 @@ def _require_size(size: int, tokens: Sequence[str], alphabet: int, min_frequency
 
 
 def _remaining(size: int, tokens: Sequence[str], quotas: Mapping[str, float]) -> dict[str, int]:
-    """Tokens that each quota may still get. Raises DataError if the initial tokens exceed one."""
+    """Return the tokens that each quota may still get. Raises DataError if the initial tokens exceed one."""
     targets = {quota: round(share * size) for quota, share in quotas.items() if quota != "other"}
     targets["other"] = size - sum(targets.values())
     counts = Counter(map(quota_of, tokens))
@@ -132,7 +132,7 @@ class _Merger:
         heapq.heapify(self._heap)
 
     def _add_words(self, word_counts: Mapping[str, int]) -> None:
-        """Words with a character outside the alphabet are skipped: they become [UNK]."""
+        """Add words; those with a character outside the alphabet are skipped, since they become [UNK]."""
         codes = {token: chr(i) for token, i in self._ids.items()}
         for word in sorted(word_counts):
             if len(word) > MAX_WORD_LENGTH:

@@ -44,7 +44,7 @@ def count_words(
     processes: int,
     block_bytes: int = BLOCK_BYTES,
 ) -> Counter[str]:
-    """Occurrences of each word of a corpus file, split as by a tokenizer with this normalizer and pre-tokenizer."""
+    """Count each word of a corpus file, split as by a tokenizer with this normalizer and pre-tokenizer."""
     blocks = list(block_borders(path, block_bytes))
     processes = min(processes, len(blocks))
     chunks: Counter[str] = Counter()
@@ -73,7 +73,7 @@ def block_borders(path: Path, block_bytes: int) -> Iterator[tuple[int, int]]:
 
 
 def _count_chunks(path: Path, block: tuple[int, int]) -> Counter[str]:
-    """Occurrences of each text between whitespace in a block."""
+    """Count each text between whitespace in a block."""
     start, end = block
     chunks: Counter[str] = Counter()
     with path.open("rb") as file:
@@ -90,7 +90,7 @@ def split_chunks(
     normalizer: normalizers.Normalizer | None,
     pre_tokenizer: pre_tokenizers.PreTokenizer,
 ) -> Counter[str]:
-    """Word counts of texts between whitespace, given the counts of these texts."""
+    """Return word counts, given the counts of the texts between whitespace."""
     words: Counter[str] = Counter()
     for chunk, count in chunks.items():
         text = normalizer.normalize_str(chunk) if normalizer else chunk

@@ -59,7 +59,7 @@ class _Loader(yaml.CBaseLoader):
 
 
 def read_yaml(path: Path) -> dict[str, Any]:
-    """The mapping in a file. Raises DataError if it is missing, no YAML, or not a mapping."""
+    """Return the mapping in a file. Raises DataError if it is missing, not YAML, or not a mapping."""
     try:
         tree = yaml.load(path.read_text(encoding="utf-8"), Loader=_Loader)
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
@@ -74,7 +74,7 @@ def read_yaml(path: Path) -> dict[str, Any]:
 def read_entries(
     path: Path, kind: type[EntryType], references: Mapping[str, Collection[str]] | None = None
 ) -> dict[str, EntryType]:
-    """The entries of a file, each checked; `references` maps a field to the keys that it may name.
+    """Return the checked entries of a file; `references` maps a field to the keys that it may name.
 
     Raises DataError with every malformed entry.
     """
@@ -93,7 +93,7 @@ def read_entries(
 
 
 def read_record(path: Path, kind: type[ModelType], references: Mapping[str, Collection[str]]) -> ModelType:
-    """A file that is one record."""
+    """Return the content of a file that is one record. Raises DataError if it is malformed."""
     try:
         record = kind.model_validate(read_yaml(path))
     except ValidationError as error:
@@ -102,7 +102,7 @@ def read_record(path: Path, kind: type[ModelType], references: Mapping[str, Coll
 
 
 def unknown_references(record: Checked, references: Mapping[str, Collection[str]]) -> list[str]:
-    """`field: no entry NAME` for every key that a field names and that does not exist."""
+    """Return `field: there is no entry NAME` for every key that a field names and that does not exist."""
     problems = []
     for field, known in references.items():
         value = getattr(record, field)
@@ -112,7 +112,10 @@ def unknown_references(record: Checked, references: Mapping[str, Collection[str]
 
 
 def read_phrases(path: Path) -> dict[str, Any]:
-    """Nested phrases, lists as tuples, without `slots`. Raises DataError if a phrase uses a slot not listed there."""
+    """Return nested phrases, lists as tuples, without `slots`.
+
+    Raises DataError if a phrase uses a slot that is not listed there.
+    """
     tree = read_yaml(path)
     slots = set(tree.pop("slots", {}))
     problems: list[str] = []

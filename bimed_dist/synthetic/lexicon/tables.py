@@ -151,7 +151,7 @@ def _read_diseases() -> dict[str, Disease]:
 
 @cache
 def groups() -> Groups:
-    """Lists of entries that the generator draws from."""
+    """Return the lists of entries that the generator draws from."""
     references = {
         **{"comorbidities": DISEASES, "biopsied_tumours": DISEASES, "disease_signs": OBSERVATIONS, "scans": TESTS},
         **{"airspace": OBSERVATIONS, "abdominal": OBSERVATIONS, "ct_symptoms": SYMPTOMS},
@@ -182,6 +182,6 @@ ARTICLES, LEAFLETS, NOTES, CT_REPORTS, ENTITIES, SENTENCES = (
 
 @cache
 def sites_of(observation: str) -> tuple[Site, ...]:
-    """Sites at which an observation can be: those of its regions, and those that it names."""
+    """Return the sites at which an observation can be: those of its regions, and those that it names."""
     regions = OBSERVATIONS[observation].regions
     return tuple(site for site in SITES.values() if site.region in regions or site.key in regions)
