@@ -1,14 +1,17 @@
 """Named entities: published corpora, and files that the recipe's `entities` names.
 
 Units that carry a tag are words. `files_ner_characters` tags characters instead, for languages that attach particles to
-entities, such as Korean: a word tag would include the particle and lose the second entity of an eojeol.
+entities, such as Korean: a word tag would include the particle and lose the second entity of an eojeol. A model tags
+its own tokens; the tag of a token counts for all its characters, so that spans of different vocabularies compare. A
+token that covers both the end of an entity and a particle costs the span.
 """
 
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
-from bimed_dist.evaluation.readers.entities import read_entities
+from bimed_dist.evaluation.preparation.splitting import hash_split
+from bimed_dist.evaluation.readers.entities import join_characters, read_characters, read_entities
 from bimed_dist.evaluation.readers.rows import entity_types, read_bio
 from bimed_dist.evaluation.task import Example, Task, TaskData, TaskInputs
 from bimed_dist.recipe.evaluation import EntitySettings
@@ -122,4 +125,51 @@ SIMONERO_RO = Task(
     source="path",
     load=partial(read_entities, settings=EntitySettings(files={"all": "ro_simonero_dev.bio"}, tag_scheme="IOB1")),
     published={"ro_simonero_dev.bio": "e806d6b01c116a62"},
+)
+
+KLUE_DEV = "klue-ner-v1.1_dev.tsv"
+KLUE_TRAIN = "klue-ner-v1.1_train.tsv"
+KLUE_DEV_SHARE = 0.1
+KLUE_TEST_SHARE = 0.1
+
+
+def load_klue(inputs: TaskInputs) -> TaskData:
+    """Read the published training and development files (KLUE's test labels are not open).
+
+    The development file is the test split. If the training file is missing, it is split by hash instead.
+    """
+
+    def sentences(name: str) -> list[Example]:
+        return list(join_characters(read_characters(inputs.folder / name, inputs.problems), inputs.problems))
+
+    published = sentences(KLUE_DEV)
+    if (inputs.folder / KLUE_TRAIN).exists():
+        splits = hash_split("ner", sentences(KLUE_TRAIN), {"dev": KLUE_DEV_SHARE}, rest="train")
+        splits["test"] = tuple(published)
+        share = f"{KLUE_DEV_SHARE:.0%}"
+        note = f"KLUE's development file is the test split; dev is {share} of its training file, chosen by hash"
+    else:
+        splits = hash_split("ner", published, {"dev": KLUE_DEV_SHARE, "test": KLUE_TEST_SHARE}, rest="train")
+        note = "KLUE's development file alone, split 80/10/10 by hash: not comparable with KLUE's leaderboard"
+    splits = {name: splits[name] for name in ("train", "dev", "test")}
+    return TaskData(splits, entity_types(list(splits.values())), (note,))
+
+
+# 5,000 Korean sentences with six entity types, scored as character spans as KLUE does: 61 % of the entities end inside
+# an eojeol, and 448 eojeols hold two or more.
+KLUE_NER = Task(
+    name="klue_ner",
+    kind="ner",
+    title="KLUE-NER: Korean named entities",
+    language="ko",
+    citation="Park et al. 2021, KLUE, NeurIPS Datasets and Benchmarks",
+    licence="CC BY-SA 4.0",
+    labels_from="crowd annotation, reviewed",
+    labels_by="people",
+    source="path",
+    load=load_klue,
+    unit="character",
+    published={
+        "klue-ner-v1.1_dev.tsv": "0f4d5e818f7b82d2",
+    },
 )

@@ -1,6 +1,7 @@
-"""MedSTS, clinical sentence similarity from 0 to 5: the original files, BLUE's split, and KM-BERT's Korean translation.
+"""Sentence similarity from 0 to 5: STS-B and MedSTS in English and Korean.
 
-If no dev split is published, it is taken out of train by hash.
+KorSTS, the translation of STS-B, is the open substitute for Korean MedSTS. MedSTS comes as the original files, in
+BLUE's split and in KM-BERT's translation; if no dev split is published, it is taken out of train by hash.
 """
 
 from dataclasses import replace
@@ -9,18 +10,73 @@ from pathlib import Path
 
 from bimed_dist.errors import DataError
 from bimed_dist.evaluation.preparation.splitting import hash_split
-from bimed_dist.evaluation.readers.rows import number_or_nan
+from bimed_dist.evaluation.readers.rows import number_or_nan, read_sts_file
 from bimed_dist.evaluation.readers.tables import read_scored_pairs
 from bimed_dist.evaluation.task import Example, Task, TaskData, TaskInputs
 from bimed_dist.files.lines import Problems, read_lines
 from bimed_dist.files.tables import TableFile, read_rows
 from bimed_dist.recipe.evaluation import TableSettings
 
-DEV_SHARE = 0.1
-KOREAN_CELLS = 6
+SPLITS = ("train", "dev", "test")
 
 
-def load_original(inputs: TaskInputs) -> TaskData:
+def load_stsb(inputs: TaskInputs) -> TaskData:
+    """Read sts-SPLIT.csv: tab-separated in spite of the name, no header; some rows have two more cells with sources."""
+    return TaskData(
+        {split: read_sts_file(inputs.folder / f"sts-{split}.csv", False, (7, 9), inputs.problems) for split in SPLITS}
+    )
+
+
+def load_korsts(inputs: TaskInputs) -> TaskData:
+    """Read sts-SPLIT.tsv with header lines, as in kakaobrain/KorNLUDatasets."""
+    return TaskData(
+        {split: read_sts_file(inputs.folder / f"sts-{split}.tsv", True, (7,), inputs.problems) for split in SPLITS}
+    )
+
+
+# 5,749 / 1,500 / 1,379 pairs, as in KorSTS.
+STSB = Task(
+    name="stsb_en",
+    kind="sts",
+    title="STS-B: English sentence similarity",
+    language="en",
+    citation="Cer et al. 2017, SemEval-2017 Task 1",
+    licence="mixed, by source of the sentences",
+    labels_from="mean of crowd grades",
+    labels_by="people",
+    source="path",
+    load=load_stsb,
+    parallel="korsts",
+    published={
+        "sts-train.csv": "0f71910b59aa1ad9",
+        "sts-dev.csv": "5d7e944d8b02734b",
+        "sts-test.csv": "affe45928a66ee5a",
+    },
+)
+KORSTS = Task(
+    name="korsts",
+    kind="sts",
+    title="KorSTS: Korean sentence similarity",
+    language="ko",
+    citation="Ham et al. 2020, KorNLI and KorSTS, Findings of EMNLP",
+    licence="CC BY-SA 4.0",
+    labels_from="crowd grades of STS-B's English pairs; train translated by machine, dev and test by people",
+    labels_by="people",
+    source="path",
+    load=load_korsts,
+    parallel="stsb_en",
+    published={
+        "sts-train.tsv": "b5aaa7f957d6ff46",
+        "sts-dev.tsv": "d835b65b424401fb",
+        "sts-test.tsv": "13f83a3440d9db52",
+    },
+)
+
+MEDSTS_DEV_SHARE = 0.1
+MEDSTS_KO_CELLS = 6
+
+
+def load_medsts(inputs: TaskInputs) -> TaskData:
     """Read *train*.txt, *test*.txt and, if it exists, *test*.gs*.txt with the scores of the test pairs."""
     train = _read_pairs(_only_file(inputs.folder, "train"), None, inputs.problems)
     scores = [path for path in sorted(inputs.folder.glob("*.txt")) if _has_scores(path)]
@@ -35,8 +91,8 @@ def load_original(inputs: TaskInputs) -> TaskData:
 
 
 def _with_dev(train: list[Example], test: list[Example]) -> TaskData:
-    splits = hash_split("sts", train, {"dev": DEV_SHARE}, rest="train")
-    note = f"dev is {DEV_SHARE:.0%} of the published training pairs, chosen by hash"
+    splits = hash_split("sts", train, {"dev": MEDSTS_DEV_SHARE}, rest="train")
+    note = f"dev is {MEDSTS_DEV_SHARE:.0%} of the published training pairs, chosen by hash"
     return TaskData({"train": splits["train"], "dev": splits["dev"], "test": tuple(test)}, notes=(note,))
 
 
@@ -70,7 +126,7 @@ def _read_pairs(path: Path, score_file: Path | None, problems: Problems) -> list
     return examples
 
 
-def load_korean(inputs: TaskInputs) -> TaskData:
+def load_medsts_ko(inputs: TaskInputs) -> TaskData:
     """Read the only csv of the folder. Columns: number, `train` or `test`, anything, score, two sentences."""
     paths = sorted(inputs.folder.glob("*.csv"))
     if len(paths) != 1:
@@ -81,8 +137,8 @@ def load_korean(inputs: TaskInputs) -> TaskData:
     next(rows, None)
     for row in rows:
         place, cells = table.file.place(row.line), row.cells
-        if len(cells) < KOREAN_CELLS:
-            inputs.problems.add(place, f"{len(cells)} cells, needed {KOREAN_CELLS}")
+        if len(cells) < MEDSTS_KO_CELLS:
+            inputs.problems.add(place, f"{len(cells)} cells, needed {MEDSTS_KO_CELLS}")
         elif cells[1].strip() not in splits:
             inputs.problems.add(place, "the second cell is neither train nor test")
         else:
@@ -101,7 +157,7 @@ MEDSTS = Task(
     labels_from="mean of two medical experts",
     labels_by="people",
     source="path",
-    load=load_original,
+    load=load_medsts,
 )
 BLUE_FILES = TableSettings(
     files={split: f"{split}.tsv" for split in ("train", "dev", "test")},
@@ -124,7 +180,7 @@ MEDSTS_KO = replace(
     language="ko",
     citation="Kim et al. 2022, KM-BERT, Scientific Reports 12:13847, doi 10.1038/s41598-022-17806-8",
     labels_from="mean of two medical experts on the English pairs; translated by machine and corrected by hand",
-    load=load_korean,
+    load=load_medsts_ko,
 )
 # As KM-BERT learns it. Correlations are not comparable with `medsts_ko`: a class has only the values 0 to 5.
 MEDSTS_KO_SIX = replace(
