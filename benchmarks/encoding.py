@@ -20,10 +20,11 @@ from _measuring import corpus_of, name_of, record
 from tokenizers.pre_tokenizers import BertPreTokenizer
 from transformers import AutoTokenizer
 
+from bimed_dist.processes import available_cores
 from bimed_dist.shards.encoding import Encoder
 from bimed_dist.vocabulary.tokenizer import build_tokenizer, config_of_new, save_tokenizer, text_normalizer
 from bimed_dist.vocabulary.training import train_vocabulary
-from bimed_dist.vocabulary.words import available_cores, count_words, sentences
+from bimed_dist.vocabulary.words import count_words, sentences
 from bimed_dist.workspace import TRAIN
 
 BATCH = 8192

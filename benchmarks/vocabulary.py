@@ -18,11 +18,12 @@ from _measuring import Run, corpus_of, name_of, record, run_in_process
 from tokenizers import Tokenizer, models, trainers
 from tokenizers.pre_tokenizers import BertPreTokenizer
 
+from bimed_dist.processes import available_cores
 from bimed_dist.vocabulary.fertility import count_texts, fertility
 from bimed_dist.vocabulary.tokenizer import build_tokenizer, text_normalizer
 from bimed_dist.vocabulary.tokens import PREFIX, SPECIAL_TOKENS
 from bimed_dist.vocabulary.training import train_vocabulary
-from bimed_dist.vocabulary.words import available_cores, count_words, sentences
+from bimed_dist.vocabulary.words import count_words, sentences
 from bimed_dist.workspace import HELD_OUT, TRAIN
 
 MIN_FREQUENCY = 2

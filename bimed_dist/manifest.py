@@ -246,38 +246,26 @@ def build(
     if done is not None:
         return Outcome(folder, done, was_done=True)
     with folder_lock(folder):
-        return _build(folder, stage, settings, inputs, make, continues)
-
-
-def _build(
-    folder: Path,
-    stage: str,
-    settings: Mapping[str, Any],
-    inputs: Mapping[str, str],
-    make: Callable[[Path], Mapping[str, Any]],
-    continues: bool,
-) -> Outcome:
-    partial = folder.with_name(folder.name + PARTIAL)
-    if not (continues and _was_begun_with(partial, settings, inputs)):
-        shutil.rmtree(partial, ignore_errors=True)
-        partial.mkdir(parents=True)
-    if continues:
-        begin(partial, settings, inputs)
-    start = time.monotonic()
-    counts = make(partial)
-    (partial / SETTINGS).unlink(missing_ok=True)
-    files = [path for path in partial.rglob("*") if path.is_file()]
-    manifest = write_manifest(
-        partial,
-        stage=stage,
-        name=folder.name,
-        settings=settings,
-        inputs=inputs,
-        counts=counts,
-        files=files,
-        seconds=time.monotonic() - start,
-    )
-    partial.rename(folder)
+        partial = folder.with_name(folder.name + PARTIAL)
+        if not (continues and _was_begun_with(partial, settings, inputs)):
+            shutil.rmtree(partial, ignore_errors=True)
+            partial.mkdir(parents=True)
+        if continues:
+            begin(partial, settings, inputs)
+        start = time.monotonic()
+        counts = make(partial)
+        (partial / SETTINGS).unlink(missing_ok=True)
+        manifest = write_manifest(
+            partial,
+            stage=stage,
+            name=folder.name,
+            settings=settings,
+            inputs=inputs,
+            counts=counts,
+            files=[path for path in partial.rglob("*") if path.is_file()],
+            seconds=time.monotonic() - start,
+        )
+        partial.rename(folder)
     return Outcome(folder, manifest, was_done=False)
 
 

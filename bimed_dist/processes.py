@@ -25,6 +25,11 @@ Task = TypeVar("Task")
 Result = TypeVar("Result")
 
 
+def available_cores() -> int:
+    """Return the number of cores that this process may use."""
+    return len(os.sched_getaffinity(0))
+
+
 def in_processes(
     function: Callable[[Task], Result], tasks: Iterable[Task], count: int, if_killed: str
 ) -> Iterator[tuple[Task, Result]]:

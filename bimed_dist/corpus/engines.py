@@ -5,15 +5,14 @@ an engine only has to process every number.
 """
 
 import functools
-import os
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
-from bimed_dist.corpus.extraction import PARTS, extract
+from bimed_dist.corpus.extraction import LOGS, PARTS, extract, part_folder
 from bimed_dist.corpus.planning import PART_BYTES, Part
 from bimed_dist.errors import BimedError, ConfigError, DataError, Stopped
-from bimed_dist.processes import in_processes, main_program_hidden
+from bimed_dist.processes import available_cores, in_processes, main_program_hidden
 from bimed_dist.recipe.corpus import Execution, SlurmSettings
 from bimed_dist.workspace import MANIFEST
 
@@ -25,7 +24,7 @@ _MAX_ERRORS = 5
 
 def processes(execution: Execution, num_bytes: int) -> int:
     """Return the recipe's number of processes; by default one per core, but fewer for a small corpus."""
-    return execution.processes or min(len(os.sched_getaffinity(0)), 1 + num_bytes // PART_BYTES)
+    return execution.processes or min(available_cores(), 1 + num_bytes // PART_BYTES)
 
 
 def extract_parts(folder: Path, plan: Sequence[Part], execution: Execution, done: Callable[[Part], None]) -> None:
@@ -56,7 +55,7 @@ class ExtractShare:
 
     def __call__(self, data: Any, rank: int, world_size: int) -> Iterable[Any]:
         for number in self._numbers[rank::world_size]:
-            error_file = self._folder / PARTS / f"{number:06d}{_ERROR}"
+            error_file = part_folder(self._folder, number).with_suffix(_ERROR)
             error_file.unlink(missing_ok=True)
             try:
                 extract(self._folder, number)
@@ -73,10 +72,10 @@ def _run_datatrove(folder: Path, numbers: Sequence[int], execution: Execution, c
         raise ConfigError(
             "execution.engine is datatrove, which is not installed: pip install 'bimed-dist[cluster]'"
         ) from None
-    missing = [number for number in numbers if not (folder / PARTS / f"{number:06d}" / MANIFEST).is_file()]
+    missing = [number for number in numbers if not (part_folder(folder, number) / MANIFEST).is_file()]
     if not missing:
         return
-    logs = folder / "logs"
+    logs = folder / LOGS
     step = ExtractShare(folder, missing)
     if execution.slurm is None:
         workers = min(count, len(missing))

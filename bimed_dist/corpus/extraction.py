@@ -37,7 +37,9 @@ from bimed_dist.workspace import CONTAMINATION, LEFT_OUT, SETTINGS
 PARTS = "parts"
 TASKS = "tasks"
 LEAKS = "leaks"
-"""Folders of an unfinished build: finished parts, descriptions of the parts, indexed texts of evaluation tasks."""
+LOGS = "logs"
+"""Folders of an unfinished build: finished parts, descriptions of the parts, indexed texts of evaluation tasks, logs of
+datatrove."""
 DOCUMENTS = "documents.jsonl"
 HEADERS = {
     LEFT_OUT: ("kind", "source", "place", "reason"),
@@ -174,18 +176,28 @@ class Extractor:
         return screened.remaining
 
 
+def part_folder(folder: Path, number: int) -> Path:
+    """Return the folder of a finished part, or of one that is being extracted (with the suffix PARTIAL)."""
+    return folder / PARTS / f"{number:06d}"
+
+
+def task_file(folder: Path, number: int) -> Path:
+    """Return the file with the description of a part."""
+    return folder / TASKS / f"{number:06d}.json"
+
+
 def extract(folder: Path, number: int) -> manifest.Outcome:
     """Extract part `number` of the build in `folder`, unless it is finished.
 
     Raises DataError if a file can't be read, has changed since it was surveyed, or holds bad rows that are not skipped.
     """
-    task = json.loads((folder / TASKS / f"{number:06d}.json").read_text(encoding="utf-8"))
+    task = json.loads(task_file(folder, number).read_text(encoding="utf-8"))
     part = Part.from_task(task)
     settings, seed = _parsed((folder / SETTINGS).read_text(encoding="utf-8"))
     source = next(source for source in settings.sources if source.name == part.source)
     leaks = TaskIndex.load(folder / LEAKS) if (folder / LEAKS).is_dir() else None
     return manifest.build(
-        folder / PARTS / f"{number:06d}",
+        part_folder(folder, number),
         stage="corpus part",
         settings=_without_times(task),
         inputs={},

@@ -22,7 +22,7 @@ from bimed_dist import manifest
 from bimed_dist.corpus.contamination import TaskTexts, build_index
 from bimed_dist.corpus.deduplication import KEPT, Decisions, decide
 from bimed_dist.corpus.engines import IF_KILLED, extract_parts, processes
-from bimed_dist.corpus.extraction import DOCUMENTS, HEADERS, LEAKS, PARTS, TASKS
+from bimed_dist.corpus.extraction import DOCUMENTS, HEADERS, LEAKS, LOGS, PARTS, TASKS, part_folder, task_file
 from bimed_dist.corpus.planning import FilePlan, Part, list_files, make_parts, survey
 from bimed_dist.corpus.privacy import refusal
 from bimed_dist.corpus.writing import count, join_tables, write_duplicates, write_splits
@@ -80,7 +80,7 @@ def _make(folder: Path, settings: CorpusSettings, paths: Mapping[str, Path], tas
     if refused is not None:
         shutil.rmtree(folder / PARTS)  # They hold the text with its identities.
         raise DataError(f"corpus {folder.name.removesuffix(PARTIAL)}: {refused}")
-    folders = [folder / PARTS / f"{part.number:06d}" for part in plan]
+    folders = [part_folder(folder, part.number) for part in plan]
     sources = [part.source for part in plan]
     decisions = decide(folders, settings)
     with Progress("writing", sum((part / DOCUMENTS).stat().st_size for part in folders), "B") as progress:
@@ -90,7 +90,7 @@ def _make(folder: Path, settings: CorpusSettings, paths: Mapping[str, Path], tas
     latin = {source.name: source.latin_language for source in settings.sources}
     counts = {**count(folders, sources, latin, decisions), **_dropped(decisions, extracted), **rows, "encodings": files}
     _check(counts, extracted)
-    for scratch in (PARTS, TASKS, LEAKS, "logs"):
+    for scratch in (PARTS, TASKS, LEAKS, LOGS):
         shutil.rmtree(folder / scratch, ignore_errors=True)
     return counts
 
@@ -124,7 +124,7 @@ def _plan(folder: Path, settings: CorpusSettings, paths: Mapping[str, Path]) -> 
                 encodings[surveyed.encoding or "columns"] += 1
             plan += make_parts(source, files, first_number=len(plan))
     for part in plan:
-        manifest.write_json(folder / TASKS / f"{part.number:06d}.json", part.task())
+        manifest.write_json(task_file(folder, part.number), part.task())
     return plan, dict(encodings)
 
 
@@ -161,7 +161,7 @@ def _extract(folder: Path, plan: Sequence[Part], settings: CorpusSettings) -> Co
         extract_parts(folder, plan, settings.execution, done=lambda part: progress.advance(part.bytes))
     total: Counter[str] = Counter()
     for part in plan:
-        counts = manifest.read_manifest(folder / PARTS / f"{part.number:06d}").counts
+        counts = manifest.read_manifest(part_folder(folder, part.number)).counts
         for key, value in counts.items():
             total.update({f"{key}.{k}": v for k, v in value.items()} if isinstance(value, dict) else {key: value})
     return total

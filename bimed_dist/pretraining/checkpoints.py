@@ -20,17 +20,12 @@ from typing import TypedDict
 
 from bimed_dist.agreement import Ranks, run_on_ranks
 from bimed_dist.errors import CheckpointError
-from bimed_dist.manifest import digest_of, file_sha256, write_json
+from bimed_dist.manifest import FileEntry, digest_of, file_sha256, write_json
 from bimed_dist.workspace import CHECKPOINT_RECORD, PARTIAL
 
 _log = logging.getLogger(__name__)
 FORMAT = 1
 _NAME = re.compile(r"step-(\d{8})")
-
-
-class FileEntry(TypedDict):
-    bytes: int
-    sha256: str
 
 
 Files = dict[str, FileEntry]
@@ -58,7 +53,7 @@ class Duration(TypedDict):
 
 
 class RunState(Arithmetic, Duration):
-    """What the training loop knows at a step."""
+    """State of the training loop at a step."""
 
     run_digest: str
     """Digest of the settings (without those of HOW_ONLY and LENGTH), model and shards; a resume requires the same."""

@@ -18,6 +18,7 @@ from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
 from bimed_dist.errors import CheckpointError
+from bimed_dist.manifest import FileEntry
 
 WEIGHT = "weight"
 _DTYPES = {torch.float32: "F32", torch.float64: "F64", torch.bfloat16: "BF16", torch.int64: "I64"}
@@ -65,7 +66,7 @@ class Snapshot:
         text += b" " * (-len(text) % 8)
         self._header, self._size = len(text).to_bytes(8, "little") + text, end
 
-    def write(self, path: Path) -> dict[str, Any]:
+    def write(self, path: Path) -> FileEntry:
         """Write a safetensors file and sync it; return its size and SHA-256.
 
         The library's own writer needs a second copy of all tensors and can't hash while writing.

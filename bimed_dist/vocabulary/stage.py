@@ -18,6 +18,7 @@ from bimed_dist import manifest
 from bimed_dist.errors import ConfigError
 from bimed_dist.files.terms import Term, read_terms
 from bimed_dist.hugging_face import load_tokenizer
+from bimed_dist.processes import available_cores
 from bimed_dist.recipe.base import TermList
 from bimed_dist.recipe.recipe import Recipe
 from bimed_dist.recipe.vocabulary import ExtendedVocabulary, TrainedVocabulary
@@ -35,7 +36,7 @@ from bimed_dist.vocabulary.tokenizer import (
 )
 from bimed_dist.vocabulary.tokens import MAX_WORD_LENGTH, composition, format_composition
 from bimed_dist.vocabulary.training import Vocabulary, train_vocabulary
-from bimed_dist.vocabulary.words import available_cores, count_words, sentences
+from bimed_dist.vocabulary.words import count_words, sentences
 from bimed_dist.workspace import COMPOSITION, FERTILITY, HELD_OUT, TERMS, TRAIN, stage_folder
 
 logger = logging.getLogger(__name__)

@@ -6,7 +6,6 @@ with the corpus. Counts are Python integers and can't overflow.
 
 import functools
 import json
-import os
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from itertools import islice
@@ -20,10 +19,6 @@ from bimed_dist.processes import in_processes
 BLOCK_BYTES = 32 * 2**20
 _CHUNKS_AT_ONCE = 250_000
 _IF_KILLED = "run again with more memory, or on fewer cores (`taskset --cpu-list 0-3 ...`)"
-
-
-def available_cores() -> int:
-    return len(os.sched_getaffinity(0))
 
 
 def sentences(path: Path) -> Iterator[tuple[str, str, str]]:
