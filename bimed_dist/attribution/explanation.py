@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from torch import nn
@@ -10,7 +9,8 @@ from transformers import PreTrainedTokenizerBase
 
 from bimed_dist.attribution import faithfulness
 from bimed_dist.attribution.faithfulness import RANDOM, Curves
-from bimed_dist.attribution.gradients import METHODS, attribute_tokens
+from bimed_dist.attribution.gradients import attribute_tokens
+from bimed_dist.attribution.summary_format import LANGUAGES, METHODS, MethodSummary, ModelSummary
 from bimed_dist.attribution.words import Words, word_scores, words_of_tokens
 from bimed_dist.evaluation.metrics.thresholds import THRESHOLD
 from bimed_dist.evaluation.models.encoding import EncodedRow
@@ -19,7 +19,6 @@ from bimed_dist.language import count_letters, language_of
 
 LABELS_SHOWN = 3
 """Multi-label: labels of a row that are explained, and as many false positives."""
-LANGUAGES = ("ko", "en", "mixed", "other")
 RANDOM_SEED = 0
 
 
@@ -136,20 +135,23 @@ def outputs_to_explain(
     return [*correct[:LABELS_SHOWN], *false[:LABELS_SHOWN]] or sorted(set(most_likely))
 
 
-def summarize(explanations: Sequence[Explanation]) -> dict[str, Any]:
-    """Return means over explanations of one model: areas under the curves, random weights, score by language."""
-    delta = float(np.median([e.convergence_delta for e in explanations]))
-    summary: dict[str, Any] = {"explanations": len(explanations), "convergence_delta": delta}
-    random = {f"random_{name}": value for name, value in _mean_areas(explanations, RANDOM).items()}
-    for method in METHODS:
-        correlations = [r for e in explanations if (r := e.random_weights[method]) is not None]
-        summary[method] = {
-            **_mean_areas(explanations, method),
-            **random,
-            "random_weights": float(np.mean(correlations)) if correlations else None,
-            "weight_by_language": weight_by_language(explanations, method),
-        }
-    return summary
+def summarize(explanations: Sequence[Explanation]) -> ModelSummary:
+    """Return means over explanations of one model."""
+    return {
+        "explanations": len(explanations),
+        "convergence_delta": float(np.median([e.convergence_delta for e in explanations])),
+        **{method: _summarize_method(explanations, method) for method in METHODS},
+    }
+
+
+def _summarize_method(explanations: Sequence[Explanation], method: str) -> MethodSummary:
+    correlations = [r for e in explanations if (r := e.random_weights[method]) is not None]
+    return {
+        **_mean_areas(explanations, method),
+        **{f"random_{name}": value for name, value in _mean_areas(explanations, RANDOM).items()},
+        "random_weights": float(np.mean(correlations)) if correlations else None,
+        "weight_by_language": weight_by_language(explanations, method),
+    }
 
 
 def _mean_areas(explanations: Sequence[Explanation], order: str) -> dict[str, float]:

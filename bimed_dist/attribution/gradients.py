@@ -18,7 +18,6 @@ from bimed_dist.evaluation.models.finetuning import micro_batch_tokens, pad_rows
 
 STEPS = 50
 """Points of the integral, captum's default; a large convergence delta shows that they are too few."""
-METHODS = ("integrated_gradients", "gradient_x_input")
 
 
 @dataclass(frozen=True)

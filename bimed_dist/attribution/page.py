@@ -8,12 +8,12 @@ import numpy as np
 from bimed_dist import templates
 from bimed_dist.attribution.explanation import LABELS_SHOWN, Explanation
 from bimed_dist.attribution.faithfulness import POINTS, RANDOM
+from bimed_dist.attribution.summary_format import METHODS, ModelSummary
 from bimed_dist.evaluation.preparation.prepared import PreparedTask
 from bimed_dist.evaluation.task import Example
 from bimed_dist.recipe.recipe import Recipe
 from bimed_dist.recipe.report import AttributionSettings
 
-METHOD_NAMES = {"integrated_gradients": "Integrated gradients", "gradient_x_input": "Gradient × input"}
 LANGUAGE_NAMES = {"ko": "Korean", "en": "Latin script", "mixed": "mixed words", "other": "numbers and signs"}
 
 
@@ -23,7 +23,7 @@ def html(
     prepared: PreparedTask,
     examples: Sequence[Example],
     explanations: Sequence[Explanation],
-    summary: Mapping[str, Any],
+    summary: Mapping[str, ModelSummary],
     changed_models: Sequence[str],
 ) -> str:
     """Return the page; `changed_models` no longer give the answers that the evaluation scored."""
@@ -35,7 +35,7 @@ def html(
         summary=summary,
         changed_models=changed_models,
         foundations={label: model.adapted_from for label, model in recipe.evaluation.models.items()},
-        methods=METHOD_NAMES,
+        methods=METHODS,
         languages=LANGUAGE_NAMES,
         labels_shown=LABELS_SHOWN if prepared.task.kind == "multilabel" else None,
         curves={model: _curves(explanations, model) for model in summary},

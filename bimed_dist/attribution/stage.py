@@ -22,6 +22,7 @@ from bimed_dist.attribution.explanation import (
     outputs_to_explain,
     summarize,
 )
+from bimed_dist.attribution.summary_format import Summary
 from bimed_dist.errors import ConfigError
 from bimed_dist.evaluation.grid.model_on_task import ModelOnTask, Trial, load_model_folder, model_on_task
 from bimed_dist.evaluation.grid.records import unpack
@@ -62,17 +63,17 @@ def run(recipe: Recipe, name: str, work: Path) -> Outcome:
 
 
 def _make(recipe: Recipe, settings: AttributionSettings, work: Path, folder: Path) -> Mapping[str, Any]:
-    pairs = load_models(recipe, settings, work)
-    prepared = pairs[0].prepared
+    entries = load_models(recipe, settings, work)
+    prepared = entries[0].prepared
     kind = prepared.task.kind
     if kind not in KINDS:
         raise ConfigError(
             f"attribution: evaluation.tasks.{settings.task} is of kind {kind}; choose a task of kind {', '.join(KINDS)}"
         )
-    examples = limit_rows(kind, pairs[0].open_test_splits()["test"], settings.rows)
+    examples = limit_rows(kind, entries[0].open_test_splits()["test"], settings.rows)
     models, differences = [], {}
-    for pair in pairs:
-        model, differences[pair.label] = retrain(pair, examples)
+    for entry in entries:
+        model, differences[entry.label] = retrain(entry, examples)
         models.append(model)
     outputs = [
         outputs_to_explain(
@@ -85,10 +86,13 @@ def _make(recipe: Recipe, settings: AttributionSettings, work: Path, folder: Pat
     ]
     explanations = _explain_all(models, examples, outputs)
     summary = {model.label: summarize([e for e in explanations if e.model == model.label]) for model in models}
-    write_json(
-        folder / SUMMARY,
-        {"schema": 1, "task": settings.task, "models": summary, "difference_from_evaluation": differences},
-    )
+    content: Summary = {
+        "schema": 1,
+        "task": settings.task,
+        "models": summary,
+        "difference_from_evaluation": differences,
+    }
+    write_json(folder / SUMMARY, content)
     html = page.html(recipe, settings, prepared, examples, explanations, summary, changed_models(differences))
     (folder / PAGE).write_text(html, encoding="utf-8")
     return {"rows": len(examples), "models": len(models), "explanations": len(explanations), "summary": summary}
@@ -99,7 +103,7 @@ def load_models(recipe: Recipe, settings: AttributionSettings, work: Path) -> li
     assert recipe.evaluation is not None  # the recipe refuses an attribution without evaluation
     prepared = prepare_tasks(recipe, work)[settings.task].trained_tasks[0]
     encoded: dict[tuple[str, str], Any] = {}
-    pairs = []
+    entries = []
     for label in settings.models or recipe.evaluation.models:
         model = load_model_folder(locate(recipe.evaluation.models[label].folder, recipe, work))
         if model.tokenizer is None:
@@ -107,38 +111,40 @@ def load_models(recipe: Recipe, settings: AttributionSettings, work: Path) -> li
         if model.tokenizer.mask_token_id is None:
             raise ConfigError(f"attribution: the tokenizer of {label} has no mask token to hide words with")
         folder = stage_folder(work, "evaluation")
-        pairs.append(model_on_task(recipe.evaluation, prepared, label, model, folder, encoded))
-    return pairs
+        entries.append(model_on_task(recipe.evaluation, prepared, label, model, folder, encoded))
+    return entries
 
 
-def retrain(pair: ModelOnTask, examples: tuple[Example, ...]) -> tuple[ExplainedModel, float | None]:
+def retrain(entry: ModelOnTask, examples: tuple[Example, ...]) -> tuple[ExplainedModel, float | None]:
     """Train the chosen trial with the first seed again, with as many threads as the evaluation used.
 
     Also returns the largest difference between its answers and those that the evaluation stored, None if it stored
     none.
     """
-    trial = Trial(pair.read_choice(), pair.seeds[0], test=True)
-    _log.info("%s: training the chosen trial again, then explaining %d rows", pair.label, len(examples))
-    development = pair.read_record(Trial(trial.candidate, trial.seed)) or {}
+    trial = Trial(entry.read_choice(), entry.seeds[0], test=True)
+    _log.info("%s: training the chosen trial again, then explaining %d rows", entry.label, len(examples))
+    development = entry.read_record(Trial(trial.candidate, trial.seed)) or {}
     with _threads_of(development):
-        model = trained_model(pair, trial)
-    task, pad_id = pair.prepared.task, pair.tokenizer.pad_token_id
+        model = trained_model(entry, trial)
+    task, pad_id = entry.prepared.task, entry.tokenizer.pad_token_id
     # The beginning of a long text, whatever the task does with the rest: tokens and words must be those of one row.
-    rows = encode(pair.tokenizer, task.kind, task.unit, pair.prepared.labels, examples, pair.max_tokens).rows
+    rows = encode(entry.tokenizer, task.kind, task.unit, entry.prepared.labels, examples, entry.max_tokens).rows
     explained = ExplainedModel(
-        label=pair.label,
+        label=entry.label,
         model=model,
-        tokenizer=pair.tokenizer,
-        max_length=pair.max_tokens,
+        tokenizer=entry.tokenizer,
+        max_length=entry.max_tokens,
         kind=task.kind,
         rows=rows,
         predicted=predict(model, task.kind, rows, [1] * len(rows), pad_id),
         thresholds=development.get("thresholds"),
     )
-    difference = _difference_from_stored(pair, trial, model, examples)
+    difference = _difference_from_stored(entry, trial, model, examples)
     if difference is not None and difference > TOLERANCE:
         _log.warning(
-            "%s, trained again, is not the model that was evaluated: its answers differ by %.3f", pair.label, difference
+            "%s, trained again, is not the model that was evaluated: its answers differ by %.3f",
+            entry.label,
+            difference,
         )
     return explained, difference
 
@@ -155,16 +161,16 @@ def _threads_of(record: Mapping[str, Any]) -> Iterator[None]:
 
 
 def _difference_from_stored(
-    pair: ModelOnTask, trial: Trial, model: nn.Module, examples: tuple[Example, ...]
+    entry: ModelOnTask, trial: Trial, model: nn.Module, examples: tuple[Example, ...]
 ) -> float | None:
-    record = pair.read_record(trial)
+    record = entry.read_record(trial)
     if record is None:
         return None
-    predictions = dict(zip(pair.open_test_splits()["test"], record["splits"]["test"]["predictions"], strict=True))
+    predictions = dict(zip(entry.open_test_splits()["test"], record["splits"]["test"]["predictions"], strict=True))
     stored = np.stack(unpack([predictions[example] for example in examples], np.float32))
-    answers = np.stack(predict_with_thresholds(pair, trial, model, pair.encode(examples)))
+    answers = np.stack(predict_with_thresholds(entry, trial, model, entry.encode(examples)))
     # Columns after the answers hold predictions at thresholds.
-    columns = max(1, len(pair.prepared.labels))
+    columns = max(1, len(entry.prepared.labels))
     return float(np.abs(answers - stored)[:, :columns].max())
 
 

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from bimed_dist.attribution.summary_format import Summary
 from bimed_dist.errors import DataError
 from bimed_dist.evaluation.results_format import SCHEMA, Results
 from bimed_dist.manifest import Manifest, verified
@@ -34,7 +35,7 @@ class Records:
     """Vocabulary -> composition.json."""
     fertilities: dict[str, dict[str, Any]]
     """Vocabulary -> fertility.json."""
-    attributions: dict[str, dict[str, Any]]
+    attributions: dict[str, Summary]
     """Attribution -> summary.json, if it is finished."""
     overlaps: dict[str, Counter[tuple[str, str]]]
     """Corpus that was searched for text of the tasks -> rows of each (task, split) that it held."""

@@ -8,6 +8,7 @@ import pytest
 import torch
 
 from bimed_dist.attribution import explanation, stage
+from bimed_dist.attribution.summary_format import MethodSummary, ModelSummary, Summary
 from bimed_dist.errors import ConfigError, DataError
 from bimed_dist.evaluation import stage as evaluation
 from bimed_dist.evaluation.grid.model_on_task import Trial
@@ -66,7 +67,10 @@ def test_the_page_shows_both_models_on_the_same_rows_with_a_warning_in_both_lang
         assert not any(word in written for text in texts for word in re.findall("[가-힣]{2,}", text))
     summary = json.loads((work / "attribution" / "ct" / "summary.json").read_text(encoding="utf-8"))
     assert set(summary["models"]) == {"base", "adapted"}
+    assert summary.keys() == Summary.__annotations__.keys()
     for numbers in summary["models"].values():
+        assert numbers.keys() == ModelSummary.__annotations__.keys()
+        assert numbers["gradient_x_input"].keys() == MethodSummary.__annotations__.keys()
         shares = numbers["integrated_gradients"]["weight_by_language"]
         assert sum(shares.values()) == pytest.approx(1)
     assert outcome.manifest.counts["rows"] == 2

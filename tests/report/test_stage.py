@@ -112,6 +112,6 @@ def test_finished_attributions_are_shown_and_others_are_not_required(tmp_path):
     assert "attribution/reports" in outcome.manifest.inputs
     rows = fake_work.read_table(tmp_path, "attribution")
     assert [row["Task"] for row in rows] == ["ct"] * 4
-    assert [(row["Model"], row["Korean words"]) for row in rows if row["Method"] == "integrated gradients"] == [
+    assert [(row["Model"], row["Korean words"]) for row in rows if row["Method"] == "Integrated gradients"] == [
         ("ko-mini", "0.31"), ("bi-ko-mini", "0.62"),
     ]  # fmt: skip

@@ -1,15 +1,13 @@
 """Attribution: how faithful the explanations are. Its heatmaps show text, so that only numbers are in the report."""
 
 from collections.abc import Iterator, Mapping
-from typing import Any
 
+from bimed_dist.attribution.summary_format import LANGUAGES, METHODS, Summary
 from bimed_dist.report.page import Section
 from bimed_dist.report.tables import Cell, Table, decimal_cell, make_table, share_cell, text_cell
 from bimed_dist.report.text import capitalized, language_name
 
-_METHODS = {"integrated_gradients": "integrated gradients", "gradient_x_input": "gradient × input"}
 _AREAS = ("deletion", "random_deletion", "insertion", "random_insertion", "random_weights")
-_LANGUAGES = ("ko", "en", "mixed", "other")
 _EXPLANATION = (
     "Deletion: mean model output while words are masked, the most important first; lower than in random order is "
     "better. Insertion: mean model output while the words are put back; higher than in random order is better. "
@@ -18,7 +16,7 @@ _EXPLANATION = (
 )
 
 
-def attribution_section(summaries: Mapping[str, Mapping[str, Any]]) -> Section:
+def attribution_section(summaries: Mapping[str, Summary]) -> Section:
     """summaries: summary.json of each attribution."""
     return Section(
         title="Attribution",
@@ -28,19 +26,19 @@ def attribution_section(summaries: Mapping[str, Mapping[str, Any]]) -> Section:
     )
 
 
-def attribution_table(summaries: Mapping[str, Mapping[str, Any]]) -> Table:
+def attribution_table(summaries: Mapping[str, Summary]) -> Table:
     columns = (
         *("Task", "Model", "Method", "Explanations", "Deletion", "Random deletion", "Insertion", "Random insertion"),
-        *("Similarity to random weights", *(f"{capitalized(language_name(code))} words" for code in _LANGUAGES)),
+        *("Similarity to random weights", *(f"{capitalized(language_name(code))} words" for code in LANGUAGES)),
     )
     rows = [row for summary in summaries.values() for row in _rows(summary)]
     caption = "Faithfulness of the attributions, and the share of attribution on words of each language"
     return make_table("attribution", caption, columns, rows, grouped=2)
 
 
-def _rows(summary: Mapping[str, Any]) -> Iterator[tuple[Cell, ...]]:
+def _rows(summary: Summary) -> Iterator[tuple[Cell, ...]]:
     for model, numbers in summary["models"].items():
-        for method, title in _METHODS.items():
+        for method, title in METHODS.items():
             shares = numbers[method]["weight_by_language"]
             yield (
                 text_cell(summary["task"]),
@@ -48,5 +46,5 @@ def _rows(summary: Mapping[str, Any]) -> Iterator[tuple[Cell, ...]]:
                 text_cell(title),
                 Cell(str(numbers["explanations"]), numbers["explanations"], "number"),
                 *(decimal_cell(numbers[method][area]) for area in _AREAS),
-                *(share_cell(shares[code], 1) for code in _LANGUAGES),
+                *(share_cell(shares[code], 1) for code in LANGUAGES),
             )
