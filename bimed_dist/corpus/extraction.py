@@ -28,7 +28,7 @@ from bimed_dist.corpus.quality import rejection
 from bimed_dist.corpus.readers import read
 from bimed_dist.corpus.sentences import cut_long, split_paragraphs
 from bimed_dist.errors import DataError
-from bimed_dist.files.documents import RawDocument
+from bimed_dist.files.documents import Document, RawDocument
 from bimed_dist.files.lines import Problems, stamp
 from bimed_dist.language import MIXING_BINS, add_letters, add_mixing, bins_of, code_mixing, count_letters, language_of
 from bimed_dist.recipe.corpus import CorpusSettings, MimicSource, Source, SyntheticSource
@@ -259,8 +259,7 @@ def batches(documents: Iterable[CleanDocument]) -> Iterator[list[CleanDocument]]
         yield batch
 
 
-def make_record(raw: RawDocument, paragraphs: list[list[str]], latin_language: str) -> dict[str, Any]:
-    """Return one document as it is written to the corpus."""
+def make_record(raw: RawDocument, paragraphs: list[list[str]], latin_language: str) -> Document:
     letters = [[count_letters(sentence) for sentence in sentences] for sentences in paragraphs]
     return {
         "id": clean(raw.id),
@@ -271,7 +270,8 @@ def make_record(raw: RawDocument, paragraphs: list[list[str]], latin_language: s
     }
 
 
-def index_row(document: CleanDocument, record: dict[str, Any], settings: CorpusSettings, seed: int) -> dict[str, Any]:
+def index_row(document: CleanDocument, record: Document, settings: CorpusSettings, seed: int) -> dict[str, Any]:
+    """Return the document's row in the index, without `bytes`."""
     raw = document.raw
     digest = text_digest(document.paragraphs)
     deciding = digest if raw.group is None else hashlib.sha256(b"group:" + raw.group.encode()).digest()

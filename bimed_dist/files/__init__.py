@@ -1,1 +1,1 @@
-"""Reading of input files: lines in several encodings, csv and tsv tables, term lists, and their problems."""
+"""Input files: lines in several encodings, csv and tsv tables, term lists, documents, and their problems."""

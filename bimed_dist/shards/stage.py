@@ -14,10 +14,11 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from tqdm import tqdm
 
 from bimed_dist import manifest
 from bimed_dist.errors import ConfigError, DataError
+from bimed_dist.files.documents import Document
+from bimed_dist.progress import Progress
 from bimed_dist.recipe.recipe import Recipe
 from bimed_dist.references import locate
 from bimed_dist.shards.encoding import Encoder, EncodersDifferError
@@ -98,9 +99,14 @@ def write_shards(corpus: Path, tokenizer: str, folder: Path, shard_tokens: int) 
 
 def _write_split(corpus: Path, split: str, encoder: Encoder, folder: Path, shard_tokens: int) -> SplitCounts:
     path = corpus / {"train": TRAIN, "held_out": HELD_OUT}[split]
+    if not path.is_file():
+        raise DataError(f"{path} is missing; build the corpus again")
     counts = SplitCounts()
-    with ShardWriter(folder, split, shard_tokens) as writer:
-        for documents in _batches(tqdm(_documents(path), desc=f"encoding {split}", unit=" documents", disable=None)):
+    with (
+        ShardWriter(folder, split, shard_tokens) as writer,
+        Progress(f"encoding {split}", path.stat().st_size, "B") as progress,
+    ):
+        for documents in _batches(_documents(path, progress)):
             sentences = [s for document in documents for paragraph in document["paragraphs"] for s in paragraph]
             tokens, lengths = encoder.encode(sentences)
             counts.unknown += int((tokens == encoder.table.unknown).sum())
@@ -118,7 +124,7 @@ def _write_split(corpus: Path, split: str, encoder: Encoder, folder: Path, shard
 
 
 def _split_documents(
-    documents: list[dict[str, Any]],
+    documents: list[Document],
     tokens: NDArray[np.unsignedinteger],
     lengths: NDArray[np.int32],
     counts: SplitCounts,
@@ -148,7 +154,7 @@ def _split_documents(
         )
 
 
-def _batches(documents: Iterator[dict[str, Any]]) -> Iterator[list[dict[str, Any]]]:
+def _batches(documents: Iterator[Document]) -> Iterator[list[Document]]:
     batch, sentences = [], 0
     for document in documents:
         batch.append(document)
@@ -160,13 +166,11 @@ def _batches(documents: Iterator[dict[str, Any]]) -> Iterator[list[dict[str, Any
         yield batch
 
 
-def _documents(path: Path) -> Iterator[dict[str, Any]]:
-    if not path.is_file():
-        raise DataError(f"{path} is missing; build the corpus again")
-    with path.open(encoding="utf-8") as file:
+def _documents(path: Path, progress: Progress) -> Iterator[Document]:
+    with path.open("rb") as file:
         for number, line in enumerate(file, start=1):
             try:
-                document = json.loads(line)
+                document: Document = json.loads(line)
                 fits = [list(map(len, document[key])) for key in ("paragraphs", "languages")]
                 is_whole = isinstance(document["source"], str) and fits[0] == fits[1]
             except (ValueError, KeyError, TypeError) as error:
@@ -176,3 +180,4 @@ def _documents(path: Path) -> Iterator[dict[str, Any]]:
             if not is_whole:
                 raise DataError(f"{path}, line {number}: sentences and languages don't match; build the corpus again")
             yield document
+            progress.advance(len(line))

@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Any
 
 from tokenizers import Tokenizer, pre_tokenizers
-from tqdm import tqdm
 
 from bimed_dist import manifest
 from bimed_dist.errors import ConfigError
@@ -187,7 +186,7 @@ def _measure(
     table = composition(sorted(vocabulary, key=vocabulary.__getitem__))
     manifest.write_json(folder / COMPOSITION, table)
     logger.info("%s", format_composition(table))
-    held_out = count_texts(tqdm(sentences(corpus / HELD_OUT), desc="held out", unit=" sentences", disable=None))
+    held_out = count_texts(sentences(corpus / HELD_OUT))
     measured = fertility(tokenizers, held_out, built.words, example_terms)
     manifest.write_json(folder / FERTILITY, measured)
     first = next(iter(measured["tokenizers"].values()))

@@ -11,9 +11,8 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
 
-from tqdm import tqdm
-
 from bimed_dist.errors import DataError
+from bimed_dist.progress import Progress
 from bimed_dist.vocabulary.tokens import MAX_WORD_LENGTH, PREFIX, SPECIAL_TOKENS, quota_of, unused_tokens
 
 
@@ -52,10 +51,10 @@ def train_vocabulary(
     # A protected word is one token already: its parts would be learned in vain.
     merger = _Merger(tokens, {word: n for word, n in word_counts.items() if word not in protected})
     unfilled: dict[str, int] = {}
-    with tqdm(total=size, initial=len(tokens), desc="vocabulary", unit=" tokens", disable=None) as progress:
+    with Progress("vocabulary", size, "tokens", done=len(tokens)) as progress:
         while len(tokens) < size:
             if merger.merge_most_frequent(min_frequency, remaining):
-                progress.update(len(tokens) - progress.n)
+                progress.set(len(tokens))
             elif remaining is None:
                 break
             else:

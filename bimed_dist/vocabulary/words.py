@@ -12,9 +12,10 @@ from itertools import islice
 from pathlib import Path
 
 from tokenizers import normalizers, pre_tokenizers
-from tqdm import tqdm
 
+from bimed_dist.files.documents import Document
 from bimed_dist.processes import in_processes
+from bimed_dist.progress import Progress
 
 BLOCK_BYTES = 32 * 2**20
 _CHUNKS_AT_ONCE = 250_000
@@ -25,7 +26,7 @@ def sentences(path: Path) -> Iterator[tuple[str, str, str]]:
     """Yield (source, language, sentence) of a corpus file."""
     with path.open(encoding="utf-8") as file:
         for line in file:
-            record = json.loads(line)
+            record: Document = json.loads(line)
             for texts, languages in zip(record["paragraphs"], record["languages"], strict=True):
                 for text, language in zip(texts, languages, strict=True):
                     yield record["source"], language, text
@@ -43,10 +44,10 @@ def count_words(
     blocks = list(block_borders(path, block_bytes))
     processes = min(processes, len(blocks))
     chunks: Counter[str] = Counter()
-    with tqdm(total=len(blocks), desc="words", unit=" blocks", disable=None) as progress:
+    with Progress("words", len(blocks), "blocks") as progress:
         for _, counted in in_processes(functools.partial(_count_chunks, path), blocks, processes, _IF_KILLED):
             chunks.update(counted)
-            progress.update()
+            progress.advance()
     # Both steps treat each text between whitespace separately, so every distinct one is split only once.
     split = functools.partial(split_chunks, normalizer=normalizer, pre_tokenizer=pre_tokenizer)
     words: Counter[str] = Counter()

@@ -8,6 +8,7 @@ from dataclasses import replace
 
 from bimed_dist.errors import DataError
 from bimed_dist.evaluation.task import Example, TaskData, TaskInputs
+from bimed_dist.files.documents import Document
 from bimed_dist.files.lines import read_lines
 from bimed_dist.workspace import HELD_OUT
 
@@ -20,7 +21,7 @@ def read_documents(inputs: TaskInputs) -> Iterator[tuple[str, str, str, list[str
     path = inputs.folder / HELD_OUT
     for number, line in enumerate(read_lines(path), start=1):
         try:
-            document = json.loads(line)
+            document: Document = json.loads(line)
             sentences = [sentence for paragraph in document["paragraphs"] for sentence in paragraph]
             yield f"{path.name} line {number}", document["language"], document.get("source", ""), sentences
         except (ValueError, KeyError, TypeError):
