@@ -115,14 +115,14 @@ def test_a_vocabulary_follows_those_that_it_extends_or_is_compared_with(recipe: 
         "corpus": "ko",
         "base": "vocabulary/zero",
         "terms": terms,
-        "compare": ["pretraining/ko"],
+        "compare_with": ["pretraining/ko"],
     }
     tree["vocabulary"] = {"longer": extended, **tree["vocabulary"], "zero": {"corpus": "ko"}}
     order = stage_order(parse_recipe(tree, where="test"))
     longer = order.index(("vocabulary", "longer"))
     assert order.index(("vocabulary", "zero")) < longer
     assert order.index(("pretraining", "ko")) < longer
-    tree["vocabulary"]["zero"]["compare"] = ["vocabulary/longer"]
+    tree["vocabulary"]["zero"]["compare_with"] = ["vocabulary/longer"]
     with pytest.raises(ConfigError, match="in a circle"):
         stage_order(parse_recipe(tree, where="test"))
 
