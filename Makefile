@@ -18,6 +18,8 @@ export PIP_FIND_LINKS := $(abspath $(WHEELS))
 endif
 VENV := .venv
 INSTALLED := $(VENV)/installed
+# Most tests wait for processes that they started, so one and a half workers a core keep the cores busy.
+WORKERS ?= $(shell n=$$(( ($$(nproc) * 3 + 1) / 2 )); echo $$(( n < 12 ? n : 12 )))
 # Programs start ninja and accelerate by name.
 RUN := PATH="$(CURDIR)/$(VENV)/bin:$$PATH" $(VENV)/bin/python
 STOP = { echo "$(1)" >&2; exit 1; }
@@ -42,10 +44,10 @@ demo: $(INSTALLED)
 	@echo "Report: $(CURDIR)/work/demo/report/index.html"
 
 test: $(INSTALLED)
-	$(RUN) -m pytest --numprocesses auto --maxprocesses 8 --dist worksteal -m "not slow" $(ARGS)
+	$(RUN) -m pytest --numprocesses $(WORKERS) --dist worksteal -m "not slow" $(ARGS)
 
 test-slow: $(INSTALLED)
-	$(RUN) -m pytest --numprocesses auto --maxprocesses 8 --dist worksteal -m slow $(ARGS)
+	$(RUN) -m pytest --numprocesses $(WORKERS) --dist worksteal -m slow $(ARGS)
 
 lint: $(INSTALLED)
 	$(RUN) -m ruff check .
