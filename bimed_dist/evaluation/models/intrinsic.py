@@ -119,8 +119,8 @@ def _token_scores(
     with autocast():
         logits = model(**pad_rows([window.row for window in batch], tokenizer.pad_token_id)).logits
     scores = []
-    for window, of_row in zip(batch, logits, strict=True):
-        masked = require_finite(of_row[torch.from_numpy(window.positions).to(of_row.device)].float().cpu())
+    for window, row_logits in zip(batch, logits, strict=True):
+        masked = require_finite(row_logits[torch.from_numpy(window.positions).to(row_logits.device)].float().cpu())
         ids = torch.from_numpy(window.ids)
         nats = functional.cross_entropy(masked, ids, reduction="none").numpy().astype(np.float64)
         correct = (masked.argmax(-1) == ids).numpy() & (window.ids != tokenizer.unk_token_id)

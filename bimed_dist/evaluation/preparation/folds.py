@@ -28,7 +28,7 @@ def assign_folds(kind: Kind, splits: Mapping[str, Sequence[Example]], folds: int
     rows: list[list[Example]] = [[] for _ in range(folds)]
     for example in pooled_rows(splits):
         rows[fold_of[_group(kind, example)]].append(example)
-    return [tuple(of_fold) for of_fold in rows]
+    return [tuple(fold) for fold in rows]
 
 
 def fold_splits(folds: Sequence[tuple[Example, ...]], number: int) -> dict[str, tuple[Example, ...]]:
@@ -49,7 +49,7 @@ def drop_unsplittable_types(
     for example in pooled_rows(splits):
         for name in _labels("ner", example):
             groups[name].add(_group("ner", example))
-    kept_types = [name for name, of_type in groups.items() if len(of_type) > 1]
+    kept_types = [name for name, holders in groups.items() if len(holders) > 1]
     lost = len(groups) - len(kept_types)
     if not lost:
         return dict(splits), []
@@ -82,8 +82,8 @@ def _stratified(kind: Kind, groups: Mapping[str, Sequence[Example]], folds: int)
     Ties go to the smallest fold.
     """
     labels = {key: Counter(label for row in rows for label in _labels(kind, row)) for key, rows in groups.items()}
-    common = Counter(label for of_group in labels.values() for label in of_group)
-    rarest = {key: min(of_group, key=lambda label: (common[label], label)) for key, of_group in labels.items()}
+    common = Counter(label for group_labels in labels.values() for label in group_labels)
+    rarest = {key: min(group_labels, key=lambda label: (common[label], label)) for key, group_labels in labels.items()}
     rows_with: dict[str, list[int]] = {label: [0] * folds for label in common}
     sizes = [0] * folds
     fold_of = {}

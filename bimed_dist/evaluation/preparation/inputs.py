@@ -96,8 +96,8 @@ def published_notes(task: Task, folder: Path | None) -> tuple[str, ...]:
     notes = []
     for name, expected in task.published.items():
         path = folder / name
-        if path.exists() and not (found := input_digest(path)).startswith(expected):
-            notes.append(f"{name}: not the published files (digest {found[: len(expected)]}, expected {expected})")
+        if path.exists() and not (digest := input_digest(path)).startswith(expected):
+            notes.append(f"{name}: not the published files (digest {digest[: len(expected)]}, expected {expected})")
     return tuple(notes)
 
 

@@ -42,16 +42,20 @@ def prepare_tasks(recipe: Recipe, work: Path) -> dict[str, PreparedTask]:
     problems: dict[str, list[str]] = {name: [] for name in tasks}
     for name, settings in tasks.items():
         try:
-            prepared[name], found = _prepare(name, settings, recipe, work)
+            prepared[name], task_problems = _prepare(name, settings, recipe, work)
         except (ConfigError, DataError) as error:
-            found = [str(error)]
-        problems[name] += [f"{name}: {problem}" for problem in found]
+            task_problems = [str(error)]
+        problems[name] += [f"{name}: {problem}" for problem in task_problems]
     for name, settings in tasks.items():
         if settings.also_test_on and name in prepared:
             # A task that could not be read has been reported.
-            others = {o: prepared[o] for o in settings.also_test_on if o in prepared and "test" in prepared[o].rows}
-            prepared[name], found = with_tests_of(prepared[name], others)
-            problems[name] += [f"{name}: also_test_on: {problem}" for problem in found]
+            tested_on = {
+                other: prepared[other]
+                for other in settings.also_test_on
+                if other in prepared and "test" in prepared[other].rows
+            }
+            prepared[name], task_problems = with_tests_of(prepared[name], tested_on)
+            problems[name] += [f"{name}: also_test_on: {problem}" for problem in task_problems]
     raise_problems(problems, "evaluation data")
     return prepared
 
@@ -69,9 +73,9 @@ def _prepare(name: str, settings: TaskSettings, recipe: Recipe, work: Path) -> t
         splits_by_fold = {f"fold={i + 1}": fold_splits(folds, i) for i in range(settings.folds)}
         prepared = _with_folds(prepared, splits_by_fold, "external" in splits)
     if not problems:
-        for fold, of_fold in splits_by_fold.items():
+        for fold, fold_split in splits_by_fold.items():
             place, advice = (f"{fold}: ", ADVICE_FOR_FOLDS.get(task.kind, "")) if fold else ("", "")
-            problems += [f"{place}{problem}{advice}" for problem in split_problems(task, of_fold, data.labels)]
+            problems += [f"{place}{problem}{advice}" for problem in split_problems(task, fold_split, data.labels)]
     return prepared, problems
 
 
@@ -81,8 +85,8 @@ def _read(settings: TaskSettings, recipe: Recipe, work: Path) -> tuple[Task, Tas
     folder = task_folder(settings, recipe, work)
     if task.source == "corpus":
         verified(folder)
-    if settings.sha256 is not None and not (found := input_digest(folder)).startswith(settings.sha256):
-        raise DataError(f"the files in {folder} have the SHA-256 {found[:16]}, the recipe says {settings.sha256}")
+    if settings.sha256 is not None and not (digest := input_digest(folder)).startswith(settings.sha256):
+        raise DataError(f"the files in {folder} have the SHA-256 {digest[:16]}, the recipe says {settings.sha256}")
     inputs = task_inputs(settings, recipe, folder)
     data = task.load(inputs)
     data = replace(data, notes=(*published_notes(task, folder), *data.notes))
@@ -261,7 +265,7 @@ def _missing_labels(splits: Splits, labels: tuple[str, ...]) -> Iterator[str]:
 
 def _document_note(splits: Splits) -> str:
     """Sentences of one document are dependent; the documents of tested splits are resampled if they are known."""
-    rows = [example for split, of_split in splits.items() if split not in ("train", "dev") for example in of_split]
+    rows = [example for split, examples in splits.items() if split not in ("train", "dev") for example in examples]
     documents = {example.document for example in rows} - {""}
     if not documents:
         return (

@@ -138,7 +138,7 @@ def raise_problems(problems: Mapping[str, Sequence[str]], subject: str) -> None:
     if not total:
         return
     lines = []
-    for task, of_task in problems.items():
-        lines += [f"  {problem}" for problem in of_task[:MAX_SHOWN]]
-        lines += [f"  {task}: ... and {len(of_task) - MAX_SHOWN} more"] if len(of_task) > MAX_SHOWN else []
+    for task, task_problems in problems.items():
+        lines += [f"  {problem}" for problem in task_problems[:MAX_SHOWN]]
+        lines += [f"  {task}: ... and {len(task_problems) - MAX_SHOWN} more"] if len(task_problems) > MAX_SHOWN else []
     raise DataError(f"{subject}: {total} problem(s); fix the files and run again\n" + "\n".join(lines))

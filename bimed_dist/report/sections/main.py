@@ -57,14 +57,14 @@ def _cells(row: MainRow) -> tuple[Cell, ...]:
 def main_csv(rows: Sequence[MainRow]) -> str:
     """Return the main table for programs: one value per column, full precision, `failed` and `n/a` as states."""
     columns = ("task", "title", "language", "split", "metric", "foundation", "model")
-    of_score = ("state", "mean", "sd", "seeds", "rows", "reason")
+    score_fields = ("state", "mean", "sd", "seeds", "rows", "reason")
     tail = ("difference", "interval_low", "interval_high", "p", "p_holm", "best")
-    header = [*columns, *(f"foundation_{s}" for s in of_score), *(f"model_{s}" for s in of_score), *tail]
+    header = [*columns, *(f"foundation_{s}" for s in score_fields), *(f"model_{s}" for s in score_fields), *tail]
     lines = []
     for row in rows:
         values = [getattr(row, column) for column in columns]
         for score in (row.foundation_score, row.model_score):
-            values += [None] * len(of_score) if score is None else [getattr(score, s) for s in of_score]
+            values += [None] * len(score_fields) if score is None else [getattr(score, s) for s in score_fields]
         low, high = row.interval or (None, None)
         lines.append([*values, row.difference, low, high, row.p, row.p_holm, " ".join(sorted(row.best))])
     return csv_text(header, lines)
