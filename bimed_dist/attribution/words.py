@@ -41,7 +41,9 @@ def words_of_tokens(
             word = int(np.searchsorted(ends[text], end))
             # Spaces after the last word belong to no word.
             of_token[token] = first_words[text] + word if word < len(spans[text]) else -1
-    words = tuple(tuple(text[start:end] for start, end in found) for text, found in zip(texts, spans, strict=True))
+    words = tuple(
+        tuple(text[start:end] for start, end in text_spans) for text, text_spans in zip(texts, spans, strict=True)
+    )
     return Words(words, of_token)
 
 

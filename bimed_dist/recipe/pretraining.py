@@ -170,7 +170,8 @@ class PretrainingSettings(Settings):
     profile_steps: NotNegative = 0
     """Number of steps at the start of a launch that torch's profiler traces into `profile/`."""
     accelerate_config: str | None = None
-    """File of ds_configs/accelerate that `pipeline.py` launches this run with. `null`: one process."""
+    """File of ds_configs/accelerate that `pipeline.py` launches this run with; a name that begins with `cpu` hides
+    the GPUs. `null`: one process."""
 
     @model_validator(mode="after")
     def _check_numbers(self) -> "PretrainingSettings":

@@ -96,7 +96,9 @@ def test_all_unknown_settings_are_reported_at_once(root, folder):
 def test_a_missing_column_is_reported_without_showing_a_cell(root, folder):
     (folder / "notes.csv").write_text(f"1,F,{SECRET}\n2,M,소견 없음.\n", encoding="utf-8")
     source = '{"kind": "table", "name": "notes", "path": "notes.csv", "text": ["report"]}'
-    assert_refused(launch(root, folder, "corpus.py", "--set", f"corpus.text.sources=[{source}]"), "columns report", "3 cells")
+    assert_refused(
+        launch(root, folder, "corpus.py", "--set", f"corpus.text.sources=[{source}]"), "columns report", "3 cells"
+    )
 
 
 def test_changed_settings_or_sources_are_refused_and_nothing_is_overwritten(root, folder):

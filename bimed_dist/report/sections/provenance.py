@@ -38,5 +38,5 @@ def versions_table(manifests: Mapping[str, Manifest]) -> Table:
     for manifest in manifests.values():
         for package, version in manifest.versions.items():
             versions.setdefault(package, {})[version] = None
-    rows = [(text_cell(package), text_cell(", ".join(found))) for package, found in versions.items()]
+    rows = [(text_cell(package), text_cell(", ".join(used))) for package, used in versions.items()]
     return make_table("versions", "Versions", ("Package", "Version"), rows)
