@@ -69,7 +69,7 @@ def measure(size: str, dropout: float, shards: ShardSet, steps: int) -> dict[str
     engine.prepare(ours, make_optimizer(ours, settings))
     with tempfile.TemporaryDirectory() as work:
         trainer = Trainer(
-            engine, ours, settings, seed=1, rows=TrainingBatches(shards, settings, seed=1), held_out=None,
+            engine, ours, settings, seed=1, batches=TrainingBatches(shards, settings, seed=1), held_out=None,
             folder=Path(work), run_digest="", clock=Clock(settings),
         )  # fmt: skip
         sides = {

@@ -7,8 +7,6 @@ import re
 from collections.abc import Iterable
 from typing import NamedTuple
 
-from bimed_dist.recipe.base import Language
-
 MIXED_SHARE = 0.1
 """Smallest share of the rarer script in a mixed text: one abbreviation in a long Korean sentence stays below it."""
 HANGUL_WEIGHT = 2
@@ -35,7 +33,7 @@ def count_letters(text: str) -> Letters:
     return Letters(hangul, latin, sum(map(str.isalpha, text)) - hangul - latin)
 
 
-def language_of(letters: Letters, latin_language: Language = "en") -> Language:
+def language_of(letters: Letters, latin_language: str = "en") -> str:
     """Return `ko` for Hangul, `latin_language` for Latin script, `mixed` for both, else `other`.
 
     `other`: no letters, or at least half of them are neither Hangul nor Latin.

@@ -143,7 +143,7 @@ def verified(folder: Path) -> Manifest:
             raise DataError(f"{path} is missing but listed in {MANIFEST}; build the folder again")
         if path.stat().st_size != expected["bytes"]:
             raise DataError(
-                f"{path} has {path.stat().st_size} bytes, {MANIFEST} says {expected['bytes']}: it was cut or changed; "
+                f"{path} has {path.stat().st_size} bytes, {MANIFEST} lists {expected['bytes']}: it was cut or changed; "
                 "build the folder again"
             )
         if file_sha256(path) != expected["sha256"]:

@@ -156,7 +156,7 @@ def test_a_flipped_bit_is_detected(done: Path, position: int):
 def test_a_truncated_file_is_detected(done: Path):
     path = done / "parts" / "0.bin"
     path.write_bytes(path.read_bytes()[:-1])
-    with pytest.raises(DataError, match=r"has 63 bytes, manifest\.json says 64"):
+    with pytest.raises(DataError, match=r"has 63 bytes, manifest\.json lists 64"):
         verified(done)
 
 

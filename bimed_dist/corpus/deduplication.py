@@ -48,9 +48,9 @@ def decide(parts: Sequence[Path], settings: CorpusSettings) -> Decisions:
     repeats = np.where(first == np.arange(len(first)), KEPT, first)
     near = np.zeros(len(first), bool)
     if settings.near_duplicates is not None:
-        near = _near(parts, repeats, settings.near_duplicates.threshold)
+        near = _mark_near_duplicates(parts, repeats, settings.near_duplicates.threshold)
     positions, scattered = _positions(parts)
-    return Decisions(repeats, near, sides(positions, repeats == KEPT, settings.held_out_share), scattered)
+    return Decisions(repeats, near, held_out_mask(positions, repeats == KEPT, settings.held_out_share), scattered)
 
 
 def first_of_equal(values: NDArray[np.uint64]) -> NDArray[np.int64]:
@@ -64,7 +64,7 @@ def first_of_equal(values: NDArray[np.uint64]) -> NDArray[np.int64]:
     return first
 
 
-def _near(parts: Sequence[Path], repeats: NDArray[np.int64], threshold: float) -> NDArray[np.bool_]:
+def _mark_near_duplicates(parts: Sequence[Path], repeats: NDArray[np.int64], threshold: float) -> NDArray[np.bool_]:
     """Enter near-duplicates of kept documents into `repeats`. Returns a mask of them."""
     near = np.zeros(len(repeats), bool)
     seen = NearDuplicates(threshold)
@@ -90,7 +90,7 @@ def _positions(parts: Sequence[Path]) -> tuple[NDArray[np.float64], int]:
     return positions, scattered
 
 
-def sides(positions: NDArray[np.float64], kept: NDArray[np.bool_], share: float) -> NDArray[np.bool_]:
+def held_out_mask(positions: NDArray[np.float64], kept: NDArray[np.bool_], share: float) -> NDArray[np.bool_]:
     """Return a mask of the held-out documents: those whose position is below the share.
 
     If a side would be empty, it gets the documents nearest to the border, with their group. The held-out side stays

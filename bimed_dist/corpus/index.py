@@ -24,7 +24,7 @@ SCHEMA = pa.schema(
         ("id", pa.string()),
         ("bytes", pa.int64()),  # of the document's line in documents.jsonl
         ("digest", pa.binary(16)),  # of the text
-        ("name", pa.binary(16)),  # of source and id where the id may come again, else null
+        ("name", pa.binary(16)),  # of source and id if the id may occur again, else null
         ("grouped", pa.bool_()),
         ("position", pa.float64()),  # in [0, 1): below the share, held out
         ("signature", pa.list_(pa.uint16(), HASHES)),

@@ -138,23 +138,24 @@ Record = tuple[int, int, Any]
 
 
 def _cuts(source: EncodedSource, file: SourceFile, encoding: str) -> list[tuple[int, int]]:
-    """Return (offset, line) of record starts about PART_BYTES apart, each the start of a new document."""
+    """Return (offset, line) of the records at which a file may be cut."""
     if isinstance(source, TextSource):
         if source.document == "file":
             return []
         records: Iterator[Record] = _lines(file)
         if source.document == "line":
-            return _spread(records, lambda previous, record: False)
-        return _spread(records, lambda previous, line: bool(previous.strip()))
+            return _far_apart(records, lambda previous, record: False)
+        return _far_apart(records, lambda previous, line: bool(previous.strip()))
     assert isinstance(source, RowSource)
     rows = _ids(source, file, encoding)
     if source.id is None:
-        return _spread(rows, lambda previous, record: False)
+        return _far_apart(rows, lambda previous, record: False)
     # Blank lines and rows without an id are dropped when they are read, so they do not separate documents.
-    return _spread((row for row in rows if row[2]), operator.eq)
+    return _far_apart((row for row in rows if row[2]), operator.eq)
 
 
-def _spread(records: Iterator[Record], same_document: Callable[[Any, Any], bool]) -> list[tuple[int, int]]:
+def _far_apart(records: Iterator[Record], same_document: Callable[[Any, Any], bool]) -> list[tuple[int, int]]:
+    """Return (offset, line) of records at least PART_BYTES apart, each the first of its document."""
     cuts: list[tuple[int, int]] = []
     last = 0
     previous = None

@@ -76,7 +76,7 @@ def _make(folder: Path, settings: CorpusSettings, paths: Mapping[str, Path], tas
     rows = _index_tasks(folder, settings, tasks)
     plan, files = _plan(folder, settings, paths)
     extracted = _extract(folder, plan, settings)
-    refused = refusal(_group(extracted, "identities."), extracted["characters"], settings.privacy)
+    refused = refusal(_with_prefix(extracted, "identities."), extracted["characters"], settings.privacy)
     if refused is not None:
         shutil.rmtree(folder / PARTS)  # They hold the text with its identities.
         raise DataError(f"corpus {folder.name.removesuffix(PARTIAL)}: {refused}")
@@ -88,7 +88,12 @@ def _make(folder: Path, settings: CorpusSettings, paths: Mapping[str, Path], tas
     write_duplicates(folder, folders, sources, decisions)
     join_tables(folder, folders, HEADERS)
     latin = {source.name: source.latin_language for source in settings.sources}
-    counts = {**count(folders, sources, latin, decisions), **_dropped(decisions, extracted), **rows, "encodings": files}
+    counts = {
+        **count(folders, sources, latin, decisions),
+        **_extraction_counts(decisions, extracted),
+        **rows,
+        "encodings": files,
+    }
     _check(counts, extracted)
     for scratch in (PARTS, TASKS, LEAKS, LOGS):
         shutil.rmtree(folder / scratch, ignore_errors=True)
@@ -167,26 +172,26 @@ def _extract(folder: Path, plan: Sequence[Part], settings: CorpusSettings) -> Co
     return total
 
 
-def _group(counts: Counter[str], prefix: str) -> dict[str, int]:
+def _with_prefix(counts: Counter[str], prefix: str) -> dict[str, int]:
     return {key.removeprefix(prefix): value for key, value in sorted(counts.items()) if key.startswith(prefix)}
 
 
-def _dropped(decisions: Decisions, extracted: Counter[str]) -> dict[str, Any]:
+def _extraction_counts(decisions: Decisions, extracted: Counter[str]) -> dict[str, Any]:
     repeats = decisions.repeats != KEPT
     return {
         "duplicates_dropped": int((repeats & ~decisions.near).sum()),
         "near_duplicates_dropped": int((repeats & decisions.near).sum()),
         "contaminated_dropped": extracted["contaminated_dropped"],
-        "rejected_dropped": sum(_group(extracted, "rejected.").values()),
+        "rejected_dropped": sum(_with_prefix(extracted, "rejected.").values()),
         "empty_dropped": extracted["empty"],
         "rows_skipped": extracted["rows_skipped"],
         "nfc_changed": extracted["cleaned.nfc"],
         "sentences_cut": extracted["sentences_cut"],
         "contaminated_documents": extracted["contaminated"],
         "contaminated_sentences": extracted["contaminated_sentences"],
-        "identities_found": sum(_group(extracted, "identities.").values()),
+        "identities_found": sum(_with_prefix(extracted, "identities.").values()),
         "scattered_documents": decisions.scattered,
-        **{group: _group(extracted, f"{group}.") for group in ("cleaned", "rejected", "identities", "overlaps")},
+        **{group: _with_prefix(extracted, f"{group}.") for group in ("cleaned", "rejected", "identities", "overlaps")},
     }
 
 

@@ -144,13 +144,13 @@ def finish_run(
 
 def count_run(trainer: Trainer, parameters: int, attention: str) -> dict[str, Any]:
     """Return the manifest's counts of a finished run; `attention` is the kernel it used."""
-    engine, settings, streams, end = trainer.engine, trainer.settings, trainer.rows.phases, trainer.clock.end
+    engine, settings, phases, end = trainer.engine, trainer.settings, trainer.batches.phases, trainer.clock.end
     return {
         "steps": end,
         "skipped_steps": trainer.skipped_steps,
         "rows": settings.rows_before(end),
-        "epochs": round(sum((min(s.phase.end, end) - s.phase.first_step) / s.steps_per_epoch for s in streams), 2),
-        "phases": [_count_phase(stream, end) for stream in streams],
+        "epochs": round(sum(_steps(batches, end) / batches.steps_per_epoch for batches in phases), 2),
+        "phases": [_count_phase(batches, end) for batches in phases],
         "parameters": parameters,
         "engine": engine.kind,
         "processes": engine.world_size,
@@ -159,17 +159,22 @@ def count_run(trainer: Trainer, parameters: int, attention: str) -> dict[str, An
     }
 
 
-def _count_phase(stream: PhaseBatches, end: int) -> dict[str, Any]:
+def _steps(batches: PhaseBatches, end: int) -> int:
+    """Return the steps of a phase in a run that ends before step `end`."""
+    return min(batches.phase.end, end) - batches.phase.first_step
+
+
+def _count_phase(batches: PhaseBatches, end: int) -> dict[str, Any]:
     """Return steps and rows of a phase; rows by language and source are those of its first epoch."""
-    plan, shards = stream.plan(0), stream.shards
+    plan, shards = batches.plan(0), batches.shards
 
     def count(codes: NDArray[np.integer], names: Sequence[str]) -> dict[str, int]:
         return dict(zip(names, np.bincount(codes, minlength=len(names)).tolist(), strict=True))
 
     return {
-        "steps": min(stream.phase.end, end) - stream.phase.first_step,
-        "rows_per_epoch": stream.num_rows,
-        "dropped_rows_per_epoch": stream.dropped_rows,
+        "steps": _steps(batches, end),
+        "rows_per_epoch": batches.num_rows,
+        "dropped_rows_per_epoch": batches.dropped_rows,
         "by_language": count(plan.language, shards.languages),
         "by_source": count(plan.source, shards.sources),
     }

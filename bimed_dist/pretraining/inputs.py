@@ -18,7 +18,7 @@ from bimed_dist.shards.reading import ShardSet
 from bimed_dist.workspace import stage_folder
 
 
-def open_training_rows(recipe: Recipe, settings: PretrainingSettings, work: Path) -> TrainingBatches:
+def open_training_batches(recipe: Recipe, settings: PretrainingSettings, work: Path) -> TrainingBatches:
     shards = ShardSet.open(stage_folder(work, "shards", settings.shards), "train")
     general = ShardSet.open(stage_folder(work, "shards", settings.replay.shards), "train") if settings.replay else None
     return TrainingBatches(shards, settings, seed=recipe.seed, general=general)

@@ -68,7 +68,7 @@ class Trainer:
         settings: PretrainingSettings,
         *,
         seed: int,
-        rows: TrainingBatches,
+        batches: TrainingBatches,
         held_out: HeldOut | None,
         folder: Path,
         run_digest: str,
@@ -78,8 +78,8 @@ class Trainer:
         stop_time: float = math.inf,
     ) -> None:
         self.engine, self.module, self.settings, self.seed = engine, module, settings, seed
-        self.rows, self.held_out = rows, held_out
-        self.prefetcher = Prefetcher(rows, rank=engine.rank, world_size=engine.world_size, end=settings.steps)
+        self.batches, self.held_out = batches, held_out
+        self.prefetcher = Prefetcher(batches, rank=engine.rank, world_size=engine.world_size, end=settings.steps)
         self.folder, self.run_digest = folder, run_digest
         self.saver = Saver(folder / CHECKPOINTS, engine, settings.keep_checkpoints)
         self.record: RunRecord | None = None
@@ -171,8 +171,8 @@ class Trainer:
     def _accumulate(self, step: int, batches: Sequence[PackedBatch], masked: Tensor, global_batch: int) -> list[Tensor]:
         """Accumulate the gradients of this rank's micro-batches.
 
-        Returns of each, (4,): MLM loss, sentence loss, correct MLM predictions, correct sentence predictions. `masked`
-        is the number of masked tokens in the global batch.
+        Returns the sums of each, (4,): MLM loss, sentence loss, correct MLM predictions, correct sentence predictions.
+        `masked` is the number of masked tokens in the global batch.
         """
         engine, sums = self.engine, []
 
@@ -203,7 +203,7 @@ class Trainer:
         concerned = sorted(row for ok, row in rows if not ok)
         quantity = "loss" if concerned else "gradient"
         concerned = concerned or sorted(row for _, row in rows)
-        epoch = self.rows.epoch_at(step)
+        epoch = self.batches.epoch_at(step)
         shown = ", ".join(map(str, concerned[:_ROWS_IN_MESSAGE]))
         more = f" and {len(concerned) - _ROWS_IN_MESSAGE} more" if len(concerned) > _ROWS_IN_MESSAGE else ""
         problem = f"step {step + 1}: the {quantity} is not finite (epoch {epoch}, rows {shown}{more}); step skipped"

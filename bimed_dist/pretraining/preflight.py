@@ -16,7 +16,7 @@ from bimed_dist.manifest import Manifest
 from bimed_dist.pretraining import deepspeed_config, ordered_sum
 from bimed_dist.pretraining.checkpoints import CheckpointRecord
 from bimed_dist.pretraining.distributed import Engine
-from bimed_dist.pretraining.inputs import open_held_out_rows, open_training_rows
+from bimed_dist.pretraining.inputs import open_held_out_rows, open_training_batches
 from bimed_dist.pretraining.trackers import require_trackers
 from bimed_dist.recipe.pretraining import PretrainingSettings
 from bimed_dist.recipe.recipe import Recipe
@@ -50,7 +50,7 @@ def check_inputs(recipe: Recipe, settings: PretrainingSettings, work: Path, proc
         deepspeed_config.rows_per_rank(phase, processes)
     if settings.reproducible:
         ordered_sum.check_processes(settings, processes)
-    open_training_rows(recipe, settings, work)
+    open_training_batches(recipe, settings, work)
     open_held_out_rows(recipe, settings, work, rank=0, world_size=processes)
     for shards in settings.all_shards:  # the model card reads their manifests
         manifest.read_manifest(stage_folder(work, "corpus", recipe.shards[shards].corpus))
@@ -107,7 +107,7 @@ def check_disk(engine: Engine, folder: Path, settings: PretrainingSettings, chec
 
 
 def _check_room(folder: Path, settings: PretrainingSettings, checkpoint_bytes: int) -> None:
-    """Raise ConfigError without room for the newest checkpoints, the best, the one being written and the export."""
+    """Raise ConfigError if the newest checkpoints, the best, the one being written and the export don't fit."""
     existing = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
     number = min(settings.keep_checkpoints + 2, 1 + -(-settings.steps // settings.checkpoint_every))
     needed, free = number * checkpoint_bytes + checkpoint_bytes // 3, shutil.disk_usage(folder).free
@@ -139,6 +139,6 @@ def check_arithmetic(engine: Engine, saved: CheckpointRecord | None) -> None:
         )
     if saved and saved["device"] != kinds[0]["device"] and engine.rank == 0:
         _log.warning(
-            "reproducible=across_world_sizes: begun on %s, continues on %s; the last bits will be those of neither",
+            "reproducible=across_world_sizes: begun on %s, continues on %s; the last bits will match neither",
             saved["device"], kinds[0]["device"],
         )  # fmt: skip

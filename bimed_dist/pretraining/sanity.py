@@ -9,7 +9,7 @@ from bimed_dist.errors import BimedError, NonFiniteError
 from bimed_dist.model.foundation import load_bert
 from bimed_dist.pretraining.distributed import Engine
 from bimed_dist.pretraining.duration import Clock
-from bimed_dist.pretraining.inputs import open_training_rows, prepare_module
+from bimed_dist.pretraining.inputs import open_training_batches, prepare_module
 from bimed_dist.pretraining.loop import Trainer, out_of_memory_advice
 from bimed_dist.pretraining.optimizer import make_optimizer
 from bimed_dist.pretraining.preflight import check_inputs
@@ -49,7 +49,7 @@ def overfit(recipe: Recipe, name: str, work: Path) -> Losses:
         module = prepare_module(load_bert(stage_folder(work, "model", settings.model)), settings)
         engine.prepare(module, make_optimizer(module, settings))
         trainer = Trainer(
-            engine, module, settings, seed=recipe.seed, rows=open_training_rows(recipe, settings, work),
+            engine, module, settings, seed=recipe.seed, batches=open_training_batches(recipe, settings, work),
             held_out=None, folder=work, run_digest="", clock=Clock(settings),
         )  # fmt: skip
         module.train()

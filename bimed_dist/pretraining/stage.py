@@ -25,7 +25,7 @@ from bimed_dist.pretraining.checkpoints import CheckpointRecord
 from bimed_dist.pretraining.distributed import Engine
 from bimed_dist.pretraining.duration import Clock
 from bimed_dist.pretraining.finish import count_run, finish_run
-from bimed_dist.pretraining.inputs import open_held_out_rows, open_training_rows, prepare_module
+from bimed_dist.pretraining.inputs import open_held_out_rows, open_training_batches, prepare_module
 from bimed_dist.pretraining.loop import Trainer, out_of_memory_advice
 from bimed_dist.pretraining.optimizer import make_optimizer
 from bimed_dist.pretraining.records import RunRecord
@@ -200,7 +200,7 @@ def _make_trainer(
         module,
         settings,
         seed=job.recipe.seed,
-        rows=open_training_rows(job.recipe, settings, job.work),
+        batches=open_training_batches(job.recipe, settings, job.work),
         held_out=open_held_out_rows(job.recipe, settings, job.work, engine.rank, engine.world_size),
         folder=job.folder,
         run_digest=run_digest,
@@ -251,10 +251,10 @@ def _log_start(name: str, trainer: Trainer, parameters: int, kernel: str) -> Non
             name,
         )
     _log.info("%s: %d parameters, steps %d to %d", name, parameters, trainer.first_step + 1, trainer.clock.end)
-    for stream in trainer.rows.phases:
-        phase = stream.phase
+    for batches in trainer.batches.phases:
+        phase = batches.phase
         _log.info(
             "%s: to step %d rows of %d tokens, %d per epoch (%d dropped), %d per step, %d micro-batch(es) per process",
-            name, phase.end, phase.max_length, stream.num_rows, stream.dropped_rows, phase.global_batch,
+            name, phase.end, phase.max_length, batches.num_rows, batches.dropped_rows, phase.global_batch,
             deepspeed_config.accumulation(phase, engine.world_size),
         )  # fmt: skip

@@ -56,6 +56,7 @@ def validate(
     languages, sources = held_out.languages, held_out.sources
     # Every row counts once in its language and once in its source.
     names = [*languages, *sources]
+    # Columns: the four sums of `averages`, masked tokens, rows, characters of masked tokens.
     sums = torch.zeros(len(names), 7, dtype=torch.float64)
     for batch in held_out.batches:
         values = [v.cpu().double() for v in engine.forward(to_tensors(batch, engine.device))]

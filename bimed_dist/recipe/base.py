@@ -5,8 +5,6 @@ from typing import Annotated, Any, ClassVar
 
 from pydantic import BaseModel, ConfigDict, Field
 
-Language = str
-"""`ko`; the language of a source's Latin script (`en`, `nl`, ...); `mixed` for both; or `other`."""
 # No dots, which separate the names in `--set a.b=c` and mark unfinished folders (NAME.partial).
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]*$")]
 Share = Annotated[float, Field(ge=0, le=1)]

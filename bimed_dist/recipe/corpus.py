@@ -265,7 +265,7 @@ class Execution(Settings):
 class CorpusSettings(Settings):
     """A corpus: documents of several sources, cleaned, deduplicated and split into training and held-out text."""
 
-    HOW_ONLY: ClassVar[frozenset[str]] = frozenset({"execution"})
+    HOW_ONLY = frozenset({"execution"})
 
     sources: Annotated[tuple[Source, ...], Field(min_length=1)]
     """Sources in the order of the corpus; of equal documents the first is kept."""

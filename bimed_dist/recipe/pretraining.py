@@ -72,7 +72,7 @@ class Phase:
 class PretrainingSettings(Settings):
     """A run of MLM pre-training, with next sentence prediction, sentence order prediction, or alone."""
 
-    HOW_ONLY: ClassVar[frozenset[str]] = frozenset(
+    HOW_ONLY = frozenset(
         {
             *("accelerate_config", "heartbeat_timeout_seconds", "time_budget_hours", "checkpoint_every"),
             *("keep_checkpoints", "max_skipped_steps", "log_every", "validate_every", "trackers", "profile_steps"),

@@ -109,7 +109,7 @@ class Recipe(Settings):
 
 
 def _with_stage(place: str, value: str | None) -> Iterator[Reference]:
-    """Yield the reference in `vocabulary/NAME` or `pretraining/NAME`; folders and hub names are none."""
+    """Yield the reference in `vocabulary/NAME` or `pretraining/NAME`; nothing for folders and hub names."""
     stage, _, name = (value or "").partition("/")
     if stage in ("vocabulary", "pretraining"):
         yield Reference(place, stage, name)

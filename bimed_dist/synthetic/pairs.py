@@ -47,7 +47,7 @@ class GradedFacts:
 
 _KINDS = {"finding": 0.55, "complaint": 0.17, "prescription": 0.15, "lab": 0.13}
 # How the second fact is made from the first, with probabilities.
-_PARTNERS = {"same": 0.18, "one change": 0.17, "two changes": 0.17, "denied": 0.12, "kindred": 0.14, "other": 0.22}
+_PARTNERS = {"same": 0.18, "one change": 0.17, "two changes": 0.17, "denied": 0.12, "same kind": 0.14, "other": 0.22}
 _DRAWS: dict[str, Callable[[random.Random], Fact]] = {
     "finding": draw_finding,
     "complaint": draw_complaint,
@@ -121,15 +121,15 @@ def partner(rng: random.Random, fact: Fact, how: str) -> Fact:
     if how == "other":
         kind = weighted_choice(rng, _KINDS)
         return _DRAWS[kind](rng)
-    if how == "kindred":
-        return _kindred(rng, fact)
+    if how == "same kind":
+        return _of_same_kind(rng, fact)
     if how == "denied":
         return _denied(rng, fact)
     changed = altered(rng, fact)
     return altered(rng, changed) if how == "two changes" else changed
 
 
-def _kindred(rng: random.Random, fact: Fact) -> Fact:
+def _of_same_kind(rng: random.Random, fact: Fact) -> Fact:
     """Draw a different fact of the same kind; a finding at the same site or in the same region."""
     if isinstance(fact, Finding):
         region = SITES[fact.site].region
