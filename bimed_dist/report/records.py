@@ -18,6 +18,7 @@ from bimed_dist.evaluation.results_format import SCHEMA, Results
 from bimed_dist.manifest import Manifest, verified
 from bimed_dist.metrics_log import read_metrics
 from bimed_dist.recipe.recipe import STAGES, Recipe
+from bimed_dist.vocabulary.report_format import Composition, Fertility
 from bimed_dist.workspace import COMPOSITION, CONTAMINATION, FERTILITY, MANIFEST, METRICS, RESULTS, SUMMARY
 
 _NAMED_STAGES = STAGES[: STAGES.index("evaluation")]
@@ -31,9 +32,9 @@ class Records:
     """results.json; None if the recipe evaluates nothing."""
     curves: dict[str, list[dict[str, Any]]]
     """Run -> lines of metrics.jsonl, by step, each step once."""
-    compositions: dict[str, dict[str, Any]]
+    compositions: dict[str, Composition]
     """Vocabulary -> composition.json."""
-    fertilities: dict[str, dict[str, Any]]
+    fertilities: dict[str, Fertility]
     """Vocabulary -> fertility.json."""
     attributions: dict[str, Summary]
     """Attribution -> summary.json, if it is finished."""

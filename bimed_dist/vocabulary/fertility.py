@@ -7,12 +7,13 @@ one.
 import re
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 from tokenizers import Tokenizer
 
+from bimed_dist.vocabulary.report_format import Fertility, Fit, SplitWord, TokenizerFit
 from bimed_dist.vocabulary.tokens import quota_of
 
 LANGUAGES = ("ko", "en")
@@ -27,21 +28,17 @@ Encode = Callable[[Sequence[str]], list[list[str]]]
 
 
 class Counts(NamedTuple):
-    """Counts over some text, from which the measures are computed."""
+    """The counts of a `Fit`, from which its measures are computed."""
 
     words: int
     word_tokens: int
-    """Tokens of the words alone; `tokens` includes those of punctuation and symbols."""
     whole: int
-    """Words that are one known token."""
     tokens: int
     unknown: int
-    """[UNK] tokens."""
     bytes: int
-    """UTF-8, without whitespace."""
 
 
-def measures(totals: NDArray[np.int64]) -> dict[str, Any]:
+def measures(totals: NDArray[np.int64]) -> Fit:
     """Return counts and measures; `totals` holds the fields of `Counts`."""
     counts = Counts(*totals.tolist())
     return {
@@ -66,15 +63,12 @@ def fertility(
     held_out: TextCounts,
     training_words: Mapping[str, int],
     example_terms: Sequence[str],
-) -> dict[str, Any]:
+) -> Fertility:
     """Return the content of fertility.json: measures of all tokenizers on `held_out`, examples, and split words."""
     encoders = {label: _encoder(tokenizer) for label, tokenizer in tokenizers.items()}
     first = next(iter(encoders.values()))
     return {
-        "tokenizers": {
-            label: {"size": tokenizers[label].get_vocab_size(), **_measure(tokenizers[label], encode, held_out)}
-            for label, encode in encoders.items()
-        },
+        "tokenizers": {label: _measure(tokenizers[label], encode, held_out) for label, encode in encoders.items()},
         "still_split": {language: _split_words(first, training_words, language) for language in LANGUAGES},
         "examples": [
             {"text": text, "tokens": {label: encode([text])[0] for label, encode in encoders.items()}}
@@ -99,7 +93,7 @@ def _encoder(tokenizer: Tokenizer) -> Encode:
     return encode
 
 
-def _measure(tokenizer: Tokenizer, encode: Encode, held_out: TextCounts) -> dict[str, Any]:
+def _measure(tokenizer: Tokenizer, encode: Encode, held_out: TextCounts) -> TokenizerFit:
     texts = sorted({text for counts in held_out.values() for text in counts})
     position = {text: i for i, text in enumerate(texts)}
     counts_of_texts = _count_tokens(texts, encode, getattr(tokenizer.model, "unk_token", None))
@@ -111,6 +105,7 @@ def _measure(tokenizer: Tokenizer, encode: Encode, held_out: TextCounts) -> dict
         by_language[language] += totals
         by_source[source] += totals
     return {
+        "size": tokenizer.get_vocab_size(),
         "all": measures(whole),
         "by_language": {key: measures(by_language[key]) for key in sorted(by_language)},
         "by_source": {key: measures(by_source[key]) for key in sorted(by_source)},
@@ -140,9 +135,9 @@ def _count_tokens(texts: Sequence[str], encode: Encode, unknown: str | None) -> 
     return table
 
 
-def _split_words(encode: Encode, training_words: Mapping[str, int], language: str) -> list[dict[str, Any]]:
+def _split_words(encode: Encode, training_words: Mapping[str, int], language: str) -> list[SplitWord]:
     """Return the most frequent words of a language that are more than one token."""
-    split: list[dict[str, Any]] = []
+    split: list[SplitWord] = []
     ordered = sorted(training_words, key=lambda word: (-training_words[word], word))
     for start in range(0, len(ordered), _BATCH):
         words = [word for word in ordered[start : start + _BATCH] if quota_of(word) == language]

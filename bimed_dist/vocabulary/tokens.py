@@ -2,9 +2,9 @@
 
 from collections import Counter
 from collections.abc import Sequence
-from typing import Any
 
 from bimed_dist.language import count_letters
+from bimed_dist.vocabulary.report_format import Composition, ScriptRow
 
 SPECIAL_TOKENS = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
 PREFIX = "##"
@@ -49,17 +49,17 @@ def quota_of(token: str) -> str:
     return _QUOTAS.get(script_of(token), "other")
 
 
-def composition(tokens: Sequence[str]) -> dict[str, Any]:
+def composition(tokens: Sequence[str]) -> Composition:
     """Return the content of composition.json: the size, and a row per script; every token is in one row."""
     counts = Counter(map(script_of, tokens))
-    rows = [
+    rows: list[ScriptRow] = [
         {"script": script, "tokens": counts[script], "share": round(counts[script] / len(tokens), 4)}
         for script in SCRIPTS
     ]
     return {"size": len(tokens), "rows": rows}
 
 
-def format_composition(table: dict[str, Any]) -> str:
+def format_composition(table: Composition) -> str:
     """Return the composition as aligned text for the log."""
     lines = [f"{'Vocabulary size':<26}{table['size']:>8,}"]
     lines += [f"{row['script']:<26}{row['tokens']:>8,}{row['share']:>10.2%}" for row in table["rows"]]

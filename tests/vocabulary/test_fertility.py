@@ -3,6 +3,7 @@ from collections import Counter
 import pytest
 
 from bimed_dist.vocabulary.fertility import count_texts, fertility
+from bimed_dist.vocabulary.report_format import ExampleTerm, Fertility, Fit, SplitWord, TokenizerFit
 from bimed_dist.vocabulary.tokenizer import build_tokenizer
 
 SPECIAL = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
@@ -22,6 +23,18 @@ def test_texts_are_counted_per_source_and_language():
         ("book", "ko"): Counter({"폐": 1, "폐렴": 1, "폐.": 1, "·": 1}),
         ("web", "en"): Counter({"CT": 1, "x": 1, "(CT)": 1}),
     }
+
+
+def test_fertility_has_exactly_the_declared_fields(measured):
+    contents = (
+        (Fertility, [measured]),
+        (TokenizerFit, measured["tokenizers"].values()),
+        (Fit, [measured["tokenizers"]["new"]["all"], measured["tokenizers"]["other"]["by_source"]["book"]]),
+        (SplitWord, measured["still_split"]["ko"]),
+        (ExampleTerm, measured["examples"]),
+    )
+    for declared, objects in contents:
+        assert objects and all(content.keys() == declared.__annotations__.keys() for content in objects)
 
 
 def test_a_word_is_a_text_between_spaces_without_the_punctuation_at_its_ends(measured):

@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping
 from itertools import zip_longest
-from typing import Any
 
 from bimed_dist.manifest import Manifest
 from bimed_dist.report.page import Section
@@ -18,6 +17,7 @@ from bimed_dist.report.tables import (
     text_cell,
 )
 from bimed_dist.report.text import capitalized, language_name, percent
+from bimed_dist.vocabulary.report_format import Composition, Fertility, Fit, SplitWord
 
 _SPLIT_WORDS = 10
 _EXPLANATION = (
@@ -42,12 +42,12 @@ def vocabulary_section(records: Records) -> Section:
     )
 
 
-def _words_section(name: str, fertility: Mapping[str, Any]) -> Section:
+def _words_section(name: str, fertility: Fertility) -> Section:
     tables = (examples_table(name, fertility), split_table(name, fertility), sources_table(name, fertility))
     return Section(title=f"Words in vocabulary/{name}", tables=tables)
 
 
-def composition_table(name: str, composition: Mapping[str, Any]) -> Table:
+def composition_table(name: str, composition: Composition) -> Table:
     """Item | Value, as in the README of the published models."""
     size = composition["size"]
     rows = [(text_cell("Vocabulary size"), Cell(f"{size:,} tokens", size, "number"))]
@@ -57,7 +57,7 @@ def composition_table(name: str, composition: Mapping[str, Any]) -> Table:
     return make_table(f"vocabulary-{name}", f"vocabulary/{name}", ("Item", "Value"), rows)
 
 
-def fit_table(fertilities: Mapping[str, Mapping[str, Any]]) -> Table:
+def fit_table(fertilities: Mapping[str, Fertility]) -> Table:
     """Every vocabulary, and the tokenizers it is compared with, on the held-out text of its corpus."""
     rows = [
         (
@@ -101,7 +101,7 @@ def tokens_table(shards: Mapping[str, Manifest]) -> Table:
     return make_table("tokens", "Training text in tokens", columns, rows, grouped=1)
 
 
-def sources_table(name: str, fertility: Mapping[str, Any]) -> Table:
+def sources_table(name: str, fertility: Fertility) -> Table:
     """Tokens per word by source, a column per tokenizer."""
     labels = list(fertility["tokenizers"])
     by_tokenizer = [fertility["tokenizers"][label]["by_source"] for label in labels]
@@ -113,14 +113,14 @@ def sources_table(name: str, fertility: Mapping[str, Any]) -> Table:
     return make_table(f"sources-{name}", caption, ("Source", "Words", *labels), rows)
 
 
-def _fit_cell(fit: Mapping[str, Any]) -> Cell:
+def _fit_cell(fit: Fit) -> Cell:
     unknown = fit["unknown_share"]
     value = fit["tokens_per_word"]
     cell = decimal_cell(value)
     return Cell(cell.text, cell.value, cell.kind, detail=f"[UNK] {percent(unknown, 3)}" if unknown else "")
 
 
-def split_table(name: str, fertility: Mapping[str, Any]) -> Table:
+def split_table(name: str, fertility: Fertility) -> Table:
     """The most frequent words of the training text that are split into several tokens, Korean and English."""
     sides = [fertility["still_split"][language][:_SPLIT_WORDS] for language in ("ko", "en")]
     rows = [tuple(cell for word in words for cell in _split_cells(word)) for words in zip_longest(*sides)]
@@ -129,13 +129,13 @@ def split_table(name: str, fertility: Mapping[str, Any]) -> Table:
     return make_table(f"split-{name}", caption, columns, rows)
 
 
-def _split_cells(word: Mapping[str, Any] | None) -> tuple[Cell, Cell, Cell]:
+def _split_cells(word: SplitWord | None) -> tuple[Cell, Cell, Cell]:
     if word is None:
         return empty_cell(), empty_cell(), empty_cell()
     return text_cell(word["word"]), count_cell(word["count"]), text_cell(" ".join(word["tokens"]))
 
 
-def examples_table(name: str, fertility: Mapping[str, Any]) -> Table:
+def examples_table(name: str, fertility: Fertility) -> Table:
     """Terms and their tokens, a column per tokenizer."""
     labels = list(fertility["tokenizers"])
     rows = [
