@@ -82,6 +82,14 @@ def test_every_path_and_link_exists(document: str):
     assert {path for path in missing if not path.startswith(OUTPUT_FOLDERS)} == set()
 
 
+def test_every_test_that_is_named_exists():
+    files = list((ROOT / "tests").rglob("test_*.py"))
+    known = {name for path in files for name in re.findall(r"^def (test_\w+)", path.read_text("utf-8"), re.MULTILINE)}
+    known |= {path.stem for path in files}
+    named = {name for text in DOCUMENTS.values() for name in re.findall(r"`(test_\w+)", text)}
+    assert named and named - known == set()
+
+
 def test_every_link_to_a_heading_leads_to_one(generator: ModuleType):
     headings = {
         name: {generator.anchor(heading) for heading in re.findall(r"^#+ (.+)$", text, flags=re.MULTILINE)}

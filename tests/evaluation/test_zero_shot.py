@@ -1,4 +1,4 @@
-"""Evaluation without training: repetitions, sources, terms and retrieval."""
+"""Tasks that train nothing: repetitions, sources, terms and retrieval."""
 
 import json
 import shutil
