@@ -214,4 +214,4 @@ def _check(counts: Mapping[str, Any], extracted: Counter[str]) -> None:
             counts["scattered_documents"],
         )
     if counts["held_out_documents"] == 0:
-        logger.warning("no document is held out: validation and intrinsic tasks will have no text")
+        logger.warning("no document is held out: validation and the tasks mlm, mlm_terms and nsp will have no text")

@@ -85,14 +85,15 @@ class TaskDescription(Settings):
 
 
 class TaskSettings(Settings):
-    """A benchmark, or one of the intrinsic tasks (`mlm`, `mlm_terms`, `nsp`), which need no labels."""
+    """A benchmark, or one of the tasks on held-out documents (`mlm`, `mlm_terms`, `nsp`), which need no labels."""
 
     task: str
     """Name of a task in bimed_dist/evaluation/tasks, such as `korsts`."""
     path: str | None = None
-    """Folder of the task's files, relative to the recipe's `data`. `null` for synthetic and intrinsic tasks."""
+    """Folder of the task's files, relative to the recipe's `data`. `null` for synthetic tasks and those
+    on held-out documents."""
     corpus: Name | None = None
-    """Intrinsic tasks: entry of `corpus` with the held-out documents. `null` for other tasks."""
+    """Tasks `mlm`, `mlm_terms` and `nsp`: entry of `corpus` with the held-out documents. `null` for other tasks."""
     max_rows: dict[str, Positive] = Field(default_factory=dict)
     """Split -> maximum number of rows, chosen by hash and noted in the report; for synthetic tasks the number of rows
     to generate. Splits that are not named keep all rows."""

@@ -75,7 +75,7 @@ def test_parallel_tasks_of_unequal_length_are_refused(tmp_path):
         list(task_texts(recipe(tmp_path, {"ko": KORSTS, "en": STSB})).texts)
 
 
-def test_intrinsic_tasks_have_no_text_of_their_own_and_synthetic_ones_do(tmp_path):
+def test_tasks_on_held_out_documents_have_no_text_of_their_own_and_synthetic_ones_do(tmp_path):
     tasks = {
         "mlm": {"task": "mlm", "corpus": "c"},
         "ner": {"task": "synthetic_ner", "max_rows": {"train": 3, "dev": 2}},

@@ -60,7 +60,7 @@ def test_windows_and_sentence_pairs_of_one_document_are_resampled_together(two_m
     work = write_corpus(tmp_path / "work", documents)
     tasks = {"nsp": TaskSettings(task="nsp", corpus="c")}
     prepared = prepare_tasks(make_recipe(two_models, tasks), work)["nsp"]
-    items = tuple(example for example in prepared.intrinsic for _ in range(2))
+    items = tuple(example for example in prepared.zero_shot_rows for _ in range(2))
     right = np.array([[float(example.document == items[0].document)] for example in items])
     split = SplitResult(gold={1: list(np.ones_like(right))}, predicted={1: list(right)}, scores={1: {"accuracy": 0}})
     split.examples = items

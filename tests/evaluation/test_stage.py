@@ -7,7 +7,7 @@ import pytest
 
 from bimed_dist.errors import ConfigError, DataError
 from bimed_dist.evaluation import stage
-from bimed_dist.evaluation.models.intrinsic import words_to_mask
+from bimed_dist.evaluation.models.zero_shot import words_to_mask
 from bimed_dist.evaluation.task import Example
 from bimed_dist.manifest import folder_lock
 from bimed_dist.recipe.evaluation import EvaluatedModel, TaskSettings
@@ -127,7 +127,7 @@ def test_multilabel_tasks_have_tuned_thresholds_windows_groups_and_keyword_rules
     assert test["scores"]["macro_f1"] > 0
 
 
-def test_intrinsic_scores_need_no_choice_and_models_without_the_head_are_not_applicable(
+def test_zero_shot_scores_need_no_choice_and_models_without_the_head_are_not_applicable(
     corpus, two_models, tiny_model, make_recipe
 ):
     models = {**two_models, "headless": EvaluatedModel(folder=str(tiny_model("headless", heads=False)))}

@@ -10,8 +10,8 @@ import torch
 from bimed_dist.errors import ConfigError, DataError
 from bimed_dist.evaluation import stage
 from bimed_dist.evaluation.metrics.scores import scores
-from bimed_dist.evaluation.models.intrinsic import sentence_embeddings, translation_ranks, words_to_mask
 from bimed_dist.evaluation.models.loading import load_head_model
+from bimed_dist.evaluation.models.zero_shot import sentence_embeddings, translation_ranks, words_to_mask
 from bimed_dist.evaluation.preparation.preparing import prepare_tasks
 from bimed_dist.evaluation.readers.held_out import read_term_windows
 from bimed_dist.evaluation.task import Example, TaskInputs

@@ -5,7 +5,7 @@ Files of `trials/TASK/MODEL/` (with folds: `trials/TASK/FOLD/MODEL/`):
 * `lr=..,epochs=..,seed=...json`: development scores of one candidate with one seed,
 * `choice.json`: the candidate with the best development scores, which opens the test splits,
 * `test,seed=...json`: scores and predictions of the chosen candidate on the test and external splits,
-* `seed=...json`: scores of an intrinsic task, for which nothing is trained or chosen.
+* `seed=...json`: scores of a zero-shot task, for which nothing is trained or chosen.
 """
 
 import json
@@ -70,7 +70,7 @@ class Trial:
     """The unit of work of one worker, with one record on disk."""
 
     candidate: Candidate | None
-    """None for an intrinsic score."""
+    """None for a zero-shot score."""
     seed: int
     test: bool = False
     """The chosen candidate on the test splits; False: a candidate on the development split."""
@@ -88,7 +88,7 @@ class ModelOnTask:
     max_tokens: int
     """Tokens per row, special tokens included."""
     candidates: tuple[Candidate, ...]
-    """Empty for intrinsic tasks."""
+    """Empty for zero-shot tasks."""
     seeds: tuple[int, ...]
     batch_size: int
     folder: Path
@@ -149,7 +149,7 @@ class ModelOnTask:
     # ---------------------------------------------------------------------------------------------- trials and records
 
     def first_trials(self) -> list[Trial]:
-        """Return the trials that need no choice: the grid on the development split, or the intrinsic scores."""
+        """Return the trials that need no choice: the grid on the development split, or the zero-shot scores."""
         return [Trial(candidate, seed) for candidate in self.candidates or (None,) for seed in self.seeds]
 
     def test_trials(self, chosen: Candidate) -> list[Trial]:

@@ -61,9 +61,9 @@ class TrialRecord(TypedDict, total=False):
     splits: dict[str, SplitRecord]
     """Test trial: test and external splits."""
     scores: dict[str, float]
-    """Intrinsic trial."""
+    """Zero-shot trial."""
     predictions: list[str]
-    """Intrinsic trial."""
+    """Zero-shot trial."""
 
 
 def development_name(learning_rate: float, epochs: int, seed: int) -> str:

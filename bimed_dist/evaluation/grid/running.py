@@ -18,7 +18,7 @@ from bimed_dist.errors import BimedError, DataError, Stopped, one_line
 from bimed_dist.evaluation.grid.model_on_task import ModelOnTask, Trial
 from bimed_dist.evaluation.grid.records import SplitRecord, TrialRecord, load_weights, pack, save_weights
 from bimed_dist.evaluation.metrics import thresholds
-from bimed_dist.evaluation.models import finetuning, intrinsic
+from bimed_dist.evaluation.models import finetuning, zero_shot
 from bimed_dist.evaluation.models.encoding import Encoded, merge_windows
 from bimed_dist.evaluation.models.loading import load_classifier, load_head_model
 from bimed_dist.evaluation.task import Example, Kind
@@ -45,7 +45,7 @@ def run_trial(entry: ModelOnTask, trial: Trial) -> TrialRecord:
     If several processes run it together, no record is written before all have finished.
     """
     start = time.monotonic()
-    run = _run_intrinsic if trial.candidate is None else _run_test if trial.test else _run_development
+    run = _run_zero_shot if trial.candidate is None else _run_test if trial.test else _run_development
     try:
         values = run(entry, trial)
         ranks.gather(None)
@@ -162,16 +162,16 @@ def _tuned_thresholds(entry: ModelOnTask, trial: Trial) -> dict[str, Any]:
     return {name: record[name] for name in ("thresholds", "screening") if name in record}
 
 
-# ----------------------------------------------------------------------------------------------------------- intrinsic
+# ----------------------------------------------------------------------------------------------------------- zero-shot
 
 
-def _run_intrinsic(entry: ModelOnTask, trial: Trial) -> dict[str, Any]:
-    gold, _ = intrinsic_gold(entry, trial.seed)
+def _run_zero_shot(entry: ModelOnTask, trial: Trial) -> dict[str, Any]:
+    gold, _ = zero_shot_gold(entry, trial.seed)
     kind = entry.prepared.task.kind
     model = _load_head_model(entry.location, kind)
     if model is None:
         return {"not_applicable": f"the checkpoint has no {kind.upper()} head"}
-    predicted = _predict_intrinsic(entry, model, trial.seed)
+    predicted = _predict_zero_shot(entry, model, trial.seed)
     return {"scores": entry.scores(gold, predicted), "predictions": pack(predicted)}
 
 
@@ -182,20 +182,20 @@ def _load_head_model(location: str, kind: Kind) -> PreTrainedModel | None:
     return None if model is None else model.to(finetuning.device())
 
 
-def intrinsic_gold(entry: ModelOnTask, seed: int) -> tuple[list[np.ndarray], tuple[Example, ...]]:
+def zero_shot_gold(entry: ModelOnTask, seed: int) -> tuple[list[np.ndarray], tuple[Example, ...]]:
     """Return (gold, example) of every item; masked words and translations have no gold but the text."""
-    examples = entry.prepared.intrinsic
+    examples = entry.prepared.zero_shot_rows
     if entry.prepared.task.kind in ("mlm", "retrieval"):
         return [np.empty(0)] * len(examples), examples
-    _, is_next = intrinsic.sentence_pairs(examples, seed)
+    _, is_next = zero_shot.sentence_pairs(examples, seed)
     return list(is_next[:, None]), tuple(example for example in examples for _ in range(2))
 
 
-def _predict_intrinsic(entry: ModelOnTask, model: PreTrainedModel, seed: int) -> list[np.ndarray]:
-    examples = entry.prepared.intrinsic
+def _predict_zero_shot(entry: ModelOnTask, model: PreTrainedModel, seed: int) -> list[np.ndarray]:
+    examples = entry.prepared.zero_shot_rows
     if entry.prepared.task.kind == "mlm":
-        return intrinsic.masked_lm_sums(model, entry.tokenizer, examples, seed, entry.max_tokens)
+        return zero_shot.masked_lm_sums(model, entry.tokenizer, examples, seed, entry.max_tokens)
     if entry.prepared.task.kind == "retrieval":
-        return intrinsic.translation_ranks(model, entry.tokenizer, examples, entry.max_tokens)
-    sentence_pairs, _ = intrinsic.sentence_pairs(examples, seed)
-    return list(intrinsic.next_probabilities(model, entry.tokenizer, sentence_pairs, entry.max_tokens)[:, None])
+        return zero_shot.translation_ranks(model, entry.tokenizer, examples, entry.max_tokens)
+    sentence_pairs, _ = zero_shot.sentence_pairs(examples, seed)
+    return list(zero_shot.next_probabilities(model, entry.tokenizer, sentence_pairs, entry.max_tokens)[:, None])

@@ -10,9 +10,9 @@ from bimed_dist.errors import DataError, one_line
 from bimed_dist.evaluation.grid.choice import was_chosen_after_a_test
 from bimed_dist.evaluation.grid.model_on_task import Candidate, ModelOnTask, Trial
 from bimed_dist.evaluation.grid.records import TrialRecord, unpack
-from bimed_dist.evaluation.grid.running import TRIAL_ERRORS, intrinsic_gold
+from bimed_dist.evaluation.grid.running import TRIAL_ERRORS, zero_shot_gold
 from bimed_dist.evaluation.metrics.definitions import MLM_SUMS
-from bimed_dist.evaluation.models import intrinsic
+from bimed_dist.evaluation.models import zero_shot
 from bimed_dist.evaluation.models.encoding import Encoded
 from bimed_dist.evaluation.results_format import Failure
 from bimed_dist.evaluation.task import Example
@@ -78,7 +78,7 @@ def collect_result(entry: ModelOnTask, records: Records, chosen: Candidate | Non
         if records[trial]["status"] == "failed":
             result.add_failure(entry, entry.record_path(trial).stem, records[trial]["error"])
     if not entry.candidates:
-        _collect_intrinsic(entry, records, result)
+        _collect_zero_shot(entry, records, result)
     elif chosen is not None:
         result.notes += _choice_notes(entry)
         _collect_test(entry, records, chosen, result)
@@ -165,10 +165,10 @@ def pool_folds(folds: Sequence[tuple[ModelOnTask, TaskResult]]) -> TaskResult:
     return pooled
 
 
-# ------------------------------------------------------------------------------------------------------ intrinsic tasks
+# ------------------------------------------------------------------------------------------------------ zero-shot tasks
 
 
-def _collect_intrinsic(entry: ModelOnTask, records: Records, result: TaskResult) -> None:
+def _collect_zero_shot(entry: ModelOnTask, records: Records, result: TaskResult) -> None:
     reasons = [record["not_applicable"] for record in records.values() if record["status"] == "not_applicable"]
     if reasons:
         result.not_applicable = reasons[0]
@@ -177,7 +177,7 @@ def _collect_intrinsic(entry: ModelOnTask, records: Records, result: TaskResult)
     for trial in entry.first_trials():
         record = records[trial]
         if record["status"] == "done":
-            test.gold[trial.seed], test.examples = intrinsic_gold(entry, trial.seed)
+            test.gold[trial.seed], test.examples = zero_shot_gold(entry, trial.seed)
             test.predicted[trial.seed] = unpack(record["predictions"], np.float64)
             test.scores[trial.seed] = record["scores"]
     if test.scores:
@@ -218,7 +218,7 @@ def _lost_word_notes(entry: ModelOnTask, test: SplitResult) -> list[str]:
     words = MLM_SUMS.index("words")
     seed, sums = next(iter(test.predicted.items()))
     scored = int(sum(item[words] for item in sums))
-    masked = sum(int(intrinsic.words_to_mask(example, seed).sum()) for example in entry.prepared.intrinsic)
+    masked = sum(int(zero_shot.words_to_mask(example, seed).sum()) for example in entry.prepared.zero_shot_rows)
     if scored == masked:
         return []
     lost = f"{masked - scored} of {masked} masked words were not scored"

@@ -70,7 +70,7 @@ class PreparedTask:
     dev: tuple[Example, ...]
     sealed: SealedSplits
     """Test and external splits of fine-tuned tasks."""
-    intrinsic: tuple[Example, ...]
+    zero_shot_rows: tuple[Example, ...]
     """Rows of tasks that train nothing, which need no choice."""
     rows: dict[str, int]
     """Rows used, by split."""

@@ -127,7 +127,7 @@ def _clean(name: str, task: Task, settings: TaskSettings, data: TaskData) -> tup
         train=splits.get("train", ()),
         dev=splits.get("dev", ()),
         sealed=SealedSplits(tested if is_trained else {}),
-        intrinsic=() if is_trained else splits["test"],
+        zero_shot_rows=() if is_trained else splits["test"],
         rows=_sizes(splits),
         read=_sizes(data.splits),
         dropped={"duplicates": cleaned.duplicates, "leaked": cleaned.leaked},

@@ -1,4 +1,4 @@
-"""Examples of the intrinsic tasks, from the held-out documents of a corpus folder."""
+"""Examples of the tasks on held-out text, from the held-out documents of a corpus folder."""
 
 import json
 import re

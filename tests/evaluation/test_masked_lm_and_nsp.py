@@ -7,7 +7,7 @@ import torch
 from bimed_dist.errors import DataError, NonFiniteError
 from bimed_dist.evaluation.metrics.definitions import MLM_SUMS
 from bimed_dist.evaluation.metrics.scores import scores
-from bimed_dist.evaluation.models import intrinsic
+from bimed_dist.evaluation.models import zero_shot
 from bimed_dist.evaluation.models.loading import load_head_model
 from bimed_dist.evaluation.readers.held_out import drop_unpaired, read_successors, read_windows
 from bimed_dist.evaluation.task import Example, TaskInputs
@@ -42,11 +42,11 @@ def test_successors_are_neighbours_and_never_cross_documents(tmp_path):
 
 def test_masked_words_depend_on_the_seed_and_are_about_fifteen_percent():
     examples = [Example(f"{i}", ("word",) * 40, None) for i in range(200)]
-    chosen = [intrinsic.words_to_mask(example, 1) for example in examples]
+    chosen = [zero_shot.words_to_mask(example, 1) for example in examples]
     assert np.mean(np.concatenate(chosen)) == pytest.approx(0.15, abs=0.015)
-    assert all((intrinsic.words_to_mask(e, 1) == c).all() for e, c in zip(examples, chosen, strict=True))
-    assert any((intrinsic.words_to_mask(e, 2) != c).any() for e, c in zip(examples, chosen, strict=True))
-    assert intrinsic.words_to_mask(Example("x", ("a",), None), 3).tolist() == [True]
+    assert all((zero_shot.words_to_mask(e, 1) == c).all() for e, c in zip(examples, chosen, strict=True))
+    assert any((zero_shot.words_to_mask(e, 2) != c).any() for e, c in zip(examples, chosen, strict=True))
+    assert zero_shot.words_to_mask(Example("x", ("a",), None), 3).tolist() == [True]
 
 
 def test_every_vocabulary_predicts_the_same_words_and_characters(tiny_model):
@@ -55,7 +55,7 @@ def test_every_vocabulary_predicts_the_same_words_and_characters(tiny_model):
     for name, words in (("letters", []), ("words", WORDS)):
         folder = str(tiny_model(name, words=words))
         tokenizer = load_tokenizer(folder)
-        found = intrinsic.masked_lm_sums(load_head_model(folder, "mlm"), tokenizer, examples, 1, 64)
+        found = zero_shot.masked_lm_sums(load_head_model(folder, "mlm"), tokenizer, examples, 1, 64)
         sums.append(dict(zip(MLM_SUMS, np.sum(found, axis=0), strict=True)))
     assert sums[0]["characters"] == sums[1]["characters"]
     assert sums[0]["words"] == sums[1]["words"] == sums[1]["tokens"]
@@ -66,14 +66,14 @@ def test_bits_are_the_cross_entropy_of_masked_tokens_in_a_plain_forward_pass(tin
     folder = str(tiny_model("m"))
     tokenizer, model = load_tokenizer(folder), load_head_model(folder, "mlm")
     example = Example("1", ("폐", "견은는", "mass"), None)
-    seed = next(s for s in range(99) if intrinsic.words_to_mask(example, s).tolist() == [False, True, False])
+    seed = next(s for s in range(99) if zero_shot.words_to_mask(example, s).tolist() == [False, True, False])
     ids = tokenizer(["폐 견은는 mass"], return_tensors="pt")["input_ids"]
     masked = ids.clone()
     masked[0, 2:5] = tokenizer.mask_token_id
     with torch.inference_mode():
         logits = model(masked).logits[0, 2:5]
     nats = torch.nn.functional.cross_entropy(logits, ids[0, 2:5], reduction="sum").item()
-    found = scores("mlm", [], intrinsic.masked_lm_sums(model, tokenizer, [example], seed, 64))
+    found = scores("mlm", [], zero_shot.masked_lm_sums(model, tokenizer, [example], seed, 64))
     assert found["bits_per_character"] == pytest.approx(nats / np.log(2) / 3, rel=1e-5)
     assert found["loss"] == pytest.approx(nats / 3, rel=1e-5)
 
@@ -83,18 +83,18 @@ def test_an_unknown_word_costs_bits_per_character_and_is_never_right(tiny_model)
     tokenizer, model = load_tokenizer(folder), load_head_model(folder, "mlm")
     with torch.no_grad():
         model.cls.predictions.bias[tokenizer.unk_token_id] = 50.0
-    found = scores("mlm", [], intrinsic.masked_lm_sums(model, tokenizer, [Example("1", ("abcd",), None)], 1, 64))
-    assert found["bits_per_character"] == pytest.approx(intrinsic.UNKNOWN_BITS, abs=1e-4)
+    found = scores("mlm", [], zero_shot.masked_lm_sums(model, tokenizer, [Example("1", ("abcd",), None)], 1, 64))
+    assert found["bits_per_character"] == pytest.approx(zero_shot.UNKNOWN_BITS, abs=1e-4)
     assert found["accuracy"] == found["word_accuracy"] == 0.0
 
 
 def test_truncated_words_are_not_masked(tiny_model):
     folder = str(tiny_model("m", words=[]))
     example = Example("1", ("mass",) * 10, None)
-    found = intrinsic.masked_lm_sums(load_head_model(folder, "mlm"), load_tokenizer(folder), [example] * 3, 1, 13)
+    found = zero_shot.masked_lm_sums(load_head_model(folder, "mlm"), load_tokenizer(folder), [example] * 3, 1, 13)
     words = MLM_SUMS.index("words")
     # 11 tokens hold two words of four letters and three letters of the third.
-    assert found[0][words] == intrinsic.words_to_mask(example, 1)[:2].sum()
+    assert found[0][words] == zero_shot.words_to_mask(example, 1)[:2].sum()
 
 
 def test_random_sentences_come_from_another_document_of_the_same_language():
@@ -103,16 +103,16 @@ def test_random_sentences_come_from_another_document_of_the_same_language():
         for d in range(6)
         for s in range(4)
     ]
-    pairs, is_next = intrinsic.sentence_pairs(examples, 1)
+    pairs, is_next = zero_shot.sentence_pairs(examples, 1)
     assert is_next.tolist() == [1, 0] * 24
     assert [pairs[2 * i] for i in range(24)] == [example.texts for example in examples]
     for (first, second), label in zip(pairs, is_next, strict=True):
         same_document = first[0] == second[0]
         assert same_document == bool(label)
         assert (first[0] < "3") == (second[0] < "3")
-    assert intrinsic.sentence_pairs(examples, 2)[0] != pairs
+    assert zero_shot.sentence_pairs(examples, 2)[0] != pairs
     with pytest.raises(DataError, match="a single held-out document in ko"):
-        intrinsic.sentence_pairs(examples[:4], 1)
+        zero_shot.sentence_pairs(examples[:4], 1)
 
 
 def test_a_language_with_a_single_document_is_dropped_from_the_pairs_with_a_note():
@@ -133,9 +133,9 @@ def test_outputs_that_are_not_finite_are_refused_and_not_scored(tiny_model):
         model.cls.predictions.bias[7] = torch.nan
         pairs.cls.seq_relationship.bias[1] = torch.inf
     with pytest.raises(NonFiniteError, match="outputs are not finite"):
-        intrinsic.masked_lm_sums(model, tokenizer, [Example("1", ("폐",), None)], 1, 64)
+        zero_shot.masked_lm_sums(model, tokenizer, [Example("1", ("폐",), None)], 1, 64)
     with pytest.raises(NonFiniteError, match="outputs are not finite"):
-        intrinsic.next_probabilities(pairs, tokenizer, [("폐", "결절")], 64)
+        zero_shot.next_probabilities(pairs, tokenizer, [("폐", "결절")], 64)
 
 
 def test_next_probability_is_output_0_of_the_head(tiny_model):
@@ -144,7 +144,7 @@ def test_next_probability_is_output_0_of_the_head(tiny_model):
     with torch.no_grad():
         model.cls.seq_relationship.weight.zero_()
         model.cls.seq_relationship.bias.copy_(torch.tensor([2.0, 0.0]))
-    found = intrinsic.next_probabilities(model, load_tokenizer(folder), [("폐", "결절"), ("mass", "lung")], 64)
+    found = zero_shot.next_probabilities(model, load_tokenizer(folder), [("폐", "결절"), ("mass", "lung")], 64)
     assert found == pytest.approx([1 / (1 + np.exp(-2.0))] * 2, rel=1e-6)
 
 
