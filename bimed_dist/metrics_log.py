@@ -11,8 +11,13 @@ _log = logging.getLogger(__name__)
 def read_metrics(path: Path) -> list[dict[str, Any]]:
     """Return the lines of a metrics file in file order, [] if there is no file.
 
-    Each line is an object with `kind` and `step`. A damaged line (cut off by a crash, overwritten on a bad disk) is
-    reported with its number and left out; the lines after it are kept.
+    Each line is an object with `kind`, `step` and the numbers of its kind:
+    `train`: rows_seen, loss, those of `validation.averages`, learning_rate, grad_norm, tokens_per_second,
+    waiting_share;
+    `validation`: those of `validation.validate`, also in by_language and by_source;
+    `checkpoint`: seconds, blocked_seconds, bytes; `skipped`: epoch, rows.
+    A damaged line (cut off by a crash, overwritten on a bad disk) is reported with its number and left out; the lines
+    after it are kept.
     """
     if not path.is_file():
         return []
