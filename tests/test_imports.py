@@ -30,7 +30,7 @@ LOADS_NO_TORCH = (
         "report",
         "evaluation.metrics.statistics",
     ),
-    *("shards.reading", "shards.plan", "shards.masking", "shards.batches", "shards.prefetching"),
+    *("shards.reading", "shards.plan", "shards.masking", "shards.batches"),
 )
 
 

@@ -31,7 +31,8 @@ _NO_WINDOW = 0xFFFF
 """Value of every minimum of a text without letters and digits; such a text has no duplicates."""
 
 Signature = NDArray[np.uint16]
-"""(HASHES,) minima, of which 16 bits are kept: unequal ones agree by chance once in 65,536."""
+"""(HASHES,) minima, of which 16 bits are kept: unequal ones agree by chance once in 65,536. The share of equal minima
+estimates the Jaccard index of the windows of two texts."""
 
 
 def signature(paragraphs: Sequence[str]) -> Signature:
@@ -41,11 +42,6 @@ def signature(paragraphs: Sequence[str]) -> Signature:
     ends = np.array([0, len(shingles)])
     minima = rensa.RMinHash.digest_matrix_from_flat_token_hashes(shingles, ends, HASHES, _SEED)
     return np.array(minima.to_rows()[0], np.uint32).astype(np.uint16)
-
-
-def similarity(first: Signature, second: Signature) -> float:
-    """Return the estimated Jaccard index of the windows of two texts."""
-    return float((first == second).mean())
 
 
 def bands_for(threshold: float) -> tuple[int, int]:

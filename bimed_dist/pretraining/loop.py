@@ -33,9 +33,8 @@ from bimed_dist.pretraining.records import RunRecord
 from bimed_dist.pretraining.validation import HeldOut, averages, validate
 from bimed_dist.processes import signals_handled
 from bimed_dist.recipe.pretraining import PretrainingSettings
-from bimed_dist.shards.batches import TrainingBatches
+from bimed_dist.shards.batches import Prefetcher, TrainingBatches
 from bimed_dist.shards.packing import PackedBatch
-from bimed_dist.shards.prefetching import Prefetcher
 from bimed_dist.workspace import CHECKPOINTS, PROFILE
 
 _log = logging.getLogger(__name__)

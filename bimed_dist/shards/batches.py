@@ -10,9 +10,12 @@ step -> (epoch, step in it) -> rows of the global batch -> this rank's rows -> m
     batches = validation_batches(held_out, settings, seed=recipe.seed, rank=rank, world_size=world_size)
 """
 
+import threading
+from collections.abc import Callable
 from concurrent.futures import Future
 from functools import partial
 from math import ceil
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,8 +25,9 @@ from bimed_dist.recipe.pretraining import Phase, PretrainingSettings
 from bimed_dist.shards.mixture import load_training_plan
 from bimed_dist.shards.packing import PackedBatch, mask_rule, pack_rows
 from bimed_dist.shards.plan import EpochPlan, load_plan
-from bimed_dist.shards.prefetching import run_in_thread
 from bimed_dist.shards.reading import ShardSet
+
+Result = TypeVar("Result")
 
 
 def steps_per_epoch(num_rows: int, global_batch: int) -> int:
@@ -172,6 +176,43 @@ class TrainingBatches:
         """Return the epoch of `step`, counted in its phase."""
         batches = self.phase_at(step)
         return (step - batches.phase.first_step) // batches.steps_per_epoch
+
+
+class Prefetcher:
+    """One rank's micro-batches by step; those of the next step are prepared by a thread during the current one."""
+
+    def __init__(self, batches: TrainingBatches, *, rank: int, world_size: int, end: int) -> None:
+        """`end`: first step not to prepare (exclusive)."""
+        self._batches, self._end = batches, end
+        self._prepare = partial(batches.step_batches, rank=rank, world_size=world_size)
+        self._next: tuple[int, Future[list[PackedBatch]]] | None = None
+
+    def batches(self, step: int) -> list[PackedBatch]:
+        """Return the micro-batches of `step`, in any order of steps. An error of the thread is raised at its step."""
+        if self._next is None or self._next[0] != step:
+            self._next = step, run_in_thread(partial(self._prepare, step))
+        ready = self._next[1].result()
+        self._batches.prefetch_plan(step)
+        following = step + 1
+        self._next = (following, run_in_thread(partial(self._prepare, following))) if following < self._end else None
+        return ready
+
+
+def run_in_thread(function: Callable[[], Result]) -> Future[Result]:
+    """Return the future result or error of `function`, computed by a daemon thread.
+
+    An executor's thread would delay the end of the process: by minutes, if it is computing a plan.
+    """
+    future: Future[Result] = Future()
+
+    def run() -> None:
+        try:
+            future.set_result(function())
+        except BaseException as error:
+            future.set_exception(error)
+
+    threading.Thread(target=run, name="batches", daemon=True).start()
+    return future
 
 
 def validation_batches(

@@ -7,9 +7,8 @@ import pytest
 
 from bimed_dist.errors import ConfigError
 from bimed_dist.shards import batches
-from bimed_dist.shards.batches import PhaseBatches, TrainingBatches, validation_batches
+from bimed_dist.shards.batches import PhaseBatches, Prefetcher, TrainingBatches, validation_batches
 from bimed_dist.shards.packing import PackedBatch
-from bimed_dist.shards.prefetching import Prefetcher
 from bimed_dist.shards.reading import ShardSet
 
 WORLD_SIZES = (1, 2, 3, 4, 6)
