@@ -30,16 +30,16 @@ def read_entities(inputs: TaskInputs, unit: Unit = "word", settings: EntitySetti
     settings = settings or inputs.entities
     assert settings is not None and inputs.folder is not None
     counts = Counts()
-    parts = {
+    splits = {
         split: tuple(_sentences(inputs.folder / file, unit, inputs.problems, counts))
         for split, file in settings.files.items()
     }
     if settings.tag_scheme == "IOB1":
-        parts = {split: tuple(begin_stray(e, counts) for e in part) for split, part in parts.items()}
+        splits = {split: tuple(begin_stray(e, counts) for e in rows) for split, rows in splits.items()}
     if settings.types is not None:
-        parts = {split: tuple(only_types(e, settings.types) for e in part) for split, part in parts.items()}
-    parts, notes = assign_missing_splits("ner", parts)
-    return TaskData(parts, entity_types(list(parts.values())), (*notes, *counts.notes(unit)))
+        splits = {split: tuple(only_types(e, settings.types) for e in rows) for split, rows in splits.items()}
+    splits, notes = assign_missing_splits("ner", splits)
+    return TaskData(splits, entity_types(splits), (*notes, *counts.notes(unit)))
 
 
 @dataclass

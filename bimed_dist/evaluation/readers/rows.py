@@ -1,7 +1,7 @@
 """Rows of benchmark files in fixed formats. A broken row is added to `problems`, with file and line, and left out."""
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from bimed_dist.evaluation.task import Example
@@ -83,5 +83,5 @@ def read_bio(path: Path, problems: Problems, comment: str | None = None) -> Iter
         tags.append(cells[1])
 
 
-def entity_types(parts: Sequence[Sequence[Example]]) -> tuple[str, ...]:
-    return tuple(sorted({tag[2:] for part in parts for example in part for tag in example.target if tag != "O"}))
+def entity_types(splits: Mapping[str, Sequence[Example]]) -> tuple[str, ...]:
+    return tuple(sorted({tag[2:] for rows in splits.values() for row in rows for tag in row.target if tag != "O"}))

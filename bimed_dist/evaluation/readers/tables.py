@@ -20,36 +20,36 @@ SPLIT_NAMES = {
     "external": ("external",),
 }
 HASHED_SHARES = {"dev": 0.1, "test": 0.1}
-Parts = dict[str, tuple[Example, ...]]
+Splits = dict[str, tuple[Example, ...]]
 Target = float | tuple[int, ...] | str
 
 
 def read_multilabel(inputs: TaskInputs, table: TableSettings | None = None) -> TaskData:
     """multilabel: one text, and a 0/1 column per label."""
     table = table or _recipe_table(inputs, texts=1, targets=None)
-    parts, notes = _read_splits(inputs, table, "multilabel", lambda cells: tuple(map(zero_or_one, cells)))
-    return TaskData(parts, table.label_columns, notes)
+    splits, notes = _read_splits(inputs, table, "multilabel", lambda cells: tuple(map(zero_or_one, cells)))
+    return TaskData(splits, table.label_columns, notes)
 
 
 def read_scored_pairs(inputs: TaskInputs, table: TableSettings | None = None) -> TaskData:
     """sts: two texts and a column with the score."""
     table = table or _recipe_table(inputs, texts=2, targets=1)
-    parts, notes = _read_splits(inputs, table, "sts", lambda cells: number_or_nan(cells[0]))
-    return TaskData(parts, notes=notes)
+    splits, notes = _read_splits(inputs, table, "sts", lambda cells: number_or_nan(cells[0]))
+    return TaskData(splits, notes=notes)
 
 
 def read_classification(inputs: TaskInputs, table: TableSettings | None = None) -> TaskData:
     """classification: one text and a column with its class. The positive class of two comes last."""
     table = table or _recipe_table(inputs, texts=1, targets=1)
-    parts, notes = _read_splits(inputs, table, "classification", lambda cells: cells[0].strip())
-    classes = sorted({example.target for part in parts.values() for example in part if example.target})
+    splits, notes = _read_splits(inputs, table, "classification", lambda cells: cells[0].strip())
+    classes = sorted({example.target for rows in splits.values() for example in rows if example.target})
     if table.positive_class is not None:
         if table.positive_class not in classes or len(classes) != 2:
             raise DataError(
                 f"table.positive_class is not one of two classes; column {table.label_columns[0]} has {len(classes)}"
             )
         classes.sort(key=table.positive_class.__eq__)
-    return TaskData(parts, tuple(classes), notes)
+    return TaskData(splits, tuple(classes), notes)
 
 
 def _recipe_table(inputs: TaskInputs, texts: int, targets: int | None) -> TableSettings:
@@ -66,13 +66,13 @@ def _recipe_table(inputs: TaskInputs, texts: int, targets: int | None) -> TableS
 
 def _read_splits(
     inputs: TaskInputs, table: TableSettings, kind: Kind, target: Callable[[Sequence[str]], Target]
-) -> tuple[Parts, tuple[str, ...]]:
+) -> tuple[Splits, tuple[str, ...]]:
     """Return (splits, notes for the report); `target` makes a row's target of its cells."""
-    parts: dict[str, list[Example]] = {}
+    rows_of: dict[str, list[Example]] = {}
     for file in table.files:
         for split, example in _file_rows(inputs, table, file, target):
-            parts.setdefault(split, []).append(example)
-    splits, notes = assign_missing_splits(kind, {split: tuple(rows) for split, rows in parts.items()})
+            rows_of.setdefault(split, []).append(example)
+    splits, notes = assign_missing_splits(kind, {split: tuple(rows) for split, rows in rows_of.items()})
     return splits, (*notes, *_group_notes(splits, table.group_column))
 
 
@@ -103,26 +103,26 @@ def _file_rows(
     return rows
 
 
-def assign_missing_splits(kind: Kind, parts: Parts) -> tuple[Parts, tuple[str, ...]]:
+def assign_missing_splits(kind: Kind, splits: Splits) -> tuple[Splits, tuple[str, ...]]:
     """Return (the splits with dev and test, if missing, drawn by hash; a note on that)."""
-    rest = parts.pop("all", ())
-    if rest and ("train" in parts or "test" in parts):
+    rest = splits.pop("all", ())
+    if rest and ("train" in splits or "test" in splits):
         raise ConfigError("files: `all` can't be given together with train or test")
-    source = rest or parts.get("train", ())
-    shares = {split: share for split, share in HASHED_SHARES.items() if split not in parts}
+    source = rest or splits.get("train", ())
+    shares = {split: share for split, share in HASHED_SHARES.items() if split not in splits}
     if not source or not shares:
-        return parts, ()
+        return splits, ()
     drawn = hash_split(kind, source, shares, rest="train")
     listed = ", ".join(f"{split} {share:.0%}" for split, share in shares.items())
-    return {**parts, **drawn}, (f"{listed} of the rows without a split, chosen by hash",)
+    return {**splits, **drawn}, (f"{listed} of the rows without a split, chosen by hash",)
 
 
-def _group_notes(parts: Mapping[str, Sequence[Example]], column: str | None) -> tuple[str, ...]:
+def _group_notes(splits: Mapping[str, Sequence[Example]], column: str | None) -> tuple[str, ...]:
     if column is None:
         return ()
-    splits_of = Counter(group for part in parts.values() for group in {example.document for example in part})
+    splits_of = Counter(group for rows in splits.values() for group in {example.document for example in rows})
     shared = sum(count > 1 for count in splits_of.values())
-    test_groups = len({example.document for example in parts.get("test", ())})
+    test_groups = len({example.document for example in splits.get("test", ())})
     note = (
         f"rows belong to {len(splits_of):,} groups (column {column}, {test_groups:,} of them in test), which the "
         "intervals resample as units"

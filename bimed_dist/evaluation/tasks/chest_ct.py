@@ -8,9 +8,11 @@ from bimed_dist.evaluation.readers.tables import read_multilabel
 from bimed_dist.evaluation.task import Task, TaskData, TaskInputs
 from bimed_dist.recipe.evaluation import TableSettings
 
-REPORT_FILE = "chest_ct_labeled_data.csv"
 REPORT_LAYOUT = TableSettings(
-    files={"all": REPORT_FILE}, text_columns=("report",), label_columns=("pn", "em", "ca"), split_column="dataset"
+    files={"all": "chest_ct_labeled_data.csv"},
+    text_columns=("report",),
+    label_columns=("pn", "em", "ca"),
+    split_column="dataset",
 )
 
 # Format of NIHxAI/Chest_ct_report. The column `dataset` is train, val (or dev), test (or internal), or external for

@@ -45,7 +45,7 @@ def load_bc5cdr(inputs: TaskInputs) -> TaskData:
 
     files = {"train": "train.tsv", "dev": "devel.tsv", "test": "test.tsv"}
     splits = {split: sentences(inputs.folder / file) for split, file in files.items()}
-    return TaskData(splits, entity_types(list(splits.values())))
+    return TaskData(splits, entity_types(splits))
 
 
 # Sentences of 1,500 abstracts: 4,560 / 4,581 / 4,797.
@@ -152,7 +152,7 @@ def load_klue(inputs: TaskInputs) -> TaskData:
         splits = hash_split("ner", published, {"dev": KLUE_DEV_SHARE, "test": KLUE_TEST_SHARE}, rest="train")
         note = "KLUE's development file alone, split 80/10/10 by hash: not comparable with KLUE's leaderboard"
     splits = {name: splits[name] for name in ("train", "dev", "test")}
-    return TaskData(splits, entity_types(list(splits.values())), (note,))
+    return TaskData(splits, entity_types(splits), (note,))
 
 
 # 5,000 Korean sentences with six entity types, scored as character spans as KLUE does: 61 % of the entities end inside

@@ -43,7 +43,7 @@ def generate_entities(inputs: TaskInputs) -> TaskData:
         return tuple(Example(f"{split} {s.id}", tuple(s.words), tuple(s.tags)) for s in sentences)
 
     splits = _splits(examples, inputs, ROWS)
-    return TaskData(splits, entity_types(list(splits.values())))
+    return TaskData(splits, entity_types(splits))
 
 
 def _splits(
