@@ -30,7 +30,7 @@ from bimed_dist.recipe.corpus import (
 from bimed_dist.synthetic.documents import generate_documents
 
 LONGEST_DOCUMENT = 1 << 25
-"""Most characters of one document; more would not fit into memory several times."""
+"""Most characters of one document; memory must hold several copies of it."""
 
 FieldsOfRow = tuple[str, Mapping[str, Any]]
 """Id of a document that has no other (`file:line`, the line in which the row ends) and the fields by name."""

@@ -13,7 +13,7 @@ from bimed_dist.errors import DataError
 logger = logging.getLogger(__name__)
 
 LONGEST_LINE = 1 << 24
-"""Bytes. A longer line is not text that anybody wrote, and would not fit into memory several times."""
+"""Bytes. A longer line is hardly text, and memory would not hold several copies of it."""
 END = 1 << 62
 """End of a span that reaches the end of its file."""
 BOM = b"\xef\xbb\xbf"

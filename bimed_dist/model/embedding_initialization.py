@@ -23,11 +23,10 @@ from tokenizers.models import WordPiece
 from transformers import BertForPreTraining, PreTrainedTokenizerBase
 
 from bimed_dist.errors import ConfigError
+from bimed_dist.vocabulary.tokens import MAX_WORD_LENGTH, PREFIX
 
 RULES = ("copied", "mean", "normal", "random")
-_PREFIX = "##"
 _ROLES = ("pad_token", "unk_token", "cls_token", "sep_token", "mask_token")
-_LONGEST_TOKEN = 100
 Method = Literal["mean", "random"]
 
 
@@ -84,9 +83,9 @@ def _is_unused(token: str) -> bool:
 
 def _old_tokens(token: str, old: PreTrainedTokenizerBase, old_ids: dict[str, int]) -> list[str]:
     """Split a new token into old ones; a continuation stays a continuation if the old vocabulary allows."""
-    if not token.startswith(_PREFIX):
+    if not token.startswith(PREFIX):
         return old.tokenize(token)
-    text = token.removeprefix(_PREFIX)
+    text = token.removeprefix(PREFIX)
     normalizer = old.backend_tokenizer.normalizer
     normalized = normalizer.normalize_str(text) if normalizer else text
     return _split_continuation(normalized, old_ids) or old.tokenize(text)
@@ -96,9 +95,9 @@ def _split_continuation(text: str, old_ids: dict[str, int]) -> list[str]:
     """Return the longest matches, as WordPiece takes them inside a word; empty if a part is unknown."""
     tokens, start = [], 0
     while start < len(text):
-        for end in range(min(len(text), start + _LONGEST_TOKEN), start, -1):
-            if _PREFIX + text[start:end] in old_ids:
-                tokens.append(_PREFIX + text[start:end])
+        for end in range(min(len(text), start + MAX_WORD_LENGTH), start, -1):
+            if PREFIX + text[start:end] in old_ids:
+                tokens.append(PREFIX + text[start:end])
                 start = end
                 break
         else:

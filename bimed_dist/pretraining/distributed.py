@@ -91,9 +91,9 @@ class Engine:
         self._heartbeat = None
         if world_size > 1:
             self._heartbeat = Heartbeat(self.rank, world_size, settings.heartbeat_timeout_seconds, self.gather)
-        stage = plugin.zero_stage if plugin else None
+        self._zero_stage = plugin.zero_stage if plugin else None
         if plugin:
-            self.kind = f"zero{stage}"
+            self.kind = f"zero{self._zero_stage}"
         elif settings.reproducible:
             self.kind = "ordered"
         else:
@@ -107,7 +107,7 @@ class Engine:
 
     @property
     def is_deepspeed(self) -> bool:
-        return self.kind.startswith("zero")
+        return self._zero_stage is not None
 
     def prepare(self, module: nn.Module, optimizer: torch.optim.Optimizer) -> None:
         """Pass model and optimizer to the engine; the caller keeps the unwrapped module."""
@@ -209,8 +209,7 @@ class Engine:
     def _partitions(self) -> Iterator[Partition]:
         if not self.is_deepspeed:
             return partitions.whole_parameters(self._module)
-        stage = int(self.kind.removeprefix("zero"))
-        return partitions.zero_partitions(self._module, self._model.optimizer, stage=stage, rank=self.rank)
+        return partitions.zero_partitions(self._module, self._model.optimizer, stage=self._zero_stage, rank=self.rank)
 
     def weights(self) -> dict[str, Tensor]:
         """Return the module's whole state on the CPU in float32; empty on all ranks but 0."""
@@ -218,7 +217,7 @@ class Engine:
         return {name: tensor.detach().float().cpu() for name, tensor in state.items()} if self.rank == 0 else {}
 
     def training_step(self, may_hang: bool) -> AbstractContextManager[None]:
-        """Context of a training step. With `may_hang`, a rank that stays far behind the others in it is ended."""
+        """Return the context of a step. With `may_hang`, a rank that stays far behind the others in it is ended."""
         return self._heartbeat.training_step(may_hang) if self._heartbeat else nullcontext()
 
     def _mark_progress(self) -> None:

@@ -76,7 +76,7 @@ class Heartbeat:
 
     @contextmanager
     def training_step(self, may_hang: bool) -> Iterator[None]:
-        """Context of a training step; with `may_hang`, staying behind the other ranks in it counts as hanging."""
+        """Mark a training step; with `may_hang`, a rank that stays behind the others in it counts as hanging."""
         self._in_step = may_hang
         try:
             yield

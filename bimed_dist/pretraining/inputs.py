@@ -15,6 +15,7 @@ from bimed_dist.recipe.pretraining import PretrainingSettings
 from bimed_dist.recipe.recipe import Recipe
 from bimed_dist.shards.batches import TrainingBatches, validation_batches
 from bimed_dist.shards.reading import ShardSet
+from bimed_dist.vocabulary.tokens import PREFIX
 from bimed_dist.workspace import stage_folder
 
 
@@ -41,7 +42,7 @@ def characters_per_token(model_folder: Path) -> NDArray[np.int64]:
     vocabulary = load_tokenizer(str(model_folder)).get_vocab()
     characters = np.zeros(1 + max(vocabulary.values()), np.int64)
     for token, token_id in vocabulary.items():
-        characters[token_id] = len(token.removeprefix("##"))
+        characters[token_id] = len(token.removeprefix(PREFIX))
     return characters
 
 

@@ -6,12 +6,10 @@ import shutil
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from transformers import BertForPreTraining
-
 from bimed_dist import manifest
 from bimed_dist.agreement import run_on_main, run_on_ranks
 from bimed_dist.errors import ConfigError, DataError
-from bimed_dist.hugging_face import load_tokenizer
+from bimed_dist.hugging_face import load_config, load_tokenizer
 from bimed_dist.manifest import Manifest
 from bimed_dist.pretraining import deepspeed_config, ordered_sum
 from bimed_dist.pretraining.checkpoints import CheckpointRecord
@@ -40,7 +38,7 @@ def check_inputs(recipe: Recipe, settings: PretrainingSettings, work: Path, proc
                 f"shards/{shards} ({len(shard_vocabulary)} tokens) and model/{settings.model} ({len(vocabulary)} "
                 "tokens) have different vocabularies; name the same tokenizer in both sections"
             )
-    positions = BertForPreTraining.config_class.from_pretrained(model_folder).max_position_embeddings
+    positions = load_config(str(model_folder)).max_position_embeddings
     for phase in settings.phases:
         if phase.max_length > positions:
             raise ConfigError(

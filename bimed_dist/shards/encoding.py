@@ -21,6 +21,7 @@ from bimed_dist.errors import ConfigError
 from bimed_dist.hugging_face import load_tokenizer
 from bimed_dist.shards.reading import TokenTable
 from bimed_dist.shards.writing import token_dtype
+from bimed_dist.vocabulary.tokens import PREFIX
 
 logger = logging.getLogger(__name__)
 
@@ -129,5 +130,5 @@ def token_table(tokenizer: PreTrainedTokenizerBase, location: str) -> TokenTable
         sep=special["[SEP]"],
         mask=special["[MASK]"],
         special_ids=tuple(sorted(set(tokenizer.all_special_ids))),
-        continuing_ids=tuple(sorted(number for token, number in vocabulary.items() if token.startswith("##"))),
+        continuing_ids=tuple(sorted(number for token, number in vocabulary.items() if token.startswith(PREFIX))),
     )

@@ -114,19 +114,19 @@ def _subject(fact: Fact) -> str:
     return fact.symptom if isinstance(fact, Complaint) else fact.drug if isinstance(fact, Prescription) else fact.lab
 
 
-def partner(rng: random.Random, fact: Fact, how: str) -> Fact:
-    """Return the fact of the second side, made from that of the first."""
-    if how == "same":
+def partner(rng: random.Random, fact: Fact, relation: str) -> Fact:
+    """Return the fact of the second side, in a relation of _PARTNERS to that of the first."""
+    if relation == "same":
         return fact
-    if how == "other":
+    if relation == "other":
         kind = weighted_choice(rng, _KINDS)
         return _DRAWS[kind](rng)
-    if how == "same kind":
+    if relation == "same kind":
         return _of_same_kind(rng, fact)
-    if how == "denied":
+    if relation == "denied":
         return _denied(rng, fact)
     changed = altered(rng, fact)
-    return altered(rng, changed) if how == "two changes" else changed
+    return altered(rng, changed) if relation == "two changes" else changed
 
 
 def _of_same_kind(rng: random.Random, fact: Fact) -> Fact:
