@@ -25,9 +25,9 @@ digits, `_`, `-`), and `N` is a position in a list, counted from 0. `--set` take
 python launch/pipeline.py launch/recipes/demo.yaml --work work/demo --set pretraining.ko-mini.steps=100
 ```
 
-`null` means "not set". Unknown settings and values out of range are refused before anything runs. Settings marked °
-decide only how a result is computed: they may change while the work folder stays. If another setting changes, finished
-stages that depend on it are refused until their folders are removed or another work folder is chosen.
+`null` means "not set" or "off". Unknown settings and values out of range are refused before anything runs. Settings
+marked ° decide only how a result is computed: they may change while the work folder stays. If another setting changes,
+finished stages that depend on it are refused until their folders are removed or another work folder is chosen.
 
 Sections: {sections}.
 """

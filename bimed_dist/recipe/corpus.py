@@ -155,7 +155,7 @@ class CleaningSettings(Settings):
     compatibility_jamo: bool = True
     """Compose syllables that were typed as separate letters (ㅎㅏㄴ to 한)."""
     nfc: bool = True
-    """Normalise to Unicode NFC. Files from macOS often hold decomposed Hangul."""
+    """Normalize to Unicode NFC. Files from macOS often hold decomposed Hangul."""
     whitespace: bool = True
     """Replace runs of spaces and tabs by one space."""
 
@@ -164,9 +164,9 @@ class QualitySettings(Settings):
     """Documents that break a rule are dropped, and counted by rule. Whitespace is not counted as characters."""
 
     min_characters: NotNegative = 1
-    """Fewest characters of a document."""
+    """Smallest number of characters of a document."""
     max_characters: Positive | None = None
-    """Most characters of a document; `null`: no limit."""
+    """Largest number of characters of a document; `null`: no limit."""
     max_symbol_share: Share | None = 0.5
     """Largest share of characters that are neither letters nor digits; `null` disables the rule."""
     max_repeated_line_share: Share | None = 0.7

@@ -47,10 +47,12 @@ class TableSettings(Settings):
     split_column: str | None = None
     """Column of the file `all` with the split of each row; `null` if there is none."""
     split_values: dict[str, Split] = Field(default_factory=dict)
-    """Value in `split_column` -> split, in addition to the usual names."""
+    """Value in `split_column` -> split, in addition to the usual names (train, training, dev, val, valid, validation,
+    development, test, internal, external)."""
     group_column: str | None = None
-    """Column with the patient or hospital. Rows of a group are in the same split and are resampled together for
-    intervals. `null`: every row is a group of its own."""
+    """Column with the patient or hospital. Splits drawn by hash and folds keep a group together; a note counts groups
+    that are in several of the given splits. Rows of a group are resampled together for intervals. `null`: every row is
+    a group of its own."""
     encoding: Literal["utf-8", "cp949"] = "utf-8"
     """Encoding of the files."""
 
@@ -88,7 +90,8 @@ class TaskSettings(Settings):
     """A benchmark, or one of the tasks on held-out documents (`mlm`, `mlm_terms`, `nsp`), which need no labels."""
 
     task: str
-    """Name of a task in bimed_dist/evaluation/tasks, such as `korsts`."""
+    """Name of a task in bimed_dist/evaluation/tasks, such as `korsts`. Other names are refused, with a list of all,
+    when the corpus or the evaluation stage starts; `--dry-run` does not check them."""
     path: str | None = None
     """Folder of the task's files, relative to the recipe's `data`. `null` for synthetic tasks and those
     on held-out documents."""

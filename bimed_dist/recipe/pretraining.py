@@ -52,7 +52,7 @@ class LongPhase(Settings):
     global_batch: Positive
     """Rows per step over all processes."""
     micro_batch: Positive
-    """Maximum of rows per forward pass of one process."""
+    """Maximum number of rows per forward pass of one process."""
 
 
 @dataclass(frozen=True)
@@ -70,7 +70,7 @@ class Phase:
 
 
 class PretrainingSettings(Settings):
-    """A run of MLM pre-training, with next sentence prediction, sentence order prediction, or alone."""
+    """A run of masked-LM (MLM) pre-training, with next-sentence or sentence-order prediction, or alone."""
 
     HOW_ONLY = frozenset(
         {
@@ -87,14 +87,15 @@ class PretrainingSettings(Settings):
     shards: Name
     """Entry of `shards` to train on."""
     steps: Positive
-    """Optimizer steps; with `training_hours` the maximum."""
+    """Optimizer steps; with `training_hours` the maximum. May be raised later to make a run longer
+    (docs/pretraining.md)."""
     training_hours: Above0 | None = None
     """Hours of training over all launches: the decay of `wsd` begins so that the run ends in time. Not with long_phase.
     `null`: no limit."""
     global_batch: Positive
     """Rows (sentence pairs) per step over all processes."""
     micro_batch: Positive
-    """Maximum of rows per forward pass of one process."""
+    """Maximum number of rows per forward pass of one process."""
     max_length: Annotated[int, Field(ge=8)] = 128
     """Tokens per row, [CLS] and both [SEP] included."""
     long_phase: LongPhase | None = None
@@ -106,8 +107,8 @@ class PretrainingSettings(Settings):
     pairing: Pairing = "segments"
     """`segments`: fill rows up to max_length (BERT). `sentences`: one sentence and its successor (KM-BERT)."""
     sentence_objective: SentenceObjective = "next_sentence"
-    """Objective next to MLM: whether B follows A or comes from another document (BERT), whether A and B are in the
-    order of the text (ALBERT; Lan et al. 2020), or `none`, with rows of one segment (RoBERTa)."""
+    """Objective in addition to MLM: whether B follows A or comes from another document (BERT), whether A and B are in
+    the order of the text (ALBERT; Lan et al. 2020), or `none`, with rows of one segment (RoBERTa)."""
     mask_rate: Annotated[float, Field(gt=0, lt=1)] = 0.15
     """Share of tokens (or words) to predict; never special tokens or [UNK]."""
     mask_unit: Literal["token", "word"] = "token"
@@ -119,12 +120,12 @@ class PretrainingSettings(Settings):
     optimizer: Literal["adamw", "lamb"] = "adamw"
     """`lamb` is for batches of thousands of rows; not with ZeRO."""
     learning_rate: Above0 = 1e-4
-    """Learning rate after the warm-up."""
+    """Highest learning rate, reached at the end of the warm-up."""
     warmup_steps: NotNegative = 0
     """Steps of linear warm-up."""
     schedule: Literal["linear", "cosine", "constant", "wsd"] = "linear"
-    """Learning rate after the warm-up: linear or cosine decay to 0, constant, or constant with linear decay over the
-    last `decay_steps` (`wsd`)."""
+    """Course of the learning rate after the warm-up: linear or cosine decay to 0, constant, or constant with linear
+    decay over the last `decay_steps` (`wsd`)."""
     decay_steps: Positive | None = None
     """Steps of decay at the end; required by `wsd`, `null` with other schedules."""
     weight_decay: Annotated[float, Field(ge=0)] = 0.01
@@ -170,8 +171,8 @@ class PretrainingSettings(Settings):
     profile_steps: NotNegative = 0
     """Number of steps at the start of a launch that torch's profiler traces into `profile/`."""
     accelerate_config: str | None = None
-    """File of ds_configs/accelerate that `pipeline.py` launches this run with; a name that begins with `cpu` hides
-    the GPUs. `null`: one process."""
+    """File of ds_configs/accelerate that `pipeline.py` launches this run with, on this machine; a name that begins with
+    `cpu` hides the GPUs. `null`: one process. For several machines: docs/multi_node.md."""
 
     @model_validator(mode="after")
     def _check_numbers(self) -> "PretrainingSettings":
