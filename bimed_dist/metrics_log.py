@@ -1,4 +1,7 @@
-"""Reading of `metrics.jsonl`, for the run that continues it and for the report."""
+"""Reader of `metrics.jsonl`, for the run that continues it and for the report.
+
+`pretraining/records.py` writes the file; its name is `workspace.METRICS`.
+"""
 
 import json
 import logging

@@ -18,7 +18,7 @@ from bimed_dist.errors import BimedError, ConfigError, Stopped
 from bimed_dist.manifest import Outcome, read_manifest
 from bimed_dist.processes import signals_handled, stopped_with_parent
 from bimed_dist.references import stage_order
-from bimed_dist.report.sections.main import main_table_text
+from bimed_dist.report.sections.main_results import main_table_text
 from bimed_dist.workspace import PAGE, RESULTS, STOPPED, stage_folder
 
 REPOSITORY = Path(__file__).resolve().parent.parent

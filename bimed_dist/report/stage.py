@@ -20,7 +20,7 @@ from bimed_dist.report.sections.corpus import corpus_section
 from bimed_dist.report.sections.embeddings import embeddings_section
 from bimed_dist.report.sections.forgetting import forgetting_section, foundation_languages, replays
 from bimed_dist.report.sections.limits import limits_section
-from bimed_dist.report.sections.main import headline, main_csv, main_section
+from bimed_dist.report.sections.main_results import headline, main_csv, main_section
 from bimed_dist.report.sections.provenance import provenance_section
 from bimed_dist.report.sections.tasks import corpus_overlaps, tasks_section
 from bimed_dist.report.sections.training import training_section

@@ -9,7 +9,7 @@ from bimed_dist.evaluation.metrics.definitions import find_metric
 from bimed_dist.report import figures
 from bimed_dist.report.score_cells import model_cell, score_cell
 from bimed_dist.report.scores import MainRow, main_rows, result_rows
-from bimed_dist.report.sections.main import headline, main_table, main_table_text
+from bimed_dist.report.sections.main_results import headline, main_table, main_table_text
 from bimed_dist.report.sections.tasks import task_table
 
 
