@@ -1,4 +1,4 @@
-"""The processes of one `accelerate launch` that work on the same evaluation run, over torch.distributed.
+"""The processes of one `accelerate launch` and the exchanges between them, over torch.distributed.
 
 Every process takes the same steps, each with its share of the forward passes (`indices_of_rank`). A process that fails
 reports it in place of its next exchange, so that all processes leave the run together. Without a launcher there is one
