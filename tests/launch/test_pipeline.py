@@ -22,6 +22,7 @@ SMALLER = [
     "evaluation.tasks.chest-ct.max_rows={train: 60, dev: 20, test: 20, external: 20}",
     "evaluation.seeds=[1, 2]",
     "evaluation.epochs=[1]",
+    "evaluation.tasks.chest-ct.epochs=[1]",
 ]  # fmt: skip
 
 
