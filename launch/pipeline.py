@@ -16,7 +16,7 @@ from options import preview_line, run_stage, stage_command, stage_module, summar
 
 from bimed_dist.errors import BimedError, ConfigError, Stopped
 from bimed_dist.manifest import Outcome, read_manifest
-from bimed_dist.processes import signals_handled, stopped_with_parent
+from bimed_dist.processes import available_cores, signals_handled, stopped_with_parent
 from bimed_dist.references import stage_order
 from bimed_dist.report.sections.main_results import main_table_text
 from bimed_dist.workspace import PAGE, RESULTS, STOPPED, stage_folder
@@ -61,7 +61,7 @@ def pretrain(recipe, name, work, params):
     if processes > 1 or "deepspeed_config" in config:  # accelerate's one-process launcher would not forward signals
         launcher += ["-m", "accelerate.commands.launch", "--config_file", str(config_file), "--main_process_port", "0"]
         # torchrun's default is one thread per process.
-        environment.setdefault("OMP_NUM_THREADS", str(max(1, len(os.sched_getaffinity(0)) // processes)))
+        environment.setdefault("OMP_NUM_THREADS", str(max(1, available_cores() // processes)))
     if config_file is not None and config_file.name.startswith("cpu"):
         environment["CUDA_VISIBLE_DEVICES"] = ""
     folder = stage_folder(work, "pretraining", name)
