@@ -1,9 +1,11 @@
-"""Fixtures of several stages: the repository and the folder of open data."""
+"""Fixtures of several stages: the repository, the folder of open data, and processes that start in a second."""
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from forks import Forks
 from hypothesis import settings
 
 # The same examples in every run and no time limit: a change that breaks a property breaks it on every machine.
@@ -13,6 +15,11 @@ settings.load_profile("same-for-all")
 # Before torch is loaded. Tests run in parallel, and sums have the same order on every machine.
 os.environ["OMP_NUM_THREADS"] = "1"
 ROOT = Path(__file__).resolve().parent.parent
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Start the longest test first, else the other workers would wait for it at the end."""
+    items.sort(key=lambda item: "faults/test_campaign" not in item.nodeid)
 
 
 @pytest.fixture(scope="session")
@@ -30,3 +37,10 @@ def open_data() -> Path:
     if not Path(folder).is_dir():
         pytest.fail(f"BIMED_DATA={folder} is not a folder")
     return Path(folder)
+
+
+@pytest.fixture(scope="session")
+def forks(tmp_path_factory) -> Iterator[Forks]:
+    """Starts ranks in a second (tests/faults/forks.py)."""
+    with Forks(tmp_path_factory.mktemp("forks")) as started:
+        yield started

@@ -1,7 +1,13 @@
 """Documents of a corpus: as they are read or generated, and as a line of train.jsonl or held_out.jsonl."""
 
+import json
+from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TypedDict
+
+from bimed_dist.errors import DataError
+from bimed_dist.progress import Progress
 
 
 @dataclass(frozen=True)
@@ -29,3 +35,28 @@ class Document(TypedDict):
     """Sentences of each paragraph."""
     languages: list[list[str]]
     """Language of each sentence, in the shape of `paragraphs`."""
+
+
+def read_documents(path: Path, progress: Progress | None = None) -> Iterator[Document]:
+    """Yield the documents of train.jsonl or held_out.jsonl; `progress` counts bytes.
+
+    Raises DataError at a line that is no document.
+    """
+    with path.open("rb") as file:
+        for number, line in enumerate(file, start=1):
+            yield parse_document(line, f"{path}, line {number}")
+            if progress is not None:
+                progress.advance(len(line))
+
+
+def parse_document(line: bytes, place: str) -> Document:
+    """Return the document in a line. Raises DataError, which begins with `place`, if it is none."""
+    try:
+        document: Document = json.loads(line)
+        lengths = [list(map(len, document[key])) for key in ("paragraphs", "languages")]
+        is_whole = isinstance(document["source"], str) and isinstance(document["language"], str)
+    except (ValueError, KeyError, TypeError) as error:
+        raise DataError(f"{place}: not a document ({type(error).__name__}); build the corpus again") from None
+    if not is_whole or lengths[0] != lengths[1]:
+        raise DataError(f"{place}: sentences and languages don't match; build the corpus again")
+    return document

@@ -23,9 +23,9 @@ from tokenizers.models import WordPiece
 from transformers import BertForPreTraining, PreTrainedTokenizerBase
 
 from bimed_dist.errors import ConfigError
+from bimed_dist.recipe.model import EMBEDDING_ORIGINS
 from bimed_dist.vocabulary.tokens import MAX_WORD_LENGTH, PREFIX
 
-RULES = ("copied", "mean", "normal", "random")
 _ROLES = ("pad_token", "unk_token", "cls_token", "sep_token", "mask_token")
 Method = Literal["mean", "random"]
 
@@ -174,6 +174,6 @@ def set_embedding_rows(model: BertForPreTraining, matrix: torch.Tensor) -> None:
 
 
 def count_rules(origins: list[RowOrigin]) -> dict[str, int]:
-    """Return the number of rows by rule, in the order of `RULES`."""
+    """Return the number of rows by rule, in the order of `EMBEDDING_ORIGINS`."""
     counts = Counter(origin.rule for origin in origins)
-    return {rule: counts[rule] for rule in RULES}
+    return {rule: counts[rule] for rule in EMBEDDING_ORIGINS}

@@ -16,6 +16,7 @@ from bimed_dist.metrics_log import read_metrics
 from bimed_dist.model.export import export, pad_vocabulary
 from bimed_dist.model.foundation import load_bert
 from bimed_dist.pretraining.loop import Trainer
+from bimed_dist.recipe.model import EMBEDDING_ORIGINS
 from bimed_dist.recipe.recipe import Recipe
 from bimed_dist.shards.batches import PhaseBatches
 from bimed_dist.workspace import EXPORT, METRICS, stage_folder
@@ -53,12 +54,6 @@ hidden_states = model(**inputs).last_hidden_state
 For research only; this is not a medical device. The model was not tested for memorized patient data. The licence and
 the conditions of use follow from the foundation and the corpus named above.
 """
-_ORIGINS = {
-    "copied": "copied from the foundation",
-    "mean": "means of the foundation's embeddings",
-    "normal": "drawn from a normal distribution fitted to the foundation's",
-    "random": "random",
-}
 _OBJECTIVES = {
     "next_sentence": "masked language modelling and next sentence prediction",
     "sentence_order": "masked language modelling and sentence order prediction (without the head of the latter)",
@@ -97,7 +92,9 @@ def model_card(recipe: Recipe, name: str, work: Path, counts: dict[str, Any]) ->
         corpus="; ".join(texts),
         training=", then ".join(phases),
         rate=settings.learning_rate,
-        origins=", ".join(f"{model.counts[rule]:,} {title}" for rule, title in _ORIGINS.items() if model.counts[rule]),
+        origins="; ".join(
+            f"{model.counts[rule]:,} {words}" for rule, words in EMBEDDING_ORIGINS.items() if model.counts[rule]
+        ),
         **{key: counts[key] for key in ("epochs", "engine", "processes")},
         objectives=_OBJECTIVES[settings.sentence_objective],
         held_out=", ".join(

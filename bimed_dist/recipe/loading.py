@@ -10,6 +10,7 @@ import yaml
 from pydantic import ValidationError
 
 from bimed_dist.errors import ConfigError
+from bimed_dist.files.yaml_keys import RepeatedKeyError, refuse_repeated_keys
 from bimed_dist.recipe.recipe import Recipe
 
 
@@ -80,10 +81,7 @@ class _Loader(yaml.SafeLoader):
         # Check before the first flattening only: `<<: *anchor` adds keys that the mapping may override.
         if id(node) not in self._checked:
             self._checked.add(id(node))
-            keys = [key.value for key, _ in node.value]
-            for i, (key, _) in enumerate(node.value):
-                if keys[i] in keys[:i]:
-                    raise ConfigError(f"line {key.start_mark.line + 1}: {keys[i]} is given twice; keep one")
+            refuse_repeated_keys(node)
         super().flatten_mapping(node)
 
 
@@ -100,10 +98,10 @@ def read_yaml(path: Path) -> dict[str, Any]:
         tree = yaml.load(path.read_text(encoding="utf-8"), Loader=_Loader)
     except UnicodeDecodeError as error:
         raise ConfigError(f"{path} is not UTF-8 at byte {error.start}; save it as UTF-8") from None
+    except RepeatedKeyError as error:
+        raise ConfigError(f"{path}, {error}") from None
     except (yaml.YAMLError, ValueError) as error:
         raise ConfigError(f"{path} is not YAML: {error}") from None
-    except ConfigError as error:
-        raise ConfigError(f"{path}, {error}") from None
     if not isinstance(tree, dict):
         raise ConfigError(f"{path} is not a mapping; a recipe starts with `name:`")
     return tree
@@ -119,7 +117,7 @@ def set_value(tree: dict[str, Any], override: str) -> None:
         raise ConfigError(f"--set {override}: write it as section.name.setting=value")
     try:
         value = yaml.load(text, Loader=_Loader)
-    except (yaml.YAMLError, ValueError, ConfigError) as error:
+    except (yaml.YAMLError, ValueError) as error:
         raise ConfigError(f"--set {place}: {text} is not a YAML value: {error}") from None
     *parents, last = place.split(".")
     node: Any = tree

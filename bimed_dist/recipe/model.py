@@ -6,6 +6,14 @@ from pydantic import model_validator
 
 from bimed_dist.recipe.base import Positive, Settings
 
+EMBEDDING_ORIGINS = {
+    "copied": "copied from the foundation, whose vocabulary has the token too",
+    "mean": "mean of the embeddings of the foundation's tokens for the same text",
+    "normal": "drawn from a normal distribution fitted to the foundation's embeddings",
+    "random": "random",
+}
+"""How the embedding of a token was set before pre-training: the rule, with its words for model card and report."""
+
 
 class Architecture(Settings):
     """The size of a BERT that starts from random weights, with the names of Hugging Face's BertConfig."""

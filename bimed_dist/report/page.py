@@ -10,19 +10,11 @@ from dataclasses import dataclass
 from markupsafe import Markup, escape
 
 from bimed_dist import templates
+from bimed_dist.recipe.model import EMBEDDING_ORIGINS
 from bimed_dist.report.tables import Cell, Table
 
 _LINK = re.compile(r"https?://[^\s<>\"']+|\b10\.\d{4,9}/[^\s<>\"']+")
 _MARKDOWN = re.compile(r"([\\`*_{}\[\]<>#|~])")
-
-
-ORIGINS = {
-    "copied": "copied: the token is in both vocabularies",
-    "mean": "mean of the embeddings of the foundation's tokens for the same text",
-    "normal": "drawn from a normal distribution fitted to the foundation's embeddings",
-    "random": "random",
-}
-"""Origins of an embedding and their meaning; also CSS classes."""
 
 
 @dataclass(frozen=True)
@@ -31,7 +23,7 @@ class ShareBar:
 
     label: str
     shares: tuple[tuple[str, float], ...]
-    """(one of ORIGINS, share)"""
+    """(one of EMBEDDING_ORIGINS, which are CSS classes too, share)"""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -70,7 +62,7 @@ def html(page: Page) -> str:
     """Return the page as one HTML file: no script, nothing loaded from elsewhere."""
     environment = templates.environment("bimed_dist.report")
     environment.filters["linked"] = linked
-    environment.globals["origins"] = ORIGINS
+    environment.globals["origins"] = EMBEDDING_ORIGINS
     environment.filters["svg"] = Markup  # the report's own figures
     return environment.get_template("page.html.j2").render(page=page)
 

@@ -3,7 +3,6 @@
 The folder has {train,held_out}-NNNNN.arrow, tokens.json (reading.TokenTable) and a copy of the tokenizer.
 """
 
-import json
 import logging
 from collections import Counter
 from collections.abc import Iterator
@@ -17,7 +16,7 @@ from numpy.typing import NDArray
 
 from bimed_dist import manifest
 from bimed_dist.errors import ConfigError, DataError
-from bimed_dist.files.documents import Document
+from bimed_dist.files.documents import Document, read_documents
 from bimed_dist.progress import Progress
 from bimed_dist.recipe.recipe import Recipe
 from bimed_dist.references import locate
@@ -106,7 +105,7 @@ def _write_split(corpus: Path, split: str, encoder: Encoder, folder: Path, shard
         ShardWriter(folder, split, shard_tokens) as writer,
         Progress(f"encoding {split}", path.stat().st_size, "B") as progress,
     ):
-        for documents in _batches(_documents(path, progress)):
+        for documents in _batches(read_documents(path, progress)):
             sentences = [s for document in documents for paragraph in document["paragraphs"] for s in paragraph]
             tokens, lengths = encoder.encode(sentences)
             counts.unknown += int((tokens == encoder.table.unknown).sum())
@@ -164,20 +163,3 @@ def _batches(documents: Iterator[Document]) -> Iterator[list[Document]]:
             batch, sentences = [], 0
     if batch:
         yield batch
-
-
-def _documents(path: Path, progress: Progress) -> Iterator[Document]:
-    with path.open("rb") as file:
-        for number, line in enumerate(file, start=1):
-            try:
-                document: Document = json.loads(line)
-                fits = [list(map(len, document[key])) for key in ("paragraphs", "languages")]
-                is_whole = isinstance(document["source"], str) and fits[0] == fits[1]
-            except (ValueError, KeyError, TypeError) as error:
-                raise DataError(
-                    f"{path}, line {number}: not a document ({type(error).__name__}); build the corpus again"
-                ) from None
-            if not is_whole:
-                raise DataError(f"{path}, line {number}: sentences and languages don't match; build the corpus again")
-            yield document
-            progress.advance(len(line))

@@ -5,7 +5,6 @@ with the corpus. Counts are Python integers and can't overflow.
 """
 
 import functools
-import json
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from itertools import islice
@@ -13,7 +12,7 @@ from pathlib import Path
 
 from tokenizers import normalizers, pre_tokenizers
 
-from bimed_dist.files.documents import Document
+from bimed_dist.files.documents import parse_document, read_documents
 from bimed_dist.processes import in_processes
 from bimed_dist.progress import Progress
 
@@ -24,12 +23,10 @@ _IF_KILLED = "run again with more memory, or on fewer cores (`taskset --cpu-list
 
 def sentences(path: Path) -> Iterator[tuple[str, str, str]]:
     """Yield (source, language, sentence) of a corpus file."""
-    with path.open(encoding="utf-8") as file:
-        for line in file:
-            record: Document = json.loads(line)
-            for texts, languages in zip(record["paragraphs"], record["languages"], strict=True):
-                for text, language in zip(texts, languages, strict=True):
-                    yield record["source"], language, text
+    for document in read_documents(path):
+        for texts, languages in zip(document["paragraphs"], document["languages"], strict=True):
+            for text, language in zip(texts, languages, strict=True):
+                yield document["source"], language, text
 
 
 def count_words(
@@ -74,8 +71,9 @@ def _count_chunks(path: Path, block: tuple[int, int]) -> Counter[str]:
     chunks: Counter[str] = Counter()
     with path.open("rb") as file:
         file.seek(start)
-        while file.tell() < end:
-            for paragraph in json.loads(file.readline())["paragraphs"]:
+        while (position := file.tell()) < end:
+            document = parse_document(file.readline(), f"{path}, line at byte {position}")
+            for paragraph in document["paragraphs"]:
                 for sentence in paragraph:
                     chunks.update(sentence.split())
     return chunks

@@ -1,10 +1,10 @@
-"""Real training processes that start in a second: a process that has imported all libraries forks them.
+"""Real jobs that start in a second: a process that has imported all libraries forks their ranks.
 
     with Forks(log_folder) as forks:
         job = forks.start(["recipe.yaml", "--work", "work"], processes=2, engine="zero2")
         job.wait(60)
 
-Every rank is a process of its own that runs launch/pretrain.py with the environment that `accelerate launch` gives.
+Every rank is a process of its own that runs a program of launch/ with the environment that `accelerate launch` gives.
 Only the launcher itself is missing; tests of the launcher use it.
 """
 
@@ -64,13 +64,15 @@ class Forks:
         engine: str = "single",
         patch: str = "",
         more: dict[str, str] | None = None,
+        program: str = "launch/pretrain.py",
     ) -> "Job":
         """`patch` is Python that every rank runs before the program."""
         self._count += 1
         log = self.logs / f"job-{self._count:05d}"
         port = _free_port()
         ranks = [{**environment(processes, engine, rank, port), **(more or {})} for rank in range(processes)]
-        order = {"arguments": list(map(str, arguments)), "ranks": ranks, "patch": patch, "log": str(log)}
+        words = [program, *map(str, arguments)]
+        order = {"command": words, "ranks": ranks, "patch": patch, "log": str(log)}
         self._server.stdin.write(json.dumps(order) + "\n")
         self._server.stdin.flush()
         deadline = time.monotonic() + 300
@@ -193,6 +195,7 @@ def _import_everything() -> None:
     import setuptools  # noqa: F401
     import torch.utils.tensorboard  # noqa: F401
 
+    import bimed_dist.evaluation.stage
     import bimed_dist.pretraining.stage  # noqa: F401
     from bimed_dist.pretraining.cpu_operator import load_operator
 
@@ -223,9 +226,9 @@ def _run(order) -> None:
     code = 0
     try:
         logging.root.handlers.clear()
-        sys.argv = ["launch/pretrain.py", *order["arguments"]]
+        sys.argv = order["command"]
         exec(compile(order["patch"], "<patch>", "exec"), {})
-        runpy.run_path(str(ROOT / "launch" / "pretrain.py"), run_name="__main__")
+        runpy.run_path(str(ROOT / sys.argv[0]), run_name="__main__")
     except SystemExit as end:
         code = end.code if isinstance(end.code, int) else int(end.code is not None)
     except BaseException:

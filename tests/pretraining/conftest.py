@@ -15,7 +15,6 @@ from typing import Any, ClassVar
 import psutil
 import pytest
 import yaml
-from forks import Forks
 
 from bimed_dist.corpus import stage as corpus
 from bimed_dist.model import stage as model
@@ -196,13 +195,6 @@ def newest_step(job: Job) -> int:
     """Return the step of the newest checkpoint, 0 without one."""
     found = checkpoints.newest(job.folder() / "checkpoints")
     return found[1]["step"] if found else 0
-
-
-@pytest.fixture(scope="session")
-def forks(tmp_path_factory) -> Iterator[Forks]:
-    """Starts ranks in a second (tests/faults/forks.py)."""
-    with Forks(tmp_path_factory.mktemp("forks")) as started:
-        yield started
 
 
 @pytest.fixture(scope="session")

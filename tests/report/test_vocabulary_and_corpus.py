@@ -39,7 +39,7 @@ def test_embeddings_are_counted_by_their_origin(work, page_html):
     assert [rows["bi-ko-mini"][c] for c in ("Copied", "Mean", "Normal", "Random", "Tokens")] == [
         "6204", "31811", "6985", "0", "45000",
     ]  # fmt: skip
-    assert "copied: the token is in both vocabularies" in page_html
+    assert "copied from the foundation, whose vocabulary has the token too" in page_html
 
 
 def test_the_corpus_section_shows_changes_to_the_text_and_how_mixed_it_is(work, page_html):

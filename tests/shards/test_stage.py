@@ -143,16 +143,28 @@ def test_a_tokenizer_without_bert_tokens_is_refused(
         stage.run(recipe_of(tokenizer), "toy", tmp_path)
 
 
+@pytest.mark.parametrize(
+    ("line", "problem"),
+    [
+        (b'{"source": "book"}', "not a document"),
+        ('{"source": "폐"'.encode("cp949"), "not a document"),
+        (
+            b'{"source": "book", "language": "en", "paragraphs": [["CT"]], "languages": [["en", "en"]]}',
+            "sentences and languages don't match",
+        ),
+    ],
+    ids=["fields", "not-utf-8", "languages"],
+)
 def test_a_damaged_line_of_the_corpus_is_reported(
-    tmp_path: Path, write_corpus: Callable, write_tokenizer: Callable, recipe_of: Callable
+    tmp_path: Path, write_corpus: Callable, write_tokenizer: Callable, recipe_of: Callable, line: bytes, problem: str
 ):
     write_corpus(tmp_path, [["chest"], ["CT"]], [["폐렴"]])
     corpus = tmp_path / "corpus" / "toy"
-    with (corpus / "train.jsonl").open("a", encoding="utf-8") as file:
-        file.write('{"source": "book"}\n')
+    with (corpus / "train.jsonl").open("ab") as file:
+        file.write(line + b"\n")
     tokenizer = write_tokenizer(tmp_path / "tokenizer", TOKENS)
 
     with pytest.raises(DataError, match=r"train\.jsonl has \d+ bytes"):
         stage.run(recipe_of(tokenizer), "toy", tmp_path)
-    with pytest.raises(DataError, match=r"train\.jsonl, line 3: not a document"):
+    with pytest.raises(DataError, match=rf"train\.jsonl, line 3: {problem}"):
         stage.write_shards(corpus, str(tokenizer), tmp_path, shard_tokens=100)

@@ -1,15 +1,12 @@
 """Examples of the tasks on held-out text, from the held-out documents of a corpus folder."""
 
-import json
 import re
 import unicodedata
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
-from bimed_dist.errors import DataError
 from bimed_dist.evaluation.task import Example, TaskData, TaskInputs
-from bimed_dist.files.documents import Document
-from bimed_dist.files.lines import read_lines
+from bimed_dist.files import documents
 from bimed_dist.workspace import HELD_OUT
 
 _PARTICLE = re.compile("[가-힣]{1,2}$")
@@ -18,16 +15,9 @@ _PARTICLE = re.compile("[가-힣]{1,2}$")
 
 def read_documents(inputs: TaskInputs) -> Iterator[tuple[str, str, str, list[str]]]:
     """Yield (place, language, source, sentences) of each held-out document."""
-    path = inputs.folder / HELD_OUT
-    for number, line in enumerate(read_lines(path), start=1):
-        try:
-            document: Document = json.loads(line)
-            sentences = [sentence for paragraph in document["paragraphs"] for sentence in paragraph]
-            yield f"{path.name} line {number}", document["language"], document.get("source", ""), sentences
-        except (ValueError, KeyError, TypeError):
-            raise DataError(
-                f"{path} line {number}: not a document of the corpus stage; build the corpus again"
-            ) from None
+    for number, document in enumerate(documents.read_documents(inputs.folder / HELD_OUT), start=1):
+        sentences = [sentence for paragraph in document["paragraphs"] for sentence in paragraph]
+        yield f"{HELD_OUT} line {number}", document["language"], document["source"], sentences
 
 
 def read_windows(inputs: TaskInputs) -> TaskData:

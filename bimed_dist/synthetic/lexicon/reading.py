@@ -10,6 +10,7 @@ import yaml
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from bimed_dist.errors import DataError
+from bimed_dist.files.yaml_keys import RepeatedKeyError, refuse_repeated_keys
 
 FOLDER = Path(__file__).parent
 T = TypeVar("T")
@@ -51,10 +52,7 @@ class _Loader(yaml.CBaseLoader):
     """Every scalar is text (`no` and `1.10` stay as written); repeated keys are refused."""
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[str, Any]:
-        keys = [key.value for key, _ in node.value]
-        for i, (key, _) in enumerate(node.value):
-            if keys[i] in keys[:i]:
-                raise DataError(f"line {key.start_mark.line + 1}: {keys[i]} is given twice; keep one")
+        refuse_repeated_keys(node)
         return super().construct_mapping(node, deep=deep)
 
 
@@ -62,10 +60,10 @@ def read_yaml(path: Path) -> dict[str, Any]:
     """Return the mapping in a file. Raises DataError if it is missing, not YAML, or not a mapping."""
     try:
         tree = yaml.load(path.read_text(encoding="utf-8"), Loader=_Loader)
+    except RepeatedKeyError as error:
+        raise DataError(f"{path}, {error}") from None
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
         raise DataError(f"the lexicon file {path} can't be read: {error}") from None
-    except DataError as error:
-        raise DataError(f"{path}, {error}") from None
     if not isinstance(tree, dict):
         raise DataError(f"{path} holds no mapping from keys to entries")
     return tree
