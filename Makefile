@@ -27,7 +27,7 @@ STOP = { echo "$(1)" >&2; exit 1; }
 .PHONY: help setup demo test test-slow lint docs bench wheels clean
 
 help:
-	@echo "make demo       run the whole pipeline on synthetic text, about ten minutes; the report is in work/demo/report"
+	@echo "make demo       run the whole pipeline on synthetic text, about eight minutes; the report is in work/demo/report"
 	@echo "make test       run the fast tests, about five minutes"
 	@echo "make test-slow  run the slow tests"
 	@echo "make lint       run ruff"

@@ -42,7 +42,6 @@ def main() -> None:
     chosen = parser.parse_args()
     campaign = Campaign(chosen.folder.absolute(), chosen.seed, chosen.scale)
     campaign.folder.mkdir(parents=True, exist_ok=True)
-    campaign.prepared()
     results = []
     for name in chosen.only or FAULTS:
         for result in FAULTS[name](campaign):

@@ -170,9 +170,9 @@ def test_a_killed_launcher_leaves_no_process_and_its_run_resumes_to_the_bytes_of
     assert set(os.listdir("/dev/shm")) <= shared_memory
     assert not (job.folder() / "manifest.json").exists()
 
-    result = job.run(*LONG, "--resume", "auto", launcher="cpu.yaml")
-    assert result.returncode == 0, result.stderr
-    assert "continuing from" in result.stderr
+    resumed = forks.start(job.arguments(*LONG, "--resume", "auto"), 2, "zero2")
+    assert resumed.wait(TIMEOUT) == [0, 0], resumed.output()
+    assert "continuing from" in resumed.output()
     weights, metrics = outcome(job)
     expected_weights, expected_metrics = outcome(whole)
     assert metrics == expected_metrics
