@@ -186,13 +186,26 @@ def results_of(work: Path) -> dict[str, Any]:
     return json.loads((work / "evaluation" / "results.json").read_text(encoding="utf-8"))
 
 
+def document_line(number: int, language: str, paragraphs: Sequence[Sequence[str]], source: str = "s") -> str:
+    """Return the line of a document in train.jsonl or held_out.jsonl, all of it in one language."""
+    languages = [[language] * len(sentences) for sentences in paragraphs]
+    return json.dumps(
+        {
+            "id": str(number),
+            "source": source,
+            "language": language,
+            "paragraphs": paragraphs,
+            "languages": languages,
+        }
+    )
+
+
 def write_corpus(work: Path, documents: Iterable[tuple[str, str, Sequence[str]]]) -> Path:
     """A finished corpus folder with these held-out documents, (language, source, sentences) each."""
     folder = work / "corpus" / "c"
     folder.mkdir(parents=True)
     lines = [
-        json.dumps({"id": str(i), "source": source, "language": language, "paragraphs": [sentences]})
-        for i, (language, source, sentences) in enumerate(documents)
+        document_line(i, language, [sentences], source) for i, (language, source, sentences) in enumerate(documents)
     ]
     file = folder / "held_out.jsonl"
     file.write_text("\n".join(lines) + "\n", encoding="utf-8")

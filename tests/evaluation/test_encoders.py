@@ -21,6 +21,8 @@ from bimed_dist.hugging_face import for_split_words, load_tokenizer
 from bimed_dist.manifest import write_manifest
 from bimed_dist.recipe.evaluation import EvaluatedModel, TaskSettings
 
+from .conftest import document_line
+
 TEXT = [
     "폐 결절 소견 없음 흉수 관찰됨",
     "the lung shows a small nodule without effusion",
@@ -60,10 +62,7 @@ def corpus(tmp_path):
     folder = tmp_path / "work" / "corpus" / "c"
     folder.mkdir(parents=True)
     texts = [("ko", "결절 소견"), ("ko", "흉수 없음"), ("en", "lung mass"), ("en", "small nodule")]
-    lines = [
-        json.dumps({"id": str(i), "language": lang, "paragraphs": [[text, f"{text} today", text]]})
-        for i, (lang, text) in enumerate(texts)
-    ]
+    lines = [document_line(i, lang, [[text, f"{text} today", text]]) for i, (lang, text) in enumerate(texts)]
     file = folder / "held_out.jsonl"
     file.write_text("\n".join(lines) + "\n", encoding="utf-8")
     write_manifest(folder, stage="corpus", name="c", settings={}, inputs={}, counts={}, files=[file], seconds=0)

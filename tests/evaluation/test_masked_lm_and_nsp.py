@@ -1,5 +1,3 @@
-import json
-
 import numpy as np
 import pytest
 import torch
@@ -13,14 +11,11 @@ from bimed_dist.evaluation.readers.held_out import drop_unpaired, read_successor
 from bimed_dist.evaluation.task import Example, TaskInputs
 from bimed_dist.hugging_face import load_tokenizer
 
-from .conftest import WORDS
+from .conftest import WORDS, document_line
 
 
 def task_inputs(folder, documents, max_length=32):
-    lines = [
-        json.dumps({"id": str(i), "source": "s", "language": language, "paragraphs": paragraphs, "languages": []})
-        for i, (language, paragraphs) in enumerate(documents)
-    ]
+    lines = [document_line(i, language, paragraphs) for i, (language, paragraphs) in enumerate(documents)]
     (folder / "held_out.jsonl").write_text("\n".join(lines) + "\n", encoding="utf-8")
     return TaskInputs(folder, 1, {}, max_length)
 

@@ -10,6 +10,8 @@ from bimed_dist.evaluation.tasks import TASKS
 from bimed_dist.manifest import write_manifest
 from bimed_dist.recipe.evaluation import EvaluatedModel, TaskSettings
 
+from .conftest import document_line
+
 ROWS = {"train": 120, "dev": 24, "test": 24}
 STS = {
     "files": {split: f"sts-{split}.tsv" for split in ROWS},
@@ -136,10 +138,7 @@ def _write_held_out(work, open_data) -> None:
         text = (open_data / "corpus" / "covid19_cdc" / f"covid19_cdc.{language}.txt").read_text(encoding="utf-8")
         lines = [line for line in text.split("\n") if line.strip()]
         documents += [(language, lines[start : start + 20]) for start in range(0, 120, 20)]
-    rows = [
-        json.dumps({"id": str(i), "source": "cdc", "language": language, "paragraphs": [lines]})
-        for i, (language, lines) in enumerate(documents)
-    ]
+    rows = [document_line(i, language, [lines], "cdc") for i, (language, lines) in enumerate(documents)]
     _write(folder / "held_out.jsonl", rows)
     files = [folder / "held_out.jsonl"]
     write_manifest(folder, stage="corpus", name="c", settings={}, inputs={}, counts={}, files=files, seconds=0)

@@ -1,6 +1,5 @@
 """Tasks that train nothing: repetitions, sources, terms and retrieval."""
 
-import json
 import shutil
 
 import numpy as np
@@ -19,7 +18,7 @@ from bimed_dist.hugging_face import load_tokenizer
 from bimed_dist.recipe.base import TermList
 from bimed_dist.recipe.evaluation import EvaluatedModel, TaskSettings
 
-from .conftest import results_of, write_corpus
+from .conftest import document_line, results_of, write_corpus
 
 
 def test_repetitions_sources_and_probabilities_of_pairs_are_in_the_results(tiny_model, tmp_path, make_recipe):
@@ -57,8 +56,8 @@ def test_repetitions_are_refused_for_tasks_without_random_masks_or_pairs(korsts,
 
 def test_words_of_terms_are_masked_even_if_a_particle_or_a_comma_follows(tmp_path):
     sentence = "환자는 급성 기관지염이 있고 폐렴은 없음, Acute Bronchitis, 폐렴구균백신 pneumoniae"
-    document = {"id": "1", "source": "s", "language": "mixed", "paragraphs": [[sentence], ["다른 말"]]}
-    (tmp_path / "held_out.jsonl").write_text(json.dumps(document) + "\n", encoding="utf-8")
+    line = document_line(1, "mixed", [[sentence], ["다른 말"]])
+    (tmp_path / "held_out.jsonl").write_text(line + "\n", encoding="utf-8")
     terms = ("급성 기관지염", "폐렴", "acute bronchitis", "pneumonia", "()")
     data = read_term_windows(TaskInputs(tmp_path, 1, {}, 120, terms=terms))
     (example,) = data.splits["test"]
@@ -80,8 +79,7 @@ def test_words_of_terms_are_masked_even_if_a_particle_or_a_comma_follows(tmp_pat
     ],
 )
 def test_a_term_of_any_script_may_carry_a_particle_and_nothing_longer(text, marked, tmp_path):
-    document = {"id": "1", "source": "s", "language": "mixed", "paragraphs": [[text]]}
-    (tmp_path / "held_out.jsonl").write_text(json.dumps(document) + "\n", encoding="utf-8")
+    (tmp_path / "held_out.jsonl").write_text(document_line(1, "mixed", [[text]]) + "\n", encoding="utf-8")
     terms = ("CT", "MRI", "chest CT", "암", "폐렴")
     examples = read_term_windows(TaskInputs(tmp_path, 1, {}, 120, terms=terms)).splits["test"]
     words = [word for e in examples for word, mark in zip(e.texts, e.target, strict=True) if mark]

@@ -18,7 +18,12 @@ def write_corpus(path: Path, documents: int) -> Path:
     with path.open("w", encoding="utf-8") as file:
         for number in range(documents):
             text = " ".join(random.Random(number).choices(WORDS, k=20))
-            record = {"source": "s", "paragraphs": [[text], [text]], "languages": [["mixed"], ["ko"]]}
+            record = {
+                "source": "s",
+                "language": "mixed",
+                "paragraphs": [[text], [text]],
+                "languages": [["mixed"], ["ko"]],
+            }
             file.write(json.dumps(record, ensure_ascii=False) + "\n")
     return path
 
