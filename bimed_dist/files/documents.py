@@ -53,10 +53,11 @@ def parse_document(line: bytes, place: str) -> Document:
     """Return the document in a line. Raises DataError, which begins with `place`, if it is none."""
     try:
         document: Document = json.loads(line)
-        lengths = [list(map(len, document[key])) for key in ("paragraphs", "languages")]
-        is_whole = isinstance(document["source"], str) and isinstance(document["language"], str)
+        sentences, languages = (list(map(len, document[key])) for key in ("paragraphs", "languages"))
+        if not (isinstance(document["source"], str) and isinstance(document["language"], str)):
+            raise TypeError
     except (ValueError, KeyError, TypeError) as error:
         raise DataError(f"{place}: not a document ({type(error).__name__}); build the corpus again") from None
-    if not is_whole or lengths[0] != lengths[1]:
+    if sentences != languages:
         raise DataError(f"{place}: sentences and languages don't match; build the corpus again")
     return document

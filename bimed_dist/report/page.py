@@ -23,7 +23,7 @@ class ShareBar:
 
     label: str
     shares: tuple[tuple[str, float], ...]
-    """(one of EMBEDDING_ORIGINS, which are CSS classes too, share)"""
+    """(origin, share); the origin is a key of EMBEDDING_ORIGINS and names the CSS class of the bar."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -189,15 +189,8 @@ def results_of(work: Path) -> dict[str, Any]:
 def document_line(number: int, language: str, paragraphs: Sequence[Sequence[str]], source: str = "s") -> str:
     """Return the line of a document in train.jsonl or held_out.jsonl, all of it in one language."""
     languages = [[language] * len(sentences) for sentences in paragraphs]
-    return json.dumps(
-        {
-            "id": str(number),
-            "source": source,
-            "language": language,
-            "paragraphs": paragraphs,
-            "languages": languages,
-        }
-    )
+    document = {"id": str(number), "source": source, "language": language}
+    return json.dumps({**document, "paragraphs": paragraphs, "languages": languages})
 
 
 def write_corpus(work: Path, documents: Iterable[tuple[str, str, Sequence[str]]]) -> Path:

@@ -16,8 +16,9 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 ENGINES = ("single", "ddp", "zero1", "zero2", "zero3")
@@ -140,6 +141,15 @@ class Job:
             f"--- rank {rank}\n{path.read_text(encoding='utf-8', errors='replace')}"
             for rank, path in enumerate(sorted(self._log.parent.glob(self._log.name + ".*")))
         )
+
+
+def wait_for(condition: Callable[[], Any], running: Any, seconds: float = 240) -> None:
+    """Wait; fail if `running`, a Program or a forked job, ends before."""
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert running.running(), running.output()
+        assert time.monotonic() < deadline, running.output()
+        time.sleep(0.01)
 
 
 def _free_port() -> int:

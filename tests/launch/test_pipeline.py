@@ -1,6 +1,7 @@
 """The pipeline from text to report: a short recipe, and the demo that `make demo` has run before."""
 
 import json
+import os
 import subprocess
 import sys
 
@@ -17,6 +18,8 @@ def demo(root):
     """The work folder that `make demo` has filled."""
     work = root / "work" / "demo"
     if not (work / "report" / "manifest.json").is_file():
+        if os.environ.get("CI"):  # .ci/run makes the demo before
+            pytest.fail(f"there is no finished demo in {work}")
         pytest.skip("run `make demo` first")
     return work
 
@@ -38,7 +41,7 @@ def test_the_report_of_the_demo_shows_every_stage(demo):
 
 @pytest.mark.slow
 def test_the_korean_model_of_the_demo_reads_chest_ct_better_after_bilingual_training_with_every_seed(demo):
-    """Of the internal reports. On CPUs of another kind scores differ by the order of sums; this gap is above 0.1."""
+    """Internal reports: CPUs of another kind change scores by the order of sums, and here the gain is above 0.15."""
     results = json.loads((demo / "evaluation" / "results.json").read_text(encoding="utf-8"))
     values = {
         (row["split"], row["model"]): row["values"]

@@ -6,7 +6,6 @@ import os
 import shutil
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -168,15 +167,6 @@ def no_program_is_left() -> Iterator[None]:
                 with contextlib.suppress(psutil.NoSuchProcess):
                     member.kill()
         program.process.wait()
-
-
-def wait_for(condition: Callable[[], Any], running: Any, seconds: float = TIMEOUT) -> None:
-    """Wait; fail if `running`, a Program or a forked job, ends before."""
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert running.running(), running.output()
-        assert time.monotonic() < deadline, running.output()
-        time.sleep(0.01)
 
 
 def ended(processes: Sequence[psutil.Process], seconds: float) -> bool:

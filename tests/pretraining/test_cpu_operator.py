@@ -8,10 +8,11 @@ import sys
 import uuid
 
 import pytest
+from forks import wait_for
 
 from bimed_dist.pretraining.cpu_operator import build_folder
 
-from .conftest import Program, wait_for
+from .conftest import Program
 
 TIMEOUT = 500
 PROGRAM = "from bimed_dist.pretraining.cpu_operator import load_operator; load_operator()"

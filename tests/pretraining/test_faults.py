@@ -10,10 +10,11 @@ from pathlib import Path
 
 import pytest
 import torch.distributed as dist
+from forks import wait_for
 
 from bimed_dist.pretraining.heartbeat import Heartbeat
 
-from .conftest import ENDLESS, TIMEOUT, newest_step, saved, wait_for
+from .conftest import ENDLESS, TIMEOUT, newest_step, saved
 
 HEARTBEAT_TIMEOUT = 15
 BRIEF = ("--set", "pretraining.run.time_budget_hours=1e-6")

@@ -13,6 +13,7 @@ from pathlib import Path
 import psutil
 import pytest
 import torch.distributed as dist
+from forks import wait_for
 
 from bimed_dist.errors import BimedError, ConfigError, Stopped
 from bimed_dist.manifest import read_manifest
@@ -20,7 +21,7 @@ from bimed_dist.pretraining import preflight, stage
 from bimed_dist.recipe.loading import load_recipe
 from bimed_dist.workspace import STOPPED
 
-from .conftest import ENDLESS, TIMEOUT, Program, ended, environment, newest_step, saved, wait_for
+from .conftest import ENDLESS, TIMEOUT, Program, ended, environment, newest_step, saved
 
 
 def launched(job, log_folder, launcher: str, **more: str) -> Program:

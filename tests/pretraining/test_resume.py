@@ -7,9 +7,10 @@ import signal
 import patches
 import pytest
 import torch
+from forks import wait_for
 from safetensors.torch import load_file
 
-from .conftest import ENDLESS, TIMEOUT, Program, ended, wait_for
+from .conftest import ENDLESS, TIMEOUT, Program, ended
 
 LONG = (
     "--set", "pretraining.run.steps=150", "--set", "pretraining.run.checkpoint_every=5",

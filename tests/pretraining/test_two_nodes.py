@@ -7,9 +7,10 @@ import time
 import psutil
 import pytest
 import two_machines
+from forks import wait_for
 from two_machines import logs
 
-from .conftest import newest_step, wait_for
+from .conftest import newest_step
 
 TIMEOUT = 300
 HEARTBEAT_TIMEOUT = 15

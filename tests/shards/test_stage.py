@@ -147,13 +147,14 @@ def test_a_tokenizer_without_bert_tokens_is_refused(
     ("line", "problem"),
     [
         (b'{"source": "book"}', "not a document"),
+        (b'{"source": 5, "language": "en", "paragraphs": [["CT"]], "languages": [["en"]]}', "not a document"),
         ('{"source": "폐"'.encode("cp949"), "not a document"),
         (
             b'{"source": "book", "language": "en", "paragraphs": [["CT"]], "languages": [["en", "en"]]}',
             "sentences and languages don't match",
         ),
     ],
-    ids=["fields", "not-utf-8", "languages"],
+    ids=["fields", "source", "not-utf-8", "languages"],
 )
 def test_a_damaged_line_of_the_corpus_is_reported(
     tmp_path: Path, write_corpus: Callable, write_tokenizer: Callable, recipe_of: Callable, line: bytes, problem: str

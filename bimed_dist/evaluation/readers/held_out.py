@@ -6,16 +6,16 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 from bimed_dist.evaluation.task import Example, TaskData, TaskInputs
-from bimed_dist.files import documents
+from bimed_dist.files.documents import read_documents
 from bimed_dist.workspace import HELD_OUT
 
 _PARTICLE = re.compile("[가-힣]{1,2}$")
 """What may follow a term in its eojeol: as many syllables as most Korean particles have."""
 
 
-def read_documents(inputs: TaskInputs) -> Iterator[tuple[str, str, str, list[str]]]:
+def _held_out_documents(inputs: TaskInputs) -> Iterator[tuple[str, str, str, list[str]]]:
     """Yield (place, language, source, sentences) of each held-out document."""
-    for number, document in enumerate(documents.read_documents(inputs.folder / HELD_OUT), start=1):
+    for number, document in enumerate(read_documents(inputs.folder / HELD_OUT), start=1):
         sentences = [sentence for paragraph in document["paragraphs"] for sentence in paragraph]
         yield f"{HELD_OUT} line {number}", document["language"], document["source"], sentences
 
@@ -29,7 +29,7 @@ def read_windows(inputs: TaskInputs) -> TaskData:
     """
     limit = inputs.max_length - 2
     examples = []
-    for place, language, source, sentences in read_documents(inputs):
+    for place, language, source, sentences in _held_out_documents(inputs):
         for count, words in enumerate(_fill_windows(sentences, limit), start=1):
             examples.append(Example(f"{place} window {count}", tuple(words), None, language, place, source))
     return TaskData(
@@ -100,7 +100,7 @@ def _is_term(words: tuple[str, ...], terms: set[tuple[str, ...]]) -> bool:
 def read_successors(inputs: TaskInputs) -> TaskData:
     """Every sentence with its successor in the document; each sentence is used once."""
     examples = []
-    for place, language, source, sentences in read_documents(inputs):
+    for place, language, source, sentences in _held_out_documents(inputs):
         texts = [sentence for sentence in sentences if sentence.strip()]
         for i in range(0, len(texts) - 1, 2):
             pair = (texts[i], texts[i + 1])
