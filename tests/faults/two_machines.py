@@ -1,9 +1,11 @@
 """Two machines made of network namespaces on one, joined by a pair of virtual links that can be cut. For root."""
 
 import contextlib
+import fcntl
 import os
 import subprocess
 import sys
+import tempfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -15,18 +17,24 @@ ADDRESSES = ("10.99.7.1", "10.99.7.2")
 
 @contextlib.contextmanager
 def network() -> Iterator[None]:
+    """Make the two machines; another process that wants them waits, since their names exist once per machine."""
+    with Path(tempfile.gettempdir(), "bimed-two-machines.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        _remove_machines()  # left by a process that was killed
+        for name in NAMES:
+            _ip("netns", "add", name)
+        _ip("link", "add", "wire", "netns", NAMES[0], "type", "veth", "peer", "name", "wire", "netns", NAMES[1])
+        for name, address in zip(NAMES, ADDRESSES, strict=True):
+            _ip("-n", name, "addr", "add", f"{address}/24", "dev", "wire")
+            _ip("-n", name, "link", "set", "wire", "up")
+            _ip("-n", name, "link", "set", "lo", "up")
+        yield
+        _remove_machines()
+
+
+def _remove_machines() -> None:
     for name in NAMES:
         subprocess.run(["ip", "netns", "del", name], stderr=subprocess.DEVNULL, check=False)
-    for name in NAMES:
-        _ip("netns", "add", name)
-    _ip("link", "add", "wire", "netns", NAMES[0], "type", "veth", "peer", "name", "wire", "netns", NAMES[1])
-    for name, address in zip(NAMES, ADDRESSES, strict=True):
-        _ip("-n", name, "addr", "add", f"{address}/24", "dev", "wire")
-        _ip("-n", name, "link", "set", "wire", "up")
-        _ip("-n", name, "link", "set", "lo", "up")
-    yield
-    for name in NAMES:
-        _ip("netns", "del", name)
 
 
 def cut() -> None:
