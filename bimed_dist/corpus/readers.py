@@ -42,7 +42,7 @@ def read(source: Source, part: Part, seed: int, problems: Problems) -> Iterator[
     Raises DataError with up to 20 problems, at the latest after the last document.
     """
     if isinstance(source, SyntheticSource):
-        yield from generate_documents(seed, source.documents, source.languages, source.name)
+        yield from generate_documents(seed, source.documents, source.languages, source.name, source.kinds)
         return
     for file in part.files:
         for span in file.spans:

@@ -120,6 +120,9 @@ class ColumnSource(FileSource):
     """Meaning of a single line break, as for text files."""
 
 
+DocumentKind = Literal["note", "article", "report", "leaflet"]
+
+
 class SyntheticSource(Settings):
     """Clinical notes, reports and articles from the built-in generator. They contain no patient data."""
 
@@ -130,6 +133,9 @@ class SyntheticSource(Settings):
     """Documents to generate."""
     languages: Annotated[tuple[Literal["ko", "en", "mixed"], ...], Field(min_length=1)] = ("ko", "en", "mixed")
     """Languages of the documents, in turn."""
+    kinds: Annotated[tuple[DocumentKind, ...], Field(min_length=1)] = ("note", "article", "report", "leaflet")
+    """Kinds of the documents: clinical notes, medical articles, chest CT reports, drug leaflets; drawn at random with
+    the weights 55, 24, 15 and 6."""
     latin_language: ClassVar[str] = "en"
 
 

@@ -1,7 +1,7 @@
 """Documents of the corpus: clinical notes, chest CT reports, articles and drug leaflets."""
 
 import random
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator, Mapping
 
 from bimed_dist.errors import ConfigError
 from bimed_dist.files.documents import RawDocument
@@ -10,11 +10,13 @@ from bimed_dist.synthetic.notes import note
 from bimed_dist.synthetic.reports import write_report
 from bimed_dist.synthetic.sampling import CORPUS, draw_distinct, owner_of, weighted_choice
 
-_KINDS = {"note": 0.55, "article": 0.24, "report": 0.15, "leaflet": 0.06}
-"""Share of each kind."""
+KINDS = {"note": 0.55, "article": 0.24, "report": 0.15, "leaflet": 0.06}
+"""Weight of each kind."""
 
 
-def generate_documents(seed: int, count: int, languages: tuple[str, ...], source: str) -> Iterator[RawDocument]:
+def generate_documents(
+    seed: int, count: int, languages: tuple[str, ...], source: str, kinds: Collection[str] = tuple(KINDS)
+) -> Iterator[RawDocument]:
     """Yield `count` different documents, alternating between `languages`; they share no text with the tasks.
 
     Document i does not depend on `count`. Raises ConfigError for a language other than ko, en and mixed.
@@ -24,15 +26,17 @@ def generate_documents(seed: int, count: int, languages: tuple[str, ...], source
         raise ConfigError(
             f"synthetic documents have languages ko, en and mixed, found {list(languages)}; choose from the three"
         )
-    parts = [_in_language(seed, -(-(count - i) // len(languages)), language) for i, language in enumerate(languages)]
+    weights = {kind: weight for kind, weight in KINDS.items() if kind in kinds}
+    counts = [-(-(count - i) // len(languages)) for i in range(len(languages))]
+    parts = [_in_language(seed, n, language, weights) for n, language in zip(counts, languages, strict=True)]
     for index in range(count):
         language = languages[index % len(languages)]
         yield RawDocument(f"{source}-{language}-{index:06d}", source, next(parts[index % len(languages)]))
 
 
-def _in_language(seed: int, count: int, language: str) -> Iterator[tuple[str, ...]]:
+def _in_language(seed: int, count: int, language: str, weights: Mapping[str, float]) -> Iterator[tuple[str, ...]]:
     def draw(rng: random.Random) -> tuple[str, tuple[str, ...]] | None:
-        paragraphs = _write(rng, weighted_choice(rng, _KINDS), language)
+        paragraphs = _write(rng, weighted_choice(rng, weights), language)
         text = "\n\n".join(paragraphs)
         return (text, paragraphs) if owner_of(text) == CORPUS else None
 

@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+from statistics import fmean
 
 import pytest
 
@@ -40,8 +41,12 @@ def test_the_report_of_the_demo_shows_every_stage(demo):
 
 
 @pytest.mark.slow
-def test_the_korean_model_of_the_demo_reads_chest_ct_better_after_bilingual_training_with_every_seed(demo):
-    """Internal reports: CPUs of another kind change scores by the order of sums, and here the gain is above 0.15."""
+@pytest.mark.parametrize("before", ["ko-mini", "en-mini"])
+def test_bilingual_training_in_the_demo_improves_chest_ct_at_both_hospitals(demo, before):
+    """Means of two seeds: CPUs of another kind change scores by the order of sums.
+
+    Where the recipe was chosen, every seed gains, by 0.10 or more at the own hospital and by 0.04 at the other one.
+    """
     results = json.loads((demo / "evaluation" / "results.json").read_text(encoding="utf-8"))
     values = {
         (row["split"], row["model"]): row["values"]
@@ -49,8 +54,8 @@ def test_the_korean_model_of_the_demo_reads_chest_ct_better_after_bilingual_trai
         if row["task"] == "chest-ct" and row["main"]
     }
     assert len(values) == 2 * 4 and all(value > 0 for scores in values.values() for value in scores)
-    pairs = zip(values["test", "ko-mini"], values["test", "bi-ko-mini"], strict=True)
-    assert all(adapted > before for before, adapted in pairs), values
+    for split in ("test", "external"):
+        assert fmean(values[split, f"bi-{before}"]) > fmean(values[split, before]), (split, values)
 
 
 @pytest.mark.slow

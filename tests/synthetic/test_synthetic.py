@@ -10,11 +10,13 @@ import unicodedata
 from collections import Counter
 from dataclasses import astuple, replace
 from pathlib import Path
+from typing import get_args
 
 import pytest
 
 from bimed_dist.errors import ConfigError
-from bimed_dist.synthetic.documents import generate_documents
+from bimed_dist.recipe.corpus import DocumentKind
+from bimed_dist.synthetic.documents import KINDS, generate_documents
 from bimed_dist.synthetic.entities import TYPES, generate_ner_sentences, tagged_words
 from bimed_dist.synthetic.findings import (
     Complaint,
@@ -147,6 +149,18 @@ def test_documents_belong_to_the_corpus_and_are_all_different() -> None:
     assert documents[0].id == "synthetic-ko-000000"
     assert len({document.id for document in documents}) == 900
     assert Counter(document.id.split("-")[1] for document in documents) == {"ko": 300, "en": 300, "mixed": 300}
+
+
+def test_a_source_has_documents_of_the_chosen_kinds_only() -> None:
+    of_kind = {
+        kind: {d.paragraphs for d in generate_documents(1, 200, LANGUAGES, "s", (kind,))}
+        for kind in get_args(DocumentKind)
+    }
+    assert set(of_kind) == set(KINDS)
+    assert all(len(paragraphs) == 200 for paragraphs in of_kind.values())
+    assert all(len(paragraphs) == 1 for paragraphs in of_kind["report"])
+    of_all = {d.paragraphs for d in generate_documents(1, 200, LANGUAGES, "s")}
+    assert all(of_all & paragraphs for paragraphs in of_kind.values())
 
 
 def test_few_sentences_of_the_corpus_occur_twice() -> None:
