@@ -18,8 +18,9 @@ ROOT = Path(__file__).resolve().parent.parent
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Start the longest test first, else the other workers would wait for it at the end."""
-    items.sort(key=lambda item: "faults/test_campaign" not in item.nodeid)
+    """Start the longest tests first, else the other workers would wait for them at the end."""
+    longest = ("faults/test_campaign", "killed_six_times")
+    items.sort(key=lambda item: not any(name in item.nodeid for name in longest))
 
 
 @pytest.fixture(scope="session")

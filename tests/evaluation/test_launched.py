@@ -2,6 +2,7 @@
 
 import os
 import random
+import re
 import signal
 import subprocess
 import sys
@@ -14,6 +15,7 @@ import numpy as np
 import psutil
 import pytest
 import yaml
+from forks import Forks, Job
 
 from bimed_dist.evaluation import stage
 from bimed_dist.evaluation.models import finetuning
@@ -33,6 +35,12 @@ def sentence(rng: random.Random, length: int) -> str:
     return " ".join(rng.choices(WORDS, k=length))
 
 
+def written(recipe: Recipe, folder: Path) -> Path:
+    path = folder / "recipe.yaml"
+    path.write_text(yaml.safe_dump(recipe.model_dump(mode="json", exclude_none=True)), encoding="utf-8")
+    return path
+
+
 @dataclass(frozen=True)
 class Launch:
     """`launch/evaluation.py` on a recipe, started by accelerate with two processes."""
@@ -41,12 +49,19 @@ class Launch:
     recipe: Path
     work: Path
     config: str = "cpu_ddp.yaml"
-    program: str = "launch/evaluation.py"
 
     def start(self, *arguments: str) -> subprocess.Popen[str]:
         config = self.root / "ds_configs" / "accelerate" / self.config
         command = [sys.executable, "-m", "accelerate.commands.launch", "--config_file", str(config)]
-        command += ["--main_process_port", "0", self.program, str(self.recipe), "--work", str(self.work), *arguments]
+        command += [
+            "--main_process_port",
+            "0",
+            "launch/evaluation.py",
+            str(self.recipe),
+            "--work",
+            str(self.work),
+            *arguments,
+        ]
         environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(self.root), "CUDA_VISIBLE_DEVICES": ""}
         pipe = subprocess.PIPE
         return subprocess.Popen(command, cwd=self.root, env=environment, stdout=pipe, stderr=pipe, text=True)
@@ -60,11 +75,20 @@ class Launch:
 @pytest.fixture
 def launch(root: Path, tmp_path: Path) -> Callable[..., Launch]:
     def make(recipe: Recipe, work: Path, **options: str) -> Launch:
-        path = tmp_path / "recipe.yaml"
-        path.write_text(yaml.safe_dump(recipe.model_dump(mode="json", exclude_none=True)), encoding="utf-8")
-        return Launch(root, path, work, **options)
+        return Launch(root, written(recipe, tmp_path), work, **options)
 
     return make
+
+
+@pytest.fixture
+def fork(forks: Forks, tmp_path: Path) -> Callable[..., Job]:
+    """The two processes without the launcher, in a second."""
+
+    def start(recipe: Recipe, work: Path, *arguments: str, patch: str = "") -> Job:
+        words = [str(written(recipe, tmp_path)), "--work", str(work), *arguments]
+        return forks.start(words, 2, "ddp", patch, program="launch/evaluation.py")
+
+    return start
 
 
 @pytest.fixture
@@ -107,7 +131,7 @@ def make_smaller(recipe: Recipe) -> Recipe:
     return recipe.model_copy(update={"evaluation": recipe.evaluation.model_copy(update={"batch_size": 20})})
 
 
-def test_two_processes_score_what_one_process_scores(recipe, bc5cdr, make_recipe, launch, tmp_path):
+def test_two_processes_score_what_one_process_scores(recipe, bc5cdr, make_recipe, fork, tmp_path):
     tasks = {
         **recipe.evaluation.tasks,
         "entities": TaskSettings(task="bc5cdr", path="bc5cdr"),
@@ -120,9 +144,9 @@ def test_two_processes_score_what_one_process_scores(recipe, bc5cdr, make_recipe
         write_corpus(tmp_path / name, [("en", "s", [sentence(rng, 14) + "." for _ in range(3)]) for _ in range(30)])
     stage.run(recipe, tmp_path / "one")
     assert passes_per_step(tmp_path, recipe.evaluation.models["base"].folder, batch_size=40) == [1, 2, 3]
-    code, out, errors = launch(recipe, tmp_path / "two").run()
-    assert code == 0, errors
-    assert out.count("evaluation: ") == 1
+    running = fork(recipe, tmp_path / "two")
+    assert running.wait(500) == [0, 0], running.output()
+    assert len(re.findall(r"evaluation: \d+ s; models 1", running.output())) == 1
 
     expected, found = read_trials(tmp_path / "one"), read_trials(tmp_path / "two")
     assert found.keys() == expected.keys()
@@ -150,7 +174,9 @@ def wait_for_a_trial(process: subprocess.Popen[str], work: Path) -> None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("rank", [0, 1])
-def test_whichever_process_is_killed_all_end_and_the_grid_continues_to_the_same_results(rank, recipe, launch, tmp_path):
+def test_whichever_process_is_killed_all_end_and_the_grid_continues_to_the_same_results(
+    rank, recipe, launch, fork, tmp_path
+):
     # At most two passes per step: their sum is the same, bit for bit, in any order.
     recipe = make_smaller(recipe)
     stage.run(recipe, tmp_path / "one")
@@ -166,8 +192,8 @@ def test_whichever_process_is_killed_all_end_and_the_grid_continues_to_the_same_
     before = read_trials(work)
     assert {record.get("status", "done") for record in before.values()} == {"done"}
     assert not (work / "evaluation" / "results.json").exists()
-    code, _, errors = launch(recipe, work).run()
-    assert code == 0, errors
+    running = fork(recipe, work)
+    assert running.wait(500) == [0, 0], running.output()
     assert {name: record for name, record in read_trials(work).items() if name in before} == before
     assert results_of(work) == results_of(tmp_path / "one")
 
@@ -205,11 +231,10 @@ def test_a_killed_launcher_leaves_no_process_behind(recipe, launch, tmp_path):
         ("evaluation.tasks.sts.path=nowhere", "nowhere does not exist"),
     ],
 )
-def test_a_mistake_in_the_recipe_is_reported_once_before_any_trial_runs(override, words, recipe, launch, tmp_path):
-    code, _, errors = launch(recipe, tmp_path / "work").run("--set", override)
-    assert code != 0
-    assert errors.count("error: ") == 1 and words in errors
-    assert "exitcode  : 2" in errors
+def test_a_mistake_in_the_recipe_is_reported_once_before_any_trial_runs(override, words, recipe, fork, tmp_path):
+    running = fork(recipe, tmp_path / "work", "--set", override)
+    assert running.wait(500) == [2, 0]  # the other process reports nothing and ends
+    assert running.output().count("error: ") == 1 and words in running.output()
     assert not (tmp_path / "work" / "evaluation").exists()
 
 
@@ -223,7 +248,7 @@ def test_a_launch_with_deepspeed_is_refused_once(recipe, launch, tmp_path):
 
 # The steps of the first trial have one, two and three passes: rank 0 has four of them, rank 1 two.
 FAILING = """
-import os, runpy, sys
+import os
 from bimed_dist.evaluation.models import finetuning
 
 calls = 0
@@ -239,12 +264,9 @@ def summed_loss(*arguments):
 
 
 finetuning.summed_loss = summed_loss
-sys.path.insert(0, "launch")
-runpy.run_path("launch/evaluation.py", run_name="__main__")
 """
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize(
     "failing, error",
     [
@@ -253,11 +275,10 @@ runpy.run_path("launch/evaluation.py", run_name="__main__")
     ],
 )
 def test_a_trial_that_fails_in_one_process_is_recorded_as_failed_and_the_others_run(
-    failing, error, recipe, launch, tmp_path
+    failing, error, recipe, fork, tmp_path
 ):
-    (tmp_path / "failing.py").write_text(FAILING.format(failing=failing), encoding="utf-8")
-    code, _, errors = launch(recipe, tmp_path / "work", program=str(tmp_path / "failing.py")).run()
-    assert code == 0, errors
+    running = fork(recipe, tmp_path / "work", patch=FAILING.format(failing=failing))
+    assert running.wait(500) == [0, 0], running.output()
     results = results_of(tmp_path / "work")
     failure = {"task": "sts", "model": "base", "trial": "lr=0.001,epochs=1,seed=2", "error": error, "split": None}
     assert results["failures"] == [failure]

@@ -190,7 +190,7 @@ def test_a_restart_continues_if_only_an_earlier_launch_was_stopped_on_request(jo
 
 @pytest.mark.slow
 def test_the_launchers_restarts_continue_from_the_last_checkpoint(job, tmp_path, forks):
-    options = ("--set", "pretraining.run.steps=300", "--set", "pretraining.run.checkpoint_every=20")
+    options = ("--set", "pretraining.run.steps=100", "--set", "pretraining.run.checkpoint_every=10")
     whole = job.copy(tmp_path / "whole")
     assert forks.start(whole.arguments(*options), 2, "ddp").wait(TIMEOUT) == [0, 0]
     command = job.command(*options, launcher="cpu_ddp.yaml")

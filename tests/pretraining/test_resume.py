@@ -13,7 +13,7 @@ from safetensors.torch import load_file
 from .conftest import ENDLESS, TIMEOUT, Program, ended
 
 LONG = (
-    "--set", "pretraining.run.steps=150", "--set", "pretraining.run.checkpoint_every=5",
+    "--set", "pretraining.run.steps=60", "--set", "pretraining.run.checkpoint_every=5",
     "--set", "pretraining.run.log_every=3",
 )  # fmt: skip
 TIMED = ("tokens_per_second", "waiting_share")
