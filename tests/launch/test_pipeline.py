@@ -45,7 +45,7 @@ def test_the_report_of_the_demo_shows_every_stage(demo):
 def test_bilingual_training_in_the_demo_improves_chest_ct_at_both_hospitals(demo, before):
     """Means of two seeds: CPUs of another kind change scores by the order of sums.
 
-    On the machine on which the recipe was chosen every seed gains: 0.10 or more on internal reports, 0.04 on external ones.
+    On the machine that the recipe was chosen on, every seed gains: 0.10 or more inside, 0.04 or more outside.
     """
     results = json.loads((demo / "evaluation" / "results.json").read_text(encoding="utf-8"))
     values = {
