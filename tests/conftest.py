@@ -17,10 +17,23 @@ os.environ["OMP_NUM_THREADS"] = "1"
 ROOT = Path(__file__).resolve().parent.parent
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Start the longest tests first, else the other workers would wait for them at the end."""
-    longest = ("faults/test_campaign", "killed_six_times")
-    items.sort(key=lambda item: not any(name in item.nodeid for name in longest))
+LONGEST = ("[kills]", "test_two_nodes.py", "killed_six_times", "[continuations]", "[disks]", "restarts_continue")
+
+
+@pytest.hookimpl(trylast=True)  # after the deselection of marks
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Let every worker begin with some of the longest tests: xdist splits the list evenly, and idle workers take from
+    the ends of the parts. Tests of one name stay with one worker.
+    """
+    workers = config.workerinput["workercount"] if hasattr(config, "workerinput") else 1
+    first = [[item for name in LONGEST[i::workers] for item in items if name in item.nodeid] for i in range(workers)]
+    rest = [item for item in items if not any(name in item.nodeid for name in LONGEST)]
+    size = -(-len(items) // workers)
+    for part in first:
+        more = max(0, size - len(part))
+        part += rest[:more]
+        rest = rest[more:]
+    items[:] = [item for part in first for item in part] + rest
 
 
 @pytest.fixture(scope="session")
