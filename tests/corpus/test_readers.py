@@ -13,7 +13,8 @@ from bimed_dist.corpus.layout import paragraphs_of
 from bimed_dist.corpus.readers import read
 from bimed_dist.errors import DataError
 from bimed_dist.files.lines import Problems
-from bimed_dist.recipe.corpus import CleaningSettings, MimicSource, Source
+from bimed_dist.recipe.corpus import CleaningSettings, MimicSource, Source, SyntheticSource
+from bimed_dist.synthetic.documents import generate_documents
 
 
 def raw_documents(path: Path, **settings):
@@ -473,3 +474,12 @@ def test_a_brat_folder_is_a_folder_of_text(tmp_path):
     write(tmp_path / "1.txt", "Nombre: ___\nPaciente con fiebre.\n")
     write(tmp_path / "1.ann", "T1\tNAME 8 11\t___\n")
     assert documents(tmp_path, kind="text", line_break="sentence") == [("1.txt", "Nombre: ___\nPaciente con fiebre.")]
+
+
+# ----------------------------------------------------------------------------------------------------------- synthetic
+
+
+def test_a_synthetic_source_gives_documents_of_its_number_languages_and_kinds():
+    source = SyntheticSource(kind="synthetic", name="s", documents=5, languages=("ko",), kinds=("report",))
+    (part,) = planning.make_parts(source, [], 0)
+    assert list(read(source, part, 4, Problems())) == list(generate_documents(4, 5, ("ko",), "s", ("report",)))
