@@ -17,7 +17,8 @@ os.environ["OMP_NUM_THREADS"] = "1"
 ROOT = Path(__file__).resolve().parent.parent
 
 
-LONGEST = ("[kills]", "test_two_nodes.py", "killed_six_times", "[continuations]", "[disks]", "restarts_continue")
+# Compiled layers stay with one worker too, since each engine uses what the one before it has compiled.
+LONGEST = ("[kills]", "test_two_nodes.py", "compiled_layers", "[disks]", "killed_six_times", "when_killed_itself")
 
 
 @pytest.hookimpl(trylast=True)  # after the deselection of marks

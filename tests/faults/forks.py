@@ -200,8 +200,12 @@ def _report_ended(replies) -> None:
 
 
 def _import_everything() -> None:
-    """Import everything, also what the first engine imports and compiles."""
+    """Import everything, also what the first step and the first engine import and compile."""
+    import gc
+
+    import click  # noqa: F401
     import deepspeed.runtime.zero.muon.muon_optimizer  # noqa: F401
+    import pandas  # noqa: F401
     import setuptools  # noqa: F401
     import torch.utils.tensorboard  # noqa: F401
 
@@ -210,6 +214,8 @@ def _import_everything() -> None:
     from bimed_dist.pretraining.cpu_operator import load_operator
 
     load_operator()
+    gc.collect()
+    gc.freeze()  # collections in a rank would touch, and thereby copy, every page of what is imported here
 
 
 def _fork_job(order) -> list[int]:

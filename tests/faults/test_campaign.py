@@ -21,8 +21,7 @@ AS_ROOT = pytest.mark.skipif(os.geteuid() != 0, reason="fills disks and limits m
         pytest.param(
             ["F1"], marks=pytest.mark.skipif(not shutil.which("strace"), reason="needs strace"), id="system-calls"
         ),
-        pytest.param(["F2"], id="kills"),
-        pytest.param(["F9", "F10", "F14", "F17"], id="continuations"),
+        pytest.param(["F2", "F9", "F10", "F14", "F17"], id="kills"),
         pytest.param(["F6", "F7", *(["F11"] if os.access(MEMORY_GROUPS, os.W_OK) else [])], marks=AS_ROOT, id="disks"),
     ],
 )

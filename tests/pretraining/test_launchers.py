@@ -189,17 +189,33 @@ def test_a_restart_continues_if_only_an_earlier_launch_was_stopped_on_request(jo
 
 
 @pytest.mark.slow
-def test_the_launchers_restarts_continue_from_the_last_checkpoint(job, tmp_path, forks):
+def test_the_launcher_restarts_a_killed_process_and_when_killed_itself_leaves_none_and_no_byte_is_lost(
+    job, tmp_path, forks
+):
     options = ("--set", "pretraining.run.steps=100", "--set", "pretraining.run.checkpoint_every=10")
     whole = job.copy(tmp_path / "whole")
-    assert forks.start(whole.arguments(*options), 2, "ddp").wait(TIMEOUT) == [0, 0]
-    command = job.command(*options, launcher="cpu_ddp.yaml")
+    assert forks.start(whole.arguments(*options), 2, "zero2").wait(TIMEOUT) == [0, 0]
+
+    shared_memory = set(os.listdir("/dev/shm"))
+    command = job.command(*options, launcher="cpu.yaml")
     at = command.index("launch/pretrain.py")
     restarting = Program([*command[:at], "--max_restarts", "2", *command[at:]], tmp_path / "log", job.root)
     wait_for(lambda: saved(job), restarting)
     restarting.ranks()[1].kill()
-    assert restarting.process.wait(TIMEOUT) == 0, restarting.output()
-    assert "continuing from" in restarting.output()
+    wait_for(lambda: "continuing from" in restarting.output(), restarting)
+    before = newest_step(job)
+    wait_for(lambda: newest_step(job) > before, restarting)
+    started = restarting.ranks()
+    restarting.process.kill()
+    restarting.process.wait(5)
+    assert len(started) == 2 and ended(started, 5)
+    assert set(os.listdir("/dev/shm")) <= shared_memory
+    assert not (job.folder() / "manifest.json").exists()
+
+    resumed = forks.start(job.arguments(*options, "--resume", "auto"), 2, "zero2")
+    assert resumed.wait(TIMEOUT) == [0, 0], resumed.output()
+    assert "continuing from" in resumed.output()
+    assert [line["step"] for line in job.metrics("train")] == [line["step"] for line in whole.metrics("train")]
     files = [j.folder() / "export" / "model.safetensors" for j in (job, whole)]
     assert files[0].read_bytes() == files[1].read_bytes()
 

@@ -1,7 +1,6 @@
 """A run that is killed and resumed ends with the bytes of a run never stopped."""
 
 import json
-import os
 import signal
 
 import patches
@@ -10,7 +9,7 @@ import torch
 from forks import wait_for
 from safetensors.torch import load_file
 
-from .conftest import ENDLESS, TIMEOUT, Program, ended
+from .conftest import ENDLESS, TIMEOUT
 
 LONG = (
     "--set", "pretraining.run.steps=60", "--set", "pretraining.run.checkpoint_every=5",
@@ -152,32 +151,6 @@ def rows_of_each_step(folder, name: str) -> dict[int, list[int]]:
             rows = sorted(row for part in ranks.values() for row in part)
             assert whole.setdefault(step, rows) == rows
     return whole
-
-
-@pytest.mark.slow
-def test_a_killed_launcher_leaves_no_process_and_its_run_resumes_to_the_bytes_of_one_never_stopped(
-    job, tmp_path, forks
-):
-    whole = job.copy(tmp_path / "whole")
-    assert forks.start(whole.arguments(*LONG), 2, "zero2").wait(TIMEOUT) == [0, 0]
-
-    shared_memory = set(os.listdir("/dev/shm"))
-    running = Program(job.command(*LONG, launcher="cpu.yaml"), tmp_path / "log", job.root)
-    wait_for(lambda: (job.folder() / "checkpoints" / "step-00000010").exists(), running)
-    started = running.ranks()
-    running.process.kill()
-    running.process.wait(5)
-    assert len(started) == 2 and ended(started, 5)
-    assert set(os.listdir("/dev/shm")) <= shared_memory
-    assert not (job.folder() / "manifest.json").exists()
-
-    resumed = forks.start(job.arguments(*LONG, "--resume", "auto"), 2, "zero2")
-    assert resumed.wait(TIMEOUT) == [0, 0], resumed.output()
-    assert "continuing from" in resumed.output()
-    weights, metrics = outcome(job)
-    expected_weights, expected_metrics = outcome(whole)
-    assert metrics == expected_metrics
-    assert weights == expected_weights
 
 
 def test_a_second_launch_into_the_same_folder_is_refused_and_the_first_continues(job, forks):

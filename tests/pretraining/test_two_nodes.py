@@ -1,4 +1,4 @@
-"""Two machines made of network namespaces: a launch by hand, a cut link, and the launch after it."""
+"""Two machines made of network namespaces: restarts, a cut link, the launch after it, and copies of the shards."""
 
 import os
 import shutil
@@ -29,7 +29,7 @@ def network():
 class Launchers:
     """On both machines, with the interface of a forked job."""
 
-    def __init__(self, job, options, log_folder, *of_launcher: str, launcher: str = "multi_node.yaml") -> None:
+    def __init__(self, job, options, log_folder, *of_launcher: str, launcher: str) -> None:
         arguments = job.arguments("--resume", "auto", *options)
         self.folder = log_folder
         self.processes = two_machines.launch(arguments, log_folder, *of_launcher, launcher=launcher)
@@ -45,14 +45,23 @@ class Launchers:
             process.kill()
 
 
-def test_a_cut_link_ends_the_job_on_both_machines_and_the_next_launch_continues(job, tmp_path, network):
+def test_launchers_restart_a_killed_process_end_after_a_cut_link_and_continue_in_the_next_launch(
+    job, tmp_path, network
+):
+    """The one restart is used up by the killed process, so that the cut link ends the job. ZeRO-2, then DDP."""
     options = [
         "--set", "pretraining.run.steps=100000", "--set", "pretraining.run.checkpoint_every=20",
         "--set", f"pretraining.run.heartbeat_timeout_seconds={HEARTBEAT_TIMEOUT}",
     ]  # fmt: skip
-    launched = Launchers(job, options, tmp_path)
+    launched = Launchers(job, options, tmp_path, "--max_restarts", "1", launcher="multi_node_zero2.yaml")
     try:
         wait_for(lambda: newest_step(job) > 0, launched, TIMEOUT)
+        launcher = psutil.Process(launched.processes[1].pid)
+        next(p for p in launcher.children(recursive=True) if "pretrain.py" in " ".join(p.cmdline())).kill()
+        wait_for(lambda: "continuing from" in launched.output(), launched, TIMEOUT)
+        before = newest_step(job)
+        wait_for(lambda: newest_step(job) > before, launched, TIMEOUT)
+
         two_machines.cut()
         start = time.monotonic()
         codes = [process.wait(TIMEOUT) for process in launched.processes]
@@ -63,26 +72,12 @@ def test_a_cut_link_ends_the_job_on_both_machines_and_the_next_launch_continues(
         before = newest_step(job)
 
         two_machines.restore()
-        launched = Launchers(job, options, tmp_path)
+        launched = Launchers(job, options, tmp_path, launcher="multi_node.yaml")
         wait_for(lambda: newest_step(job) > before, launched, TIMEOUT)
         for process in launched.processes:
             process.terminate()
         assert all(process.wait(60) for process in launched.processes)
         assert (job.folder() / "stopped.json").is_file(), launched.output()
-    finally:
-        launched.kill()
-
-
-def test_a_killed_process_makes_the_launchers_of_both_machines_start_again_and_the_run_goes_on(job, tmp_path, network):
-    options = ["--set", "pretraining.run.steps=100000", "--set", "pretraining.run.checkpoint_every=20"]
-    launched = Launchers(job, options, tmp_path, "--max_restarts", "2", launcher="multi_node_zero2.yaml")
-    try:
-        wait_for(lambda: newest_step(job) > 0, launched, TIMEOUT)
-        launcher = psutil.Process(launched.processes[1].pid)
-        next(p for p in launcher.children(recursive=True) if "pretrain.py" in " ".join(p.cmdline())).kill()
-        wait_for(lambda: "continuing from" in launched.output(), launched, TIMEOUT)
-        before = newest_step(job)
-        wait_for(lambda: newest_step(job) > before, launched, TIMEOUT)
     finally:
         launched.kill()
 
